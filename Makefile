@@ -1,0 +1,90 @@
+# Everything one does with this repository. `make` alone lists it.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock"
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help install run test check lint types coverage interop format bench long docs lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'ARGS="..." goes to run, test, bench, long and lock; PYTHON=... says which Python makes $(VENV)'
+
+install: $(VENV)/.installed ## make .venv: pinned, hash-checked requirements and this project, editable
+
+run: install ## the live demonstration
+	@$(PY) -m tools.show $(ARGS)
+
+test: install ## the tests that need nothing but Python
+	@echo 'Left out: tests against other clients (make interop; $(if $(shell command -v go 2>/dev/null),needs Go and Node,needs Go, which is missing here, and Node)); hours-long ones (make long)'
+	@$(PY) -m pytest $(ARGS)
+
+check: lint types coverage interop ## what must hold before a commit: lint, types, coverage, interop
+
+lint: $(VENV)/.installed-lint ## ruff: rules and format
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+
+types: $(VENV)/.installed-lint ## mypy and pyright, both strict, with tests/typing; every public name typed
+	$(PY) -m mypy
+	$(PY) -m pyright
+	PATH="$(abspath $(VENV))/bin:$$PATH" pyright --ignoreexternal --verifytypes devp2p # it asks the `python` on the PATH where devp2p is
+
+coverage: install ## the tests again, measured: at least 95 % of the branches of devp2p/wire
+	$(PY) -m pytest --quiet --cov --cov-report=
+	$(PY) -m coverage report --include='devp2p/wire/*' --fail-under=95
+
+interop: install ## tests against other clients, which are built first; needs Go and Node
+	$(PY) tests/interop/build.py
+	$(PY) -m pytest -m interop $(ARGS)
+
+format: $(VENV)/.installed-lint ## let ruff mend what it can
+	$(PY) -m ruff check --fix-only
+	$(PY) -m ruff format
+
+bench: install ## benchmarks; figures belong here, never into a test
+	@$(PY) -m tools.bench $(ARGS)
+
+long: install ## fuzzing, soaks and large simulations: minutes to hours
+	$(PY) -m pytest -m long --hypothesis-profile=long $(ARGS)
+
+docs: install ## check the links and examples of the documentation
+	$(PY) -m pytest tests/test_docs.py
+
+lock: $(PY) ## pin the requirements anew (ARGS=--upgrade: to the newest versions)
+	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PY) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && set -x && \
+	"$$uv/bin/uv" $(LOCK) pyproject.toml --all-extras --group build --group test --group show -o requirements/test.txt $(ARGS) && \
+	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS)
+
+clean: ## remove what builds and tools leave behind; .venv stays
+	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name $(VENV) -prune -o -name __pycache__ -type d -exec rm -rf {} +
+
+# The stamps make `install` quick when nothing has changed. Nothing here empties or replaces a .venv that exists.
+
+$(PY):
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		echo "Making $(VENV) with $$("$$python" --version)"; \
+		"$$python" -m venv $(VENV) || { rm -f $(PY); exit 1; }; \
+		exit 0; \
+	done; \
+	echo "devp2p needs Python 3.11 or newer, but $(or $(PYTHON),python3) is $$($(or $(PYTHON),python3) --version 2>&1 | tail -n 1)." >&2; \
+	echo 'Name a newer one: make install PYTHON=/path/to/python3.11' >&2; \
+	exit 1
+
+$(VENV)/.installed: requirements/test.txt pyproject.toml | $(PY)
+	@echo 'Installing requirements/test.txt and devp2p'
+	@$(PIP_INSTALL) --require-hashes -r requirements/test.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-lint: requirements/lint.txt $(VENV)/.installed
+	@echo 'Installing requirements/lint.txt'
+	@$(PIP_INSTALL) --require-hashes -r requirements/lint.txt
+	@touch $@

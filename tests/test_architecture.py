@@ -1,0 +1,176 @@
+"""The rules of ARCHITECTURE.md that a program can hold: who may import whom, what is kept out of pure code, how large things grow."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Lowest first. A file imports only from lower floors, or, as long as no cycle arises, from the quoted group that it is in. A name stands
+# for a module or a package with all in it, and the longest name that fits counts: devp2p/peers/x.py is on the floor of `peers`.
+FLOORS = (
+    ("errors", "limits", "version"),
+    ("rlp", "keys"),
+    ("records",),
+    ("wire", "discovery", "peers"),
+    ("transports",),
+    ("capability channel queues rates requests",),
+    ("events",),
+    ("session", "roster", "peers.book"),
+    ("discovery.service",),
+    ("peers.dialer",),
+    ("node",),
+    ("devp2p",),  # devp2p/__init__.py
+    ("capabilities", "testing"),
+    ("cli",),
+)
+PLACES = {name: (floor, group) for floor, groups in enumerate(FLOORS) for group in groups for name in group.split()}
+FIRST_IMPURE_FLOOR = PLACES["transports"][0]
+IMPURE = {"trio", "time", "socket", "random", "secrets", "os.urandom"}
+IMPURE_IN = {"keys": {"secrets", "os.urandom"}}  # new keys
+ABOVE = {"tools", "tests", "examples"}
+
+MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_METHODS = 400, 60, 25
+BANNED_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "abc"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def module_name(path: Path, root: Path) -> str:
+    """`devp2p/rlp/__init__.py` is `rlp`, `devp2p/__init__.py` is `devp2p`."""
+    parts = path.relative_to(root / "devp2p").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts) or "devp2p"
+
+
+def place(module: str) -> tuple[int, str] | None:
+    """Floor and group of a module."""
+    names = [module.rsplit(".", cut)[0] for cut in range(module.count(".") + 1)]
+    return next((PLACES[name] for name in names if name in PLACES), None)
+
+
+def imported_names(tree: ast.AST, path: Path, root: Path) -> Iterator[tuple[int, str]]:
+    """Every import, wherever it stands (functions, TYPE_CHECKING), as (line, absolute dotted name); `os.urandom` also where it is used."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = ".".join(path.relative_to(root).parts[: -node.level]) if node.level else ""
+            base = ".".join(part for part in (package, node.module) if part)
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "os.urandom":
+            yield node.lineno, "os.urandom"
+
+
+def import_faults(root: Path) -> Iterator[str]:
+    paths = {module_name(path, root): path for path in sorted((root / "devp2p").rglob("*.py"))}
+    graph: dict[str, dict[str, int]] = {module: {} for module in paths}  # module -> what it imports -> line
+    for module, path in paths.items():
+        here = place(module)
+        where = path.relative_to(root)
+        if here is None:
+            yield f"{where}:1: {module} has no floor: give it one in FLOORS"
+            continue
+        floor, group = here
+        for line, name in imported_names(ast.parse(path.read_text("utf-8")), path, root):
+            top, _, inside = name.partition(".")
+            if top in ABOVE:
+                yield f"{where}:{line}: the library imports {top}"
+            impure = IMPURE & {top, name}
+            if impure and floor < FIRST_IMPURE_FLOOR and not impure <= IMPURE_IN.get(module, set()):
+                yield f"{where}:{line}: {module} is pure code and uses {', '.join(impure)}"
+            if top != "devp2p":
+                continue
+            # `devp2p.rlp` is the module `rlp`, `devp2p.rlp.encode` a name in it, and `devp2p.open_node` one in the package root.
+            target = inside if inside in paths or inside in PLACES else inside.rpartition(".")[0] or "devp2p"
+            there = place(target)
+            if target == "devp2p" and floor <= PLACES["devp2p"][0]:
+                yield f"{where}:{line}: {module} imports the package root"
+                continue
+            graph[module].setdefault(target, line)
+            if there is not None and there[1] != group and there[0] >= floor:
+                yield f"{where}:{line}: {module} imports {target}, which is not on a lower floor"
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        first, second, *_ = cycle = error.args[1][::-1]
+        yield f"{paths[first].relative_to(root)}:{graph[first][second]}: import cycle: {' imports '.join(cycle)}"
+
+
+def size_faults(path: Path, where: Path) -> Iterator[str]:
+    text = path.read_text("utf-8")
+    if path.stem.strip("_") in BANNED_NAMES:
+        yield f"{where}:1: a module called {path.stem} says nothing about what is in it"
+    if (lines := len(text.splitlines())) > MAX_MODULE_LINES:
+        yield f"{where}:{MAX_MODULE_LINES + 1}: the module has {lines} lines, more than {MAX_MODULE_LINES}"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, FUNCTIONS) and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES:
+            yield f"{where}:{node.lineno}: {node.name} has {lines} lines, more than {MAX_FUNCTION_LINES}"
+        if isinstance(node, ast.ClassDef) and (methods := len({f.name for f in node.body if isinstance(f, FUNCTIONS)})) > MAX_METHODS:
+            yield f"{where}:{node.lineno}: {node.name} has {methods} methods, more than {MAX_METHODS}"
+
+
+def faults(root: Path) -> list[str]:
+    python_files = [path for top in ("devp2p", "tools", "examples", "tests") for path in sorted((root / top).rglob("*.py"))]
+    return [*import_faults(root), *(fault for path in python_files for fault in size_faults(path, path.relative_to(root)))]
+
+
+def test_the_tree_keeps_its_architecture() -> None:
+    found = faults(ROOT)
+    assert not found, "\n" + "\n".join(found)
+
+
+BAD = {  # one file that breaks one rule -> how the fault is told, after the file's name
+    "wire/up.py": ("from devp2p.session import x", ":1: wire.up imports session, which is not on a lower floor"),
+    "wire/aside.py": ("import devp2p.discovery.kademlia", ":1: wire.aside imports discovery.kademlia, which is not on a lower floor"),
+    "discovery/v4.py": ("from ..wire import frames", ":1: discovery.v4 imports wire.frames, which is not on a lower floor"),
+    "records.py": ("if TYPE_CHECKING:\n    from devp2p import node", ":2: records imports node, which is not on a lower floor"),
+    "node.py": ("def f():\n    import devp2p", ":2: node imports the package root"),
+    "session.py": ("from devp2p import open_node", ":1: session imports the package root"),
+    "wire/chance.py": ("import os\nos.urandom(1)", ":2: wire.chance is pure code and uses os.urandom"),
+    "peers/slots.py": ("from time import monotonic", ":1: peers.slots is pure code and uses time"),
+    "keys.py": ("import trio", ":1: keys is pure code and uses trio"),
+    "capability.py": ("from devp2p.channel import x", ":1: import cycle: capability imports channel imports capability"),
+    "stray.py": ("", ":1: stray has no floor: give it one in FLOORS"),
+    "cli/main.py": ("from tools import show", ":1: the library imports tools"),
+    "wire/_helpers.py": ("", ":1: a module called _helpers says nothing about what is in it"),
+    "wire/long.py": ("\n" * 401, ":401: the module has 401 lines, more than 400"),
+    "wire/slow.py": ("async def f():\n" + "    x\n" * 60, ":1: f has 61 lines, more than 60"),
+    "wire/god.py": ("class C:\n" + "".join(f"    def f{n}(self): ...\n" for n in range(26)), ":1: C has 26 methods, more than 25"),
+}
+GOOD = {
+    "__init__.py": "from devp2p.node import open_node",
+    "channel.py": "",
+    "session.py": "import trio, time\nfrom devp2p.peers.slots import x\nfrom devp2p import rlp, keys",
+    "node.py": "from devp2p import session",
+    "keys.py": "import os, secrets\nos.urandom(1)",
+    "rlp/__init__.py": "from devp2p.rlp.codec import x",
+    "rlp/codec.py": "from devp2p.errors import x",
+    "wire/frames.py": "from . import handshake\nfrom devp2p.rlp import encode",
+    "wire/handshake.py": "class C:\n" + "    @overload\n    def f(self): ...\n" * 26,
+    "peers/slots.py": "",
+    "discovery/kademlia.py": "",
+    "errors.py": "",
+    "capabilities/eth.py": "from devp2p import open_node",
+}
+
+
+def write(root: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = root / "devp2p" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def test_a_good_tree_has_no_fault(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    assert faults(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_rule_finds_its_fault(tmp_path: Path, name: str) -> None:
+    text, fault = BAD[name]
+    cycle = {"channel.py": "from devp2p.capability import x"} if name == "capability.py" else {}
+    write(tmp_path, {**GOOD, **cycle, name: text})
+    assert faults(tmp_path) == [f"devp2p/{name}{fault}"]
