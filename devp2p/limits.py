@@ -1,0 +1,67 @@
+"""One card with every bound of the session layer, so that nobody decides one twice.
+
+Sizes are bytes, times are seconds. The figures are go-ethereum's and reth's where these agree (handshake size, deadline,
+pending connections, retry time, ping bucket), and tighter where neither has a bound.
+"""
+
+from dataclasses import dataclass
+
+MAX_MESSAGE_SIZE = 2**24 - 1
+"""What RLPx's 24-bit frame-size can say; no message is larger, compressed or not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds that a node holds its peers, and itself, to."""
+
+    handshake_timeout: float = 5.0
+    """From the first byte of a link to a valid Hello, in all."""
+    dial_timeout: float = 15.0
+    """Until a transport has a link."""
+    pending_inbound: int = 50
+    """Accepted links that have not finished their Hello."""
+    pending_per_subnet: int = 2
+    """The same for one IPv4 /24 or IPv6 /64; local addresses are exempt unless ``limit_local_addresses``."""
+    inbound_retry: float = 30.0
+    """How long one IPv4 address or IPv6 /64 waits between two inbound links; local addresses are exempt as above."""
+    limit_local_addresses: bool = False
+    """Hold loopback and private addresses to the limits for addresses too."""
+
+    first_frame_size: int = 2048
+    """The largest frame before the peer's Hello was valid, and the largest message of the base protocol."""
+    max_capabilities: int = 64
+    """How many capabilities a Hello may list."""
+
+    frame_timeout: float = 30.0
+    """How long a link may be silent inside a frame."""
+    frame_grace: float = 5.0
+    """How long a frame may take before ``frame_rate`` counts."""
+    frame_rate: float = 1024.0
+    """Bytes a second that a started frame must bring after ``frame_grace``."""
+    write_timeout: float = 20.0
+    """How long one write may wait for the peer to take it."""
+    closing_timeout: float = 1.0
+    """For flushing, the Disconnect and the peer's farewell together."""
+
+    ping_interval: float = 15.0
+    ping_timeout: float = 15.0
+    ping_burst: int = 5
+    """Pings that a peer may send at once; one more is allowed each ``ping_interval``."""
+
+    inbox_bytes: int = 4 * 2**20
+    """What one capability may leave unread, as bytes on the wire."""
+    inbox_messages: int = 256
+    inbox_patience: float = 5.0
+    """How long a full inbox may hold up the link while its capability takes nothing; then the session ends."""
+    outbox_bytes: int = 4 * 2**20
+    """What one capability may have waiting to be sent, as encoded bytes; ``send`` waits beyond it."""
+    outbox_messages: int = 256
+    urgent_size: int = 1024
+    """The largest message that may overtake others."""
+    pending_requests: int = 256
+    """Requests of one channel that wait for an answer; ``request`` waits beyond it."""
+    total_inbox_bytes: int = 256 * 2**20
+    """All inboxes of a node together."""
+
+    duplicate_wait: float = 2.0
+    """How long a second link to a connected peer waits for that peer to choose between the two."""

@@ -1,0 +1,155 @@
+"""Long lists that stay encoded: ``Lazy[T]``.
+
+A list of empty lists costs 65 times its encoded size once it is made of objects. So a field annotated ``Lazy[Header]`` keeps its
+bytes, and reading it only walks once over the heads of its items: that fixes how many there are, and that they fill the list
+exactly. An item is decoded whenever it is asked for, and not kept. Where every 16th item begins is noted, so that any item can be
+found in a few steps; items that all have one size need no notes.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar, cast, overload
+
+from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.rlp import items
+from devp2p.rlp.formats import Format, require_few, write_elements
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Lazy(Sequence[T_co]):
+    """A sequence that decodes an item when it is asked for.
+
+    ``Lazy(values)`` makes one for sending; where a field is annotated ``Lazy[T]``, any other sequence of T, such as a tuple, is
+    encoded just as well. One that was received writes its bytes back unchanged.
+
+    Taking an item out of a received one (by index, slice or iteration, in a comparison or for a hash) raises DecodingError if its
+    bytes are not a T. The length is known and true from the start. Lazy sequences, tuples and lists of equal items are equal.
+    """
+
+    __slots__ = ("_items",)
+
+    def __init__(self, values: Iterable[T_co] = ()) -> None:
+        self._items: tuple[T_co, ...] | _Region = values if isinstance(values, _Region) else tuple(values)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> T_co: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T_co, ...]: ...
+    def __getitem__(self, index: int | slice) -> T_co | tuple[T_co, ...]:
+        if isinstance(self._items, tuple):
+            return self._items[index]
+        if isinstance(index, slice):
+            return tuple([self._items.value(i) for i in range(len(self))[index]])
+        return cast("T_co", self._items.value(range(len(self))[index]))
+
+    def __iter__(self) -> Iterator[T_co]:
+        return iter(self._items)
+
+    def encodings(self) -> Iterator[bytes]:
+        """Iterate over the items as they were received, undecoded: what to hash, or to hand on.
+
+        Raises LocalProtocolError for a sequence that was made from values.
+        """
+        if isinstance(self._items, tuple):
+            raise LocalProtocolError("these items were made here and have not been encoded")
+        return self._items.encodings()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Lazy | tuple | list):
+            return NotImplemented
+        theirs = cast("Sequence[object]", other)
+        if _encoded_alike(self, theirs):
+            return True
+        return len(self) == len(theirs) and all(mine == their for mine, their in zip(self, theirs, strict=True))
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        if isinstance(self._items, tuple):
+            return f"Lazy({self._items!r})"
+        return f"<Lazy: {len(self)} items in {len(self._items.data)} bytes>"
+
+
+class _Region:
+    """The encoded items of one list, and where they are."""
+
+    __slots__ = ("count", "data", "format", "starts", "stride")
+
+    def __init__(self, data: bytes, format_: Format, most: int) -> None:
+        self.data = data
+        self.format = format_
+        self.count, self.starts, self.stride = self._locate(most)
+
+    def _locate(self, most: int) -> tuple[int, Sequence[int], int]:
+        """Return how many items there are, and where every so manyth begins."""
+        size, width = len(self.data), self.format.width
+        if width and items.is_uniform(self.data, 0, size, self.format.head, width):
+            require_few(size // width, most)
+            return size // width, range(0, size, width), 1
+        return (*items.index_items(self.data, most), items.STRIDE)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        at, end, read, budget = 0, len(self.data), self.format.read, self.format.budget
+        index = 0
+        while at < end:
+            try:
+                value, at = read(self.data, at, end, [budget])
+            except DecodingError as error:
+                raise _named(index, error) from None
+            yield value
+            index += 1
+
+    def value(self, index: int) -> Any:
+        """Decode the item at ``index``, which is in range."""
+        near, further = divmod(index, self.stride)
+        at, end = self.starts[near], len(self.data)
+        for _ in range(further):
+            at = items.item_end(self.data, at, end)
+        try:
+            return self.format.read(self.data, at, end, [self.format.budget])[0]
+        except DecodingError as error:
+            raise _named(index, error) from None
+
+    def encodings(self) -> Iterator[bytes]:
+        at, end = 0, len(self.data)
+        while at < end:
+            start, at = at, items.item_end(self.data, at, end)
+            yield self.data[start:at]
+
+
+def _region(value: object) -> _Region | None:
+    """Return the bytes behind a sequence, if it is one that was received."""
+    inner: object = getattr(value, "_items", None)
+    return inner if isinstance(inner, _Region) else None
+
+
+def _encoded_alike(one: object, other: object) -> bool:
+    mine, theirs = _region(one), _region(other)
+    return mine is not None and theirs is not None and mine.format is theirs.format and mine.data == theirs.data
+
+
+def _named(index: int, error: DecodingError) -> DecodingError:
+    return DecodingError(f"item {index}: {error}")
+
+
+def lazy_format(element: Format, most: int | None) -> Format:
+    """Make the format of ``Lazy[T]``, of at most ``most`` items."""
+
+    def read(data: bytes, at: int, end: int, _budget: list[int], /) -> tuple[Lazy[Any], int]:
+        start, stop = items.list_bounds(data, at, end)
+        return Lazy(_Region(data[start:stop], element, stop - start if most is None else most)), stop
+
+    def write(value: Sequence[Any], /) -> bytes:
+        region = _region(value)
+        if region is not None and region.format is element and (most is None or region.count <= most):
+            return items.encode_list(region.data)
+        return items.encode_list(b"".join(write_elements(value, element.write, most)))
+
+    return Format(read, write)

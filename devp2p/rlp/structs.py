@@ -1,0 +1,165 @@
+"""Dataclasses as lists: how their fields are read and written.
+
+The work is in two layers. ``fields_format`` turns a list of items into a list of values and back, with optional values at the end,
+a rest, and names for errors. ``struct_format`` puts a class on top, and where the class asks for it (``rlp_nested``) a second
+list in between.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple, NoReturn
+
+from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.rlp import items
+from devp2p.rlp.formats import UNWRITABLE, Format, Reader, Writer, take, write_elements, write_raw
+
+
+class Layout(NamedTuple):
+    """What the annotations of one dataclass say."""
+
+    cls: type
+    names: tuple[str, ...]
+    """Of all fields, in the order of the wire; a field for the rest is the last."""
+    formats: tuple[Format, ...]
+    """Of the same fields, the one for the rest not among them."""
+    required: int
+    """How many of these are always there; the others are optional."""
+    has_rest: bool
+    """Whether the last field takes all further elements."""
+    strict: bool
+    """Whether elements that no field takes are an error."""
+    nested: bool
+    """Whether the fields after the first are in a list of their own: ``[a, [b, c]]``."""
+    keywords: bool
+    """Whether a field can be given by name only."""
+    budget: int
+
+
+def struct_format(layout: Layout) -> Format:
+    """Make the format of one dataclass."""
+    cls, names, formats, required, has_rest, strict, nested, *_ = layout
+    labels = tuple(f"{cls.__name__}.{name}" for name in names)
+    if nested:
+        inner = fields_format(labels[1:], formats[1:], required - 1, has_rest=has_rest, strict=strict)
+        outer = fields_format((labels[0], f"{cls.__name__}[1]"), (formats[0], inner), 2, has_rest=False, strict=strict)
+        read_fields, write_fields = _unnested(outer)
+    else:
+        read_fields, write_fields, *_ = fields_format(labels, formats, required, has_rest=has_rest, strict=strict)
+    get, keywords = _getter(names), layout.keywords
+
+    def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[Any, int]:
+        values, stop = read_fields(data, at, end, budget)
+        try:
+            return (cls(**dict(zip(names, values, strict=False))) if keywords else cls(*values)), stop
+        except (ValueError, LocalProtocolError) as error:  # the class itself refuses such values
+            raise DecodingError(f"{cls.__name__}: {error}") from error
+
+    def write(value: Any, /) -> bytes:
+        if not isinstance(value, cls):
+            raise LocalProtocolError(f"{type(value).__name__} where {cls.__name__} belongs")
+        return write_fields(get(value))
+
+    return Format(read, write, weight=1 + nested + sum(format_.weight for format_ in formats), budget=layout.budget)
+
+
+def _unnested(outer: Format) -> tuple[Reader, Writer]:
+    """Present the values of ``[a, [b, c]]`` as a, b, c."""
+
+    def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[list[Any], int]:
+        (first, others), stop = outer.read(data, at, end, budget)
+        return [first, *others], stop
+
+    def write(values: tuple[Any, ...], /) -> bytes:
+        return outer.write((values[0], values[1:]))
+
+    return read, write
+
+
+def fields_format(labels: Sequence[str], formats: Sequence[Format], required: int, *, has_rest: bool, strict: bool) -> Format:
+    """Make the format of a list of different values, which it reads as a list and writes from a tuple."""
+    readers = [format_.read for format_ in formats]
+    writers = [format_.write for format_ in formats]
+    size = len(formats)
+    list_bounds, encode_list = items.list_bounds, items.encode_list
+
+    def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[list[Any], int]:
+        at, stop = list_bounds(data, at, end)
+        values: list[Any] = []
+        try:
+            for reader in readers:
+                if at == stop:
+                    break
+                value, at = reader(data, at, stop, budget)
+                values.append(value)
+        except DecodingError as error:
+            raise DecodingError(f"{labels[len(values)]}: {error}") from None
+        if len(values) < required:
+            raise DecodingError(f"{labels[len(values)]}: missing")
+        if has_rest:
+            values += [None] * (size - len(values))
+            values.append(tuple(_read_further(data, at, stop, budget, labels[-1])))
+        elif at != stop:
+            if strict:
+                raise DecodingError(f"more elements than {labels[-1] if labels else 'none'}")
+            _read_further(data, at, stop, budget, "further elements")
+        return values, stop
+
+    def write(values: tuple[Any, ...], /) -> bytes:
+        present = writers
+        if required < size and not (has_rest and values[-1]):
+            count = size
+            while count > required and values[count - 1] is None:
+                count -= 1
+            present = writers[:count]
+        try:
+            parts = [write_one(value) for write_one, value in zip(present, values)]  # noqa: B905 -- a keyword costs time here
+            if has_rest:
+                parts += write_elements(values[-1], write_raw, None)
+        except UNWRITABLE:
+            fields = [*zip(labels, present, values, strict=False)]
+            _explain([*fields, (labels[-1], _write_rest, values[-1])] if has_rest else fields)
+        return encode_list(b"".join(parts))
+
+    return Format(read, write)
+
+
+def _read_further(data: bytes, at: int, stop: int, budget: list[int], label: str) -> list[bytes]:
+    """Return the encodings of all items from ``at`` on."""
+    encodings: list[bytes] = []
+    try:
+        while at < stop:
+            take(budget, 1)
+            start, at = at, items.item_end(data, at, stop)
+            encodings.append(data[start:at])
+    except DecodingError as error:
+        raise DecodingError(f"{label}: {error}") from None
+    return encodings
+
+
+def _write_rest(value: Sequence[bytes]) -> bytes:
+    return b"".join(write_elements(value, write_raw, None))
+
+
+def _explain(fields: Sequence[tuple[str, Writer, Any]]) -> NoReturn:
+    """Find out which of the fields cannot be written, and say so."""
+    for label, write, value in fields:
+        try:
+            write(value)
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"{label}: {error}") from error
+        except UNWRITABLE as error:
+            raise LocalProtocolError(f"{label} cannot hold {_describe(value)}") from error
+    raise LocalProtocolError(f"a value that changed while it was written: {', '.join(label for label, *_ in fields)}")
+
+
+def _describe(value: object) -> str:
+    if value is None:
+        return "None"
+    return f"{type(value).__name__} ({value!r})" if isinstance(value, int | float | str) else type(value).__name__
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return what takes the values of all fields out of an object."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: tuple([getattr(value, name) for name in names])
