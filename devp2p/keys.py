@@ -1,0 +1,233 @@
+"""Node identities: secp256k1 keys, node-IDs, signatures, key agreement, and the Keccak-256 hash.
+
+Follows RLPx, section "Node Identity", and the node-ID and signature formats of the Node Discovery Protocol v4.
+Curve arithmetic is libsecp256k1's (by way of coincurve): every public key passes its parser, which rejects points off
+the curve, coordinates that are not below the field prime, and the point at infinity, before anything is computed with it.
+
+Keccak-256 comes from safe-pysha3 where it is installed, since its objects are C objects and the frame code calls them
+four times a frame, else from pycryptodome. DEVP2P_KECCAK=pycryptodome in the environment forces the latter.
+"""
+
+import os
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, Self, cast
+
+import coincurve
+
+from devp2p.errors import DecodingError, LocalProtocolError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    class Keccak256:
+        """A running Keccak-256 hash of everything that it was given."""
+
+        def __init__(self, data: Buffer = b"", /) -> None:
+            """Start with the hash of ``data``."""
+
+        def update(self, data: Buffer, /) -> object:
+            """Append ``data`` to what is hashed."""
+
+        def digest(self) -> bytes:
+            """The 32-byte hash of everything so far; more may follow."""
+            ...
+
+
+def _backend() -> tuple[str, type["Keccak256"]]:
+    """Choose the library to hash with: its name, and what makes a running hash of it.
+
+    The second is the library's own object, not a class around it: a wrapper's two calls for each of the four hash
+    operations of a small frame would cost as much as the encryption.
+    """
+    forced = os.environ.get("DEVP2P_KECCAK", "")
+    if forced not in {"", "pysha3", "pycryptodome"}:
+        raise LocalProtocolError(f"DEVP2P_KECCAK is {forced!r}, which is neither 'pysha3' nor 'pycryptodome'")
+    if forced != "pycryptodome":
+        try:
+            # Has no type stubs, and its public wrapper module patches hashlib on import.
+            return "pysha3", cast("type[Keccak256]", import_module("_pysha3").keccak_256)
+        except ImportError:
+            if forced:
+                raise
+    from Crypto.Hash import keccak  # noqa: PLC0415  (where pysha3 does the work, this need not be loaded)
+
+    def new(data: "Buffer" = b"", /) -> keccak.Keccak_Hash:
+        return keccak.new(data=bytes(data), digest_bits=256, update_after_digest=True)
+
+    return "pycryptodome", cast("type[Keccak256]", new)
+
+
+_chosen = _backend()
+keccak_backend: Final[str] = _chosen[0]
+"""Which library hashes: ``"pysha3"`` or ``"pycryptodome"``."""
+if not TYPE_CHECKING:
+    Keccak256 = _chosen[1]
+
+
+def keccak256(data: "Buffer") -> bytes:
+    """The 32-byte Keccak-256 hash of ``data``."""
+    return Keccak256(data).digest()
+
+
+class NodeId(bytes):
+    """The 32 bytes that name a node in discovery: keccak256 of its 64-byte public key."""
+
+    def __new__(cls, value: "Buffer") -> Self:
+        """Take 32 bytes; another length raises LocalProtocolError."""
+        self = super().__new__(cls, value)
+        if len(self) != 32:
+            raise LocalProtocolError(f"a node-ID has 32 bytes, not {len(self)}")
+        return self
+
+    def __repr__(self) -> str:
+        """Show the first 4 bytes, as log lines do."""
+        return f"<NodeId {self[:4].hex()}>"
+
+    __str__ = __repr__
+
+
+class PublicKey:
+    """A valid point of secp256k1. Equal to, and hashed as, its 64 bytes ``x || y``."""
+
+    __slots__ = ("_node_id", "_point", "_raw")
+
+    def __init__(self, point: coincurve.PublicKey) -> None:
+        """Wrap a point that libsecp256k1 made; for bytes there is ``from_bytes``."""
+        self._point = point
+        self._raw = point.format(compressed=False)[1:]
+        self._node_id: NodeId | None = None
+
+    @classmethod
+    def from_bytes(cls, data: "Buffer") -> Self:
+        """Parse 64 bytes ``x || y``, the same after 0x04, or 33 bytes compressed; anything else is a DecodingError."""
+        data = bytes(data)
+        size = len(data)
+        if size == 64:
+            data = b"\x04" + data
+        elif not (size == 65 and data[0] == 0x04) and not (size == 33 and data[0] in (0x02, 0x03)):
+            # Without the check of the first byte the parser would take OpenSSL's hybrid format too.
+            raise DecodingError(f"not the format of a public key ({size} bytes)")
+        try:
+            return cls(coincurve.PublicKey(data))
+        except ValueError:
+            raise DecodingError("not a point of secp256k1") from None
+
+    @property
+    def node_id(self) -> NodeId:
+        """Where the node stands in discovery's key space."""
+        if self._node_id is None:
+            self._node_id = NodeId(keccak256(self._raw))
+        return self._node_id
+
+    @property
+    def compressed(self) -> bytes:
+        """33 bytes: 0x02 or 0x03 for the parity of y, then x."""
+        return self._point.format(compressed=True)
+
+    @property
+    def point(self) -> coincurve.PublicKey:
+        """The point as the curve library holds it."""
+        return self._point
+
+    def verify(self, digest: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` (64 bytes r || s, or 65 with a recovery id that is ignored) over the 32-byte ``digest`` is this key's.
+
+        As everywhere in this protocol family, a signature whose s is in the upper half of the group order is not valid.
+        """
+        if len(digest) != 32:
+            raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+        if len(signature) not in (64, 65):
+            return False
+        return self._point.verify(_der(signature), digest, hasher=None)
+
+    def __bytes__(self) -> bytes:
+        """64 bytes: x || y."""
+        return self._raw
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same point."""
+        return self._raw == other._raw if isinstance(other, PublicKey) else NotImplemented
+
+    def __hash__(self) -> int:
+        """The hash of the 64 bytes, which is salted: strangers cannot make keys collide."""
+        return hash(self._raw)
+
+    def __repr__(self) -> str:
+        """Show the first 4 bytes, as log lines do."""
+        return f"<PublicKey {self._raw[:4].hex()}>"
+
+
+class PrivateKey:
+    """A secp256k1 private key. Its text form never shows the secret."""
+
+    __slots__ = ("_public_key", "_secret", "_signer")
+
+    def __init__(self, signer: coincurve.PrivateKey) -> None:
+        """Wrap a key that the curve library made; for bytes there is ``from_bytes``."""
+        self._signer = signer
+        self._secret = signer.secret
+        self._public_key = PublicKey(signer.public_key)
+
+    @classmethod
+    def generate(cls) -> Self:
+        """Draw a new key from the operating system's randomness."""
+        return cls(coincurve.PrivateKey())
+
+    @classmethod
+    def from_bytes(cls, secret: "Buffer") -> Self:
+        """Take 32 bytes; those that are not a key (0, or not below the group order) raise LocalProtocolError."""
+        secret = bytes(secret)
+        if len(secret) != 32:
+            raise LocalProtocolError(f"a private key has 32 bytes, not {len(secret)}")
+        try:
+            return cls(coincurve.PrivateKey(secret))
+        except ValueError:
+            raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1") from None
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The public half."""
+        return self._public_key
+
+    def sign(self, digest: bytes) -> bytes:
+        """Sign a 32-byte digest: 65 bytes r || s || v, v being the recovery id 0 or 1. Deterministic (RFC 6979)."""
+        if len(digest) != 32:
+            raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+        return self._signer.sign_recoverable(digest, hasher=None)  # pyright: ignore[reportUnknownMemberType]  (of a parameter not used here)
+
+    def ecdh(self, public: PublicKey) -> bytes:
+        """Agree on a secret with the holder of ``public``: the 32-byte x coordinate of the product."""
+        # The library's own ecdh() gives a hash of the point, and RLPx wants the coordinate.
+        return public.point.multiply(self._secret).format()[1:]
+
+    def __bytes__(self) -> bytes:
+        """The 32-byte secret."""
+        return self._secret
+
+    def __repr__(self) -> str:
+        """Name the public half only."""
+        return f"<PrivateKey of {self._public_key!r}>"
+
+
+def recover(digest: bytes, signature: bytes) -> PublicKey:
+    """Find the key that made ``signature`` (65 bytes r || s || v) over the 32-byte ``digest``; DecodingError if none could have."""
+    if len(digest) != 32:
+        raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+    try:
+        return PublicKey(coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None))
+    except ValueError:
+        # The library refuses wrong lengths and recovery ids too, and some of its messages are quotes of the input.
+        raise DecodingError("not a recoverable signature") from None
+
+
+def _der(signature: bytes) -> bytes:
+    """Rewrite r || s as the DER form, the only one in which the library verifies signatures."""
+    numbers = _der_integer(signature[:32]) + _der_integer(signature[32:64])
+    return bytes([0x30, len(numbers)]) + numbers
+
+
+def _der_integer(number: bytes) -> bytes:
+    number = number.lstrip(b"\0")
+    if not number or number[0] >= 0x80:  # DER integers are signed, and as short as can be
+        number = b"\0" + number
+    return bytes([0x02, len(number)]) + number

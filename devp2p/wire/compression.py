@@ -1,0 +1,42 @@
+"""Snappy, as p2p version 5 uses it (EIP-706): raw blocks, whose declared length is checked before anything is inflated."""
+
+import cramjam
+
+from devp2p.errors import DecodingError
+
+Buffer = bytes | bytearray | memoryview
+
+_MOST_EXPANSION = 22  # the densest element is a 3-byte copy of 64 bytes, so a larger claim is a lie
+
+
+def compress(data: Buffer) -> bytes:
+    """Compress one message's data as a raw snappy block."""
+    return bytes(cramjam.snappy.compress_raw(data))
+
+
+def declared_size(data: Buffer) -> int:
+    """The length that a raw snappy block says it inflates to; `DecodingError` if it says none.
+
+    A little-endian base-128 number of at most 5 bytes and below 2**32 ("format_description.txt", section 1).
+    """
+    size = 0
+    for position, byte in enumerate(data[:5]):
+        size |= (byte & 0x7F) << (7 * position)
+        if byte < 0x80:
+            if size >= 2**32:
+                break
+            return size
+    raise DecodingError("a compressed message does not declare its size")
+
+
+def decompress(data: Buffer, max_size: int) -> bytes:
+    """Inflate a raw snappy block of at most `max_size` bytes; `DecodingError` for a larger or malformed one."""
+    size = declared_size(data)
+    if size > max_size:
+        raise DecodingError(f"a message would inflate to {size} bytes where {max_size} are allowed")
+    if size > _MOST_EXPANSION * len(data):
+        raise DecodingError(f"a message of {len(data)} compressed bytes cannot inflate to {size}")
+    try:
+        return bytes(cramjam.snappy.decompress_raw(data, output_len=size))
+    except cramjam.DecompressionError as error:
+        raise DecodingError(f"bad snappy data: {error}") from None

@@ -1,0 +1,257 @@
+"""One RLPx connection, sans-IO: bytes in, events out; messages in, bytes out.
+
+Theory of operation. A connection passes through the states of `State`, and `_TRANSITIONS` is the whole of its life: which event may
+happen in which state, and where it leads. Before the handshake is done nothing but its packet is looked at, and nothing is ever said
+back to a packet that does not open. With the keys agreed each side sends Hello at once; until the peer's Hello is valid only one small
+frame is accepted, and only a Hello or a Disconnect in it. Then messages flow.
+
+Two rules keep the ciphers right. Bytes received go through `receive_data` in order, by one task. Messages are sealed one after the
+other: the pieces that `seal` yields must all be sent, in order, before the next message is sealed, for each changes the MAC state.
+
+Messages of capabilities are handed out still compressed (`MessageReceived.decompress`), so that what waits in a queue costs what it
+weighed on the wire; but their declared size has been checked against what the capability accepts.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from devp2p import rlp
+from devp2p.errors import DecodingError, DisconnectReason, LocalProtocolError, RemoteProtocolError
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.wire import base, compression
+from devp2p.wire.frames import FrameOpener, FrameSealer
+from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
+from devp2p.wire.messages import CapabilitySpec, MessageSpace
+
+
+class State(enum.Enum):
+    """Where a connection is in its life."""
+
+    HANDSHAKE = "handshake"
+    HELLO = "hello"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeCompleted:
+    """The keys are agreed. ``remote`` has not proved itself before its first valid frame."""
+
+    remote: PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """The peer proved its key and said what it is."""
+
+    hello: base.Hello
+
+
+@dataclass(frozen=True, slots=True)
+class MessageReceived:
+    """A message of a shared capability: its index, the message id within it, and the data as it came."""
+
+    capability: int
+    code: int
+    data: bytes
+    size: int
+    compressed: bool
+
+    def decompress(self) -> bytes:
+        """The message's RLP, at most ``size`` bytes; `DecodingError` if the snappy data is malformed."""
+        return compression.decompress(self.data, self.size) if self.compressed else self.data
+
+
+@dataclass(frozen=True, slots=True)
+class PingReceived:
+    """The peer wants a Pong."""
+
+
+@dataclass(frozen=True, slots=True)
+class PongReceived:
+    """The peer answered a Ping."""
+
+
+@dataclass(frozen=True, slots=True)
+class DisconnectReceived:
+    """The peer ends the session; nothing that comes after it is looked at."""
+
+    reason: int
+
+
+Event = HandshakeCompleted | HelloReceived | MessageReceived | PingReceived | PongReceived | DisconnectReceived
+
+_TRANSITIONS: dict[State, dict[type[Event], State]] = {
+    State.HANDSHAKE: {HandshakeCompleted: State.HELLO},
+    State.HELLO: {HelloReceived: State.OPEN, DisconnectReceived: State.CLOSED},
+    State.OPEN: {
+        MessageReceived: State.OPEN,
+        PingReceived: State.OPEN,
+        PongReceived: State.OPEN,
+        DisconnectReceived: State.CLOSED,
+    },
+    State.CLOSED: {},
+}
+
+
+class Connection:
+    """One side of one RLPx connection.
+
+    With ``remote`` given this side is the initiator, who must know the key of the node it calls; without, it is the recipient.
+    ``extra`` are encoded RLP items that go into our auth or ack behind the specified ones (EIP-8); peers ignore what they do not know.
+    """
+
+    def __init__(  # noqa: PLR0913  (one call, with what a handshake needs)
+        self,
+        key: PrivateKey,
+        hello: base.Hello,
+        capabilities: Sequence[CapabilitySpec],
+        entropy: Entropy,
+        *,
+        remote: PublicKey | None = None,
+        extra: tuple[bytes, ...] = (),
+    ) -> None:
+        self.state: State = State.HANDSHAKE
+        self.remote = remote
+        self.space: MessageSpace = MessageSpace((), ())
+        """The layout of message ids; of no capability before the peer's Hello."""
+        self.frames: int = 0
+        """How many whole frames have come."""
+        self.farewell: int | None = None
+        """The reason of the peer's Disconnect, once it has come."""
+        self._hello = hello
+        self._capabilities = capabilities
+        self._events: deque[Event] = deque()
+        self._to_send = bytearray()
+        self._compressed = False
+        self._sealing = False
+        self._sealer: FrameSealer | None = None
+        self._opener: FrameOpener | None = None
+        self._handshake: Initiator | Recipient
+        if remote is None:
+            self._handshake = Recipient(key, entropy, extra)
+        else:
+            self._handshake = Initiator(key, remote, entropy, extra)
+            self._to_send += self._handshake.packet
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether a frame has begun to arrive and is not complete."""
+        return self._opener is not None and self._opener.in_frame
+
+    def data_to_send(self) -> bytes:
+        """Take what the handshake and our Hello have to send; empty once that is done."""
+        data = bytes(self._to_send)
+        self._to_send.clear()
+        return data
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        """Take bytes from the peer; what they mean comes out of `next_event`.
+
+        Raises HandshakeError or another RemoteProtocolError, after which the connection must be closed. Every event that was complete
+        before the fault can still be taken.
+        """
+        if self._is_closed():
+            return
+        try:
+            if self._opener is None:
+                secrets = self._handshake.receive_data(data)
+                if secrets is None:
+                    return
+                data = self._handshake.trailing
+                self._begin_frames(secrets)
+            assert self._opener is not None  # noqa: S101  (_begin_frames made it; the type checker cannot know)
+            self._opener.receive_data(data)
+            while (frame := self._opener.next_frame()) is not None:
+                self._receive_frame(frame)
+                if self._is_closed():
+                    return
+        except RemoteProtocolError:
+            self.state = State.CLOSED
+            raise
+
+    def next_event(self) -> Event | None:
+        """Take the oldest event, or None."""
+        return self._events.popleft() if self._events else None
+
+    def seal(self, code: int, data: bytes) -> Iterator[bytes]:
+        """Compress, frame and encrypt a message; yields its bytes in pieces of some 64 KiB.
+
+        `code` is the id on the wire, `data` the encoded message. Raises LocalProtocolError if the message cannot be sent at all; then
+        nothing was sealed. The iterator must be used up before another message is sealed.
+        """
+        if self._sealer is None or self._sealing:
+            raise LocalProtocolError("the connection is not ready to send" if self._sealer is None else "a message is being sealed already")
+        body = compression.compress(data) if self._compressed else data
+        head = rlp.encode(code)
+        if len(data) > MAX_MESSAGE_SIZE or len(head) + len(body) > MAX_MESSAGE_SIZE:
+            raise LocalProtocolError(f"a message of {len(data)} bytes ({len(body)} compressed) does not fit into a frame")
+        return self._seal(self._sealer, (head, body))
+
+    def _seal(self, sealer: FrameSealer, parts: tuple[bytes, bytes]) -> Iterator[bytes]:
+        self._sealing = True
+        yield from sealer.seal(parts)
+        self._sealing = False
+
+    def _begin_frames(self, secrets: Secrets) -> None:
+        if isinstance(self._handshake, Recipient):
+            self._to_send += self._handshake.packet
+        self.remote = secrets.remote
+        self._sealer = FrameSealer(secrets)
+        self._opener = FrameOpener(secrets, base.BASE_MESSAGE_SIZE)
+        for piece in self._sealer.seal((rlp.encode(base.HELLO), base.encode_hello(self._hello))):
+            self._to_send += piece
+        self._happen(HandshakeCompleted(secrets.remote))
+
+    def _is_closed(self) -> bool:
+        return self.state is State.CLOSED
+
+    def _happen(self, event: Event) -> None:
+        self.state = _TRANSITIONS[self.state][type(event)]
+        self._events.append(event)
+
+    def _receive_frame(self, frame: bytes | memoryview) -> None:
+        self.frames += 1
+        code, start = rlp.split_uint(frame)
+        data = frame[start:]
+        if self.state is State.HELLO and code not in {base.HELLO, base.DISCONNECT}:
+            raise RemoteProtocolError(f"message {code:#x} came before Hello")
+        if code < base.BASE_LENGTH:
+            self._receive_base(code, data)
+            return
+        index, relative, size = self.space.locate(code)
+        declared = compression.declared_size(data) if self._compressed else len(data)
+        if declared > size:
+            offer = self.space.shared[index].offer
+            raise DecodingError(f"{offer} message {relative:#x} has {declared} bytes where {size} are allowed")
+        self._happen(MessageReceived(index, relative, bytes(data), size, self._compressed))
+
+    def _receive_base(self, code: int, data: bytes | memoryview) -> None:
+        if len(data) > base.BASE_MESSAGE_SIZE:
+            raise DecodingError(f"base protocol message {code:#x} has {len(data)} bytes where {base.BASE_MESSAGE_SIZE} are allowed")
+        if code == base.HELLO:
+            self._receive_hello(base.decode_hello(data))
+        elif code == base.DISCONNECT:
+            self.farewell = base.decode_disconnect(data, compressed=self._compressed)
+            self._happen(DisconnectReceived(self.farewell))
+        elif code == base.PING:
+            self._happen(PingReceived())
+        elif code == base.PONG:
+            self._happen(PongReceived())
+        # The ids that remain are reserved; go-ethereum ignores them too, and Nethermind once used one.
+
+    def _receive_hello(self, hello: base.Hello) -> None:
+        if self.state is not State.HELLO:
+            raise RemoteProtocolError("a second Hello came")
+        if hello.public_key != self.remote:
+            raise RemoteProtocolError("Hello names another node than the handshake", reason=DisconnectReason.UNEXPECTED_IDENTITY)
+        self.space = MessageSpace(self._capabilities, hello.capabilities)
+        self._compressed = hello.version >= base.SNAPPY_VERSION
+        largest = max(self.space.max_size, base.BASE_MESSAGE_SIZE)
+        assert self._opener is not None  # noqa: S101  (a Hello came out of it)
+        # Snappy may enlarge incompressible data by a sixth and 32 bytes; the message id takes at most 9 more.
+        self._opener.max_size = min(MAX_MESSAGE_SIZE, largest + largest // 6 + 41)
+        self._happen(HelloReceived(hello))

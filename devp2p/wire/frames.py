@@ -1,0 +1,207 @@
+"""RLPx frames: encryption and authentication of everything after the handshake (RLPx, section "Framing").
+
+    frame  = header-ciphertext (16) || header-mac (16) || frame-ciphertext || frame-mac (16)
+    header = frame-size (3) || c2 80 80 || zeros; frame-ciphertext is zero-padded to a multiple of 16
+
+Theory of operation. Each direction has one AES-256-CTR keystream and one running Keccak-256 state which both run
+through all frames, so frames must be sealed and opened exactly in wire order, and a frame that is left half done
+ends its direction for good. The MAC of a header or a body is the running hash after it absorbed a *seed*: the AES-256-ECB
+encryption of the hash so far, XORed with the header's ciphertext, or with that hash itself for a body. A frame-mac is thus the hash
+that the next header's seed starts from, which saves one of four digests a frame.
+
+A header is believed only after its MAC was checked; then the frame's body is hashed and decrypted as it arrives, held in a
+buffer that grows with what came (a peer can announce 16 MiB for free), and handed out once the frame-mac is right.
+"""
+
+import hmac
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
+
+from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError, RemoteProtocolError
+from devp2p.keys import Keccak256
+from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.wire.handshake import Secrets
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+SLICE: Final = 64 * 1024
+"""Sealing works in steps of this many bytes, so that other tasks can run in between."""
+
+# What follows the size in a header: header-data [0, 0] as RLP, which some implementations insist on, and padding.
+_HEADER_TAIL: Final = bytes.fromhex("c28080") + bytes(10)
+_BLOCK: Final = 16
+
+
+class _FrameMac:
+    """The running MAC of one direction."""
+
+    __slots__ = ("_aes", "_hash", "_tip", "update")
+
+    def __init__(self, running: Keccak256, key: bytes) -> None:
+        self._hash = running
+        self._aes = Cipher(AES(key), ECB()).encryptor()
+        self._tip = running.digest()[:_BLOCK]
+        self.update = running.update
+        """Take in a piece of a body's ciphertext."""
+
+    def header(self, ciphertext: bytes | bytearray) -> bytes:
+        """Take in a header; the 16-byte header-mac."""
+        seed = int.from_bytes(self._aes.update(self._tip), "big") ^ int.from_bytes(ciphertext, "big")
+        self._hash.update(seed.to_bytes(_BLOCK, "big"))
+        return self._hash.digest()[:_BLOCK]
+
+    def body(self) -> bytes:
+        """End a body, all of whose ciphertext was given to ``update``; the 16-byte frame-mac."""
+        tip = self._hash.digest()[:_BLOCK]
+        seed = int.from_bytes(self._aes.update(tip), "big") ^ int.from_bytes(tip, "big")
+        self._hash.update(seed.to_bytes(_BLOCK, "big"))
+        self._tip = self._hash.digest()[:_BLOCK]
+        return self._tip
+
+
+def _keystream(key: bytes) -> Cipher[CTR]:
+    return Cipher(AES(key), CTR(bytes(_BLOCK)))
+
+
+class FrameSealer:
+    """Turns frame-data into frames, in the order of the calls."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        """Take over ``secrets.egress_mac``."""
+        self._mac = _FrameMac(secrets.egress_mac, secrets.mac)
+        self._encrypt = _keystream(secrets.aes).encryptor().update
+        self._busy = False
+
+    def seal(self, parts: "Sequence[bytes | bytearray | memoryview]") -> Iterator[bytes]:
+        """Seal one frame whose data is ``parts`` in a row (buffers of bytes; 1 byte to 16 MiB - 1 in all).
+
+        Gives the frame as it goes on the wire, in pieces of at most 64 KiB and a MAC. A frame of one piece is sealed at once;
+        each piece of a longer one is sealed when it is taken, and all must be taken before the next frame is sealed.
+        LocalProtocolError for no data, too much data, or a frame before the last one is done.
+        """
+        size = sum(map(len, parts))
+        if not 0 < size <= MAX_MESSAGE_SIZE:
+            raise LocalProtocolError(f"a frame holds 1 to {MAX_MESSAGE_SIZE} bytes, not {size}")
+        if self._busy:
+            raise LocalProtocolError("the frame before this one is not sealed to its end")
+        if size >= SLICE:
+            self._busy = True
+            return self._seal_in_slices(parts, size)
+        mac = self._mac
+        sealed = self._encrypt(b"".join((size.to_bytes(3, "big"), _HEADER_TAIL, *parts, bytes(-size % _BLOCK))))
+        header, body = sealed[:_BLOCK], sealed[_BLOCK:]
+        header_mac = mac.header(header)
+        mac.update(body)
+        return iter((b"".join((header, header_mac, body, mac.body())),))
+
+    def _seal_in_slices(self, parts: "Sequence[bytes | bytearray | memoryview]", size: int) -> Iterator[bytes]:
+        header = self._encrypt(size.to_bytes(3, "big") + _HEADER_TAIL)
+        held = [header, self._mac.header(header)]
+        room = SLICE - 2 * _BLOCK
+        for part in (*parts, bytes(-size % _BLOCK)):
+            left = memoryview(part)
+            while left:
+                ciphertext = self._encrypt(left[:room])
+                left = left[room:]
+                self._mac.update(ciphertext)
+                held.append(ciphertext)
+                room -= len(ciphertext)
+                if not room:
+                    yield b"".join(held)
+                    held.clear()
+                    room = SLICE
+        held.append(self._mac.body())
+        self._busy = False
+        yield b"".join(held)
+
+
+class FrameOpener:
+    """Turns received bytes into verified frame-data.
+
+    Give it bytes with ``receive_data`` and take frames with ``next_frame`` until that returns None. After an error the
+    direction is unusable, and any further call raises LocalProtocolError.
+    """
+
+    def __init__(self, secrets: Secrets, max_size: int) -> None:
+        """Take over ``secrets.ingress_mac``; accept frames with up to ``max_size`` bytes of data."""
+        self.max_size: int = max_size
+        """The largest acceptable frame-data, in bytes; looked at when a header is opened, so a change holds from the next frame on."""
+        self._mac = _FrameMac(secrets.ingress_mac, secrets.mac)
+        self._decrypt = _keystream(secrets.aes).decryptor().update
+        self._received = bytearray()
+        self._at = 0  # what of _received is used up; it is cut off when more arrives, not frame by frame
+        self._size = 0  # of the frame that is open; 0 between frames
+        self._missing = 0  # how much of its ciphertext has not been decrypted yet
+        self._data = bytearray()  # its decrypted data, if it came in more than one piece
+        self._failed = False
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether a frame has begun and is not complete (asked when ``next_frame`` has returned None)."""
+        return self._size > 0 or len(self._received) > self._at
+
+    def receive_data(self, data: "Buffer") -> None:
+        """Take bytes from the wire, cut anywhere."""
+        if self._failed:
+            raise LocalProtocolError("this direction has failed before")
+        if self._at:
+            del self._received[: self._at]
+            self._at = 0
+        self._received += data
+
+    def next_frame(self) -> bytes | memoryview | None:
+        """Give the data of the next verified frame, or None until more bytes come.
+
+        HandshakeError: a MAC is wrong. DecodingError: the size is 0 or above ``max_size``. The data is the caller's to keep.
+        """
+        if self._failed:
+            raise LocalProtocolError("this direction has failed before")
+        if not self._size and not self._open_header():
+            return None
+        piece = b""
+        if self._missing:
+            ciphertext = self._received[self._at : self._at + self._missing]
+            self._mac.update(ciphertext)
+            piece = self._decrypt(ciphertext)
+            self._at += len(piece)
+            self._missing -= len(piece)
+        end = self._at + _BLOCK
+        if self._missing or len(self._received) < end:
+            self._data += piece
+            return None
+        if not hmac.compare_digest(self._mac.body(), self._received[self._at : end]):
+            raise self._failure(HandshakeError("a frame's MAC is wrong"))
+        self._at = end
+        size, self._size = self._size, 0
+        if not self._data:
+            return piece[:size]
+        data, self._data = self._data, bytearray()
+        data += piece
+        return memoryview(data)[:size].toreadonly()
+
+    def _open_header(self) -> bool:
+        """Begin a frame if its whole header is there."""
+        at = self._at
+        end = at + 2 * _BLOCK
+        if len(self._received) < end:
+            return False
+        header = self._received[at : at + _BLOCK]
+        if not hmac.compare_digest(self._mac.header(header), self._received[at + _BLOCK : end]):
+            raise self._failure(HandshakeError("a frame header's MAC is wrong"))
+        # The header-data behind the size has never had a use, and what senders put there differs.
+        size = int.from_bytes(self._decrypt(header)[:3], "big")
+        if not 0 < size <= self.max_size:
+            raise self._failure(DecodingError(f"a frame of {size} bytes, where 1 to {self.max_size} are allowed"))
+        self._at = end
+        self._size = size
+        self._missing = size + -size % _BLOCK
+        return True
+
+    def _failure(self, error: RemoteProtocolError) -> RemoteProtocolError:
+        self._failed = True
+        return error

@@ -1,0 +1,75 @@
+"""Where the message ids of the shared capabilities lie (RLPx, section "Message ID-based Multiplexing").
+
+Both sides compute the same layout from the two Hellos: capabilities that both offer, of each name the highest shared version, in
+alphabetical order from id 0x10, each as many ids as it declares.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from devp2p.errors import LocalProtocolError, RemoteProtocolError
+from devp2p.wire.base import BASE_LENGTH, CapabilityVersion, is_capability_name
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilitySpec:
+    """What the wire must know of a capability that we run.
+
+    ``sizes`` has one entry for each message id of the capability: the largest message, uncompressed and in bytes, that is accepted with
+    that id, or 0 where the capability defines no message.
+    """
+
+    name: str
+    version: int
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not is_capability_name(self.name):
+            raise LocalProtocolError(f"a capability's name is 1 to 8 ASCII characters without spaces, not {self.name!r}")
+        if not 0 <= self.version < 2**64:
+            raise LocalProtocolError(f"{self.name}: a version is a number from 0 to 2**64 - 1, not {self.version}")
+
+    @property
+    def offer(self) -> CapabilityVersion:
+        """How our Hello lists it."""
+        return CapabilityVersion(self.name, self.version)
+
+
+class MessageSpace:
+    """The capabilities that two peers share, and their places in the space of message ids."""
+
+    def __init__(self, ours: Iterable[CapabilitySpec], theirs: Iterable[CapabilityVersion]) -> None:
+        offered = set(theirs)
+        best: dict[str, CapabilitySpec] = {}
+        for spec in ours:
+            if spec.offer in offered and (spec.name not in best or best[spec.name].version < spec.version):
+                best[spec.name] = spec
+        self.shared: tuple[CapabilitySpec, ...] = tuple(best[name] for name in sorted(best))
+        """The capabilities that run, in the order of their ids."""
+        offsets: list[int] = []
+        end = BASE_LENGTH
+        for spec in self.shared:
+            offsets.append(end)
+            end += len(spec.sizes)
+        self.offsets: tuple[int, ...] = tuple(offsets)
+        """The first message id of each of them."""
+        self.end: int = end
+        """The first id that belongs to nobody."""
+        self.max_size: int = max((size for spec in self.shared for size in spec.sizes), default=0)
+        """The largest message that any of them accepts, in bytes."""
+
+    def locate(self, code: int) -> tuple[int, int, int]:
+        """Say whose message id `code` is: (index into ``shared``, id within that capability, largest accepted size).
+
+        Raises RemoteProtocolError for an id that no shared capability defines.
+        """
+        index = bisect_right(self.offsets, code) - 1
+        if index < 0 or code >= self.end:
+            raise RemoteProtocolError(f"message id {code:#x} lies outside the shared capabilities")
+        relative = code - self.offsets[index]
+        spec = self.shared[index]
+        size = spec.sizes[relative]
+        if not size:
+            raise RemoteProtocolError(f"{spec.offer} defines no message {relative:#x}")
+        return index, relative, size

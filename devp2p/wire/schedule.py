@@ -1,0 +1,103 @@
+"""What to send next (pure): the base protocol first, then urgent messages, then the rest shared fairly, bulk last.
+
+Theory of operation. One frame carries one message on the stock wire, so the choice is made message by message and as late as
+possible. Every capability has three lanes. `Lane.URGENT` is served before all other lanes, `Lane.BULK` only when nothing else waits.
+Within a lane the capabilities take turns by deficit round robin (Shreedhar and Varghese, 1995): a turn adds a capability's weight in
+bytes to its credit, and it sends while its credit covers its next message. Two capabilities that both always have something to send
+get bytes in the ratio of their weights, whatever the sizes of their messages; one that is idle saves up nothing.
+"""
+
+import enum
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+QUANTUM = 16 * 1024
+"""Bytes that one turn gives a capability of weight 1."""
+_OVERHEAD = 64  # charged for each message beside its bytes: header, MACs and padding
+
+
+class Lane(enum.IntEnum):
+    """How a message waits beside the others."""
+
+    URGENT = 0
+    NORMAL = 1
+    BULK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message that waits: its id on the wire, its encoded and uncompressed data, and the capability that pays for it.
+
+    ``capability`` is the index into the shared capabilities, or None for the base protocol.
+    """
+
+    code: int
+    data: bytes
+    capability: int | None = None
+
+
+class _FairQueue:
+    """One lane: a queue for each capability, served by deficit round robin."""
+
+    __slots__ = ("_credit", "_queues", "_turns", "_weights")
+
+    def __init__(self, weights: Sequence[int]) -> None:
+        self._weights = weights
+        self._queues: list[deque[Outgoing]] = [deque() for _ in weights]
+        self._credit = [0] * len(weights)
+        self._turns: deque[int] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._turns)
+
+    def push(self, index: int, message: Outgoing) -> None:
+        queue = self._queues[index]
+        if not queue:
+            self._turns.append(index)
+            self._credit[index] = 0
+        queue.append(message)
+
+    def pop(self) -> Outgoing:
+        turns, credit = self._turns, self._credit
+        while True:
+            index = turns[0]
+            queue = self._queues[index]
+            cost = len(queue[0].data) + _OVERHEAD
+            if len(turns) == 1 or credit[index] >= cost:
+                break
+            credit[index] += QUANTUM * self._weights[index]
+            if credit[index] < cost:
+                turns.rotate(-1)
+        credit[index] = max(0, credit[index] - cost)
+        message = queue.popleft()
+        if not queue:
+            turns.popleft()
+        elif credit[index] < len(queue[0].data) + _OVERHEAD:
+            turns.rotate(-1)
+        return message
+
+
+class Schedule:
+    """The messages of one session that wait to be sent."""
+
+    def __init__(self, weights: Sequence[int]) -> None:
+        """`weights`: of each shared capability, in their order, a whole number from 1 up."""
+        self._base: deque[Outgoing] = deque()
+        self._lanes = [_FairQueue(weights) for _ in Lane]
+
+    def add(self, message: Outgoing, lane: Lane = Lane.NORMAL) -> None:
+        """Queue a message; those of one capability and lane keep their order, those of the base protocol go first."""
+        if message.capability is None:
+            self._base.append(message)
+        else:
+            self._lanes[lane].push(message.capability, message)
+
+    def next(self) -> Outgoing | None:
+        """Take the message that is to be sent next, or None."""
+        if self._base:
+            return self._base.popleft()
+        for lane in self._lanes:
+            if lane:
+                return lane.pop()
+        return None

@@ -1,0 +1,79 @@
+"""What the handshake tests share: the published vectors of EIP-8, and both sides with fixed randomness."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devp2p.keys import PrivateKey
+from devp2p.wire.frames import FrameOpener, FrameSealer
+from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
+
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rlpx_handshake.json").read_text())
+
+
+def private(name: str) -> PrivateKey:
+    return PrivateKey.from_bytes(bytes.fromhex(VECTORS[name]))
+
+
+def fixed(side: str) -> Entropy:
+    """The published randomness of one side; what encrypts its packet is not published."""
+    nonce = bytes.fromhex(VECTORS[f"nonce_{side}"])
+    return Entropy(private(f"ephemeral_key_{side}"), nonce, private(f"ephemeral_key_{side}"), bytes(16), bytes(100))
+
+
+KEY_A, KEY_B = private("static_key_a"), private("static_key_b")
+AUTHS = {vector["name"]: vector for vector in VECTORS["auth"]}
+ACKS = {vector["name"]: vector for vector in VECTORS["ack"]}
+PLAIN_AUTH, PLAIN_ACK = (bytes.fromhex(VECTORS[name]["packet"]) for name in ("plain_auth", "plain_ack"))
+AUTH, ACK = (bytes.fromhex(vectors[name]["packet"]) for vectors, name in ((AUTHS, "Auth2"), (ACKS, "Ack2")))
+STREAMS = {"EIP-8 auth": AUTH, "plain auth": PLAIN_AUTH, "EIP-8 ack": ACK, "plain ack": PLAIN_ACK}
+
+
+def recipient() -> Recipient:
+    return Recipient(KEY_B, fixed("b"))
+
+
+def initiator() -> Initiator:
+    return Initiator(KEY_A, KEY_B.public_key, fixed("a"))
+
+
+def receiver(stream: str) -> Initiator | Recipient:
+    return recipient() if stream.endswith("auth") else initiator()
+
+
+def feed(side: Initiator | Recipient, stream: bytes, cuts: list[int]) -> Secrets | None:
+    """Give the stream in pieces; what came of it."""
+    found = None
+    for start, end in pairwise([0, *cuts, len(stream)]):
+        assert found is None
+        found = side.receive_data(stream[start:end])
+    return found
+
+
+def spy(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[tuple[Any, ...]]:
+    """The arguments of every call of a function, which goes on doing its work."""
+    calls: list[tuple[Any, ...]] = []
+    original = getattr(owner, name)
+
+    def note(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(owner, name, note)
+    return calls
+
+
+def summary(secrets: Secrets | None) -> tuple[object, ...]:
+    assert secrets is not None
+    return secrets.remote, secrets.aes, secrets.mac, secrets.egress_mac.digest(), secrets.ingress_mac.digest(), secrets.remote_extra
+
+
+def assert_agreed(ours: Secrets, theirs: Secrets) -> None:
+    """Frames go both ways."""
+    for sender, receiver in ((ours, theirs), (theirs, ours)):
+        opener = FrameOpener(receiver, 100)
+        opener.receive_data(b"".join(FrameSealer(sender).seal([b"hello"])))
+        assert opener.next_frame() == b"hello"
