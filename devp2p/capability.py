@@ -1,0 +1,184 @@
+"""What a plugin author writes and sees: `Capability`, and the `Peer` it runs with.
+
+A capability is a table of messages and one function per session. State that belongs to one peer lives in the local variables of
+``run``; state that all peers share lives in the capability object, of which a node has one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, ClassVar, Generic, cast
+
+import trio
+from typing_extensions import TypeVar
+
+from devp2p.channel import Channel, M
+from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
+from devp2p.keys import NodeId, PublicKey
+from devp2p.limits import Limits
+from devp2p.rates import Conduct
+from devp2p.records import Address
+from devp2p.requests import MessageTable
+from devp2p.wire.base import CapabilityVersion, Hello, printable
+
+H = TypeVar("H", default=Channel[M])
+Handle = TypeVar("Handle")
+
+
+class Capability(ABC, Generic[M, H]):
+    """A sub-protocol: subclass it, name its messages, write ``run``.
+
+    ``Capability[ChatMessage]`` names the union of its messages; with a second argument, the type of the handle that ``run`` publishes by
+    ``channel.ready(handle)`` and that ``peer[TheCapability]`` then is. Versions of one capability are separate classes with the same
+    ``name``; with each peer the highest version that both sides have runs.
+    """
+
+    name: ClassVar[str]
+    """1 to 8 ASCII characters."""
+    version: ClassVar[int]
+    messages: ClassVar[Mapping[int, type[Any]]]
+    """Message ids, from 0, and the dataclasses that travel under them."""
+    length: ClassVar[int | None] = None
+    """How many message ids the capability takes; by default one more than the largest in ``messages``."""
+
+    urgent: ClassVar[Collection[type[Any]]] = ()
+    """Small messages that may overtake the others, at most 1 KiB each."""
+    bulk: ClassVar[Collection[type[Any]]] = ()
+    """Messages that are sent when nothing else waits."""
+    weight: ClassVar[int] = 1
+    """Its share of the line while others want it too."""
+    slots: ClassVar[int] = 8
+    """How many peers it wants."""
+    optional: ClassVar[bool] = False
+    """Whether the session goes on when ``run`` returns."""
+    ready_within: ClassVar[float | None] = None
+    """Seconds for a handshake of its own, after which it must have called ``channel.ready``; None if it needs none."""
+    request_timeout: ClassVar[float] = 10.0
+    """Seconds that ``channel.request`` waits by default."""
+    max_message_size: ClassVar[int] = 2**20
+    """The largest message in bytes, uncompressed; a message class may set its own ``max_size``, up to 16 MiB - 1."""
+    inbox_bytes: ClassVar[int | None] = None
+    """How much may wait unread, in bytes on the wire; by default what the node's `Limits` say."""
+    inbox_messages: ClassVar[int | None] = None
+
+    @abstractmethod
+    async def run(self, peer: "Peer", channel: Channel[M]) -> None:
+        """Talk to one peer, from the moment that the capability is negotiated; returning ends the session, unless ``optional``."""
+
+    @classmethod
+    def table(cls) -> MessageTable:
+        """Compile the messages; LocalProtocolError says what is wrong with them."""
+        for attribute in ("name", "version", "messages"):
+            if not hasattr(cls, attribute):
+                raise LocalProtocolError(f"{cls.__name__} does not set {attribute!r}")
+        if cls.weight < 1:
+            raise LocalProtocolError(f"{cls.__name__}: weight is a whole number from 1 up, not {cls.weight!r}")
+        return MessageTable(
+            cls.name,
+            cls.version,
+            cls.messages,
+            urgent=cls.urgent,
+            bulk=cls.bulk,
+            max_message_size=cls.max_message_size,
+            length=cls.length,
+        )
+
+    @classmethod
+    def inbox_limits(cls, limits: Limits) -> tuple[int, int]:
+        """How much may wait unread, as (bytes, messages)."""
+        size = limits.inbox_bytes if cls.inbox_bytes is None else cls.inbox_bytes
+        count = limits.inbox_messages if cls.inbox_messages is None else cls.inbox_messages
+        return size, count
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}/{self.version}>"
+
+
+AnyCapability = Capability[Any, Any]
+
+
+class Peer:
+    """The other end of one session. ``peer[Chat]`` is the handle of a shared capability: its channel, or what it published."""
+
+    def __init__(  # noqa: PLR0913  (made in one place, by the session)
+        self,
+        hello: Hello,
+        address: Address,
+        channels: Mapping[AnyCapability, Channel[Any]],
+        *,
+        inbound: bool,
+        since: float,
+        end: Callable[[PeerDisconnected], None],
+    ) -> None:
+        self.public_key: PublicKey = hello.public_key
+        self.id: NodeId = hello.public_key.node_id
+        self.client_id: str = printable(hello.client_id)
+        """The peer's name for its software, safe to print."""
+        self.offers: tuple[CapabilityVersion, ...] = hello.capabilities
+        """All that the peer's Hello listed."""
+        self.address = address
+        """Where the peer was observed."""
+        self.inbound = inbound
+        """Whether the peer dialled us."""
+        self.since = since
+        """When the session began, on trio's clock."""
+        self.latency: float | None = None
+        """Seconds from the last Ping to its Pong."""
+        self.ended: PeerDisconnected | None = None
+        """How the session ended, once it has."""
+        self._channels = channels
+        self._end = end
+        self._gone = trio.Event()
+
+    @property
+    def capabilities(self) -> tuple[AnyCapability, ...]:
+        """The shared capabilities, in the order of their message ids."""
+        return tuple(self._channels)
+
+    def __contains__(self, capability: type[AnyCapability]) -> bool:
+        """Whether a capability is shared and ready."""
+        channel = self._find(capability)
+        return channel is not None and channel.is_ready and self.ended is None
+
+    def __getitem__(self, capability: "type[Capability[Any, Handle]]") -> Handle:
+        """The handle of a capability (or of whichever of its subclasses runs).
+
+        Raises KeyError if it is not shared, LocalProtocolError if it is not ready yet, PeerDisconnected after the end.
+        """
+        return cast("Handle", self._channel(capability).handle)
+
+    async def ready(self, capability: "type[Capability[Any, Handle]]") -> Handle:
+        """Wait until a capability is ready and return its handle; KeyError if it is not shared, PeerDisconnected after the end."""
+        channel = self._channel(capability)
+        await channel.wait_ready()
+        return cast("Handle", channel.handle)
+
+    def conduct(self, capability: type[AnyCapability]) -> Conduct:
+        """What the capability reported of this peer; KeyError if it is not shared."""
+        return self._channel(capability).rate.conduct
+
+    def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
+        """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""
+        self._end(PeerDisconnected(reason, by_remote=False, detail=detail))
+
+    async def wait_ended(self) -> PeerDisconnected:
+        """Wait until the session is over and say how it ended."""
+        await self._gone.wait()
+        assert self.ended is not None  # noqa: S101  (gone() sets it first)
+        return self.ended
+
+    def gone(self, end: PeerDisconnected) -> None:
+        """The session says that it is over."""
+        self.ended = end
+        self._gone.set()
+
+    def _find(self, capability: type[AnyCapability]) -> Channel[Any] | None:
+        return next((channel for shared, channel in self._channels.items() if isinstance(shared, capability)), None)
+
+    def _channel(self, capability: type[AnyCapability]) -> Channel[Any]:
+        channel = self._find(capability)
+        if channel is None:
+            raise KeyError(f"{capability.__name__} is not shared with {self!r}")
+        return channel
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.id.hex()[:16]}… at {self.address} {self.client_id!r}>"

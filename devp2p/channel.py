@@ -1,0 +1,209 @@
+"""What a capability talks through: a `Channel` of typed, ordered messages to one peer.
+
+Messages are encoded by the task that sends them, so that a bad one raises where it was made, and decoded by the task that takes them.
+Answers to `Channel.request` go past the inbox to whoever waits for them.
+"""
+
+import dataclasses
+from typing import Any, Generic, cast
+
+import trio
+from typing_extensions import TypeVar
+
+from devp2p import rlp
+from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
+from devp2p.limits import Limits
+from devp2p.queues import Inbox, Outbox
+from devp2p.rates import Rate
+from devp2p.requests import MessageTable, R, Request, Response
+from devp2p.wire.connection import MessageReceived
+from devp2p.wire.schedule import Outgoing
+
+M = TypeVar("M")
+
+
+class _Waiter:
+    """A request that waits for its answer."""
+
+    __slots__ = ("answer", "done", "expected", "size")
+
+    def __init__(self, expected: type[Response]) -> None:
+        self.expected = expected
+        self.answer: Response | None = None
+        self.size = 0
+        self.done = trio.Event()
+
+
+class Channel(Generic[M]):
+    """The messages of one capability to and from one peer.
+
+    Iterate it for what comes, ``await channel.send(...)`` what goes. When the session ends, what had arrived can still be taken, then
+    iteration and every other method raise `PeerDisconnected`.
+    """
+
+    def __init__(  # noqa: PLR0913  (made in one place, by the session)
+        self,
+        table: MessageTable,
+        outbox: Outbox,
+        inbox: Inbox,
+        limits: Limits,
+        *,
+        index: int,
+        offset: int,
+        request_timeout: float,
+        ready_at_once: bool,
+    ) -> None:
+        self.rate: Rate = Rate()
+        """Report the peer's conduct here."""
+        self._table = table
+        self._outbox = outbox
+        self._inbox = inbox
+        self._index = index
+        self._offset = offset
+        self._request_timeout = request_timeout
+        self._end: PeerDisconnected | None = None
+        self._handle: object = self if ready_at_once else None
+        self._ready = trio.Event()
+        if ready_at_once:
+            self._ready.set()
+        self._next_id = 1
+        self._waiters: dict[int, _Waiter] = {}
+        self._asking = trio.Semaphore(limits.pending_requests)
+        self._iterating: trio.lowlevel.Task | None = None
+
+    # What a plugin calls
+
+    async def send(self, message: M) -> None:
+        """Queue a message; returns at once while there is room, else waits for it.
+
+        Raises LocalProtocolError for a message that is not one of the capability's, does not fit its schema or is too large, and
+        PeerDisconnected after the end.
+        """
+        await self._send(message)
+
+    async def receive(self) -> M:
+        """Take the next message, waiting for it. RemoteProtocolError if it does not fit its schema, PeerDisconnected after the end."""
+        received = await self._inbox.get()
+        return cast("M", self._table.decode(received.code, received.decompress()))
+
+    def __aiter__(self) -> "Channel[M]":
+        return self
+
+    async def __anext__(self) -> M:
+        self._iterating = trio.lowlevel.current_task()
+        return await self.receive()
+
+    async def request(self, request: Request[R], *, timeout: float | None = None) -> R:  # noqa: ASYNC109  (it is counted, not only awaited)
+        """Send a request and return its answer.
+
+        `timeout` is in seconds, by default the capability's ``request_timeout``; when it passes, trio.TooSlowError is raised, the
+        timeout is counted in the peer's conduct, and a late answer is ignored. Raises LocalProtocolError in a task that iterates this
+        channel: while it waited it could serve nobody, and two such peers would wait for each other for ever.
+        """
+        if self._iterating is trio.lowlevel.current_task():
+            raise LocalProtocolError("request() would block the task that iterates the channel; start a task for it, or use receive()")
+        waiter = _Waiter(self._table.answer_to(request))
+        limit = self._request_timeout if timeout is None else timeout
+        async with self._asking:
+            number, self._next_id = self._next_id, self._next_id + 1
+            self._waiters[number] = waiter
+            started = trio.current_time()
+            try:
+                with trio.move_on_after(limit):
+                    await self._send(dataclasses.replace(request, request_id=number))
+                    await waiter.done.wait()
+            finally:
+                del self._waiters[number]
+                self._inbox.release(waiter.size)
+        if waiter.answer is not None:
+            self.rate.latency(trio.current_time() - started)
+            return cast("R", waiter.answer)
+        if self._end is not None:
+            raise self._end.again()
+        self.rate.timed_out()
+        raise trio.TooSlowError(f"no answer to {type(request).__name__} within {limit:g} s")
+
+    def ready(self, handle: object) -> None:
+        """Publish what ``peer[Capability]`` returns from now on; for capabilities that declare ``ready_within``."""
+        if self._ready.is_set():
+            why = "declare ready_within to publish a handle" if self._handle is self else "the channel is ready already"
+            raise LocalProtocolError(why)
+        self._handle = handle
+        self._ready.set()
+
+    # What the session and the peer call
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a handle."""
+        return self._ready.is_set()
+
+    async def wait_ready(self) -> None:
+        """Wait for a handle; PeerDisconnected if the session ends first."""
+        await self._ready.wait()
+        if self._handle is None and self._end is not None:
+            raise self._end.again()
+
+    @property
+    def handle(self) -> object:
+        """What ``peer[Capability]`` is; LocalProtocolError before it is ready, PeerDisconnected after the end."""
+        if self._end is not None:
+            raise self._end.again()
+        if self._handle is None:
+            raise LocalProtocolError("the capability has not finished its handshake with this peer; await peer.ready(...)")
+        return self._handle
+
+    async def deliver(self, received: MessageReceived, patience: float) -> bool:
+        """Take a message from the session's reader, waiting for room in the inbox.
+
+        False if none was made for `patience` seconds. Raises RemoteProtocolError for an answer to what was never asked.
+        """
+        if received.code in self._table.answers:
+            self._answer(received)
+            return True
+        size = len(received.data)
+        while not self._inbox.has_room(size) and self._end is None:
+            with trio.move_on_after(patience) as scope:
+                await self._inbox.wait_room(size)
+            if scope.cancelled_caught:
+                return False
+        self._inbox.put(received)
+        return True
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that have arrived and were not taken."""
+        return self._inbox.bytes
+
+    def close(self, end: PeerDisconnected) -> None:
+        """Let everybody who waits know that the session has ended."""
+        if self._end is None:
+            self._end = end
+            self._inbox.close(end)
+            self._ready.set()
+            for waiter in self._waiters.values():
+                waiter.done.set()
+
+    def discard(self) -> None:
+        """Give back what the inbox holds, once nobody is left to read it."""
+        self._inbox.discard()
+
+    async def _send(self, message: object) -> None:
+        code, lane, data = self._table.encode(message)
+        await self._outbox.put(Outgoing(self._offset + code, data, self._index), lane)
+
+    def _answer(self, received: MessageReceived) -> None:
+        data = received.decompress()
+        number = rlp.first_uint(data)
+        waiter = self._waiters.get(number)
+        if waiter is None or waiter.answer is not None:
+            if 0 < number < self._next_id:
+                return  # its request has been given up, or answered
+            raise RemoteProtocolError(f"an answer came to request {number}, which was never made")
+        answer: Any = self._table.decode(received.code, data)
+        if type(answer) is not waiter.expected:
+            raise RemoteProtocolError(f"request {number} wants a {waiter.expected.__name__}, not a {type(answer).__name__}")
+        waiter.answer = answer
+        waiter.size = len(received.data)
+        self._inbox.reserve(waiter.size)
+        waiter.done.set()

@@ -1,0 +1,50 @@
+"""What happens to a node's peers, as values: what ``node.events()`` yields and ``devp2p node --json`` prints."""
+
+from dataclasses import dataclass
+
+from devp2p.capability import AnyCapability, Peer
+from devp2p.errors import PeerDisconnected
+from devp2p.records import Address, NodeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """A session began."""
+
+    peer: Peer
+
+
+@dataclass(frozen=True, slots=True)
+class PeerReady:
+    """A shared capability can be used with a peer."""
+
+    peer: Peer
+    capability: AnyCapability
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDropped:
+    """A session ended."""
+
+    peer: Peer
+    end: PeerDisconnected
+
+
+@dataclass(frozen=True, slots=True)
+class PeerRefused:
+    """A link did not become a session: a failed handshake, a peer that was not admitted. ``error`` says why."""
+
+    address: Address
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A static peer could not be reached; it is tried again after ``retry`` seconds."""
+
+    record: NodeRecord
+    error: Exception
+    retry: float
+
+
+Event = PeerConnected | PeerReady | PeerDropped | PeerRefused | DialFailed

@@ -1,0 +1,302 @@
+"""A node: `open_node` owns the root nursery, and with it the listeners, the dials and a session for each peer.
+
+Theory of operation. Every link, dialled or accepted, goes the same way: handshake and Hello (`open_session`), then `Node._admit`, which is
+where the node's rules stand, then `run_session` until the end. Nothing is kept under a node-ID before that node has proved itself by
+its Hello, the first valid frame.
+
+Two links to one node. An established session is never closed in favour of a second link, since we cannot know which of the two the
+peer still believes in. The second link waits for the peer to choose: if the first ends meanwhile, the second takes its place. When
+nobody chooses, the second is refused with ALREADY_CONNECTED. The node with the larger public key waits a second longer, so that two
+nodes of this kind that dial each other at once never both close what the other keeps.
+"""
+
+import logging
+import sys
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from devp2p.capability import AnyCapability, Peer
+from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.events import PeerRefused
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.limits import Limits
+from devp2p.peers.admission import Admission
+from devp2p.peers.dialer import keep_connected
+from devp2p.queues import Budget
+from devp2p.records import Address, NodeRecord
+from devp2p.roster import ReadyPeers, Roster, Subscription
+from devp2p.session import LocalNode, Session, open_session, run_session
+from devp2p.transports import Link, Transport
+from devp2p.transports.tcp import TcpTransport
+from devp2p.transports.unix import UnixTransport
+from devp2p.version import __version__
+
+_TIE_BREAK = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
+
+_logger = logging.getLogger(__name__)
+
+
+def default_client_id() -> str:
+    """What we call ourselves in Hello unless told otherwise."""
+    return f"devp2p.py/v{__version__}/{sys.platform}/python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@asynccontextmanager
+async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
+    key: PrivateKey,
+    capabilities: Iterable[AnyCapability],
+    *,
+    listen: Iterable[str | Address] = (),
+    static_peers: Iterable[str | NodeRecord] = (),
+    max_peers: int = 50,
+    client_id: str | None = None,
+    limits: Limits | None = None,
+    transports: Sequence[Transport] | None = None,
+    strict: bool = False,
+    handshake_extra: tuple[bytes, ...] = (),
+) -> AsyncGenerator["Node"]:
+    """Run a node for the length of an ``async with`` block.
+
+    `listen`: addresses such as ``tcp://0.0.0.0:30303``, ``tcp://*:0`` (all interfaces, IPv4 and IPv6, any port) or ``unix:///run/node.sock``.
+    `static_peers`: nodes to stay connected to, beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a
+    capability's stray exception end the node, as tests want it, instead of that one session. `handshake_extra`: encoded RLP items to append
+    to auth and ack (EIP-8).
+
+    Raises ValueError for an address that cannot be understood, LocalProtocolError for a capability that is not right, OSError if an
+    address cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
+    """
+    limits = limits or Limits()
+    addresses = [Address.parse(item) if isinstance(item, str) else item for item in listen]
+    static = [NodeRecord.parse(item) if isinstance(item, str) else item for item in static_peers]
+    local = LocalNode(
+        key=key,
+        client_id=client_id or default_client_id(),
+        capabilities=tuple(capabilities),
+        limits=limits,
+        listen_port=next((address.port or 0 for address in addresses if address.scheme == "tcp"), 0),
+        strict=strict,
+        handshake_extra=handshake_extra,
+        budget=Budget(limits.total_inbox_bytes),
+    )
+    _ = local.tables  # a capability that is not right is found here, not by the first peer
+    unreachable: OSError | None = None
+    async with trio.open_nursery() as nursery:
+        node = Node(local, nursery, static, max_peers, transports if transports is not None else (TcpTransport(), UnixTransport()))
+        try:
+            for address in addresses:
+                await node.listen(address)
+        except OSError as error:
+            unreachable = error
+            nursery.cancel_scope.cancel()
+        else:
+            node.begin_dialling()
+            try:
+                yield node
+            finally:
+                node.roster.close()
+                nursery.cancel_scope.cancel()
+    if unreachable is not None:
+        raise unreachable
+
+
+def _without_wildcard(address: Address) -> Address:
+    wildcard = address.host in {"*", "0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+    return Address(address.scheme, "127.0.0.1", address.port) if wildcard else address
+
+
+class Node:
+    """A running node; `open_node` makes it."""
+
+    def __init__(
+        self, local: LocalNode, nursery: trio.Nursery, static: Sequence[NodeRecord], max_peers: int, transports: Sequence[Transport]
+    ) -> None:
+        self.roster: Roster = Roster()
+        """The connected peers and the news of them."""
+        self.max_peers: int = max_peers
+        self.addresses: tuple[Address, ...] = ()
+        """Where the node listens."""
+        self._local = local
+        self._limits = local.limits
+        self._nursery = nursery
+        self._static = {bytes(record.public_key): record for record in static}
+        self._transports = {scheme: transport for transport in transports for scheme in transport.schemes}
+        self._admission = Admission(local.limits)
+        self._pending = trio.Semaphore(local.limits.pending_inbound)
+        self._dialling: dict[bytes, trio.Event] = {}
+
+    @property
+    def public_key(self) -> PublicKey:
+        """This node's key."""
+        return self._local.key.public_key
+
+    @property
+    def record(self) -> NodeRecord:
+        """How others name this node. A wildcard address is written as loopback: which of the real ones peers reach is not known here."""
+        return NodeRecord(self.public_key, tuple(_without_wildcard(address) for address in self.addresses))
+
+    @property
+    def enode(self) -> str:
+        """`record` as text."""
+        return self.record.enode
+
+    @property
+    def connected(self) -> tuple[Peer, ...]:
+        """All peers with a session."""
+        return tuple(self.roster)
+
+    def peers(self, capability: type[AnyCapability]) -> ReadyPeers:
+        """Iterate the peers with which a capability can be used: those that there are, then each as it becomes ready."""
+        return ReadyPeers(self.roster, capability)
+
+    def events(self) -> Subscription:
+        """Iterate what happens to peers from now on: see `devp2p.events`."""
+        return self.roster.subscribe()
+
+    async def connect(self, target: str | NodeRecord) -> Peer:
+        """Dial a node that one knows and return the peer with its capabilities running, or the peer that is connected already.
+
+        Raises ValueError for text that is no node record, and DialError if the node cannot be reached, fails the handshake, or either
+        side does not admit the other.
+        """
+        record = NodeRecord.parse(target) if isinstance(target, str) else target
+        key = bytes(record.public_key)
+        if record.public_key == self.public_key:
+            raise DialError("that is this node itself", target=record, reason=DisconnectReason.CONNECTED_TO_SELF)
+        while (peer := self.roster.get(record.public_key)) is None and key in self._dialling:
+            await self._dialling[key].wait()
+        if peer is not None:
+            await trio.lowlevel.checkpoint()
+            return peer
+        self._dialling[key] = trio.Event()
+        try:
+            return await self._connect(record)
+        finally:
+            self._dialling.pop(key).set()
+
+    async def listen(self, address: Address) -> tuple[Address, ...]:
+        """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
+        transport = self._transport(address)
+        bound: tuple[Address, ...] = await self._nursery.start(transport.serve, address, self._on_link)
+        self.addresses += bound
+        return bound
+
+    def begin_dialling(self) -> None:
+        """Dial the static peers; `open_node` calls it once the node listens."""
+        for record in self._static.values():
+            self._nursery.start_soon(keep_connected, record, self.connect, self.roster.publish)
+
+    def _transport(self, address: Address) -> Transport:
+        try:
+            return self._transports[address.scheme]
+        except KeyError:
+            known = ", ".join(sorted(self._transports))
+            raise ValueError(f"no transport for {address}: this node has {known}") from None
+
+    # Outbound
+
+    async def _connect(self, record: NodeRecord) -> Peer:
+        link = await self._dial(record)
+        try:
+            return await self._establish(link, record.public_key)
+        except PeerDisconnected as error:
+            raise DialError(f"{record.enode}: {error}", target=record, reason=error.reason) from error
+        except RemoteProtocolError as error:
+            raise DialError(f"{record.enode}: {error}", target=record) from error
+        except trio.TooSlowError:
+            within = f"within {self._limits.handshake_timeout:g} s"
+            raise DialError(f"{record.enode}: no handshake and Hello {within}", target=record) from None
+
+    async def _dial(self, record: NodeRecord) -> Link:
+        """Try each address of a node in turn."""
+        problems: list[str] = []
+        for address in record.addresses:
+            try:
+                with trio.fail_after(self._limits.dial_timeout):
+                    return await self._transport(address).dial(address, expect=record.public_key)
+            except trio.TooSlowError:
+                problems.append(f"{address}: no answer within {self._limits.dial_timeout:g} s")
+            except (OSError, ValueError) as error:
+                problems.append(f"{address}: {error}")
+        raise DialError("; ".join(problems) or f"{record.enode} has no address", target=record)
+
+    # Inbound
+
+    async def _on_link(self, link: Link) -> None:
+        """Take an accepted link; waits while too many are shaking hands, and with it the listener waits."""
+        refusal = self._admission.admit(link.remote, trio.current_time())
+        if refusal is not None:
+            self.roster.publish(PeerRefused(link.remote, RemoteProtocolError(refusal)))
+            await link.aclose()
+            return
+        await self._pending.acquire()
+        self._nursery.start_soon(self._serve_link, link)
+
+    async def _serve_link(self, link: Link) -> None:
+        try:
+            await self._establish(link, None)
+        except (RemoteProtocolError, PeerDisconnected) as error:
+            _logger.debug("link from %s failed: %s", link.remote, error)
+            self.roster.publish(PeerRefused(link.remote, error))
+        except trio.TooSlowError:
+            late = RemoteProtocolError(f"no handshake and Hello within {self._limits.handshake_timeout:g} s")
+            self.roster.publish(PeerRefused(link.remote, late))
+        finally:
+            self._pending.release()
+            self._admission.release(link.remote)
+
+    # Both
+
+    async def _establish(self, link: Link, expect: PublicKey | None) -> Peer:
+        """Make a session of a link; returns once its capabilities run. Raises what `open_session` raises."""
+        session = await open_session(link, self._local, expect=expect)
+        peer: Peer = await self._nursery.start(self._live, session)
+        return peer
+
+    async def _live(self, session: Session, *, task_status: trio.TaskStatus[Peer]) -> None:
+        """Admit a session and run it to its end."""
+        try:
+            await self._admit(session)
+        except BaseException:
+            await session.close()
+            raise
+        peers: list[Peer] = []
+
+        def begin(peer: Peer) -> None:
+            peers.append(peer)
+            self.roster.add(peer)
+            task_status.started(peer)
+
+        try:
+            await run_session(session, publish=self.roster.publish, on_peer=begin)
+        finally:
+            for peer in peers:
+                self.roster.remove(peer)
+
+    async def _admit(self, session: Session) -> None:
+        """Let a session begin, or refuse it: says so to the peer and raises PeerDisconnected. No await stands behind the last check."""
+        if session.public_key == self.public_key:
+            await self._refuse(session, DisconnectReason.CONNECTED_TO_SELF, "it is this node itself")
+        if not session.connection.space.shared:
+            await self._refuse(session, DisconnectReason.USELESS_PEER, "no capability is shared")
+        while self.roster.get(session.public_key) is not None:
+            await self._wait_for_choice(session)
+        if len(self.roster) >= self.max_peers and bytes(session.public_key) not in self._static:
+            await self._refuse(session, DisconnectReason.TOO_MANY_PEERS, f"all {self.max_peers} places are taken")
+
+    async def _wait_for_choice(self, session: Session) -> None:
+        """A second link to a connected peer: return when the first has ended; refuse this one if the peer does not choose it."""
+        larger = bytes(self.public_key) > bytes(session.public_key)
+        patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        with trio.move_on_after(patience) as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(session.wait_farewell)
+                await self.roster.wait_left(session.public_key)
+                nursery.cancel_scope.cancel()
+        if scope.cancelled_caught:
+            await self._refuse(session, DisconnectReason.ALREADY_CONNECTED, "there is a session with it already")
+
+    async def _refuse(self, session: Session, reason: DisconnectReason, detail: str) -> None:
+        await session.refuse(reason)
+        raise PeerDisconnected(reason, by_remote=False, detail=detail)

@@ -1,0 +1,186 @@
+"""The bounded queues between a session and its capabilities: one `Outbox` a session, one `Inbox` a capability.
+
+Both count bytes as well as messages. A full outbox makes ``send`` wait; a full inbox makes the session's reader wait, for a while.
+"""
+
+from collections import deque
+
+import trio
+
+from devp2p.errors import PeerDisconnected
+from devp2p.limits import Limits
+from devp2p.wire.connection import MessageReceived
+from devp2p.wire.schedule import Lane, Outgoing, Schedule
+
+
+class Outbox:
+    """What a session's capabilities want to send. Many tasks put; the one writer gets."""
+
+    def __init__(self, weights: list[int], limits: Limits) -> None:
+        self._limits = limits
+        self._schedule = Schedule(weights)
+        self._bytes = [0] * len(weights)
+        self._messages = [0] * len(weights)
+        self._turns = [trio.Lock() for _ in weights]
+        self._room = [trio.lowlevel.ParkingLot() for _ in weights]
+        self._filled = trio.lowlevel.ParkingLot()
+        self._end: PeerDisconnected | None = None
+        self._last: Outgoing | None = None
+
+    async def put(self, message: Outgoing, lane: Lane) -> None:
+        """Queue a capability's message, waiting while that capability has too much queued; PeerDisconnected after the end."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        index, size = message.capability, len(message.data)
+        assert index is not None  # noqa: S101  (put_base is for the others)
+        if self._turns[index].locked() or not self._has_room(index, size):
+            async with self._turns[index]:  # first come, first served: a large message is not overtaken for ever
+                while not self._has_room(index, size):
+                    await self._room[index].park()
+                self._add(message, lane, index, size)
+        else:
+            self._add(message, lane, index, size)
+
+    def put_base(self, code: int, data: bytes) -> None:
+        """Queue a message of the base protocol, ahead of everything; ignored after the end."""
+        if self._end is None:
+            self._schedule.add(Outgoing(code, data))
+            self._filled.unpark_all()
+
+    async def get(self) -> Outgoing | None:
+        """Take the message that is to be sent next, waiting for one; None when all is sent after the end."""
+        while (message := self.get_nowait()) is None and self._end is None:
+            await self._filled.park()
+        return message
+
+    def get_nowait(self) -> Outgoing | None:
+        """Take the message that is to be sent next, or None."""
+        message = self._schedule.next()
+        if message is None:
+            message, self._last = self._last, None
+        if message is not None and message.capability is not None:
+            index = message.capability
+            self._bytes[index] -= len(message.data)
+            self._messages[index] -= 1
+            self._room[index].unpark_all()
+        return message
+
+    def finish(self, end: PeerDisconnected, last: Outgoing | None, *, flush: bool) -> None:
+        """Take no more messages; the writer sends what is queued (if `flush`), then `last`, and is done."""
+        if not flush:
+            while self._schedule.next() is not None:
+                pass
+        self._last = last
+        self._end = end
+        for lot in (*self._room, self._filled):
+            lot.unpark_all()
+
+    def _has_room(self, index: int, size: int) -> bool:
+        if self._end is not None or not self._messages[index]:
+            return True
+        return self._messages[index] < self._limits.outbox_messages and self._bytes[index] + size <= self._limits.outbox_bytes
+
+    def _add(self, message: Outgoing, lane: Lane, index: int, size: int) -> None:
+        if self._end is not None:
+            raise self._end.again()
+        self._schedule.add(message, lane)
+        self._bytes[index] += size
+        self._messages[index] += 1
+        self._filled.unpark_all()
+
+
+class Budget:
+    """A number of bytes that all inboxes of a node share."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._released = trio.lowlevel.ParkingLot()
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` more bytes fit; with nothing in use any number does."""
+        return not self._used or self._used + size <= self._limit
+
+    def reserve(self, size: int) -> None:
+        """Count bytes."""
+        self._used += size
+
+    def release(self, size: int) -> None:
+        """Stop counting them."""
+        self._used -= size
+        self._released.unpark_all()
+
+    async def wait_released(self) -> None:
+        """Wait until some inbox gives bytes back."""
+        await self._released.park()
+
+
+class Inbox:
+    """What a capability has not yet taken, compressed and undecoded. The session's reader puts; the capability's task gets."""
+
+    def __init__(self, max_bytes: int, max_messages: int, budget: Budget) -> None:
+        self._max_bytes = max_bytes
+        self._max_messages = max_messages
+        self._budget = budget
+        self._queue: deque[MessageReceived] = deque()
+        self._arrived = trio.lowlevel.ParkingLot()
+        self._taken = trio.lowlevel.ParkingLot()
+        self._end: PeerDisconnected | None = None
+        self.bytes: int = 0
+        """Bytes that wait here, answers not yet picked up among them."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of `size` bytes may be put; into an empty inbox one always may, as far as the node's budget goes."""
+        return self._budget.has_room(size) and self._has_own_room(size)
+
+    def _has_own_room(self, size: int) -> bool:
+        return not self._queue or (len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes)
+
+    def put(self, message: MessageReceived) -> None:
+        """Queue a message; dropped after the end."""
+        if self._end is None:
+            self.reserve(len(message.data))
+            self._queue.append(message)
+            self._arrived.unpark()
+
+    async def get(self) -> MessageReceived:
+        """Take the oldest message, waiting for one; after the end what is left, then PeerDisconnected."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._queue:
+            if self._end is not None:
+                raise self._end.again()
+            await self._arrived.park()
+        message = self._queue.popleft()
+        self.release(len(message.data))
+        return message
+
+    async def wait_room(self, size: int) -> None:
+        """Wait until something is taken out that may have made room for `size` bytes."""
+        if self._has_own_room(size):
+            await self._budget.wait_released()
+        else:
+            await self._taken.park()
+
+    def reserve(self, size: int) -> None:
+        """Count bytes that wait elsewhere on behalf of the capability."""
+        self.bytes += size
+        self._budget.reserve(size)
+
+    def release(self, size: int) -> None:
+        """Stop counting them."""
+        self.bytes -= size
+        self._budget.release(size)
+        self._taken.unpark_all()
+
+    def close(self, end: PeerDisconnected) -> None:
+        """Take no more; wake everybody who waits."""
+        self._end = end
+        self._arrived.unpark_all()
+        self._taken.unpark_all()
+
+    def discard(self) -> None:
+        """Forget what nobody will take."""
+        while self._queue:
+            self.release(len(self._queue.popleft().data))

@@ -1,0 +1,118 @@
+"""The peers that a node has, and the news of them."""
+
+from collections import deque
+from collections.abc import Iterator
+from weakref import WeakSet
+
+import trio
+
+from devp2p.capability import AnyCapability, Peer
+from devp2p.events import Event, PeerConnected, PeerDropped, PeerReady
+from devp2p.keys import PublicKey
+
+_BACKLOG = 4096  # events that a slow subscriber may fall behind; beyond it the oldest are lost
+
+
+class Subscription:
+    """Events from the moment of subscribing on, as an async iterator; it ends when the node does."""
+
+    def __init__(self) -> None:
+        self._events: deque[Event] = deque(maxlen=_BACKLOG)
+        self._news = trio.lowlevel.ParkingLot()
+        self._closed = False
+
+    def put(self, event: Event) -> None:
+        """Add an event."""
+        self._events.append(event)
+        self._news.unpark()
+
+    def close(self) -> None:
+        """No more will come."""
+        self._closed = True
+        self._news.unpark_all()
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> Event:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._events:
+            if self._closed:
+                raise StopAsyncIteration
+            await self._news.park()
+        return self._events.popleft()
+
+
+class Roster:
+    """Peers by public key (as bytes, whose hash no stranger can steer), and who wants to hear of them."""
+
+    def __init__(self) -> None:
+        self._peers: dict[bytes, Peer] = {}
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._left = trio.lowlevel.ParkingLot()
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(tuple(self._peers.values()))
+
+    def get(self, key: PublicKey) -> Peer | None:
+        """The peer with a key, if it is connected."""
+        return self._peers.get(bytes(key))
+
+    def add(self, peer: Peer) -> None:
+        """A session begins."""
+        self._peers[bytes(peer.public_key)] = peer
+        self.publish(PeerConnected(peer))
+
+    def remove(self, peer: Peer) -> None:
+        """Its session is over."""
+        del self._peers[bytes(peer.public_key)]
+        self._left.unpark_all()
+        assert peer.ended is not None  # noqa: S101  (run_session has returned)
+        self.publish(PeerDropped(peer, peer.ended))
+
+    async def wait_left(self, key: PublicKey) -> None:
+        """Wait until no peer with that key is connected."""
+        while bytes(key) in self._peers:
+            await self._left.park()
+
+    def publish(self, event: Event) -> None:
+        """Tell every subscriber."""
+        for subscription in self._subscriptions:
+            subscription.put(event)
+
+    def subscribe(self) -> Subscription:
+        """Hear of what happens from now on, until the subscription is dropped."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def close(self) -> None:
+        """The node is closing: let the subscriptions run out."""
+        for subscription in self._subscriptions:
+            subscription.close()
+
+
+class ReadyPeers:
+    """Peers with which a capability can be used: those that there are, then each as it becomes ready. An async iterator."""
+
+    def __init__(self, roster: Roster, capability: type[AnyCapability]) -> None:
+        self._capability = capability
+        self._present = deque(peer for peer in roster if capability in peer)
+        self._news = roster.subscribe()
+
+    def __aiter__(self) -> "ReadyPeers":
+        return self
+
+    async def __anext__(self) -> Peer:
+        while self._present:
+            peer = self._present.popleft()
+            if peer.ended is None:
+                await trio.lowlevel.checkpoint()
+                return peer
+        async for event in self._news:
+            if isinstance(event, PeerReady) and isinstance(event.capability, self._capability) and event.peer.ended is None:
+                return event.peer
+        raise StopAsyncIteration

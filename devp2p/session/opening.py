@@ -1,0 +1,169 @@
+"""The beginning of a session: handshake and Hellos over a link, under one deadline (RLPx, "Initial Handshake" and "Hello")."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import trio
+from trio.abc import HalfCloseableStream
+
+from devp2p.capability import AnyCapability
+from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.limits import Limits
+from devp2p.queues import Budget
+from devp2p.requests import MessageTable
+from devp2p.transports import Link
+from devp2p.wire import base
+from devp2p.wire import connection as wire
+from devp2p.wire.handshake import Entropy
+
+CHUNK = 64 * 1024
+"""Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
+_MOST_WHILE_WAITING = 256 * 1024  # bytes that are read of a link whose session waits to begin
+
+
+@dataclass(frozen=True, eq=False)
+class LocalNode:
+    """What all sessions of one node have in common."""
+
+    key: PrivateKey
+    client_id: str
+    capabilities: tuple[AnyCapability, ...]
+    limits: Limits = Limits()  # noqa: RUF009  (frozen)
+    listen_port: int = 0
+    strict: bool = False
+    """Let a capability's stray exception propagate, as tests want it."""
+    handshake_extra: tuple[bytes, ...] = ()
+    """Encoded RLP items appended to auth and ack (EIP-8)."""
+    budget: Budget | None = None
+    """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
+
+    @cached_property
+    def tables(self) -> dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]]:
+        """The compiled messages of each capability; LocalProtocolError if two have one name and version, or a table is wrong."""
+        tables: dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]] = {}
+        for capability in self.capabilities:
+            table = capability.table()
+            if table.spec.offer in tables:
+                raise LocalProtocolError(f"two capabilities are called {table.spec.offer}")
+            tables[table.spec.offer] = capability, table
+        return tables
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """A link whose two ends have shaken hands and exchanged Hellos; `run_session` takes it from here."""
+
+    link: Link
+    stream: HalfCloseableStream
+    connection: wire.Connection
+    local: LocalNode
+    hello: base.Hello
+    inbound: bool
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The peer's key, proved."""
+        return self.hello.public_key
+
+    async def refuse(self, reason: DisconnectReason) -> None:
+        """Tell the peer that there will be no session, and why, and close."""
+        with trio.move_on_after(self.local.limits.closing_timeout):
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the peer may be gone already
+                await _send_disconnect(self.stream, self.connection, reason)
+                await hang_up(self.stream)
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the link at once."""
+        await _close_now(self.link)
+
+    async def wait_farewell(self) -> None:
+        """Wait for the peer to end a session that does not run yet: raises PeerDisconnected when it does.
+
+        What else arrives is kept for `run_session`, up to a bound beyond which nothing is read.
+        """
+        received = 0
+        while received < _MOST_WHILE_WAITING:
+            try:
+                data = await self.stream.receive_some(CHUNK)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                data = b""
+            if not data:
+                raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the peer hung up")
+            received += len(data)
+            self.connection.receive_data(data)
+            if self.connection.farewell is not None:
+                raise PeerDisconnected(self.connection.farewell, by_remote=True)
+        await trio.sleep_forever()
+
+
+async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None = None) -> Session:
+    """Shake hands over a link and exchange Hellos, within ``limits.handshake_timeout`` for both together.
+
+    The link's initiator must say which key it `expect`s (RLPx cannot call a node whose key it does not know). The link is closed if this
+    fails: RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up,
+    trio.TooSlowError for one that took too long.
+    """
+    if link.initiator and expect is None:
+        raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
+    stream = await (link.open_stream() if link.initiator else link.accept_stream())
+    specs = [table.spec for _, table in local.tables.values()]
+    offers = tuple(sorted(spec.offer for spec in specs))
+    hello = base.Hello(local.client_id, offers, local.key.public_key, listen_port=local.listen_port)
+    remote = expect if link.initiator else None
+    connection = wire.Connection(local.key, hello, specs, Entropy.draw(os.urandom), remote=remote, extra=local.handshake_extra)
+    try:
+        with trio.fail_after(local.limits.handshake_timeout):
+            try:
+                theirs = await _exchange_hellos(stream, connection)
+            except RemoteProtocolError as error:
+                if not isinstance(error, HandshakeError):
+                    await stream.send_all(connection.data_to_send())
+                    await _send_disconnect(stream, connection, error.reason)
+                raise
+        return Session(link, stream, connection, local, theirs, inbound=not link.initiator)
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        await _close_now(link)
+        raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=str(error) or "the link broke") from None
+    except BaseException:
+        await _close_now(link)
+        raise
+
+
+async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connection) -> base.Hello:
+    while True:
+        if outgoing := connection.data_to_send():
+            await stream.send_all(outgoing)
+        while (event := connection.next_event()) is not None:
+            if isinstance(event, wire.HelloReceived):
+                return event.hello
+            if isinstance(event, wire.DisconnectReceived):
+                raise PeerDisconnected(event.reason, by_remote=True)
+        data = await stream.receive_some(CHUNK)
+        if not data:
+            raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the peer hung up during the handshake")
+        connection.receive_data(data)
+
+
+async def _send_disconnect(stream: HalfCloseableStream, connection: wire.Connection, reason: int) -> None:
+    for piece in connection.seal(base.DISCONNECT, base.encode_disconnect(reason)):
+        await stream.send_all(piece)
+
+
+async def hang_up(stream: HalfCloseableStream) -> None:
+    """Close our direction and wait for the peer to close its own.
+
+    A socket closed with unread input would reset the connection, and the peer might never see our Disconnect (RLPx, "Disconnect
+    (0x01)": peers get a fighting chance to disconnect themselves).
+    """
+    await stream.send_eof()
+    while await stream.receive_some(CHUNK):
+        pass
+
+
+async def _close_now(link: Link) -> None:
+    with trio.CancelScope(shield=True):
+        await link.aclose()

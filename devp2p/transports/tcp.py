@@ -1,0 +1,95 @@
+"""TCP over IPv4 and IPv6.
+
+``tcp://*:30303`` listens on every interface with one dual-stack socket where the system has IPv6; a peer that reaches it by IPv4 is
+reported with its IPv4 address.
+"""
+
+import errno
+import ipaddress
+import logging
+import socket
+
+import trio
+
+from devp2p.keys import PublicKey
+from devp2p.records import Address
+from devp2p.transports import OnLink, StreamLink
+
+_BACKLOG = 128
+_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+_RESOURCE_PAUSE = 0.2  # seconds until accepting is tried again when the system is out of file descriptors or memory
+
+_logger = logging.getLogger(__name__)
+
+
+class TcpTransport:
+    """Dials and accepts TCP connections; ``tcp://host:port``."""
+
+    schemes: frozenset[str] = frozenset({"tcp"})
+
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (TCP proves nobody)
+        """Connect, trying every address of a DNS name. Raises OSError if nobody answers."""
+        stream = await trio.open_tcp_stream(address.host, address.port or 0)
+        return _link(stream, initiator=True)
+
+    async def serve(
+        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen until cancelled. Raises OSError if the address cannot be bound."""
+        if address.host == "*":
+            listeners = [_listen_everywhere(address.port or 0)]
+        else:
+            listeners = list(await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=_BACKLOG))
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in listeners:
+                    nursery.start_soon(_accept, listener, on_link)
+                task_status.started(tuple(_bound_address(listener, address.host) for listener in listeners))
+        finally:
+            for listener in listeners:
+                listener.socket.close()
+
+
+def _listen_everywhere(port: int) -> trio.SocketListener:
+    try:
+        sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise
+        sock = socket.create_server(("0.0.0.0", port), backlog=_BACKLOG)  # noqa: S104  (every interface is what was asked for)
+    sock.setblocking(False)  # noqa: FBT003  (positional only)
+    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+
+
+def _bound_address(listener: trio.SocketListener, host: str) -> Address:
+    bound = _address(listener.socket.getsockname())
+    return Address("tcp", "*", bound.port) if host == "*" else bound
+
+
+async def _accept(listener: trio.SocketListener, on_link: OnLink) -> None:
+    while True:
+        try:
+            stream = await listener.accept()
+        except OSError as error:
+            if error.errno not in _OUT_OF_RESOURCES:
+                raise
+            _logger.warning("cannot accept a connection now: %s", error)
+            await trio.sleep(_RESOURCE_PAUSE)
+            continue
+        try:
+            link = _link(stream, initiator=False)
+        except OSError:  # gone again between the kernel's accept and ours
+            await trio.aclose_forcefully(stream)
+            continue
+        await on_link(link)
+
+
+def _link(stream: trio.SocketStream, *, initiator: bool) -> StreamLink:
+    local, remote = _address(stream.socket.getsockname()), _address(stream.socket.getpeername())
+    return StreamLink(stream, local=local, remote=remote, initiator=initiator)
+
+
+def _address(name: tuple[str, int] | tuple[str, int, int, int]) -> Address:
+    host, port = name[0], name[1]
+    mapped = ipaddress.IPv6Address(host.partition("%")[0]).ipv4_mapped if ":" in host else None
+    return Address("tcp", str(mapped) if mapped else host, port)

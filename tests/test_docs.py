@@ -1,0 +1,63 @@
+"""What the documents promise: their links lead somewhere, and the README's example runs as printed."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("tests/**/*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_between_documents_lead_somewhere(document):
+    for target in LINK.findall(document.read_text()):
+        if "://" not in target and not target.startswith("#"):
+            assert (document.parent / target.partition("#")[0]).exists(), f"{document.name} links to {target}"
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[Iterator[str]]:
+    """Run a program; gives the lines it prints, and stops it at the end."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout
+        finally:
+            process.kill()
+
+
+def example_in_readme() -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    return code
+
+
+def test_the_readme_shows_the_example_that_the_repository_holds():
+    without_docstring = (ROOT / "examples/chat.py").read_text().split('"""\n\n', 1)[1]
+    assert example_in_readme() == without_docstring
+
+
+def test_the_readme_example_runs_as_printed(tmp_path):
+    program = tmp_path / "chat.py"
+    program.write_text(example_in_readme())
+    command = [sys.executable, "-W", "error", "-u", str(program)]
+    with started(command) as listener:
+        enode = next(listener).removeprefix("listening at ").strip()
+        with started([*command, enode]) as dialler:
+            next(dialler)  # where it listens
+            lines = [[next(listener), next(listener)], [next(dialler), next(dialler)]]
+    for said in lines:
+        assert any(re.search(r"devp2p\.py/\S+: hello$", line) for line in said)
+        assert any(re.search(r"it is \d+ s past 1970 here$", line) for line in said)
+
+
+def test_every_make_target_that_the_documents_name_exists():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?:^    |`)make ([a-z]+)", document.read_text(), re.MULTILINE))
+        assert named <= targets, f"{document.name} names {named - targets}"
