@@ -1,0 +1,69 @@
+"""``python -m tools.show``: the command line of the demonstration."""
+
+import argparse
+import errno
+import os
+import sys
+
+from tools.show.plan import FEWEST_NODES, MOST_NODES
+
+_NOBODY_WATCHES = {errno.EPIPE, errno.EIO}  # the reader of our output is gone, the terminal closed
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; wrong ones end the program with status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.show",
+        description="Several nodes, each a process of its own, talk over encrypted sessions on this machine; a live screen shows it.",
+    )
+    parser.add_argument("--json", action="store_true", help="no screen: events as lines of JSON, the last of which is the summary")
+    parser.add_argument("--nodes", type=int, default=5, metavar="N", help=f"{FEWEST_NODES} to {MOST_NODES} (default: 5)")
+    parser.add_argument("--seconds", type=float, default=22.0, metavar="S", help="how long to watch once all are connected (default: 22)")
+    parser.add_argument("--no-go", dest="go", action="store_false", help="without a go-ethereum node")
+    options = parser.parse_args(arguments)
+    if not FEWEST_NODES <= options.nodes <= MOST_NODES:
+        parser.error(f"--nodes is {FEWEST_NODES} to {MOST_NODES}")
+    if not 0.5 <= options.seconds <= 3600:
+        parser.error("--seconds is 0.5 to 3600")
+    return options
+
+
+def run(options: argparse.Namespace) -> int:
+    """Choose how to show it, and run it."""
+    import trio  # noqa: PLC0415  (what takes time to import is imported where Ctrl-C is caught)
+
+    from tools.show.director import Options, View, run_show  # noqa: PLC0415
+    from tools.show.plain import JsonView, PlainView  # noqa: PLC0415
+
+    view: View
+    if options.json:
+        view = JsonView()
+    elif sys.stdout.isatty():
+        try:
+            from tools.show.screen import Screen  # noqa: PLC0415
+        except ImportError:
+            print("The live screen needs the package rich (pip install rich); here is text instead.")
+            view = PlainView()
+        else:
+            view = Screen()
+    else:
+        view = PlainView()
+    return trio.run(run_show, Options(nodes=options.nodes, seconds=options.seconds, go=options.go), view)
+
+
+def main() -> int:
+    """Run the show; returns the exit status."""
+    status = 1
+    try:
+        status = run(parse())
+    except* KeyboardInterrupt:
+        status = 0
+    except* OSError as errors:
+        if not all(error.errno in _NOBODY_WATCHES for error in errors.exceptions if isinstance(error, OSError)):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
