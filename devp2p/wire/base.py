@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from devp2p import rlp
-from devp2p.errors import DecodingError, DisconnectReason, RemoteProtocolError
+from devp2p.errors import DecodingError, DisconnectReason, LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PublicKey
 from devp2p.wire import compression
 
@@ -81,16 +81,27 @@ def is_capability_name(name: str) -> bool:
 
 
 def encode_hello(hello: Hello) -> bytes:
-    """The data of a Hello message: an RLP list, uncompressed."""
+    """The data of a Hello message: an RLP list, uncompressed.
+
+    LocalProtocolError if peers would refuse it: a name or number that cannot be, too many capabilities, too many bytes.
+    """
+    for offer in hello.capabilities:
+        if not is_capability_name(offer.name):
+            raise LocalProtocolError(f"a capability's name is 1 to {_MAX_NAME} ASCII characters without spaces, not {offer.name!r}")
     offers = tuple(_WireCapability(offer.name.encode("ascii"), offer.version) for offer in hello.capabilities)
-    wire = _WireHello(hello.version, hello.client_id.encode(), offers, hello.listen_port, bytes(hello.public_key))
-    return _WIRE_HELLO.encode(wire)
+    client_id = hello.client_id.encode("utf-8", "replace")
+    data = _WIRE_HELLO.encode(_WireHello(hello.version, client_id, offers, hello.listen_port, bytes(hello.public_key)))
+    if len(data) >= BASE_MESSAGE_SIZE:  # its id takes a byte too
+        raise LocalProtocolError(f"a Hello of {len(data)} bytes, where {BASE_MESSAGE_SIZE - 1} are allowed; the client's name is too long")
+    return data
 
 
 def decode_hello(data: bytes | memoryview) -> Hello:
     """Read a Hello's data; `DecodingError` if malformed, INVALID_IDENTITY if its key is no public key."""
     wire = _WIRE_HELLO.decode(data)
     try:
+        if len(wire.public_key) != 64:  # other places allow other formats
+            raise DecodingError(f"it has {len(wire.public_key)} bytes, not 64")
         public_key = PublicKey.from_bytes(wire.public_key)
     except DecodingError as error:
         raise RemoteProtocolError(f"Hello names no public key: {error}", reason=DisconnectReason.INVALID_IDENTITY) from None

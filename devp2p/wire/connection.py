@@ -120,13 +120,15 @@ class Connection:
         """The layout of message ids; of no capability before the peer's Hello."""
         self.frames: int = 0
         """How many whole frames have come."""
+        self.compressed: bool = False
+        """Whether messages travel compressed: not before the peer's Hello, and not if either side is older than version 5."""
         self.farewell: int | None = None
         """The reason of the peer's Disconnect, once it has come."""
-        self._hello = hello
+        self._hello = base.encode_hello(hello)
+        self._version = hello.version
         self._capabilities = capabilities
         self._events: deque[Event] = deque()
         self._to_send = bytearray()
-        self._compressed = False
         self._sealing = False
         self._sealer: FrameSealer | None = None
         self._opener: FrameOpener | None = None
@@ -180,20 +182,25 @@ class Connection:
     def seal(self, code: int, data: bytes) -> Iterator[bytes]:
         """Compress, frame and encrypt a message; yields its bytes in pieces of some 64 KiB.
 
-        `code` is the id on the wire, `data` the encoded message. Raises LocalProtocolError if the message cannot be sent at all; then
-        nothing was sealed. The iterator must be used up before another message is sealed.
+        `code` is the id on the wire, `data` the encoded message; before the peer's Hello only a Disconnect can be sent. Raises
+        LocalProtocolError if the message cannot be sent at all; then nothing was sealed. The iterator must be used up before another
+        message is sealed.
         """
-        if self._sealer is None or self._sealing:
-            raise LocalProtocolError("the connection is not ready to send" if self._sealer is None else "a message is being sealed already")
-        body = compression.compress(data) if self._compressed else data
-        head = rlp.encode(code)
-        if len(data) > MAX_MESSAGE_SIZE or len(head) + len(body) > MAX_MESSAGE_SIZE:
+        if self._sealer is None or (self.state is State.HELLO and code != base.DISCONNECT):
+            raise LocalProtocolError("the connection is not ready to send")
+        if self._sealing:
+            raise LocalProtocolError("a message is being sealed already")
+        if len(data) > MAX_MESSAGE_SIZE:
+            raise LocalProtocolError(f"a message of {len(data)} bytes does not fit into a frame")
+        head, body = rlp.encode(code), compression.compress(data) if self.compressed else data
+        if len(head) + len(body) > MAX_MESSAGE_SIZE:
             raise LocalProtocolError(f"a message of {len(data)} bytes ({len(body)} compressed) does not fit into a frame")
-        return self._seal(self._sealer, (head, body))
-
-    def _seal(self, sealer: FrameSealer, parts: tuple[bytes, bytes]) -> Iterator[bytes]:
+        pieces = self._sealer.seal((head, body))
         self._sealing = True
-        yield from sealer.seal(parts)
+        return self._seal(pieces)
+
+    def _seal(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield from pieces
         self._sealing = False
 
     def _begin_frames(self, secrets: Secrets) -> None:
@@ -202,7 +209,7 @@ class Connection:
         self.remote = secrets.remote
         self._sealer = FrameSealer(secrets)
         self._opener = FrameOpener(secrets, base.BASE_MESSAGE_SIZE)
-        for piece in self._sealer.seal((rlp.encode(base.HELLO), base.encode_hello(self._hello))):
+        for piece in self._sealer.seal((rlp.encode(base.HELLO), self._hello)):
             self._to_send += piece
         self._happen(HandshakeCompleted(secrets.remote))
 
@@ -223,11 +230,11 @@ class Connection:
             self._receive_base(code, data)
             return
         index, relative, size = self.space.locate(code)
-        declared = compression.declared_size(data) if self._compressed else len(data)
+        declared = compression.declared_size(data) if self.compressed else len(data)
         if declared > size:
             offer = self.space.shared[index].offer
             raise DecodingError(f"{offer} message {relative:#x} has {declared} bytes where {size} are allowed")
-        self._happen(MessageReceived(index, relative, bytes(data), size, self._compressed))
+        self._happen(MessageReceived(index, relative, bytes(data), size, self.compressed))
 
     def _receive_base(self, code: int, data: bytes | memoryview) -> None:
         if len(data) > base.BASE_MESSAGE_SIZE:
@@ -235,7 +242,7 @@ class Connection:
         if code == base.HELLO:
             self._receive_hello(base.decode_hello(data))
         elif code == base.DISCONNECT:
-            self.farewell = base.decode_disconnect(data, compressed=self._compressed)
+            self.farewell = base.decode_disconnect(data, compressed=self.compressed)
             self._happen(DisconnectReceived(self.farewell))
         elif code == base.PING:
             self._happen(PingReceived())
@@ -246,10 +253,10 @@ class Connection:
     def _receive_hello(self, hello: base.Hello) -> None:
         if self.state is not State.HELLO:
             raise RemoteProtocolError("a second Hello came")
+        self.compressed = min(hello.version, self._version) >= base.SNAPPY_VERSION  # first, for a Disconnect to be readable
         if hello.public_key != self.remote:
             raise RemoteProtocolError("Hello names another node than the handshake", reason=DisconnectReason.UNEXPECTED_IDENTITY)
         self.space = MessageSpace(self._capabilities, hello.capabilities)
-        self._compressed = hello.version >= base.SNAPPY_VERSION
         largest = max(self.space.max_size, base.BASE_MESSAGE_SIZE)
         assert self._opener is not None  # noqa: S101  (a Hello came out of it)
         # Snappy may enlarge incompressible data by a sixth and 32 bytes; the message id takes at most 9 more.

@@ -1,0 +1,110 @@
+"""A peer that holds the keys and keeps no other rule, for tests of what lies behind the MAC."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from devp2p import rlp
+from devp2p.errors import DisconnectReason, RemoteProtocolError
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.wire import base, compression
+from devp2p.wire.connection import Connection, Event, HandshakeCompleted, HelloReceived, State
+from devp2p.wire.frames import FrameOpener, FrameSealer
+from devp2p.wire.handshake import Initiator, Recipient
+from devp2p.wire.messages import CapabilitySpec
+from tests.fuzz.wire_targets import KEY, OTHER, entropy
+
+SPECS = (CapabilitySpec("chat", 1, (100, 0, 5000)), CapabilitySpec("eth", 69, (0, 2**20)))
+"""Ids 0x10 (small), 0x11 (no message), 0x12 (larger); 0x13 (no message) and 0x14."""
+END = 0x15
+
+
+def our_hello(key: PrivateKey, specs: Sequence[CapabilitySpec] = SPECS, version: int = 5) -> base.Hello:
+    return base.Hello("test/1.0", tuple(spec.offer for spec in specs), key.public_key, version)
+
+
+def connect(key: PrivateKey, seed: int, *, remote: PublicKey | None = None, specs=SPECS, version: int = 5) -> Connection:
+    return Connection(key, our_hello(key, specs, version), specs, entropy(seed), remote=remote)
+
+
+def events(connection: Connection) -> list[Event]:
+    """Take all events."""
+    found = []
+    while (event := connection.next_event()) is not None:
+        found.append(event)
+    return found
+
+
+def is_closed(connection: Connection) -> bool:
+    return connection.state is State.CLOSED
+
+
+class Forger:
+    """A peer that shook hands with `connection` and can seal what it likes. The connection's ends: our KEY here, OTHER there."""
+
+    def __init__(self, *, initiator: bool, specs: Sequence[CapabilitySpec] = SPECS, version: int = 5) -> None:
+        """`initiator`: whether the connection under test is the one that calls."""
+        self.connection = connect(KEY, 1, remote=OTHER.public_key if initiator else None, specs=specs, version=version)
+        peer = Recipient(OTHER, entropy(2)) if initiator else Initiator(OTHER, KEY.public_key, entropy(2))
+        secrets = peer.receive_data(self.connection.data_to_send()) if initiator else None
+        self.packet = peer.packet
+        self.connection.receive_data(self.packet)
+        answer = self.connection.data_to_send()
+        if secrets is None:
+            secrets = peer.receive_data(answer)
+            answer = peer.trailing
+        assert secrets is not None
+        self.secrets = secrets
+        self.answer = answer
+        """The bytes that the connection sent behind the handshake."""
+        self.sealer = FrameSealer(secrets)
+        self.opener = FrameOpener(secrets, MAX_MESSAGE_SIZE)
+        self.first = self.read(answer)
+        """What the connection said first, as frame-data."""
+
+    def read(self, stream: bytes) -> list[bytes]:
+        """Open what the connection has sent."""
+        self.opener.receive_data(stream)
+        frames = []
+        while (frame := self.opener.next_frame()) is not None:
+            frames.append(bytes(frame))
+        return frames
+
+    def frame(self, data: bytes) -> bytes:
+        """Seal frame-data as it is."""
+        return b"".join(self.sealer.seal([data]))
+
+    def seal(self, code: int, data: bytes, *, compressed: bool = True) -> bytes:
+        return self.frame(rlp.encode(code) + (compression.compress(data) if compressed else data))
+
+    def hello(self, specs: Sequence[CapabilitySpec] = SPECS, version: int = 5, key: PrivateKey = OTHER) -> bytes:
+        return self.seal(base.HELLO, base.encode_hello(our_hello(key, specs, version)), compressed=False)
+
+    def open(self, specs: Sequence[CapabilitySpec] = SPECS, version: int = 5) -> "Forger":
+        """Exchange Hellos; the connection's events up to here are taken."""
+        self.connection.receive_data(self.hello(specs, version))
+        assert [type(event) for event in events(self.connection)] == [HandshakeCompleted, HelloReceived]
+        return self
+
+
+def sealed(connection: Connection, code: int, data: bytes) -> bytes:
+    """All of what a connection has to send for one message."""
+    return b"".join(connection.seal(code, data))
+
+
+def accepted(forger: Forger, stream: bytes) -> list[Event]:
+    """Say something, and take what the connection makes of it."""
+    forger.connection.receive_data(stream)
+    return events(forger.connection)
+
+
+def refused(forger: Forger, stream: bytes, complaint: str, kind: type[RemoteProtocolError] = RemoteProtocolError) -> DisconnectReason:
+    """Say something that must end the connection, after which nothing is looked at any more; the reason that the peer is to be told."""
+    with pytest.raises(RemoteProtocolError, match=complaint) as caught:
+        forger.connection.receive_data(stream)
+    assert type(caught.value) is kind
+    assert is_closed(forger.connection)
+    forger.connection.receive_data(forger.hello() + b"anything")
+    assert is_closed(forger.connection)
+    return caught.value.reason
