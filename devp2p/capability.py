@@ -41,7 +41,7 @@ class Capability(ABC, Generic[M, H]):
     """How many message ids the capability takes; by default one more than the largest in ``messages``."""
 
     urgent: ClassVar[Collection[type[Any]]] = ()
-    """Small messages that may overtake the others, at most 1 KiB each."""
+    """Small messages that may overtake the others, at most ``Limits.urgent_size`` (1 KiB) each."""
     bulk: ClassVar[Collection[type[Any]]] = ()
     """Messages that are sent when nothing else waits."""
     weight: ClassVar[int] = 1
@@ -65,8 +65,8 @@ class Capability(ABC, Generic[M, H]):
         """Talk to one peer, from the moment that the capability is negotiated; returning ends the session, unless ``optional``."""
 
     @classmethod
-    def table(cls) -> MessageTable:
-        """Compile the messages; LocalProtocolError says what is wrong with them."""
+    def table(cls, limits: Limits | None = None) -> MessageTable:
+        """Compile the messages; LocalProtocolError says what is wrong with them. `limits`: those of the node, by default the usual ones."""
         for attribute in ("name", "version", "messages"):
             if not hasattr(cls, attribute):
                 raise LocalProtocolError(f"{cls.__name__} does not set {attribute!r}")
@@ -79,6 +79,7 @@ class Capability(ABC, Generic[M, H]):
             urgent=cls.urgent,
             bulk=cls.bulk,
             max_message_size=cls.max_message_size,
+            urgent_size=(limits or Limits()).urgent_size,
             length=cls.length,
         )
 
@@ -94,6 +95,10 @@ class Capability(ABC, Generic[M, H]):
 
 
 AnyCapability = Capability[Any, Any]
+
+
+def _nothing_left_to_end(_: PeerDisconnected) -> None:
+    pass
 
 
 class Peer:
@@ -169,6 +174,7 @@ class Peer:
     def gone(self, end: PeerDisconnected) -> None:
         """The session says that it is over."""
         self.ended = end
+        self._end = _nothing_left_to_end  # and lets go of the session, which holds this peer
         self._gone.set()
 
     def _find(self, capability: type[AnyCapability]) -> Channel[Any] | None:

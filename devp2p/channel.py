@@ -50,6 +50,7 @@ class Channel(Generic[M]):
         *,
         index: int,
         offset: int,
+        compressed: bool,
         request_timeout: float,
         ready_at_once: bool,
     ) -> None:
@@ -60,6 +61,7 @@ class Channel(Generic[M]):
         self._inbox = inbox
         self._index = index
         self._offset = offset
+        self._compressed = compressed
         self._request_timeout = request_timeout
         self._end: PeerDisconnected | None = None
         self._handle: object = self if ready_at_once else None
@@ -68,6 +70,7 @@ class Channel(Generic[M]):
             self._ready.set()
         self._next_id = 1
         self._waiters: dict[int, _Waiter] = {}
+        self._matched_by_plugin: set[int] = set()
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
 
@@ -76,7 +79,8 @@ class Channel(Generic[M]):
     async def send(self, message: M) -> None:
         """Queue a message; returns at once while there is room, else waits for it.
 
-        Raises LocalProtocolError for a message that is not one of the capability's, does not fit its schema or is too large, and
+        The answer to a `Request` that is sent like this, with an id of the plugin's choice, comes as one of the messages that one
+        iterates. Raises LocalProtocolError for a message that is not one of the capability's, does not fit its schema or is too large, and
         PeerDisconnected after the end.
         """
         await self._send(message)
@@ -100,17 +104,21 @@ class Channel(Generic[M]):
         timeout is counted in the peer's conduct, and a late answer is ignored. Raises LocalProtocolError in a task that iterates this
         channel: while it waited it could serve nobody, and two such peers would wait for each other for ever.
         """
+        if self._end is not None:
+            raise self._end.again()
         if self._iterating is trio.lowlevel.current_task():
             raise LocalProtocolError("request() would block the task that iterates the channel; start a task for it, or use receive()")
         waiter = _Waiter(self._table.answer_to(request))
         limit = self._request_timeout if timeout is None else timeout
         async with self._asking:
+            while self._next_id in self._matched_by_plugin:
+                self._next_id += 1
             number, self._next_id = self._next_id, self._next_id + 1
             self._waiters[number] = waiter
             started = trio.current_time()
             try:
                 with trio.move_on_after(limit):
-                    await self._send(dataclasses.replace(request, request_id=number))
+                    await self._send(dataclasses.replace(request, request_id=number), number=number)
                     await waiter.done.wait()
             finally:
                 del self._waiters[number]
@@ -124,7 +132,12 @@ class Channel(Generic[M]):
         raise trio.TooSlowError(f"no answer to {type(request).__name__} within {limit:g} s")
 
     def ready(self, handle: object) -> None:
-        """Publish what ``peer[Capability]`` returns from now on; for capabilities that declare ``ready_within``."""
+        """Publish what ``peer[Capability]`` returns from now on; for capabilities that declare ``ready_within``.
+
+        Raises LocalProtocolError the second time, PeerDisconnected after the end.
+        """
+        if self._end is not None:
+            raise self._end.again()
         if self._ready.is_set():
             why = "declare ready_within to publish a handle" if self._handle is self else "the channel is ready already"
             raise LocalProtocolError(why)
@@ -135,8 +148,8 @@ class Channel(Generic[M]):
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is a handle."""
-        return self._ready.is_set()
+        """Whether there is a handle that can be used."""
+        return self._ready.is_set() and self._end is None
 
     async def wait_ready(self) -> None:
         """Wait for a handle; PeerDisconnected if the session ends first."""
@@ -153,13 +166,16 @@ class Channel(Generic[M]):
             raise LocalProtocolError("the capability has not finished its handshake with this peer; await peer.ready(...)")
         return self._handle
 
+    def has_room(self, received: MessageReceived) -> bool:
+        """Whether `deliver` need not wait."""
+        return received.code in self._table.answers or self._inbox.has_room(len(received.data))
+
     async def deliver(self, received: MessageReceived, patience: float) -> bool:
         """Take a message from the session's reader, waiting for room in the inbox.
 
         False if none was made for `patience` seconds. Raises RemoteProtocolError for an answer to what was never asked.
         """
-        if received.code in self._table.answers:
-            self._answer(received)
+        if received.code in self._table.answers and self._answer(received):
             return True
         size = len(received.data)
         while not self._inbox.has_room(size) and self._end is None:
@@ -188,17 +204,28 @@ class Channel(Generic[M]):
         """Give back what the inbox holds, once nobody is left to read it."""
         self._inbox.discard()
 
-    async def _send(self, message: object) -> None:
-        code, lane, data = self._table.encode(message)
+    async def _send(self, message: object, *, number: int | None = None) -> None:
+        """Queue a message; `number` is the id that `request` gave it."""
+        if self._end is not None:
+            raise self._end.again()
+        code, lane, data = self._table.encode(message, offset=self._offset, compressed=self._compressed)
+        if number is None and isinstance(message, Request):
+            if message.request_id in self._waiters:
+                raise LocalProtocolError(f"request id {message.request_id} is in use")
+            self._matched_by_plugin.add(message.request_id)
         await self._outbox.put(Outgoing(self._offset + code, data, self._index), lane)
 
-    def _answer(self, received: MessageReceived) -> None:
+    def _answer(self, received: MessageReceived) -> bool:
+        """Give an answer to whoever waits for it; False if the plugin chose the id, and so does the matching itself."""
         data = received.decompress()
         number = rlp.first_uint(data)
+        if number in self._matched_by_plugin:
+            self._matched_by_plugin.remove(number)
+            return False
         waiter = self._waiters.get(number)
         if waiter is None or waiter.answer is not None:
             if 0 < number < self._next_id:
-                return  # its request has been given up, or answered
+                return True  # its request has been given up, or answered
             raise RemoteProtocolError(f"an answer came to request {number}, which was never made")
         answer: Any = self._table.decode(received.code, data)
         if type(answer) is not waiter.expected:
@@ -207,3 +234,4 @@ class Channel(Generic[M]):
         waiter.size = len(received.data)
         self._inbox.reserve(waiter.size)
         waiter.done.set()
+        return True

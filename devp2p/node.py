@@ -27,7 +27,7 @@ from devp2p.peers.dialer import keep_connected
 from devp2p.queues import Budget
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import ReadyPeers, Roster, Subscription
-from devp2p.session import LocalNode, Session, open_session, run_session
+from devp2p.session import LocalNode, Session, close_link, open_session, run_session
 from devp2p.transports import Link, Transport
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
@@ -80,23 +80,27 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         handshake_extra=handshake_extra,
         budget=Budget(limits.total_inbox_bytes),
     )
-    _ = local.tables  # a capability that is not right is found here, not by the first peer
-    unreachable: OSError | None = None
-    async with trio.open_nursery() as nursery:
-        node = Node(local, nursery, static, max_peers, transports if transports is not None else (TcpTransport(), UnixTransport()))
-        try:
-            for address in addresses:
-                await node.listen(address)
-        except OSError as error:
-            unreachable = error
-            nursery.cancel_scope.cancel()
-        else:
-            node.begin_dialling()
+    _ = local.hello  # a capability that is not right is found here, not by the first peer
+    roster = Roster()
+    unreachable: OSError | ValueError | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            carriers = transports if transports is not None else (TcpTransport(), UnixTransport())
+            node = Node(local, nursery, roster, static, max_peers, carriers)
             try:
-                yield node
-            finally:
-                node.roster.close()
+                for address in addresses:
+                    await node.listen(address)
+            except (OSError, ValueError) as error:
+                unreachable = error
                 nursery.cancel_scope.cancel()
+            else:
+                node.begin_dialling()
+                try:
+                    yield node
+                finally:
+                    nursery.cancel_scope.cancel()
+    finally:
+        roster.close()
     if unreachable is not None:
         raise unreachable
 
@@ -109,10 +113,16 @@ def _without_wildcard(address: Address) -> Address:
 class Node:
     """A running node; `open_node` makes it."""
 
-    def __init__(
-        self, local: LocalNode, nursery: trio.Nursery, static: Sequence[NodeRecord], max_peers: int, transports: Sequence[Transport]
+    def __init__(  # noqa: PLR0913, PLR0917  (made in one place, above)
+        self,
+        local: LocalNode,
+        nursery: trio.Nursery,
+        roster: Roster,
+        static: Sequence[NodeRecord],
+        max_peers: int,
+        transports: Sequence[Transport],
     ) -> None:
-        self.roster: Roster = Roster()
+        self.roster: Roster = roster
         """The connected peers and the news of them."""
         self.max_peers: int = max_peers
         self.addresses: tuple[Address, ...] = ()
@@ -201,6 +211,8 @@ class Node:
         try:
             return await self._establish(link, record.public_key)
         except PeerDisconnected as error:
+            if (peer := self.roster.get(record.public_key)) is not None:
+                return peer  # it dialled us at the same time, and that link was the one to stay
             raise DialError(f"{record.enode}: {error}", target=record, reason=error.reason) from error
         except RemoteProtocolError as error:
             raise DialError(f"{record.enode}: {error}", target=record) from error
@@ -228,9 +240,13 @@ class Node:
         refusal = self._admission.admit(link.remote, trio.current_time())
         if refusal is not None:
             self.roster.publish(PeerRefused(link.remote, RemoteProtocolError(refusal)))
-            await link.aclose()
+            await close_link(link)
             return
-        await self._pending.acquire()
+        try:
+            await self._pending.acquire()
+        except trio.Cancelled:
+            await close_link(link)
+            raise
         self._nursery.start_soon(self._serve_link, link)
 
     async def _serve_link(self, link: Link) -> None:
@@ -276,24 +292,38 @@ class Node:
 
     async def _admit(self, session: Session) -> None:
         """Let a session begin, or refuse it: says so to the peer and raises PeerDisconnected. No await stands behind the last check."""
+        if session.connection.farewell is not None:
+            raise PeerDisconnected(session.connection.farewell, by_remote=True)
         if session.public_key == self.public_key:
             await self._refuse(session, DisconnectReason.CONNECTED_TO_SELF, "it is this node itself")
         if not session.connection.space.shared:
             await self._refuse(session, DisconnectReason.USELESS_PEER, "no capability is shared")
         while self.roster.get(session.public_key) is not None:
             await self._wait_for_choice(session)
-        if len(self.roster) >= self.max_peers and bytes(session.public_key) not in self._static:
+        taken = sum(bytes(peer.public_key) not in self._static for peer in self.roster)
+        if taken >= self.max_peers and bytes(session.public_key) not in self._static:
             await self._refuse(session, DisconnectReason.TOO_MANY_PEERS, f"all {self.max_peers} places are taken")
 
     async def _wait_for_choice(self, session: Session) -> None:
         """A second link to a connected peer: return when the first has ended; refuse this one if the peer does not choose it."""
         larger = bytes(self.public_key) > bytes(session.public_key)
         patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        lost: list[Exception] = []
+
+        async def watch_second(scope: trio.CancelScope) -> None:
+            try:
+                await session.wait_farewell()
+            except (PeerDisconnected, RemoteProtocolError) as error:  # caught here, since a nursery would wrap it in a group
+                lost.append(error)
+                scope.cancel()
+
         with trio.move_on_after(patience) as scope:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(session.wait_farewell)
+                nursery.start_soon(watch_second, nursery.cancel_scope)
                 await self.roster.wait_left(session.public_key)
                 nursery.cancel_scope.cancel()
+        if lost:
+            raise lost[0]
         if scope.cancelled_caught:
             await self._refuse(session, DisconnectReason.ALREADY_CONNECTED, "there is a session with it already")
 

@@ -1,17 +1,25 @@
-"""What names a node and says where it listens: `Address`, and `NodeRecord` with its ``enode://`` text.
+"""What names a node and says where it listens: `Address`, and `NodeRecord` with its ``enode://`` or ``enr:`` text.
 
 The text form is the field's enode URL, ``enode://<public key, 128 hex digits>@<host>:<tcp port>[?discport=<udp port>]``. A node behind
-another transport is written the same way with that transport's scheme: ``unix://<public key>@/run/node.sock``.
+another transport is written the same way with that transport's scheme: ``unix://<public key>@/run/node.sock``. What a node has signed
+about itself, its ENR (EIP-778), is read too.
 """
 
+import ipaddress
 from dataclasses import dataclass
+from typing import TypeAlias
 from urllib.parse import parse_qsl
 
+from devp2p.enr import Record
 from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
 
 _MAX_TEXT = 2048  # no honest URL comes near, and a longer one is not worth looking at
+_NO_HOST = frozenset(" /?#@[]")  # what neither a name nor an IP address has, so that a slip of the pen is found early
 _PORTLESS = frozenset({"unix", "memory"})  # schemes whose host part is a path or a plain name
+
+UdpEndpoint: TypeAlias = tuple[str, int]
+"""IP address or DNS name, without brackets, and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,7 @@ class Address:
     def parse(cls, text: str) -> "Address":
         """Read ``scheme://host:port`` or ``scheme://path``; ValueError says what is wrong with anything else."""
         scheme, separator, rest = text.partition("://")
-        if not separator or not scheme.isalnum():
+        if not separator or not _is_scheme(scheme):
             raise ValueError(f"an address looks like tcp://127.0.0.1:30303, not {text[:80]!r}")
         if scheme in _PORTLESS:
             if not rest:
@@ -48,11 +56,23 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class NodeRecord:
-    """One node: its public key, the addresses that it can be dialled at (best first), and its discovery port if it differs."""
+    """One node: its public key, the addresses that it can be dialled at (best first), and its discovery port if it differs.
+
+    ``enr`` is the signed record that all this is from, if there is one; `from_enr` makes such a record.
+    """
 
     public_key: PublicKey
     addresses: tuple[Address, ...] = ()
     udp_port: int | None = None
+    """At the first address; None stands for the same port as TCP's, 0 for no discovery."""
+    enr: Record | None = None
+
+    @classmethod
+    def from_enr(cls, record: Record) -> "NodeRecord":
+        """Take the addresses out of a node's own record; IPv4 first, unless only the IPv6 address is a global one."""
+        addresses = tuple(Address("tcp", host, port) for host, port in _endpoints(record, record.tcp, record.tcp6))
+        udp = dict(_endpoints(record, record.udp, record.udp6))
+        return cls(record.public_key, addresses, udp.get(addresses[0].host, 0) if addresses else None, record)
 
     @property
     def id(self) -> NodeId:
@@ -61,22 +81,41 @@ class NodeRecord:
 
     @property
     def enode(self) -> str:
-        """The record as text; `parse` reads it back. A record without address is just ``enode://<public key>``."""
+        """The record as text, with its first address; `parse` reads it back. Without address it is just ``enode://<public key>``.
+
+        A node that can be found, but not dialled, is written with the TCP port 0, as go-ethereum does.
+        """
         key = bytes(self.public_key).hex()
         if not self.addresses:
-            return f"enode://{key}"
+            if not self.udp_endpoints:
+                return f"enode://{key}"
+            host, port = self.udp_endpoints[0]
+            return f"enode://{key}@{str(Address('tcp', host, 0)).removeprefix('tcp://')}?discport={port}"
         address = self.addresses[0]
         scheme = "enode" if address.scheme == "tcp" else address.scheme
         where = str(address).partition("://")[2]
-        query = "" if self.udp_port in {None, address.port} else f"?discport={self.udp_port}"
+        query = "" if scheme != "enode" or self.udp_port in {None, address.port} else f"?discport={self.udp_port}"
         return f"{scheme}://{key}@{where}{query}"
+
+    @property
+    def udp_endpoints(self) -> tuple[UdpEndpoint, ...]:
+        """Where the node takes part in discovery, best first; none if it does not, or nobody knows."""
+        if self.enr is not None:
+            return _endpoints(self.enr, self.enr.udp, self.enr.udp6)
+        ports = [(address, address.port if self.udp_port is None else self.udp_port) for address in self.addresses]
+        return tuple((address.host, port) for address, port in ports if address.scheme == "tcp" and port)
 
     @classmethod
     def parse(cls, text: str) -> "NodeRecord":
-        """Read an enode URL (or the same with another transport's scheme); ValueError says what is wrong with anything else."""
+        """Read an enode URL (or the same with another transport's scheme), or an ENR; ValueError says what is wrong with anything else."""
         text = text.strip()
+        if text.startswith("enr:"):
+            try:
+                return cls.from_enr(Record.parse(text))
+            except DecodingError as error:
+                raise ValueError(f"{text[:24]!r}… is no node's record: {error}") from None
         scheme, separator, rest = text.partition("://")
-        if len(text) > _MAX_TEXT or not separator or not scheme.isalnum():
+        if len(text) > _MAX_TEXT or not separator or not _is_scheme(scheme):
             raise ValueError(f"a node is written enode://<public key>@<host>:<port>, not {text[:80]!r}")
         key, at, where = rest.partition("@")
         public_key = _parse_key(key)
@@ -91,8 +130,25 @@ class NodeRecord:
                     udp_port = _parse_port(value)
         address = Address.parse(f"{scheme}://{where}")
         if address.host == "*":
-            raise ValueError(f"{text[:16]}…@{where}: the host is missing")
+            raise ValueError(f"the host is missing in {text[:16]}…@{where[:80]}")
         return cls(public_key, (address,), udp_port)
+
+
+def _endpoints(record: Record, port: int | None, port6: int | None) -> tuple[UdpEndpoint, ...]:
+    """Pair a record's IP addresses with their ports, best first, and leave out what nobody can send to."""
+    # An IPv4 address in IPv6 clothes is shown as what it is, lest it pass by rules about IPv4 addresses.
+    ip6 = record.ip6 and (record.ip6.ipv4_mapped or record.ip6)
+    found = {address: port for address, port in ((ip6, port6), (record.ip, port)) if address and port and not _is_nowhere(address)}
+    ranked = sorted(found, key=lambda address: (not address.is_global, address.version))
+    return tuple((str(address), found[address]) for address in ranked)
+
+
+def _is_nowhere(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return address.is_unspecified or address.is_multicast
+
+
+def _is_scheme(text: str) -> bool:
+    return text.isascii() and text.isalnum()
 
 
 def _parse_key(text: str) -> PublicKey:
@@ -113,13 +169,23 @@ def _split_host(text: str) -> tuple[str, int]:
         host, bracket, tail = text[1:].partition("]")
         if not bracket or not tail.startswith(":"):
             raise ValueError(f"an IPv6 address with its port looks like [::1]:30303, not {text[:80]!r}")
-        return host, _parse_port(tail[1:])
+        return _check_ipv6(host), _parse_port(tail[1:])
     host, colon, port = text.rpartition(":")
     if not colon:
         raise ValueError(f"the port is missing in {text[:80]!r}")
+    if not host.isprintable() or not _NO_HOST.isdisjoint(host):
+        raise ValueError(f"{host[:80]!r} is no host")
     if ":" in host:
-        raise ValueError(f"an IPv6 address stands in brackets: [{host[:60]}]:{port[:8]}")
+        raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:30303: {text[:80]!r}")
     return host, _parse_port(port)
+
+
+def _check_ipv6(text: str) -> str:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} is no IPv6 address") from None
+    return text
 
 
 def _parse_port(text: str) -> int:

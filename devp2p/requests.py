@@ -15,12 +15,12 @@ from devp2p import rlp
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import compression
+from devp2p.wire.base import BASE_LENGTH
 from devp2p.wire.messages import CapabilitySpec
 from devp2p.wire.schedule import Lane
 
 _NO_ID = -1
-_LARGEST_ID = 9  # bytes that a message id takes at most
-_NEARLY_FULL = MAX_MESSAGE_SIZE - 2**14  # from here on incompressible data may outgrow a frame
+_NEARLY_FULL = MAX_MESSAGE_SIZE - 2**14  # from here on the message id, or incompressible data, may outgrow a frame
 _MAX_LENGTH = 2**16  # message ids of one capability
 
 
@@ -56,6 +56,7 @@ class MessageTable:
         urgent: Collection[type[Any]] = (),
         bulk: Collection[type[Any]] = (),
         max_message_size: int,
+        urgent_size: int,
         length: int | None = None,
     ) -> None:
         where = f"{name}/{version}"
@@ -64,7 +65,11 @@ class MessageTable:
             for kind in types:
                 if kind not in messages.values():
                     raise LocalProtocolError(f"{where}: {label} names {kind.__name__}, which is not one of its messages")
+        for kind in urgent:
+            if kind in bulk:
+                raise LocalProtocolError(f"{where}: {kind.__name__} is both urgent and bulk")
         self._where = where
+        self._urgent_size = urgent_size
         self._codecs = {code: rlp.codec(kind) for code, kind in messages.items()}
         self._sizes = {kind: getattr(kind, "max_size", max_message_size) for kind in messages.values()}
         lanes = {kind: Lane.URGENT if kind in urgent else Lane.BULK if kind in bulk else Lane.NORMAL for kind in messages.values()}
@@ -79,8 +84,10 @@ class MessageTable:
         """The ids of responses."""
         self._answer_to = {kind: _response_type(where, kind, messages) for kind in messages.values() if _is(kind, Request)}
 
-    def encode(self, message: object) -> tuple[int, Lane, bytes]:
+    def encode(self, message: object, *, offset: int = BASE_LENGTH, compressed: bool = True) -> tuple[int, Lane, bytes]:
         """Turn a message into (its id, its lane, its RLP).
+
+        `offset` is where the capability's ids begin, and `compressed` whether the session has compression: what fits depends on both.
 
         Raises LocalProtocolError if it is not one of ours, has no request id, does not fit its schema, or is too large.
         """
@@ -93,7 +100,11 @@ class MessageTable:
         data = codec.encode(message)
         if len(data) > size:
             raise LocalProtocolError(f"{self._where}: {type(message).__name__} has {len(data)} bytes where {size} are allowed")
-        if len(data) > _NEARLY_FULL and _LARGEST_ID + max(len(data), len(compression.compress(data))) > MAX_MESSAGE_SIZE:
+        if lane is Lane.URGENT and len(data) > self._urgent_size:
+            raise LocalProtocolError(
+                f"{self._where}: {type(message).__name__} is urgent and has {len(data)} bytes where {self._urgent_size} are allowed"
+            )
+        if len(data) > _NEARLY_FULL and len(rlp.encode(offset + code)) + _size(data, compressed=compressed) > MAX_MESSAGE_SIZE:
             raise LocalProtocolError(f"{self._where}: {type(message).__name__} of {len(data)} bytes does not fit into a frame")
         return code, lane, data
 
@@ -110,6 +121,10 @@ class MessageTable:
             return self._answer_to[type(request)]
         except KeyError:
             raise LocalProtocolError(f"{self._where} has no request {type(request).__name__}") from None
+
+
+def _size(data: bytes, *, compressed: bool) -> int:
+    return len(compression.compress(data)) if compressed else len(data)
 
 
 def _check_ids(where: str, messages: Mapping[int, type[Any]], length: int | None) -> None:

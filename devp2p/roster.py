@@ -109,10 +109,10 @@ class ReadyPeers:
     async def __anext__(self) -> Peer:
         while self._present:
             peer = self._present.popleft()
-            if peer.ended is None:
+            if self._capability in peer:
                 await trio.lowlevel.checkpoint()
                 return peer
         async for event in self._news:
-            if isinstance(event, PeerReady) and isinstance(event.capability, self._capability) and event.peer.ended is None:
+            if isinstance(event, PeerReady) and isinstance(event.capability, self._capability) and self._capability in event.peer:
                 return event.peer
         raise StopAsyncIteration

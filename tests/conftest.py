@@ -1,8 +1,13 @@
 """Settings that all tests share."""
 
+import inspect
 import os
+from functools import partial
 
+import pytest
+import trio
 from hypothesis import settings
+from trio.testing import MockClock
 
 # A failing example is printed as a @reproduce_failure line (`print_blob`), so that it can be run again anywhere. No deadlines: how fast
 # code is belongs to the benchmarks. `ci` looks for new examples at every run, where Hypothesis's own profile of that name repeats the same.
@@ -10,3 +15,24 @@ settings.register_profile("dev", deadline=None, print_blob=True, max_examples=10
 settings.register_profile("ci", deadline=None, print_blob=True, max_examples=200, derandomize=False)
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=50_000)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "real_clock: an async test with sockets, threads or processes, for which a MockClock cannot wait")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run `async def test_*` under trio, by default with a clock that jumps to the next deadline whenever nothing else happens."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    real = pyfuncitem.get_closest_marker("real_clock") is not None
+    arguments = {name: pyfuncitem.funcargs[name] for name in inspect.signature(pyfuncitem.obj).parameters}
+    test = partial(pyfuncitem.obj, **arguments)
+
+    async def main() -> None:
+        with trio.fail_after(30 if real else 10**6):  # a test that waits for ever fails instead of hanging
+            await test()
+
+    trio.run(main, clock=None if real else MockClock(autojump_threshold=0))
+    return True

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("errors", "limits", "version"),
     ("rlp", "keys"),
-    ("records",),
+    ("enr records",),
     ("wire", "discovery", "peers"),
     ("transports",),
     ("capability channel queues rates requests",),

@@ -31,4 +31,6 @@ class Backoff:
 
     def _next(self, *, least: float) -> float:
         delay, self._delay = self._delay, min(_LONGEST, self._delay * _FACTOR)
-        return max(least, delay) * (1 + _JITTER * (2 * self._random() - 1))
+        chance = self._random()
+        # What is waited at least must not become less by chance: a peer that is still busy would turn us away again.
+        return max(least * (1 + _JITTER * chance), delay * (1 + _JITTER * (2 * chance - 1)))

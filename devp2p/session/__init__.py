@@ -1,6 +1,6 @@
 """One session with one peer: `open_session` shakes hands over a link, `run_session` moves messages until it ends and says how."""
 
-from devp2p.session.opening import LocalNode, Session, open_session
+from devp2p.session.opening import LocalNode, Session, close_link, open_session
 from devp2p.session.running import run_session
 
-__all__ = ["LocalNode", "Session", "open_session", "run_session"]
+__all__ = ["LocalNode", "Session", "close_link", "open_session", "run_session"]

@@ -1,5 +1,6 @@
 """The beginning of a session: handshake and Hellos over a link, under one deadline (RLPx, "Initial Handshake" and "Hello")."""
 
+import contextlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,11 +46,18 @@ class LocalNode:
         """The compiled messages of each capability; LocalProtocolError if two have one name and version, or a table is wrong."""
         tables: dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]] = {}
         for capability in self.capabilities:
-            table = capability.table()
+            table = capability.table(self.limits)
             if table.spec.offer in tables:
                 raise LocalProtocolError(f"two capabilities are called {table.spec.offer}")
             tables[table.spec.offer] = capability, table
         return tables
+
+    @cached_property
+    def hello(self) -> base.Hello:
+        """What we say of ourselves; LocalProtocolError if peers would refuse it: too many capabilities, too long a name."""
+        hello = base.Hello(self.client_id, tuple(sorted(self.tables)), self.key.public_key, listen_port=self.listen_port)
+        base.encode_hello(hello)
+        return hello
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +86,7 @@ class Session:
 
     async def close(self) -> None:
         """Close the link at once."""
-        await _close_now(self.link)
+        await close_link(self.link)
 
     async def wait_farewell(self) -> None:
         """Wait for the peer to end a session that does not run yet: raises PeerDisconnected when it does.
@@ -86,7 +94,11 @@ class Session:
         What else arrives is kept for `run_session`, up to a bound beyond which nothing is read.
         """
         received = 0
-        while received < _MOST_WHILE_WAITING:
+        while True:
+            if self.connection.farewell is not None:  # perhaps it came with the Hello
+                raise PeerDisconnected(self.connection.farewell, by_remote=True)
+            if received >= _MOST_WHILE_WAITING:
+                await trio.sleep_forever()
             try:
                 data = await self.stream.receive_some(CHUNK)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -95,9 +107,6 @@ class Session:
                 raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the peer hung up")
             received += len(data)
             self.connection.receive_data(data)
-            if self.connection.farewell is not None:
-                raise PeerDisconnected(self.connection.farewell, by_remote=True)
-        await trio.sleep_forever()
 
 
 async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None = None) -> Session:
@@ -109,34 +118,36 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
     """
     if link.initiator and expect is None:
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
-    stream = await (link.open_stream() if link.initiator else link.accept_stream())
     specs = [table.spec for _, table in local.tables.values()]
-    offers = tuple(sorted(spec.offer for spec in specs))
-    hello = base.Hello(local.client_id, offers, local.key.public_key, listen_port=local.listen_port)
     remote = expect if link.initiator else None
-    connection = wire.Connection(local.key, hello, specs, Entropy.draw(os.urandom), remote=remote, extra=local.handshake_extra)
+    connection = wire.Connection(local.key, local.hello, specs, Entropy.draw(os.urandom), remote=remote, extra=local.handshake_extra)
     try:
         with trio.fail_after(local.limits.handshake_timeout):
+            stream = await (link.open_stream() if link.initiator else link.accept_stream())
             try:
                 theirs = await _exchange_hellos(stream, connection)
+            except HandshakeError:
+                raise
             except RemoteProtocolError as error:
-                if not isinstance(error, HandshakeError):
-                    await stream.send_all(connection.data_to_send())
-                    await _send_disconnect(stream, connection, error.reason)
+                await stream.send_all(connection.data_to_send())
+                await _send_disconnect(stream, connection, error.reason)
+                with trio.move_on_after(local.limits.closing_timeout):
+                    await hang_up(stream)
                 raise
         return Session(link, stream, connection, local, theirs, inbound=not link.initiator)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        await _close_now(link)
+        await close_link(link)
         raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=str(error) or "the link broke") from None
     except BaseException:
-        await _close_now(link)
+        await close_link(link)
         raise
 
 
 async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connection) -> base.Hello:
     while True:
         if outgoing := connection.data_to_send():
-            await stream.send_all(outgoing)
+            with contextlib.suppress(trio.BrokenResourceError):  # what the peer said before it closed may tell why it did
+                await stream.send_all(outgoing)
         while (event := connection.next_event()) is not None:
             if isinstance(event, wire.HelloReceived):
                 return event.hello
@@ -164,6 +175,7 @@ async def hang_up(stream: HalfCloseableStream) -> None:
         pass
 
 
-async def _close_now(link: Link) -> None:
+async def close_link(link: Link) -> None:
+    """Close a link at once, cancelled or not."""
     with trio.CancelScope(shield=True):
         await link.aclose()

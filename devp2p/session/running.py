@@ -74,6 +74,7 @@ class _Session:
                 self._limits,
                 index=index,
                 offset=self._connection.space.offsets[index],
+                compressed=self._connection.compressed,
                 request_timeout=capability.request_timeout,
                 ready_at_once=capability.ready_within is None,
             )
@@ -84,9 +85,12 @@ class _Session:
         self._line = trio.CancelScope()
         self._writing = trio.CancelScope(shield=True)
         self._written = trio.Event()
+        self._pinged = trio.Event()
         self._ponged = trio.Event()
         self._ping_tokens = float(self._limits.ping_burst)
         self._ping_time = -math.inf
+        self._held_up = -math.inf
+        """Until when the reader last waited for a full inbox; infinity while it does."""
         self._frame = -1
         self._frame_waited = 0.0
         self._frame_bytes = 0
@@ -149,12 +153,15 @@ class _Session:
                 self._lost(f"the peer took no data for {self._limits.write_timeout:g} s", by_remote=False)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 self._lost("the link broke")
-        self._written.set()
+            finally:
+                self._written.set()
 
     async def _write_all(self) -> None:
         while (message := await self._outbox.get()) is not None:
             batch = bytearray()
             while message is not None:
+                if message.code == base.PING:
+                    self._pinged.set()
                 for piece in self._connection.seal(message.code, message.data):
                     batch += piece
                     if len(batch) >= CHUNK:
@@ -183,9 +190,12 @@ class _Session:
                 if not data:
                     self._lost("the peer hung up")
                     return
-                self._connection.receive_data(data)
+                try:
+                    self._connection.receive_data(data)
+                except RemoteProtocolError:
+                    await self._take_events()  # what came before the fault still counts; it may be a farewell, or a fault of its own
+                    raise
         except RemoteProtocolError as error:
-            await self._take_events()
             self._fault(error)
         except trio.TooSlowError:
             self._fault(RemoteProtocolError("a frame came too slowly", reason=DisconnectReason.NETWORK_ERROR))
@@ -211,10 +221,7 @@ class _Session:
         while (event := self._connection.next_event()) is not None:
             match event:
                 case wire.MessageReceived():
-                    capability, channel = self._by_index[event.capability]
-                    if not await channel.deliver(event, self._limits.inbox_patience):
-                        detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
-                        self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
+                    await self._deliver(event)
                 case wire.PingReceived():
                     self._pong()
                 case wire.PongReceived():
@@ -224,6 +231,18 @@ class _Session:
                 case _:
                     pass
         return self._end is None
+
+    async def _deliver(self, event: wire.MessageReceived) -> None:
+        """Put a message into its capability's inbox; if that stays full, the session ends with a reason that names the capability."""
+        capability, channel = self._by_index[event.capability]
+        full = not channel.has_room(event)
+        if full:
+            self._held_up = math.inf
+        if not await channel.deliver(event, self._limits.inbox_patience):
+            detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
+            self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
+        if full:
+            self._held_up = trio.current_time()
 
     def _pong(self) -> None:
         limits, now = self._limits, trio.current_time()
@@ -238,16 +257,19 @@ class _Session:
         limits = self._limits
         while True:
             await trio.sleep(limits.ping_interval)
-            self._ponged = trio.Event()
-            asked = trio.current_time()
+            self._pinged, self._ponged = trio.Event(), trio.Event()
             self._outbox.put_base(base.PING, base.EMPTY_LIST)
+            await self._pinged.wait()  # it may have to stand behind a large message; writes have a deadline of their own
+            asked = trio.current_time()
             while True:
                 with trio.move_on_after(limits.ping_timeout):
                     await self._ponged.wait()
                     self.peer.latency = trio.current_time() - asked
                     break
-                # The Pong of a good peer stands behind a large message that is still coming; slow frames have limits of their own.
-                if not self._connection.in_frame:
+                # The Pong of a good peer may stand behind a large message that is still coming, or behind messages that our own
+                # capability is slow to take. Both have limits of their own.
+                listened = self._held_up + limits.ping_timeout <= trio.current_time()
+                if listened and not self._connection.in_frame:
                     detail = f"no pong within {limits.ping_timeout:g} s"
                     self.end(PeerDisconnected(DisconnectReason.PING_TIMEOUT, by_remote=False, detail=detail))
                     return

@@ -1,6 +1,7 @@
 """Links inside one process: ``memory://name``. Bounded like a socket, without one; for tests, simulations and examples."""
 
 import itertools
+import operator
 
 import trio
 
@@ -110,7 +111,7 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         """Receive what is there, at least one byte; b"" when the peer has ended."""
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving")
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError("max_bytes must be at least 1")
         self._receiving = True
         try:
@@ -170,3 +171,6 @@ class MemoryTransport:
                 await on_link(link)
         finally:
             del self._listeners[address.host]
+            with trio.CancelScope(shield=True):
+                while accepted.statistics().current_buffer_used:  # nobody will accept them
+                    await accepted.receive_nowait().aclose()

@@ -6,20 +6,17 @@ reported with its IPv4 address.
 
 import errno
 import ipaddress
-import logging
 import socket
+from functools import partial
 
 import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
 from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.sockets import accept_links
 
 _BACKLOG = 128
-_OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-_RESOURCE_PAUSE = 0.2  # seconds until accepting is tried again when the system is out of file descriptors or memory
-
-_logger = logging.getLogger(__name__)
 
 
 class TcpTransport:
@@ -30,7 +27,11 @@ class TcpTransport:
     async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (TCP proves nobody)
         """Connect, trying every address of a DNS name. Raises OSError if nobody answers."""
         stream = await trio.open_tcp_stream(address.host, address.port or 0)
-        return _link(stream, initiator=True)
+        try:
+            return _link(stream, initiator=True)
+        except OSError:
+            await trio.aclose_forcefully(stream)
+            raise
 
     async def serve(
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
@@ -43,7 +44,7 @@ class TcpTransport:
         try:
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
-                    nursery.start_soon(_accept, listener, on_link)
+                    nursery.start_soon(accept_links, listener, partial(_link, initiator=False), on_link)
                 task_status.started(tuple(_bound_address(listener, address.host) for listener in listeners))
         finally:
             for listener in listeners:
@@ -64,24 +65,6 @@ def _listen_everywhere(port: int) -> trio.SocketListener:
 def _bound_address(listener: trio.SocketListener, host: str) -> Address:
     bound = _address(listener.socket.getsockname())
     return Address("tcp", "*", bound.port) if host == "*" else bound
-
-
-async def _accept(listener: trio.SocketListener, on_link: OnLink) -> None:
-    while True:
-        try:
-            stream = await listener.accept()
-        except OSError as error:
-            if error.errno not in _OUT_OF_RESOURCES:
-                raise
-            _logger.warning("cannot accept a connection now: %s", error)
-            await trio.sleep(_RESOURCE_PAUSE)
-            continue
-        try:
-            link = _link(stream, initiator=False)
-        except OSError:  # gone again between the kernel's accept and ours
-            await trio.aclose_forcefully(stream)
-            continue
-        await on_link(link)
 
 
 def _link(stream: trio.SocketStream, *, initiator: bool) -> StreamLink:

@@ -9,6 +9,7 @@ import trio
 from devp2p.keys import PublicKey
 from devp2p.records import Address
 from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.sockets import accept_links
 
 _BACKLOG = 128
 
@@ -38,12 +39,13 @@ class UnixTransport:
             try:
                 sock.listen(_BACKLOG)
                 task_status.started((address,))
-                while True:
-                    connection, _ = await sock.accept()
-                    stream = trio.SocketStream(connection)
-                    await on_link(StreamLink(stream, local=address, remote=Address("unix", address.host), initiator=False))
+                await accept_links(trio.SocketListener(sock), lambda stream: _link(stream, address), on_link)
             finally:
                 Path(path).unlink(missing_ok=True)  # noqa: ASYNC240  (must not be cancelled, and takes no time)
+
+
+def _link(stream: trio.SocketStream, address: Address) -> StreamLink:
+    return StreamLink(stream, local=address, remote=address, initiator=False)
 
 
 async def _remove_stale(path: trio.Path) -> None:

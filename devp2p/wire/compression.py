@@ -9,9 +9,9 @@ Buffer = bytes | bytearray | memoryview
 _MOST_EXPANSION = 22  # the densest element is a 3-byte copy of 64 bytes, so a larger claim is a lie
 
 
-def compress(data: Buffer) -> bytes:
+def compress(data: Buffer) -> memoryview:
     """Compress one message's data as a raw snappy block."""
-    return bytes(cramjam.snappy.compress_raw(data))
+    return memoryview(cramjam.snappy.compress_raw(data))
 
 
 def declared_size(data: Buffer) -> int:
@@ -19,6 +19,9 @@ def declared_size(data: Buffer) -> int:
 
     A little-endian base-128 number of at most 5 bytes and below 2**32 ("format_description.txt", section 1).
     """
+    size = data[0] if data else 0
+    if 0 < size < 0x80:
+        return size
     size = 0
     for position, byte in enumerate(data[:5]):
         size |= (byte & 0x7F) << (7 * position)

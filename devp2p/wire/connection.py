@@ -14,8 +14,9 @@ weighed on the wire; but their declared size has been checked against what the c
 
 import enum
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from devp2p import rlp
 from devp2p.errors import DecodingError, DisconnectReason, LocalProtocolError, RemoteProtocolError
@@ -25,6 +26,8 @@ from devp2p.wire import base, compression
 from devp2p.wire.frames import FrameOpener, FrameSealer
 from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
 from devp2p.wire.messages import CapabilitySpec, MessageSpace
+
+_HEADS = tuple(rlp.encode(code) for code in range(0x80))  # the ids of nearly all messages, encoded
 
 
 class State(enum.Enum):
@@ -50,19 +53,18 @@ class HelloReceived:
     hello: base.Hello
 
 
-@dataclass(frozen=True, slots=True)
-class MessageReceived:
+class MessageReceived(NamedTuple):
     """A message of a shared capability: its index, the message id within it, and the data as it came."""
 
     capability: int
     code: int
-    data: bytes
+    data: bytes | memoryview
     size: int
     compressed: bool
 
     def decompress(self) -> bytes:
         """The message's RLP, at most ``size`` bytes; `DecodingError` if the snappy data is malformed."""
-        return compression.decompress(self.data, self.size) if self.compressed else self.data
+        return compression.decompress(self.data, self.size) if self.compressed else bytes(self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,6 @@ class Connection:
         self._capabilities = capabilities
         self._events: deque[Event] = deque()
         self._to_send = bytearray()
-        self._sealing = False
         self._sealer: FrameSealer | None = None
         self._opener: FrameOpener | None = None
         self._handshake: Initiator | Recipient
@@ -179,29 +180,22 @@ class Connection:
         """Take the oldest event, or None."""
         return self._events.popleft() if self._events else None
 
-    def seal(self, code: int, data: bytes) -> Iterator[bytes]:
-        """Compress, frame and encrypt a message; yields its bytes in pieces of some 64 KiB.
+    def seal(self, code: int, data: bytes) -> Iterable[bytes]:
+        """Compress, frame and encrypt a message; gives its bytes in pieces of some 64 KiB.
 
         `code` is the id on the wire, `data` the encoded message; before the peer's Hello only a Disconnect can be sent. Raises
-        LocalProtocolError if the message cannot be sent at all; then nothing was sealed. The iterator must be used up before another
-        message is sealed.
+        LocalProtocolError if the message cannot be sent at all; then nothing was sealed. All pieces must be taken, and sent, before
+        another message is sealed.
         """
         if self._sealer is None or (self.state is State.HELLO and code != base.DISCONNECT):
             raise LocalProtocolError("the connection is not ready to send")
-        if self._sealing:
-            raise LocalProtocolError("a message is being sealed already")
         if len(data) > MAX_MESSAGE_SIZE:
             raise LocalProtocolError(f"a message of {len(data)} bytes does not fit into a frame")
-        head, body = rlp.encode(code), compression.compress(data) if self.compressed else data
+        head = _HEADS[code] if 0 <= code < len(_HEADS) else rlp.encode(code)
+        body = compression.compress(data) if self.compressed else data
         if len(head) + len(body) > MAX_MESSAGE_SIZE:
             raise LocalProtocolError(f"a message of {len(data)} bytes ({len(body)} compressed) does not fit into a frame")
-        pieces = self._sealer.seal((head, body))
-        self._sealing = True
-        return self._seal(pieces)
-
-    def _seal(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        yield from pieces
-        self._sealing = False
+        return self._sealer.seal(head, body)
 
     def _begin_frames(self, secrets: Secrets) -> None:
         if isinstance(self._handshake, Recipient):
@@ -209,7 +203,7 @@ class Connection:
         self.remote = secrets.remote
         self._sealer = FrameSealer(secrets)
         self._opener = FrameOpener(secrets, base.BASE_MESSAGE_SIZE)
-        for piece in self._sealer.seal((rlp.encode(base.HELLO), self._hello)):
+        for piece in self._sealer.seal(_HEADS[base.HELLO], self._hello):
             self._to_send += piece
         self._happen(HandshakeCompleted(secrets.remote))
 
@@ -222,7 +216,7 @@ class Connection:
 
     def _receive_frame(self, frame: bytes | memoryview) -> None:
         self.frames += 1
-        code, start = rlp.split_uint(frame)
+        code, start = (frame[0], 1) if 0 < frame[0] < 0x80 else rlp.split_uint(frame)
         data = frame[start:]
         if self.state is State.HELLO and code not in {base.HELLO, base.DISCONNECT}:
             raise RemoteProtocolError(f"message {code:#x} came before Hello")
@@ -234,7 +228,7 @@ class Connection:
         if declared > size:
             offer = self.space.shared[index].offer
             raise DecodingError(f"{offer} message {relative:#x} has {declared} bytes where {size} are allowed")
-        self._happen(MessageReceived(index, relative, bytes(data), size, self.compressed))
+        self._happen(MessageReceived(index, relative, data, size, self.compressed))
 
     def _receive_base(self, code: int, data: bytes | memoryview) -> None:
         if len(data) > base.BASE_MESSAGE_SIZE:

@@ -13,8 +13,8 @@ A header is believed only after its MAC was checked; then the frame's body is ha
 buffer that grows with what came (a peer can announce 16 MiB for free), and handed out once the frame-mac is right.
 """
 
-import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -35,37 +35,38 @@ SLICE: Final = 64 * 1024
 # What follows the size in a header: header-data [0, 0] as RLP, which some implementations insist on, and padding.
 _HEADER_TAIL: Final = bytes.fromhex("c28080") + bytes(10)
 _BLOCK: Final = 16
+_PADDING: Final = tuple(bytes(-over % _BLOCK) for over in range(_BLOCK))
+_number: Final = int.from_bytes
+
+
+def _keystream(key: bytes) -> Cipher[CTR]:
+    return Cipher(AES(key), CTR(bytes(_BLOCK)))
 
 
 class _FrameMac:
     """The running MAC of one direction."""
 
-    __slots__ = ("_aes", "_hash", "_tip", "update")
+    __slots__ = ("_aes", "_digest", "_tip", "update")
 
     def __init__(self, running: Keccak256, key: bytes) -> None:
-        self._hash = running
-        self._aes = Cipher(AES(key), ECB()).encryptor()
+        self._aes = Cipher(AES(key), ECB()).encryptor().update
+        self._digest = running.digest
         self._tip = running.digest()[:_BLOCK]
         self.update = running.update
         """Take in a piece of a body's ciphertext."""
 
-    def header(self, ciphertext: bytes | bytearray) -> bytes:
+    def header(self, ciphertext: bytes) -> bytes:
         """Take in a header; the 16-byte header-mac."""
-        seed = int.from_bytes(self._aes.update(self._tip), "big") ^ int.from_bytes(ciphertext, "big")
-        self._hash.update(seed.to_bytes(_BLOCK, "big"))
-        return self._hash.digest()[:_BLOCK]
+        self.update((_number(self._aes(self._tip)) ^ _number(ciphertext)).to_bytes(_BLOCK))
+        return self._digest()[:_BLOCK]
 
     def body(self) -> bytes:
         """End a body, all of whose ciphertext was given to ``update``; the 16-byte frame-mac."""
-        tip = self._hash.digest()[:_BLOCK]
-        seed = int.from_bytes(self._aes.update(tip), "big") ^ int.from_bytes(tip, "big")
-        self._hash.update(seed.to_bytes(_BLOCK, "big"))
-        self._tip = self._hash.digest()[:_BLOCK]
-        return self._tip
-
-
-def _keystream(key: bytes) -> Cipher[CTR]:
-    return Cipher(AES(key), CTR(bytes(_BLOCK)))
+        digest = self._digest
+        tip = digest()[:_BLOCK]
+        self.update((_number(self._aes(tip)) ^ _number(tip)).to_bytes(_BLOCK))
+        self._tip = tip = digest()[:_BLOCK]
+        return tip
 
 
 class FrameSealer:
@@ -77,33 +78,33 @@ class FrameSealer:
         self._encrypt = _keystream(secrets.aes).encryptor().update
         self._busy = False
 
-    def seal(self, parts: "Sequence[bytes | bytearray | memoryview]") -> Iterator[bytes]:
-        """Seal one frame whose data is ``parts`` in a row (buffers of bytes; 1 byte to 16 MiB - 1 in all).
+    def seal(self, head: bytes, body: "bytes | bytearray | memoryview" = b"") -> Iterable[bytes]:
+        """Seal one frame whose data is ``head`` and ``body`` in a row (1 byte to 16 MiB - 1 in all).
 
         Gives the frame as it goes on the wire, in pieces of at most 64 KiB and a MAC. A frame of one piece is sealed at once;
         each piece of a longer one is sealed when it is taken, and all must be taken before the next frame is sealed.
         LocalProtocolError for no data, too much data, or a frame before the last one is done.
         """
-        size = sum(map(len, parts))
+        size = len(head) + len(body)
         if not 0 < size <= MAX_MESSAGE_SIZE:
             raise LocalProtocolError(f"a frame holds 1 to {MAX_MESSAGE_SIZE} bytes, not {size}")
         if self._busy:
             raise LocalProtocolError("the frame before this one is not sealed to its end")
         if size >= SLICE:
             self._busy = True
-            return self._seal_in_slices(parts, size)
+            return self._seal_in_slices(head, body, size)
         mac = self._mac
-        sealed = self._encrypt(b"".join((size.to_bytes(3, "big"), _HEADER_TAIL, *parts, bytes(-size % _BLOCK))))
-        header, body = sealed[:_BLOCK], sealed[_BLOCK:]
+        sealed = self._encrypt(b"".join((size.to_bytes(3), _HEADER_TAIL, head, body, _PADDING[size % _BLOCK])))
+        header, ciphertext = sealed[:_BLOCK], sealed[_BLOCK:]
         header_mac = mac.header(header)
-        mac.update(body)
-        return iter((b"".join((header, header_mac, body, mac.body())),))
+        mac.update(ciphertext)
+        return (b"".join((header, header_mac, ciphertext, mac.body())),)
 
-    def _seal_in_slices(self, parts: "Sequence[bytes | bytearray | memoryview]", size: int) -> Iterator[bytes]:
-        header = self._encrypt(size.to_bytes(3, "big") + _HEADER_TAIL)
+    def _seal_in_slices(self, head: bytes, body: "bytes | bytearray | memoryview", size: int) -> Iterator[bytes]:
+        header = self._encrypt(size.to_bytes(3) + _HEADER_TAIL)
         held = [header, self._mac.header(header)]
         room = SLICE - 2 * _BLOCK
-        for part in (*parts, bytes(-size % _BLOCK)):
+        for part in (head, body, _PADDING[size % _BLOCK]):
             left = memoryview(part)
             while left:
                 ciphertext = self._encrypt(left[:room])
@@ -133,8 +134,8 @@ class FrameOpener:
         """The largest acceptable frame-data, in bytes; looked at when a header is opened, so a change holds from the next frame on."""
         self._mac = _FrameMac(secrets.ingress_mac, secrets.mac)
         self._decrypt = _keystream(secrets.aes).decryptor().update
-        self._received = bytearray()
-        self._at = 0  # what of _received is used up; it is cut off when more arrives, not frame by frame
+        self._received = b""  # the last piece from the wire, behind what was left of those before it: part of a header, or of a MAC
+        self._at = 0  # how much of it is used up
         self._size = 0  # of the frame that is open; 0 between frames
         self._missing = 0  # how much of its ciphertext has not been decrypted yet
         self._data = bytearray()  # its decrypted data, if it came in more than one piece
@@ -149,10 +150,9 @@ class FrameOpener:
         """Take bytes from the wire, cut anywhere."""
         if self._failed:
             raise LocalProtocolError("this direction has failed before")
-        if self._at:
-            del self._received[: self._at]
-            self._at = 0
-        self._received += data
+        left = self._received[self._at :]
+        self._received = left + data if left else bytes(data)
+        self._at = 0
 
     def next_frame(self) -> bytes | memoryview | None:
         """Give the data of the next verified frame, or None until more bytes come.
@@ -163,18 +163,19 @@ class FrameOpener:
             raise LocalProtocolError("this direction has failed before")
         if not self._size and not self._open_header():
             return None
-        piece = b""
+        piece, received = b"", self._received
         if self._missing:
-            ciphertext = self._received[self._at : self._at + self._missing]
+            start = self._at
+            self._at = min(start + self._missing, len(received))
+            ciphertext = memoryview(received)[start : self._at]
             self._mac.update(ciphertext)
             piece = self._decrypt(ciphertext)
-            self._at += len(piece)
             self._missing -= len(piece)
         end = self._at + _BLOCK
-        if self._missing or len(self._received) < end:
+        if self._missing or len(received) < end:
             self._data += piece
             return None
-        if not hmac.compare_digest(self._mac.body(), self._received[self._at : end]):
+        if not compare_digest(self._mac.body(), received[self._at : end]):
             raise self._failure(HandshakeError("a frame's MAC is wrong"))
         self._at = end
         size, self._size = self._size, 0
@@ -186,15 +187,15 @@ class FrameOpener:
 
     def _open_header(self) -> bool:
         """Begin a frame if its whole header is there."""
-        at = self._at
+        at, received = self._at, self._received
         end = at + 2 * _BLOCK
-        if len(self._received) < end:
+        if len(received) < end:
             return False
-        header = self._received[at : at + _BLOCK]
-        if not hmac.compare_digest(self._mac.header(header), self._received[at + _BLOCK : end]):
+        header = received[at : at + _BLOCK]
+        if not compare_digest(self._mac.header(header), received[at + _BLOCK : end]):
             raise self._failure(HandshakeError("a frame header's MAC is wrong"))
         # The header-data behind the size has never had a use, and what senders put there differs.
-        size = int.from_bytes(self._decrypt(header)[:3], "big")
+        size = _number(self._decrypt(header)[:3])
         if not 0 < size <= self.max_size:
             raise self._failure(DecodingError(f"a frame of {size} bytes, where 1 to {self.max_size} are allowed"))
         self._at = end

@@ -11,7 +11,7 @@ to a large message are counted, not taken one by one, so that the choice takes a
 import enum
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from devp2p.errors import LocalProtocolError
 
@@ -28,8 +28,7 @@ class Lane(enum.IntEnum):
     BULK = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A message that waits: its id on the wire, its encoded and uncompressed data, and the capability that pays for it.
 
     ``capability`` is the index into the shared capabilities, or None for the base protocol.

@@ -86,7 +86,7 @@ def fuzz_frames(data: bytes) -> None:
     sealer = FrameSealer(secrets(egress=b"ingress"))
     opener = FrameOpener(secrets(), 1024)
     pieces = [data[at : at + step] for at in range(0, len(data), step)]
-    wire = b"".join(b"".join(sealer.seal([piece])) for piece in pieces)
+    wire = b"".join(b"".join(sealer.seal(piece)) for piece in pieces)
     opened: list[bytes] = []
     for at in range(0, len(wire), step):
         opener.receive_data(wire[at : at + step])

@@ -73,7 +73,7 @@ class Forger:
 
     def frame(self, data: bytes) -> bytes:
         """Seal frame-data as it is."""
-        return b"".join(self.sealer.seal([data]))
+        return b"".join(self.sealer.seal(data))
 
     def seal(self, code: int, data: bytes, *, compressed: bool = True) -> bytes:
         return self.frame(rlp.encode(code) + (compression.compress(data) if compressed else data))

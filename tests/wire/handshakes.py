@@ -75,5 +75,5 @@ def assert_agreed(ours: Secrets, theirs: Secrets) -> None:
     """Frames go both ways."""
     for sender, receiver in ((ours, theirs), (theirs, ours)):
         opener = FrameOpener(receiver, 100)
-        opener.receive_data(b"".join(FrameSealer(sender).seal([b"hello"])))
+        opener.receive_data(b"".join(FrameSealer(sender).seal(b"hello")))
         assert opener.next_frame() == b"hello"

@@ -236,16 +236,15 @@ def test_a_goodbye_can_be_sealed_after_a_fault_of_the_peer():
         assert forger.read(sealed(forger.connection, base.DISCONNECT, b"\xc1\x02")) == [b"\x01" + told]
 
 
-@pytest.mark.parametrize("size", [1, 200_000])
-def test_a_message_must_be_sealed_to_its_end_before_the_next(size):
+def test_a_message_must_be_sealed_to_its_end_before_the_next():
     """Two that are half sealed would break the MAC state, and the peer would hang up for a reason that nobody finds."""
     forger = Forger(initiator=False).open()
-    connection, data = forger.connection, random.Random(7).randbytes(size)
-    pieces = connection.seal(ETH, data)
-    with pytest.raises(LocalProtocolError, match="is being sealed already"):
+    connection, data = forger.connection, random.Random(7).randbytes(200_000)
+    pieces = iter(connection.seal(ETH, data))
+    with pytest.raises(LocalProtocolError, match="is not sealed to its end"):
         connection.seal(base.PING, b"\xc0")
     begun = next(pieces)
-    with pytest.raises(LocalProtocolError, match="is being sealed already"):
+    with pytest.raises(LocalProtocolError, match="is not sealed to its end"):
         connection.seal(base.PING, b"\xc0")
     assert forger.read(begun + b"".join(pieces)) == [b"\x14" + compression.compress(data)]
     assert forger.read(sealed(connection, base.PING, b"\xc0")) == [PING]

@@ -58,7 +58,7 @@ def opener(max_size: int = MAX_MESSAGE_SIZE) -> FrameOpener:
 
 def seal_all(frames: list[bytes]) -> bytes:
     one = sealer()
-    return b"".join(b"".join(one.seal([frame])) for frame in frames)
+    return b"".join(b"".join(one.seal(frame)) for frame in frames)
 
 
 def drain(one: FrameOpener) -> list[bytes]:
@@ -89,22 +89,22 @@ def test_sealing_follows_the_specification(frames):
 def test_long_frames_are_sealed_in_slices_to_the_same_bytes(size):
     data = random.Random(size).randbytes(size)
     reference, one, other = SpecificationSealer(), sealer(), opener()
-    frames: list[list[bytes | memoryview]] = [
-        [data],
-        [b"\x10", data[1:]],
-        [data[:70_000], b"", memoryview(data)[70_000:]],
-        [b"after", b"wards"],
+    frames: list[tuple[bytes, bytes | memoryview]] = [
+        (data, b""),
+        (b"\x10", data[1:]),
+        (data[:70_000], memoryview(data)[70_000:]),
+        (b"after", b"wards"),
     ]
     for parts in frames:
-        slices = list(one.seal(parts))
+        slices = list(one.seal(*parts))
         assert all(len(piece) <= SLICE + 48 for piece in slices)
         assert b"".join(slices) == reference.seal(b"".join(parts))
         other.receive_data(b"".join(slices))
         assert drain(other) == [b"".join(parts)]
 
 
-def test_many_parts_make_full_slices():
-    slices = list(sealer().seal([b"abc"] * 100_000))
+def test_slices_are_full_but_for_the_last():
+    slices = list(sealer().seal(b"abc" * 100_000))
     assert [len(piece) for piece in slices[:-1]] == [SLICE] * (len(slices) - 1)
 
 
@@ -183,7 +183,7 @@ def test_no_data_is_handed_out_before_its_mac():
 
 def test_a_frame_out_of_order_does_not_open():
     one = sealer()
-    first, second = (b"".join(one.seal([data])) for data in (b"first", b"second"))
+    first, second = (b"".join(one.seal(data)) for data in (b"first", b"second"))
     with pytest.raises(HandshakeError):
         feed(opener(), second + first, [])
     with pytest.raises(HandshakeError):
@@ -261,24 +261,24 @@ def test_a_long_frame_in_tiny_pieces_costs_little_more_than_its_bytes():
     assert not one.in_frame
 
 
-@pytest.mark.parametrize("parts", [[], [b""], [bytes(MAX_MESSAGE_SIZE), b"x"]], ids=["nothing", "empty", "too long"])
+@pytest.mark.parametrize("parts", [(b"", b""), (bytes(MAX_MESSAGE_SIZE), b"x")], ids=["empty", "too long"])
 def test_what_no_frame_can_hold_is_our_mistake(parts):
     one = sealer()
     with pytest.raises(LocalProtocolError, match="a frame holds 1 to 16777215 bytes"):
-        one.seal(parts)
-    assert b"".join(one.seal([b"next"])) == seal_all([b"next"])
+        one.seal(*parts)
+    assert b"".join(one.seal(b"next")) == seal_all([b"next"])
 
 
 def test_a_frame_cannot_begin_inside_another():
     one, reference = sealer(), SpecificationSealer()
-    slices = one.seal([bytes(100_000)])
+    slices = iter(one.seal(bytes(100_000)))
     with pytest.raises(LocalProtocolError):
-        one.seal([b"short"])
+        one.seal(b"short")
     first = next(slices)
     with pytest.raises(LocalProtocolError):
-        one.seal([b"short"])
+        one.seal(b"short")
     assert first + b"".join(slices) == reference.seal(bytes(100_000))
-    assert b"".join(one.seal([b"short"])) == reference.seal(b"short")
+    assert b"".join(one.seal(b"short")) == reference.seal(b"short")
 
 
 def test_both_keccak_back_ends_seal_alike():
@@ -287,7 +287,7 @@ from tests.fuzz.wire_targets import secrets
 from devp2p.wire.frames import FrameOpener, FrameSealer
 from devp2p.keys import keccak256
 sealer, opener = FrameSealer(secrets(egress=b"egress")), FrameOpener(secrets(ingress=b"egress"), 10**6)
-wire = b"".join(b"".join(sealer.seal([bytes(size)])) for size in (1, 16, 1000, 100_000))
+wire = b"".join(b"".join(sealer.seal(bytes(size))) for size in (1, 16, 1000, 100_000))
 opener.receive_data(wire)
 sizes = [len(opener.next_frame()) for _ in range(4)]
 print(sizes, keccak256(wire).hex())
@@ -313,7 +313,7 @@ print(sizes, keccak256(wire).hex())
 def test_the_running_hash_is_taken_over_as_it_is():
     shared = secrets(egress=SEED)
     shared.egress_mac.update(b"seen before")
-    wire = b"".join(FrameSealer(shared).seal([b"data"]))
+    wire = b"".join(FrameSealer(shared).seal(b"data"))
     theirs = secrets()
     object.__setattr__(theirs, "ingress_mac", Keccak256(SEED + b"seen before"))
     assert feed(FrameOpener(theirs, 100), wire, []) == [b"data"]

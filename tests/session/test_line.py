@@ -1,0 +1,254 @@
+"""A session's line: keepalive, slow peers, and inboxes that fill."""
+
+import random
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from devp2p import (
+    Channel,
+    DisconnectReason,
+    Limits,
+    Peer,
+    PrivateKey,
+    open_node,
+    rlp,
+)
+from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer
+from devp2p.wire import base, compression
+from tests.chat import Blob, Chat, ChatMessage, Say, chat, collect
+
+SAY, GET_TIME, TIME, BLOB = 0x10, 0x11, 0x12, 0x13
+NOISE = random.Random(1).randbytes(2**20)  # what snappy cannot make smaller
+
+
+# Keepalive
+
+
+async def test_a_ping_is_answered() -> None:
+    async with scripted_peer([Chat()]) as (_, peer):
+        await peer.ping()
+        assert await peer.receive() == (base.PONG, b"\xc0")
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_ping_flood_gets_five_pongs_and_the_end(*, at_once: bool) -> None:
+    async with scripted_peer([Chat()]) as (node, peer):
+        remote = node.connected[0]
+        pings = [peer.seal(b"\x02\x01\x00\xc0") for _ in range(20)]
+        for data in [b"".join(pings)] if at_once else pings[:6]:
+            await peer.stream.send_all(data)
+            await wait_all_tasks_blocked()
+        assert (await remote.wait_ended()).detail == "too many pings"
+        pongs = 0
+        while (received := await peer.receive())[0] == base.PONG:
+            pongs += 1
+        assert received == (base.DISCONNECT, rlp.encode([DisconnectReason.PROTOCOL_BREACH]))
+        assert pongs == (0 if at_once else 5)
+
+
+async def test_a_ping_each_interval_is_no_flood() -> None:
+    async with scripted_peer([Chat()], limits=Limits(ping_interval=15.0, ping_timeout=10**5)) as (node, peer):
+        for _ in range(5):
+            await peer.ping()
+        for _ in range(20):
+            await trio.sleep(15)
+            await peer.ping()
+        await wait_all_tasks_blocked()
+        assert node.connected
+
+
+async def test_a_quiet_peer_is_pinged_and_its_latency_known() -> None:
+    async with scripted_peer([Chat()]) as (node, peer):
+        remote = node.connected[0]
+        for _ in range(3):
+            started = trio.current_time()
+            assert await peer.receive() == (base.PING, b"\xc0")
+            assert trio.current_time() - started == 15
+            await trio.sleep(2)
+            await peer.pong()
+            await wait_all_tasks_blocked()
+            assert remote.latency == 2
+
+
+async def test_a_peer_that_does_not_answer_a_ping_is_ended() -> None:
+    async with scripted_peer([Chat()]) as (node, peer):
+        remote, started = node.connected[0], trio.current_time()
+        assert await peer.receive_disconnect() == DisconnectReason.PING_TIMEOUT
+        assert trio.current_time() - started == 30
+        await peer.stream.send_eof()
+        assert (await remote.wait_ended()).detail == "no pong within 15 s"
+
+
+async def test_a_pong_may_stand_behind_a_large_message_that_is_still_coming() -> None:
+    async with scripted_peer([Chat()]) as (node, peer):
+        remote, started = node.connected[0], trio.current_time()
+        frame = peer.seal(rlp.encode(BLOB) + compression.compress(rlp.encode([NOISE[:120_000]])))
+        for at in range(0, len(frame), 2000):  # 60 seconds
+            await peer.stream.send_all(frame[at : at + 2000])
+            await trio.sleep(1)
+            assert remote.ended is None
+        assert trio.current_time() - started > 45
+        await peer.receive_disconnect()
+        assert 60 <= trio.current_time() - started <= 76, "and then its Pong is missed again"
+        await peer.stream.send_eof()
+        assert (await remote.wait_ended()).reason is DisconnectReason.PING_TIMEOUT
+
+
+# Slow peers
+
+
+async def test_a_frame_must_come_on() -> None:
+    for rate, survives in ((0, False), (500, False), (1100, True)):
+        async with scripted_peer([Chat()], limits=Limits(ping_interval=10**6)) as (node, peer):
+            remote, started = node.connected[0], trio.current_time()
+            frame = peer.seal(rlp.encode(BLOB) + compression.compress(rlp.encode([NOISE[:60_000]])))
+            await peer.stream.send_all(frame[:100])
+            try:
+                for at in range(100, len(frame), rate or len(frame)):
+                    await trio.sleep(1 if rate else 100)
+                    await peer.stream.send_all(frame[at : at + rate])
+            except trio.BrokenResourceError:
+                pass
+            await wait_all_tasks_blocked()
+            assert (remote.ended is None) == survives, rate
+            if not survives:
+                assert trio.current_time() - started < 110
+                assert (await remote.wait_ended()).detail == "a frame came too slowly"
+
+
+async def test_time_between_frames_is_free() -> None:
+    seen: list[ChatMessage] = []
+    async with scripted_peer([chat(collect(seen))], limits=Limits(ping_interval=10**6)) as (_, peer):
+        await peer.send_message(Say("1"))
+        await trio.sleep(10**4)
+        await peer.send_message(Say("2"))
+        await wait_all_tasks_blocked()
+    assert seen == [Say("1"), Say("2")]
+
+
+async def test_a_peer_that_never_reads_is_ended_after_the_write_deadline() -> None:
+    async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
+        while True:
+            await channel.send(Blob(NOISE[:50_000]))
+
+    async with scripted_peer([chat(talk)], limits=Limits(ping_interval=10**6)) as (node, _):
+        remote, started = node.connected[0], trio.current_time()
+        end = await remote.wait_ended()
+        assert end.reason is DisconnectReason.NETWORK_ERROR
+        assert end.detail == "the peer took no data for 20 s"
+        assert 20 <= trio.current_time() - started <= 21
+
+
+async def test_a_ping_may_wait_behind_a_large_message_of_ours() -> None:
+    async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
+        await channel.send(Blob(NOISE))
+        await collect([])(_, channel)
+
+    async with scripted_peer([chat(talk)]) as (node, peer):
+        remote = node.connected[0]
+        await trio.sleep(14)
+        for _ in range(40):  # a slow line: 64 KiB each 5 seconds, so the Ping of the 15th second goes out in the 90th
+            await trio.sleep(5)
+            while True:
+                with trio.move_on_after(0.001) as scope:
+                    code, _ = await peer.receive()
+                    if code == base.PING:
+                        await peer.pong()
+                if scope.cancelled_caught:
+                    break
+            assert remote.ended is None
+
+
+# Full inboxes
+
+
+async def test_a_capability_that_does_not_read_hurts_nobody_until_its_limit_and_then_is_named() -> None:
+    async def never_read(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
+        await trio.sleep_forever()
+
+    seen: list[ChatMessage] = []
+    capabilities = [chat(never_read, name="lazy", inbox_messages=10), chat(collect(seen), name="zeal")]
+    async with scripted_peer(capabilities) as (node, peer):
+        remote = node.connected[0]
+        lazy, zeal = peer.space.offsets[0], peer.space.offsets[1]
+        for _ in range(10):
+            await peer.send(lazy, rlp.encode(["x"]))
+        await peer.send(zeal, rlp.encode(["on"]))
+        await peer.ping()
+        assert await peer.receive() == (base.PONG, b"\xc0")
+        assert seen == [Say("on")]
+        started = trio.current_time()
+        await peer.send(lazy, rlp.encode(["too much"]))
+        assert await peer.receive_disconnect() == DisconnectReason.SUBPROTOCOL_ERROR
+        assert trio.current_time() - started == 5, "patience"
+        await peer.stream.send_eof()
+        assert (await remote.wait_ended()).detail == "lazy/1 left 40 bytes unread"
+
+
+async def test_a_consumer_that_reads_slowly_gets_everything_and_keeps_its_session() -> None:
+    seen: list[ChatMessage] = []
+
+    async def read_slowly(_: Peer, channel: Channel[ChatMessage]) -> None:
+        while True:
+            await trio.sleep(4)
+            seen.append(await channel.receive())
+
+    sent = [Say(f"{number}") for number in range(60)]
+    async with scripted_peer([chat(read_slowly, inbox_messages=2)]) as (node, peer), trio.open_nursery() as nursery:
+        remote = node.connected[0]
+
+        async def answer_pings() -> None:
+            while True:
+                code, _ = await peer.receive()
+                assert code == base.PING
+                await peer.pong()
+
+        nursery.start_soon(answer_pings)
+        for message in sent:
+            await peer.send_message(message)
+        await trio.sleep(4 * 60 + 2)
+        assert seen == sent
+        assert remote.ended is None
+        await trio.sleep(100)
+        assert remote.ended is None
+        nursery.cancel_scope.cancel()
+
+
+async def test_the_inbox_is_bounded_in_bytes_too() -> None:
+    async def never_read(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
+        await trio.sleep_forever()
+
+    async with scripted_peer([chat(never_read)], limits=Limits(inbox_bytes=100_000)) as (node, peer):
+        remote = node.connected[0]
+        for _ in range(4):
+            await peer.send_message(Blob(NOISE[:30_000]))
+        assert await peer.receive_disconnect() == DisconnectReason.SUBPROTOCOL_ERROR
+        await peer.stream.send_eof()
+        assert (await remote.wait_ended()).detail.startswith("chat/1 left 90")
+
+
+async def test_all_inboxes_of_a_node_share_a_budget() -> None:
+    async def never_read(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
+        await trio.sleep_forever()
+
+    network, capability = MemoryTransport(), chat(never_read)
+    limits = Limits(total_inbox_bytes=100_000)
+    async with open_node(PrivateKey.generate(), [capability], listen=["memory://node"], limits=limits, transports=[network]) as node:
+        first, second = [await ScriptedPeer.dial(network, node.record, [capability]) for _ in range(2)]
+        for peer in (first, second):
+            await peer.begin()
+        for peer in (first, second, first):
+            await peer.send_message(Blob(NOISE[:30_000]))
+            await wait_all_tasks_blocked()
+        started = trio.current_time()
+        await second.send_message(Blob(NOISE[:30_000]))
+        assert await second.receive_disconnect() == DisconnectReason.SUBPROTOCOL_ERROR
+        assert trio.current_time() - started == 5
+        await second.stream.send_eof()
+        await trio.sleep(1)
+        assert len(node.connected) == 1
+        await first.send_message(Blob(NOISE[:30_000]))  # the other's end gave its bytes back
+        await trio.sleep(8)
+        assert len(node.connected) == 1

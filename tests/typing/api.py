@@ -1,0 +1,99 @@
+"""What type checkers must infer, and refuse, of code that uses capabilities: checked by mypy and pyright, never run.
+
+A line that must not type-check carries a `type: ignore`; both checkers complain about one that suppresses nothing, and
+tests/test_typing.py looks that each such line gives an error.
+"""
+
+from dataclasses import dataclass
+from typing import assert_type
+
+from devp2p import Capability, Channel, Node, Peer, Request, Response
+from devp2p.roster import ReadyPeers
+
+
+@dataclass(frozen=True)
+class Say:
+    text: str
+
+
+@dataclass(frozen=True)
+class GetTime(Request["Time"]):
+    zone: str
+
+
+@dataclass(frozen=True)
+class Time(Response):
+    seconds: int
+
+
+ChatMessage = Say | GetTime | Time
+
+
+class Chat(Capability[ChatMessage]):
+    name, version = "chat", 1
+    messages = {0x00: Say, 0x01: GetTime, 0x02: Time}
+    urgent = {Time}
+
+    async def run(self, peer: Peer, channel: Channel[ChatMessage]) -> None:
+        assert_type(peer[Chat], Channel[ChatMessage])
+        assert_type(await channel.receive(), Say | GetTime | Time)
+        async for message in channel:
+            assert_type(message, Say | GetTime | Time)
+            match message:
+                case Say(text):
+                    assert_type(text, str)
+                    channel.rate.useful(1, f"spoke: {text}")
+                case GetTime(zone, request_id=number):
+                    assert_type(zone, str)
+                    assert_type(number, int)
+                    await channel.send(Time(number, 42))
+                case Time():
+                    assert_type(message, Time)
+        await channel.send(42)  # type: ignore[arg-type]
+        await channel.send("hello")  # type: ignore[arg-type]
+        await channel.request(Say("hello"))  # type: ignore[arg-type]
+        await channel.request(GetTime("utc"), within=3)  # type: ignore[call-arg]
+
+
+class EthHandle:
+    def __init__(self, peer: Peer, channel: Channel[ChatMessage]) -> None:
+        self.peer = peer
+        self.channel = channel
+
+    async def headers(self, count: int) -> tuple[int, ...]:
+        return (count,)
+
+
+class Eth(Capability[ChatMessage, EthHandle]):
+    name, version = "eth", 69
+    messages = {0: Say, 1: GetTime, 2: Time}
+    ready_within = 5.0
+
+    async def run(self, peer: Peer, channel: Channel[ChatMessage]) -> None:
+        channel.ready(EthHandle(peer, channel))
+
+
+class WrongRun(Capability[ChatMessage]):
+    name, version = "wrong", 1
+    messages = {0: Say}
+
+    async def run(self, peer: Peer, channel: Channel[int]) -> None:  # type: ignore[override]
+        pass
+
+
+async def use(peer: Peer, node: Node) -> None:
+    assert_type(peer[Chat], Channel[Say | GetTime | Time])
+    assert_type(await peer.ready(Chat), Channel[Say | GetTime | Time])
+    assert_type(await peer[Chat].request(GetTime("utc")), Time)
+    assert_type((await peer[Chat].request(GetTime("utc"), timeout=3)).seconds, int)
+    assert_type(peer[Eth], EthHandle)
+    assert_type(await peer.ready(Eth), EthHandle)
+    assert_type(await peer[Eth].headers(3), tuple[int, ...])
+    assert_type(node.peers(Eth), ReadyPeers)
+    async for ready in node.peers(Chat):
+        assert_type(ready, Peer)
+    await peer[Chat].send(42)  # type: ignore[arg-type]
+    peer[Say]  # type: ignore[index]
+    peer[Eth].request(GetTime("utc"))  # type: ignore[attr-defined]
+    await Chat().run(peer)  # type: ignore[call-arg]
+    Capability()  # type: ignore[abstract]
