@@ -1,0 +1,103 @@
+"""The ``devp2p`` command: one module for each subcommand, and `main`, which chooses.
+
+What a user got wrong is one line on stderr (`Failure`, or argparse's own) with an exit status that the help documents. A traceback means a
+bug, of this program or of a capability that it was told to load.
+"""
+
+import argparse
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from devp2p.cli import key, node, ping
+from devp2p.cli.arguments import HelpFormatter
+from devp2p.cli.output import Failure, warn
+from devp2p.version import __version__
+
+_DESCRIPTION = """\
+Make node keys, ask nodes what they are, and run nodes with capabilities of
+your own over encrypted RLPx sessions.
+"""
+_EPILOG = """\
+examples:
+  devp2p key generate node.key
+  devp2p ping enode://<public key>@<host>:30303
+  devp2p node --key node.key --capability chat:Chat
+
+`devp2p COMMAND --help` says more about each command, and its exit codes.
+"""
+_COMMANDS = {"key": key, "ping": ping, "node": node}
+_INTERRUPTED = 128 + signal.SIGINT
+_READER_GONE = 128 + 13  # what shells say of a program that SIGPIPE ended; Windows does not know the signal
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv`, by default the process's arguments, and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a peer's name must not fail on a terminal that cannot show it
+    status = 0
+    try:
+        try:
+            status = _run(argv)
+        finally:
+            sys.stdout.flush()
+    except Failure as failure:
+        warn(str(failure))
+        status = failure.status
+    except BaseException as error:
+        if _consists_of(error, BrokenPipeError):
+            _drop_output()
+            status = _READER_GONE
+        elif _consists_of(error, KeyboardInterrupt):
+            status = _INTERRUPTED
+        else:
+            raise
+    return status
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    options = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="devp2p", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"devp2p {__version__}", help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, command in _COMMANDS.items():
+        command.configure(
+            commands.add_parser(
+                name,
+                help=command.SUMMARY,
+                description=command.DESCRIPTION,
+                epilog=command.EPILOG,
+                formatter_class=HelpFormatter,
+                allow_abbrev=False,
+            )
+        )
+    return parser
+
+
+def _consists_of(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether `error` is of a kind, or a group of nothing else, which is how it comes out of trio's nurseries."""
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).split(kind)[1] is None
+    return isinstance(error, kind)
+
+
+def _drop_output() -> None:
+    """Whoever read our output is gone (``| head``): what is left of it goes nowhere, or its flush at exit would fail noisily."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,76 @@
+"""What the arguments of several commands have in common: reading them, and laying out their help."""
+
+import argparse
+import math
+import shutil
+
+from devp2p.records import Address, NodeRecord
+from devp2p.transports.tcp import TcpTransport
+from devp2p.transports.unix import UnixTransport
+
+SCHEMES: frozenset[str] = TcpTransport.schemes | UnixTransport.schemes
+"""What the nodes of this command can dial and listen at."""
+
+_WIDEST = 100
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help that keeps its paragraphs and examples as they are written, no wider than can be read well."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=min(shutil.get_terminal_size().columns, _WIDEST) - 2)
+
+
+def node_record(text: str) -> NodeRecord:
+    """Read a node that can be dialled."""
+    try:
+        record = NodeRecord.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not record.addresses:
+        raise argparse.ArgumentTypeError("it names a node but no address to dial: add @<host>:<port>")
+    for address in record.addresses:
+        _check_scheme(address)
+        if address.port == 0:
+            raise argparse.ArgumentTypeError("it says port 0: the node does not take connections")
+    return record
+
+
+def listen_address(text: str) -> Address:
+    """Read an address to listen at; without a scheme it is a TCP one."""
+    try:
+        address = Address.parse(text if "://" in text else f"tcp://{text}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    _check_scheme(address)
+    return address
+
+
+def seconds(text: str) -> float:
+    """Read a duration above zero."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"a number of seconds above 0 is wanted, not {text!r}")
+    return value
+
+
+def count(text: str) -> int:
+    """Read a number of things, from 0 up."""
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"a whole number from 0 up is wanted, not {text!r}")
+    return int(text)
+
+
+def client_id(text: str) -> str:
+    """Read a name for Hello; peers cut what is longer."""
+    if not text.isprintable() or not 1 <= len(text) <= 256:
+        raise argparse.ArgumentTypeError("a client name has 1 to 256 printable characters")
+    return text
+
+
+def _check_scheme(address: Address) -> None:
+    if address.scheme not in SCHEMES:
+        raise argparse.ArgumentTypeError(f"there is no transport {address.scheme!r}: use {' or '.join(sorted(SCHEMES))}")

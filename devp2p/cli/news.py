@@ -1,0 +1,153 @@
+"""A node's news on stdout: lines for people (`TextNews`), or a JSON object a line for programs (`JsonNews`)."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol, TextIO, assert_never
+
+import trio
+
+from devp2p.capability import AnyCapability, Peer
+from devp2p.cli.output import write_json, write_text
+from devp2p.errors import DialError, PeerDisconnected, describe_reason
+from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused
+from devp2p.node import Node
+
+_SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
+
+
+class News(Protocol):
+    """Who is told what happens to a node."""
+
+    def started(self, node: Node, capabilities: Sequence[AnyCapability]) -> None:
+        """It listens."""
+
+    def happened(self, event: Event) -> None:
+        """Something happened to a peer."""
+
+    def stopped(self) -> None:
+        """It has ended, cleanly."""
+
+
+class JsonNews:
+    """One object a line; the keys of each are in the help of ``devp2p node``, and `as_json`."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def started(self, node: Node, capabilities: Sequence[AnyCapability]) -> None:
+        """The first line."""
+        self._write(
+            {
+                "event": "listening",
+                "enode": node.enode,
+                "id": node.record.id.hex(),
+                "public_key": bytes(node.public_key).hex(),
+                "addresses": [str(address) for address in node.addresses],
+                "capabilities": [_offer(capability) for capability in capabilities],
+            }
+        )
+
+    def happened(self, event: Event) -> None:
+        """A line for each event."""
+        self._write(as_json(event, trio.current_time()))
+
+    def stopped(self) -> None:
+        """The last line."""
+        self._write({"event": "stopped"})
+
+    def _write(self, news: dict[str, object]) -> None:
+        write_json({**news, "time": round(time.time(), 3)}, self._file)
+
+
+class TextNews:
+    """A few lines about the node, then one for each event, with the time of day."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def started(self, node: Node, capabilities: Sequence[AnyCapability]) -> None:
+        """What the node is, and how to reach it."""
+        write_text(f"running    {', '.join(map(_offer, capabilities))}", self._file)
+        write_text(f"listening  {', '.join(map(str, node.addresses))}", self._file)
+        write_text(f"enode      {node.enode}", self._file)
+        if any(address.host in {"*", "0.0.0.0", "::"} for address in node.addresses[:1]):  # noqa: S104  (it is only compared)
+            write_text("           (from other machines, with this one's address instead of 127.0.0.1)", self._file)
+        write_text("Ctrl-C ends it.", self._file)
+
+    def happened(self, event: Event) -> None:
+        """A line for each event."""
+        write_text(f"{time.strftime('%H:%M:%S')}  {as_text(event, trio.current_time())}", self._file)
+
+    def stopped(self) -> None:
+        """The prompt of the shell says it."""
+
+
+def as_json(event: Event, now: float) -> dict[str, object]:
+    """The event as an object for JSON. `now` is on trio's clock."""
+    match event:
+        case PeerConnected(peer):
+            return {
+                "event": "connected",
+                **_names(peer),
+                "client": peer.client_id,
+                "capabilities": [_offer(capability) for capability in peer.capabilities],
+                "inbound": peer.inbound,
+                "address": str(peer.address),
+            }
+        case PeerReady(peer, capability):
+            return {"event": "ready", **_names(peer), "capability": _offer(capability)}
+        case PeerDropped(peer, end):
+            return {
+                "event": "dropped",
+                **_names(peer),
+                **_reason(end),
+                "by_remote": end.by_remote,
+                "detail": end.detail,
+                "seconds": round(now - peer.since, 3),
+            }
+        case PeerRefused(address, error):
+            return {"event": "refused", "address": str(address), **_reason(error), "error": str(error)}
+        case DialFailed(record, error, retry):
+            return {"event": "dial_failed", "enode": record.enode, **_reason(error), "error": str(error), "retry": round(retry, 3)}
+    assert_never(event)
+
+
+def as_text(event: Event, now: float) -> str:
+    """The event as a line for people: what happened, to whom, and the rest. `now` is on trio's clock."""
+    match event:
+        case PeerConnected(peer):
+            shared = ", ".join(map(_offer, peer.capabilities))
+            return _line("connected", _short(peer), f"{shared} with {peer.client_id} {'from' if peer.inbound else 'at'} {peer.address}")
+        case PeerReady(peer, capability):
+            return _line("ready", _short(peer), _offer(capability))
+        case PeerDropped(peer, end):
+            return _line("dropped", _short(peer), f"after {now - peer.since:.1f} s, {end}")
+        case PeerRefused(address, error):
+            return _line("refused", str(address), str(error))
+        case DialFailed(record, error, retry):
+            # The error begins with the enode, which nobody wants to read at every attempt.
+            what = str(error).removeprefix(f"{record.enode}: ")
+            return _line("no session", record.id.hex()[:_SHORT], f"{what}; next attempt in {retry:.0f} s")
+    assert_never(event)
+
+
+def _line(what: str, who: str, rest: str) -> str:
+    return f"{what:<10}  {who}  {rest}"
+
+
+def _short(peer: Peer) -> str:
+    return peer.id.hex()[:_SHORT]
+
+
+def _names(peer: Peer) -> dict[str, object]:
+    return {"public_key": bytes(peer.public_key).hex(), "id": peer.id.hex()}
+
+
+def _reason(error: Exception) -> dict[str, object]:
+    """The reason that one side gave the other; a RemoteProtocolError's is only what the peer should be told."""
+    reason = error.reason if isinstance(error, PeerDisconnected | DialError) else None
+    return {"reason": reason, "reason_text": None if reason is None else describe_reason(reason)}
+
+
+def _offer(capability: AnyCapability) -> str:
+    return f"{capability.name}/{capability.version}"

@@ -1,0 +1,182 @@
+"""``devp2p node``: run a node with given capabilities until told to stop, and tell what happens to its peers."""
+
+import argparse
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import trio
+
+from devp2p.capability import AnyCapability
+from devp2p.cli import plugins
+from devp2p.cli.arguments import client_id, count, listen_address, node_record
+from devp2p.cli.keyfile import read_key
+from devp2p.cli.news import JsonNews, News, TextNews
+from devp2p.cli.output import Exit, Failure, explain
+from devp2p.keys import PrivateKey
+from devp2p.node import default_client_id, open_node
+from devp2p.records import Address, NodeRecord
+from devp2p.roster import Subscription
+
+SUMMARY = "run a node"
+DESCRIPTION = """\
+Run a node until Ctrl-C or SIGTERM: listen, keep the given peers connected, run
+the given capabilities with every peer that shares one, and tell what happens.
+"""
+EPILOG = """\
+what it prints:
+  A line for each event. With --json the line is an object, whose "event" is
+  listening (always the first line; "enode" is what others dial), connected,
+  ready, dropped, refused, dial_failed, or stopped (always the last).
+  What a capability prints goes to stdout, too, but with --json to stderr.
+
+examples:
+  devp2p node --capability examples.chat:Chat
+  devp2p node --capability chat --listen '[::1]:0' --json
+  devp2p node --key node.key --capability chat:Chat --listen 0.0.0.0:30303 \\
+      --peer enode://<public key>@203.0.113.5:30303
+
+exit codes:
+  0  ended by Ctrl-C or SIGTERM; every peer was told
+  1  an address could not be listened at
+  2  wrong arguments, no key where one should be, or no such capability
+"""
+_DEFAULT_LISTEN = Address("tcp", "*", 30303)
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What node to run."""
+
+    key: PrivateKey
+    capabilities: tuple[AnyCapability, ...]
+    listen: tuple[Address, ...] = (_DEFAULT_LISTEN,)
+    peers: tuple[NodeRecord, ...] = ()
+    max_peers: int = 50
+    client_id: str | None = None
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    _configure_identity(parser)
+    _configure_peers(parser)
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="one JSON object for each event, one a line")
+    output.add_argument(
+        "--log-level",
+        metavar="LEVEL",
+        choices=_LEVELS,
+        default="warning",
+        help=f"what to log to stderr: {', '.join(_LEVELS)} (default: warning)",
+    )
+    parser.set_defaults(run=partial(_run, parser))
+
+
+def _configure_identity(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("identity")
+    group.add_argument(
+        "--capability",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="run this capability: module:Class, imported as Python would do it in this directory, or the name of an installed plugin "
+        f"(entry-point group {plugins.GROUP}); at least one, and several by repeating it",
+    )
+    group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")
+    group.add_argument("--client-id", metavar="TEXT", type=client_id, help=f"what it calls itself (default: {default_client_id()})")
+
+
+def _configure_peers(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("peers")
+    group.add_argument(
+        "--listen",
+        metavar="ADDR",
+        action="append",
+        type=listen_address,
+        help="listen here: HOST:PORT, tcp://HOST:PORT, where HOST * is every interface and PORT 0 any free one, or unix:///PATH; "
+        f"can be repeated (default: {_DEFAULT_LISTEN}, IPv4 and IPv6)",
+    )
+    group.add_argument(
+        "--peer",
+        metavar="ENODE",
+        action="append",
+        type=node_record,
+        default=[],
+        help="stay connected to this node (enode:// or enr:); can be repeated",
+    )
+    group.add_argument(
+        "--max-peers",
+        metavar="N",
+        type=count,
+        default=50,
+        help="how many peers to have at most, except that a --peer is always let in (default: 50)",
+    )
+    group.add_argument(
+        "--no-discovery",
+        action="store_true",
+        help="accepted for scripts: discovery is not part of this version, so no node looks for peers by itself",
+    )
+
+
+def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
+    if not options.capability:
+        parser.error(
+            "a node without a capability has nothing to share, and every peer would leave it: add --capability NAME, "
+            f"for example --capability examples.chat:Chat ({plugins.describe_installed()})"
+        )
+    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stdout = sys.stdout
+    news = JsonNews(stdout) if options.json else TextNews(stdout)
+    # JSON has stdout for itself.
+    with contextlib.redirect_stdout(sys.stderr if options.json else stdout):
+        plan = Plan(
+            key=PrivateKey.generate() if options.key is None else read_key(options.key),
+            capabilities=plugins.load(options.capability),
+            listen=tuple(options.listen or (_DEFAULT_LISTEN,)),
+            peers=tuple(options.peer),
+            max_peers=options.max_peers,
+            client_id=options.client_id,
+        )
+        trio.run(_until_signal, plan, news)
+    return Exit.OK
+
+
+async def _until_signal(plan: Plan, news: News) -> None:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        await serve(plan, news, signals.__anext__)
+
+
+async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) -> None:
+    """Run a node until `until` returns, telling what happens; `Failure` if it cannot listen."""
+    async with contextlib.AsyncExitStack() as afterwards:
+        try:
+            async with open_node(
+                plan.key,
+                plan.capabilities,
+                listen=plan.listen,
+                static_peers=plan.peers,
+                max_peers=plan.max_peers,
+                client_id=plan.client_id,
+            ) as node:
+                events = node.events()
+                afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
+                news.started(node, plan.capabilities)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_follow, events, news)
+                    await until()
+                    nursery.cancel_scope.cancel()
+        except OSError as error:  # of listening: what comes out of the block itself is in a group
+            where = " or ".join(map(str, plan.listen))
+            hint = "--listen names another address, and port 0 any free one"
+            raise Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED) from None
+    news.stopped()
+
+
+async def _follow(events: Subscription, news: News) -> None:
+    async for event in events:
+        news.happened(event)

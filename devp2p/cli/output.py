@@ -1,0 +1,65 @@
+"""How commands speak: JSON or aligned text on stdout, problems on stderr, and the exit status that belongs to them."""
+
+import enum
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO, cast
+
+from devp2p.wire.base import printable
+
+
+class Exit(enum.IntEnum):
+    """Exit statuses; the help of each command says what they mean there."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    REFUSED = 3
+
+
+class Failure(Exception):  # noqa: N818  (it is told to a user, who knows no classes)
+    """What to tell the user instead of a traceback, and the status to end with."""
+
+    def __init__(self, message: str, status: Exit = Exit.USAGE) -> None:
+        super().__init__(message)
+        self.status: Exit = status
+
+
+def warn(message: str) -> None:
+    """Say one line on stderr, as this program."""
+    print(f"devp2p: {printable(message)}", file=sys.stderr)
+
+
+def write_text(line: str, file: TextIO | None = None) -> None:
+    """Write one line, by default to stdout; control characters, which may be a stranger's, become escapes."""
+    print(printable(line), file=file or sys.stdout, flush=True)
+
+
+def write_fields(fields: Mapping[str, str]) -> None:
+    """Write names and values to stdout, one pair a line, with the values in one column."""
+    width = max(map(len, fields))
+    for name, value in fields.items():
+        write_text(f"{name:<{width}}  {value}")
+
+
+def write_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
+    """Write an object as one line, by default to stdout: ASCII without any control character."""
+    print(json.dumps(value), file=file or sys.stdout, flush=True)
+
+
+def explain(error: OSError) -> str:
+    """What the system said, without numbers; where trio tried every address of a name, that is in the cause."""
+    reasons = [_in_words(each) for each in _exceptions_of(error.__cause__) or (error,)]
+    return "; ".join(dict.fromkeys(reason[:1].lower() + reason[1:] for reason in reasons))
+
+
+def _exceptions_of(cause: object) -> tuple[Exception, ...]:
+    return cast("ExceptionGroup[Exception]", cause).exceptions if isinstance(cause, ExceptionGroup) else ()
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return (isinstance(error, OSError) and error.strerror) or str(error)  # a name that does not resolve has a negative errno

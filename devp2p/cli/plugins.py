@@ -1,0 +1,135 @@
+"""Finding the capabilities that ``devp2p node --capability`` names.
+
+They are named by ``module:Class`` (or ``module:object``, for one that is made with arguments), or by the name under which an installed
+distribution registers them in the entry-point group ``devp2p.capabilities``.
+
+What a user got wrong is a `Failure`. An exception out of the capability's own code goes on as it is, with its traceback: its author wants
+to see it.
+"""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
+
+from devp2p.capability import AnyCapability, Capability
+from devp2p.cli.output import Failure
+from devp2p.errors import LocalProtocolError
+from devp2p.wire.base import CapabilityVersion
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "devp2p.capabilities"
+
+
+def load(names: Iterable[str]) -> tuple[AnyCapability, ...]:
+    """Make the named capabilities; `Failure` says what is wrong with one."""
+    capabilities: dict[CapabilityVersion, AnyCapability] = {}
+    for name in names:
+        capability = _load(name)
+        try:
+            offer = capability.table().spec.offer
+        except LocalProtocolError as error:
+            raise Failure(f"capability {name}: {error}") from None
+        if offer in capabilities:
+            raise Failure(f"capability {name}: there is a {offer} already")
+        capabilities[offer] = capability
+    return tuple(capabilities.values())
+
+
+def describe_installed() -> str:
+    """What ``--capability`` can name without a colon, in one sentence."""
+    plugins = [f"{found.name} ({found.value}{_origin(found)})" for found in sorted(_installed())]
+    return f"installed plugins: {', '.join(plugins)}" if plugins else "no plugin is installed"
+
+
+def _installed() -> "Iterable[EntryPoint]":
+    from importlib.metadata import entry_points  # noqa: PLC0415  (slow to import, and hardly ever needed)
+
+    return entry_points(group=GROUP)
+
+
+def _origin(found: "EntryPoint") -> str:
+    return f" of {found.dist.name} {found.dist.version}" if found.dist else ""
+
+
+def _load(name: str) -> AnyCapability:
+    module, colon, attribute = name.partition(":")
+    where = f"capability {name}"
+    if not colon:
+        if "/" in name or name.endswith(".py"):
+            raise Failure(f"{where}: a file is named as Python imports it, with the class behind it: {_as_module(name)}:Class")
+        module, attribute, where = _find_plugin(name)
+    elif "/" in module or module.endswith(".py"):
+        raise Failure(f"{where}: a file is named as Python imports it: {_as_module(module)}:{attribute}")
+    if not attribute or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
+        raise Failure(f"{where}: '{module}:{attribute}' is not of the form module:Class, such as examples.chat:Chat")
+    return _make(_find_attribute(_import(module, where), attribute, where), where)
+
+
+def _as_module(path: str) -> str:
+    return ".".join(part for part in path.removesuffix(".py").split("/") if part not in {"", ".", ".."})
+
+
+def _find_plugin(name: str) -> tuple[str, str, str]:
+    """Module, attribute, and what to call the plugin when something is wrong with it."""
+    matching = sorted({found.value: found for found in _installed() if found.name == name}.items())
+    if not matching:
+        raise Failure(f"there is no plugin {name!r}; {describe_installed()}; a class in a module is named module:Class")
+    if len(matching) > 1:
+        several = " and ".join(f"{value}{_origin(found)}" for value, found in matching)
+        raise Failure(f"plugin {name!r} could be {several}; say which: --capability {matching[0][0]}")
+    found = matching[0][1]
+    module, _, attribute = found.value.partition("[")[0].partition(":")  # in brackets are extras, which are pip's concern
+    return module.strip(), attribute.strip(), f"plugin {name}{_origin(found)}"
+
+
+def _import(module: str, where: str) -> object:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)  # as `python -m` does
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, but something that it imports is not
+        raise Failure(f"{where}: there is no module {error.name!r}, neither in this directory ({here}) nor installed") from None
+
+
+def _find_attribute(module: object, attribute: str, where: str) -> object:
+    found = module
+    for name in attribute.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            classes = [name for name, value in vars(module).items() if _is_capability_class(value) and value is not Capability]
+            raise Failure(f"{where}: there is no {attribute!r} in the module; its capabilities: {', '.join(classes) or 'none'}") from None
+    return found
+
+
+def _is_capability(value: object) -> TypeGuard[AnyCapability]:
+    return isinstance(value, Capability)
+
+
+def _is_capability_class(value: object) -> TypeGuard[type[AnyCapability]]:
+    return isinstance(value, type) and issubclass(value, Capability)
+
+
+def _make(found: object, where: str) -> AnyCapability:
+    if _is_capability(found):
+        return found
+    if not _is_capability_class(found):
+        kind = found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"
+        raise Failure(f"{where}: {kind} is no capability; it has to be a subclass of devp2p.Capability")
+    if inspect.isabstract(found):
+        raise Failure(f"{where}: {found.__name__} does not define {', '.join(sorted(found.__abstractmethods__))}()")
+    try:
+        inspect.signature(found).bind()
+    except TypeError as error:
+        raise Failure(
+            f"{where}: {found.__name__}() wants arguments ({error}); make one in a module, and name that object: module:object"
+        ) from None
+    return found()

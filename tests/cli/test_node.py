@@ -1,0 +1,290 @@
+"""A node run by the command: what it tells, how it ends, and what it refuses to begin."""
+
+import io
+import json
+import re
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from devp2p import Address, DisconnectReason, NodeRecord, PrivateKey, open_node
+from devp2p.cli import main
+from devp2p.cli.news import JsonNews, News, TextNews
+from devp2p.cli.node import Plan, serve
+from devp2p.cli.output import Exit, Failure
+from tests.chat import Chat
+from tests.cli.processes import PATIENCE, closed_port, running_node
+
+KEY, OTHER = PrivateKey.generate(), PrivateKey.generate()
+ANY_PORT = (Address("tcp", "127.0.0.1", 0),)
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+async def test_a_process_from_its_first_line_to_its_clean_end(signum):
+    async with running_node("--capability", "examples.chat:Chat", "--client-id", "a node") as program:
+        listening = await program.event("listening")
+        assert list(listening)[:2] == ["event", "enode"]
+        record = NodeRecord.parse(listening["enode"])
+        assert listening["id"] == record.id.hex()
+        assert listening["public_key"] == bytes(record.public_key).hex()
+        assert listening["addresses"] == [str(record.addresses[0])]
+        assert listening["capabilities"] == ["chat/1"]
+        async with open_node(KEY, [Chat()]) as node:
+            peer = await node.connect(record)
+            assert peer.client_id == "a node"
+            await program.event("ready")
+            status, errors = await program.end(signum)
+            with trio.fail_after(PATIENCE):
+                ending = await peer.wait_ended()
+        assert (ending.reason, ending.by_remote) == (DisconnectReason.CLIENT_QUITTING, True)
+        assert (await program.event("dropped"))["by_remote"] is False
+        await program.event("stopped")
+    assert (status, errors) == (0, "")
+
+
+@pytest.mark.real_clock
+async def test_two_processes_meet_and_what_a_capability_prints_stays_out_of_the_json(tmp_path):
+    (tmp_path / "key").write_text(bytes(KEY).hex())
+    one = running_node("--capability", "examples.chat:Chat", "--key", str(tmp_path / "key"), "--client-id", "one")
+    async with one as first:
+        enode = (await first.event("listening"))["enode"]
+        assert NodeRecord.parse(enode).public_key == KEY.public_key
+        async with running_node("--capability", "examples.chat:Chat", "--peer", enode, "--client-id", "two") as second:
+            connected = await second.event("connected")
+            assert (connected["client"], connected["inbound"], connected["capabilities"]) == ("one", False, ["chat/1"])
+            connected = await first.event("connected")
+            assert (connected["client"], connected["inbound"], connected["capabilities"]) == ("two", True, ["chat/1"])
+            await first.event("ready")
+            await second.event("ready")
+            assert (await second.end(signal.SIGTERM))[0] == 0
+        assert (await first.event("dropped"))["reason_text"] == "client quitting (0x08)"
+        assert await first.end(signal.SIGTERM) == (0, "two: hello\n")
+
+
+@pytest.mark.real_clock
+async def test_a_node_whose_reader_leaves_ends_quietly_at_its_next_line():
+    async with running_node("--capability", "tests.chat:Chat") as program:
+        enode = (await program.event("listening"))["enode"]
+        assert program.process.stdout is not None
+        await program.process.stdout.aclose()
+        async with open_node(KEY, [Chat()]) as node:
+            peer = await node.connect(enode)
+            with trio.fail_after(PATIENCE):
+                await peer.wait_ended()
+                assert await program.ended() == (141, "")
+
+
+# What is told
+
+
+class Output(io.StringIO):
+    """What was written; it can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = trio.lowlevel.ParkingLot()
+
+    def write(self, text: str) -> int:
+        written = super().write(text)
+        self._news.unpark_all()
+        return written
+
+    async def has(self, text: str) -> None:
+        """Wait until something has been written."""
+        with trio.fail_after(PATIENCE):
+            while text not in self.getvalue():
+                await self._news.park()
+
+
+@asynccontextmanager
+async def serving(kind: type[JsonNews] | type[TextNews], **options: Any) -> AsyncIterator[tuple[Output, list[str], NodeRecord]]:
+    """Run what the command runs: gives what it writes, the same in lines once it has ended, and the node."""
+    output, lines, over = Output(), list[str](), trio.Event()
+    key = options.setdefault("key", OTHER)
+    plan = Plan(**{"capabilities": (Chat(),), "listen": ANY_PORT, **options})
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, plan, kind(output), over.wait)
+        await output.has("listening")
+        port = re.search(r"@127\.0\.0\.1:(\d+)", output.getvalue())
+        assert port is not None
+        yield output, lines, NodeRecord(key.public_key, (Address("tcp", "127.0.0.1", int(port[1])),))
+        over.set()
+    lines += output.getvalue().splitlines()
+
+
+@pytest.mark.real_clock
+async def test_json_has_an_object_for_each_event():
+    async with serving(JsonNews) as (output, lines, record), open_node(KEY, [Chat()], client_id="\x1b[31mfriend") as friend:
+        peer = await friend.connect(record)
+        await output.has('"ready"')
+        peer.disconnect(DisconnectReason.USELESS_PEER)
+        await output.has('"dropped"')
+        async with open_node(KEY, []) as stranger:
+            with pytest.raises(Exception, match="useless peer"):
+                await stranger.connect(record)
+        await output.has('"refused"')
+        stream = await trio.open_tcp_stream("127.0.0.1", record.addresses[0].port or 0)
+        await stream.send_all(bytes(1000))
+        await output.has("a handshake packet of 0 bytes")
+        await stream.aclose()
+    objects = [json.loads(line) for line in lines]
+    names = {"public_key": bytes(KEY.public_key).hex(), "id": KEY.public_key.node_id.hex()}
+    assert all(isinstance(told.pop("time"), float) for told in objects)
+    listening, connected, ready, dropped, refused, failed, stopped = objects
+    assert listening == {
+        "event": "listening",
+        "enode": record.enode,
+        "id": record.id.hex(),
+        "public_key": bytes(record.public_key).hex(),
+        "addresses": [str(record.addresses[0])],
+        "capabilities": ["chat/1"],
+    }
+    address = connected.pop("address")
+    assert address.startswith("tcp://127.0.0.1:")
+    assert connected == {"event": "connected", **names, "client": "\\x1b[31mfriend", "capabilities": ["chat/1"], "inbound": True}
+    assert ready == {"event": "ready", **names, "capability": "chat/1"}
+    assert 0 <= dropped.pop("seconds") < PATIENCE
+    assert dropped == {"event": "dropped", **names, "reason": 3, "reason_text": "useless peer (0x03)", "by_remote": True, "detail": ""}
+    assert refused.pop("address") != address
+    assert refused == {
+        "event": "refused",
+        "reason": 3,
+        "reason_text": "useless peer (0x03)",
+        "error": "we ended the session: useless peer (0x03): no capability is shared",
+    }
+    assert (failed["event"], failed["reason"], failed["reason_text"]) == ("refused", None, None)  # no side said why
+    assert stopped == {"event": "stopped"}
+
+
+@pytest.mark.real_clock
+async def test_text_has_a_line_for_each_event():
+    async with serving(TextNews) as (output, lines, record), open_node(KEY, [Chat()], client_id="\x1b[31mfriend") as friend:
+        peer = await friend.connect(record)
+        await output.has("ready ")
+        peer.disconnect(DisconnectReason.USELESS_PEER)
+        await output.has("dropped ")
+        stream = await trio.open_tcp_stream("127.0.0.1", record.addresses[0].port or 0)
+        await stream.send_all(bytes(1000))
+        await output.has("refused ")
+        await stream.aclose()
+    short = KEY.public_key.node_id.hex()[:16]
+    wanted = [
+        r"running    chat/1",
+        rf"listening  {record.addresses[0]}",
+        rf"enode      {record.enode}",
+        r"Ctrl-C ends it\.",
+        rf"T  connected   {short}  chat/1 with \\x1b\[31mfriend from tcp://127\.0\.0\.1:\d+",
+        rf"T  ready       {short}  chat/1",
+        rf"T  dropped     {short}  after 0\.\d s, peer ended the session: useless peer \(0x03\)",
+        r"T  refused     tcp://127\.0\.0\.1:\d+  a handshake packet of 0 bytes, where \d+ to 2048 are allowed",
+    ]
+    assert len(lines) == len(wanted)
+    for line, pattern in zip(lines, wanted, strict=True):
+        assert re.fullmatch(pattern.replace("T ", r"\d\d:\d\d:\d\d ", 1) if pattern.startswith("T ") else pattern, line)
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize("kind", [JsonNews, TextNews])
+async def test_a_peer_that_cannot_be_dialled_is_told_with_the_time_of_the_next_attempt(kind):
+    where = closed_port()
+    absent = NodeRecord.parse(f"enode://{bytes(KEY.public_key).hex()}@{where}")
+    async with serving(kind, peers=(absent,)) as (output, lines, _):
+        await output.has(where)
+    line = next(line for line in lines if where in line)
+    if kind is JsonNews:
+        shown = json.loads(line)
+        assert (shown["event"], shown["enode"], shown["reason"]) == ("dial_failed", absent.enode, None)
+        assert 0 < shown["retry"] < 60
+        assert where in shown["error"]
+    else:
+        assert f"no session  {absent.id.hex()[:16]}  tcp://{where}: " in line
+        assert line.endswith("; next attempt in 2 s")
+
+
+@pytest.mark.real_clock
+async def test_a_peer_that_the_node_dials_is_at_its_address():
+    async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"]) as other:
+        async with serving(TextNews, peers=(other.record,), max_peers=0) as (output, lines, _):
+            await output.has("ready ")
+        assert sum(f" at {other.addresses[0]}" in line for line in lines) == 1
+        assert lines[-1].endswith(", we ended the session: client quitting (0x08)")  # what happens last is told, too
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize("host", ["*", "0.0.0.0"])  # noqa: S104  (a moment long, and for a node that nobody knows)
+async def test_text_says_what_a_wildcard_means_for_the_enode(host):
+    async with serving(TextNews, listen=(Address("tcp", host, 0),)) as (_, lines, _):
+        pass
+    assert "(from other machines, with this one's address instead of 127.0.0.1)" in lines[3]
+
+
+# What does not begin
+
+
+@pytest.mark.real_clock
+async def test_an_address_in_use_is_told_with_what_to_do():
+    async def never() -> None:
+        raise AssertionError
+
+    news: News = TextNews(io.StringIO())
+    async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"]) as node:
+        with pytest.raises(Failure) as caught:
+            await serve(Plan(key=OTHER, capabilities=(Chat(),), listen=node.addresses), news, never)
+    hint = "--listen names another address, and port 0 any free one"
+    assert str(caught.value) == f"cannot listen at {node.addresses[0]}: address already in use; {hint}"
+    assert caught.value.status == Exit.FAILED
+
+
+def test_a_host_that_does_not_exist(capsys):
+    assert main(["node", "--capability", "tests.chat:Chat", "--listen", "nowhere.invalid:0"]) == Exit.FAILED
+    assert capsys.readouterr().err.startswith("devp2p: cannot listen at tcp://nowhere.invalid:0: ")
+
+
+def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["node"])
+    assert exited.value.code == Exit.USAGE
+    error = capsys.readouterr().err
+    assert "add --capability NAME, for example --capability examples.chat:Chat (no plugin is installed)" in error
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (["--listen", "udp://127.0.0.1:1"], "argument --listen: there is no transport 'udp': use tcp or unix"),
+        (["--listen", "30303"], "argument --listen: the port is missing in '30303'"),
+        (["--peer", "bob"], "argument --peer: a node is written enode://"),
+        (["--max-peers", "-1"], "argument --max-peers: a whole number from 0 up is wanted, not '-1'"),
+        (["--max-peers", "many"], "argument --max-peers: a whole number"),
+        (["--client-id", ""], "argument --client-id: a client name has 1 to 256 printable characters"),
+        (["--client-id", "a\nb"], "argument --client-id: a client name"),
+        (["--client-id", "x" * 257], "argument --client-id: a client name"),
+        (["--log-level", "loud"], "argument --log-level: invalid choice"),
+    ],
+)
+def test_wrong_arguments_are_explained(argv, problem, capsys):
+    with pytest.raises(SystemExit) as exited:
+        main(["node", "--capability", "tests.chat:Chat", *argv])
+    assert exited.value.code == Exit.USAGE
+    assert f"devp2p node: error: {problem}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "problem"),
+    [
+        (["--capability", "chat"], "devp2p: there is no plugin 'chat'; "),
+        (["--capability", "tests.chat:Say"], "devp2p: capability tests.chat:Say: Say is no capability"),
+        (["--capability", "tests.chat:Chat", "--key", "none"], "devp2p: there is no key file none; make one: devp2p key generate none\n"),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(argv, problem, capsys):
+    assert main(["node", *argv, "--no-discovery", "--listen", "127.0.0.1:0"]) == Exit.USAGE
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith(problem)
+    assert output.err.count("\n") == 1
