@@ -21,6 +21,8 @@ from devp2p.wire.schedule import Outgoing
 
 M = TypeVar("M")
 
+_REMEMBERED = 4096  # request ids of a plugin's own choice that may be unanswered; beyond it the oldest are forgotten
+
 
 class _Waiter:
     """A request that waits for its answer."""
@@ -70,7 +72,7 @@ class Channel(Generic[M]):
             self._ready.set()
         self._next_id = 1
         self._waiters: dict[int, _Waiter] = {}
-        self._matched_by_plugin: set[int] = set()
+        self._matched_by_plugin: dict[int, None] = {}
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
 
@@ -166,25 +168,20 @@ class Channel(Generic[M]):
             raise LocalProtocolError("the capability has not finished its handshake with this peer; await peer.ready(...)")
         return self._handle
 
-    def has_room(self, received: MessageReceived) -> bool:
-        """Whether `deliver` need not wait."""
-        return received.code in self._table.answers or self._inbox.has_room(len(received.data))
+    def deliver(self, received: MessageReceived) -> bool:
+        """Take a message from the session's reader; False if there is no room for it (see `wait_room`).
 
-    async def deliver(self, received: MessageReceived, patience: float) -> bool:
-        """Take a message from the session's reader, waiting for room in the inbox.
-
-        False if none was made for `patience` seconds. Raises RemoteProtocolError for an answer to what was never asked.
+        Raises RemoteProtocolError for an answer to what was never asked.
         """
         if received.code in self._table.answers and self._answer(received):
             return True
-        size = len(received.data)
-        while not self._inbox.has_room(size) and self._end is None:
-            with trio.move_on_after(patience) as scope:
-                await self._inbox.wait_room(size)
-            if scope.cancelled_caught:
-                return False
-        self._inbox.put(received)
-        return True
+        return self._inbox.put(received)
+
+    async def wait_room(self, received: MessageReceived, patience: float) -> bool:
+        """Wait until there may be room for a message that was not taken; False if none was made for `patience` seconds."""
+        with trio.move_on_after(patience) as scope:
+            await self._inbox.wait_room(len(received.data))
+        return not scope.cancelled_caught
 
     @property
     def unread_bytes(self) -> int:
@@ -212,7 +209,9 @@ class Channel(Generic[M]):
         if number is None and isinstance(message, Request):
             if message.request_id in self._waiters:
                 raise LocalProtocolError(f"request id {message.request_id} is in use")
-            self._matched_by_plugin.add(message.request_id)
+            self._matched_by_plugin[message.request_id] = None
+            if len(self._matched_by_plugin) > _REMEMBERED:
+                del self._matched_by_plugin[next(iter(self._matched_by_plugin))]
         await self._outbox.put(Outgoing(self._offset + code, data, self._index), lane)
 
     def _answer(self, received: MessageReceived) -> bool:
@@ -220,7 +219,7 @@ class Channel(Generic[M]):
         data = received.decompress()
         number = rlp.first_uint(data)
         if number in self._matched_by_plugin:
-            self._matched_by_plugin.remove(number)
+            del self._matched_by_plugin[number]
             return False
         waiter = self._waiters.get(number)
         if waiter is None or waiter.answer is not None:

@@ -9,6 +9,7 @@ four times a frame, else from pycryptodome. DEVP2P_KECCAK=pycryptodome in the en
 """
 
 import os
+import secrets
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, Self, cast
 
@@ -162,16 +163,16 @@ class PrivateKey:
 
     __slots__ = ("_public_key", "_secret", "_signer")
 
-    def __init__(self, signer: coincurve.PrivateKey) -> None:
-        """Wrap a key that the curve library made; for bytes there is ``from_bytes``."""
-        self._signer = signer
-        self._secret = signer.secret
-        self._public_key = PublicKey(signer.public_key)
+    def __init__(self, secret: bytes, public_key: PublicKey) -> None:
+        """Keep the two halves of a key; `generate` and `from_bytes` make them."""
+        self._secret = secret
+        self._public_key = public_key
+        self._signer: coincurve.PrivateKey | None = None  # made when it is needed: most ephemeral keys never sign
 
     @classmethod
     def generate(cls) -> Self:
         """Draw a new key from the operating system's randomness."""
-        return cls(coincurve.PrivateKey())
+        return cls.from_bytes(secrets.token_bytes(32))
 
     @classmethod
     def from_bytes(cls, secret: "Buffer") -> Self:
@@ -180,7 +181,7 @@ class PrivateKey:
         if len(secret) != 32:
             raise LocalProtocolError(f"a private key has 32 bytes, not {len(secret)}")
         try:
-            return cls(coincurve.PrivateKey(secret))
+            return cls(secret, PublicKey(coincurve.PublicKey.from_secret(secret)))
         except ValueError:
             raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1") from None
 
@@ -193,6 +194,8 @@ class PrivateKey:
         """Sign a 32-byte digest: 65 bytes r || s || v, v being the recovery id 0 or 1. Deterministic (RFC 6979)."""
         if len(digest) != 32:
             raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+        if self._signer is None:
+            self._signer = coincurve.PrivateKey(self._secret)
         return self._signer.sign_recoverable(digest, hasher=None)  # pyright: ignore[reportUnknownMemberType]  (of a parameter not used here)
 
     def ecdh(self, public: PublicKey) -> bytes:

@@ -55,7 +55,7 @@ class Limits:
     """How long a full inbox may hold up the link while its capability takes nothing; then the session ends."""
     outbox_bytes: int = 4 * 2**20
     """What one capability may have waiting to be sent, as encoded bytes; ``send`` waits beyond it."""
-    outbox_messages: int = 256
+    outbox_messages: int = 1024
     urgent_size: int = 1024
     """The largest message that may overtake others."""
     pending_requests: int = 256

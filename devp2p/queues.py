@@ -44,7 +44,7 @@ class Outbox:
         """Queue a message of the base protocol, ahead of everything; ignored after the end."""
         if self._end is None:
             self._schedule.add(Outgoing(code, data))
-            self._filled.unpark_all()
+            _wake(self._filled)
 
     async def get(self) -> Outgoing | None:
         """Take the message that is to be sent next, waiting for one; None when all is sent after the end."""
@@ -61,7 +61,7 @@ class Outbox:
             index = message.capability
             self._bytes[index] -= len(message.data)
             self._messages[index] -= 1
-            self._room[index].unpark_all()
+            _wake(self._room[index])
         return message
 
     def finish(self, end: PeerDisconnected, last: Outgoing | None, *, flush: bool) -> None:
@@ -85,7 +85,12 @@ class Outbox:
         self._schedule.add(message, lane)
         self._bytes[index] += size
         self._messages[index] += 1
-        self._filled.unpark_all()
+        _wake(self._filled)
+
+
+def _wake(lot: trio.lowlevel.ParkingLot) -> None:
+    if lot:  # hardly ever does anybody wait, and asking costs less than waking nobody
+        lot.unpark_all()
 
 
 class Budget:
@@ -107,7 +112,7 @@ class Budget:
     def release(self, size: int) -> None:
         """Stop counting them."""
         self._used -= size
-        self._released.unpark_all()
+        _wake(self._released)
 
     async def wait_released(self) -> None:
         """Wait until some inbox gives bytes back."""
@@ -138,12 +143,16 @@ class Inbox:
     def _has_own_room(self, size: int) -> bool:
         return not self._queue or (len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes)
 
-    def put(self, message: MessageReceived) -> None:
-        """Queue a message; dropped after the end."""
+    def put(self, message: MessageReceived) -> bool:
+        """Queue a message if there is room for it; after the end it is dropped, for which there always is."""
         if self._end is None:
-            self.reserve(len(message.data))
+            size = len(message.data)
+            if not self.has_room(size):
+                return False
+            self.reserve(size)
             self._queue.append(message)
-            self._arrived.unpark()
+            _wake(self._arrived)
+        return True
 
     async def get(self) -> MessageReceived:
         """Take the oldest message, waiting for one; after the end what is left, then PeerDisconnected."""
@@ -172,7 +181,7 @@ class Inbox:
         """Stop counting them."""
         self.bytes -= size
         self._budget.release(size)
-        self._taken.unpark_all()
+        _wake(self._taken)
 
     def close(self, end: PeerDisconnected) -> None:
         """Take no more; wake everybody who waits."""

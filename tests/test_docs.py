@@ -33,8 +33,9 @@ def started(command: list[str]) -> Iterator[Iterator[str]]:
 
 
 def example_in_readme() -> str:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return code
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    return blocks[0]
 
 
 def test_the_readme_shows_the_example_that_the_repository_holds():

@@ -221,7 +221,8 @@ class _Session:
         while (event := self._connection.next_event()) is not None:
             match event:
                 case wire.MessageReceived():
-                    await self._deliver(event)
+                    if not self._by_index[event.capability][1].deliver(event):
+                        await self._wait_to_deliver(event)
                 case wire.PingReceived():
                     self._pong()
                 case wire.PongReceived():
@@ -232,17 +233,15 @@ class _Session:
                     pass
         return self._end is None
 
-    async def _deliver(self, event: wire.MessageReceived) -> None:
-        """Put a message into its capability's inbox; if that stays full, the session ends with a reason that names the capability."""
+    async def _wait_to_deliver(self, event: wire.MessageReceived) -> None:
+        """Hold the link up while an inbox is full; if it stays so, the session ends with a reason that names the capability."""
         capability, channel = self._by_index[event.capability]
-        full = not channel.has_room(event)
-        if full:
-            self._held_up = math.inf
-        if not await channel.deliver(event, self._limits.inbox_patience):
-            detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
-            self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
-        if full:
-            self._held_up = trio.current_time()
+        self._held_up = math.inf
+        while not channel.deliver(event):
+            if not await channel.wait_room(event, self._limits.inbox_patience):
+                detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
+                self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
+        self._held_up = trio.current_time()
 
     def _pong(self) -> None:
         limits, now = self._limits, trio.current_time()

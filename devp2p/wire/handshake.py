@@ -290,7 +290,7 @@ def _parse_key(data: bytes) -> PublicKey:
 
 
 def _xor(left: bytes, right: bytes) -> bytes:
-    return bytes(a ^ b for a, b in zip(left, right, strict=True))
+    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
 
 
 def _agree(  # noqa: PLR0913  (the inputs of the key agreement)

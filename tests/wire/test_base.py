@@ -178,11 +178,11 @@ def test_a_damaged_hello_is_a_hello_or_a_fault_of_the_peer(hello, data):
 # Disconnect
 
 FORMS = {
-    "list, snappy (go-ethereum, reth)": lambda reason: compression.compress(rlp.encode([reason])),
+    "list, snappy (go-ethereum, reth)": lambda reason: bytes(compression.compress(rlp.encode([reason]))),
     "list, plain (Nethermind)": lambda reason: rlp.encode([reason]),
     "number, plain (ethereumjs)": rlp.encode,
-    "number, snappy": lambda reason: compression.compress(rlp.encode(reason)),
-    "list with more, snappy": lambda reason: compression.compress(rlp.encode([reason, b"why", [1, 2]])),
+    "number, snappy": lambda reason: bytes(compression.compress(rlp.encode(reason))),
+    "list with more, snappy": lambda reason: bytes(compression.compress(rlp.encode([reason, b"why", [1, 2]]))),
     "nested list, plain": lambda reason: rlp.encode([[reason]]),
 }
 

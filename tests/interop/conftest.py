@@ -1,0 +1,43 @@
+"""The nodes on this side of the tests against other clients, and whether there are clients at all."""
+
+import shutil
+
+import pytest
+
+from tests.interop import peers
+from tests.interop.meeting import HANDSHAKES, NodeMaker
+
+
+@pytest.fixture(scope="session")
+def geth() -> None:
+    """What the go-ethereum tests run must be there: a missing client is a failure, not a skip."""
+    missing = [path.name for path in (peers.TESTPEER, peers.DEVP2P) if not path.is_file()]
+    if missing:
+        pytest.fail(f"not built: {', '.join(missing)}; run `python tests/interop/build.py {' '.join(missing)}`, or `make interop`")
+
+
+@pytest.fixture(scope="session")
+def ethereumjs() -> None:
+    """The same for ethereumjs."""
+    if not (peers.PEER_MJS.parent / "node_modules").is_dir():
+        pytest.fail("not built: ethereumjs; run `python tests/interop/build.py ethereumjs`, or `make interop`")
+    if shutil.which("node") is None:
+        pytest.fail("no `node` on the PATH; install Node.js 20.19 or newer")
+
+
+@pytest.fixture(params=HANDSHAKES.values(), ids=list(HANDSHAKES))
+def our_node(request: pytest.FixtureRequest) -> NodeMaker:
+    """Make nodes of this library, once with a plain handshake and once with elements in it that no other client knows."""
+    return NodeMaker(request.param)
+
+
+@pytest.fixture
+def our_plain_node() -> NodeMaker:
+    """The same with the plain handshake alone, for what takes long and does not depend on it."""
+    return NodeMaker(())
+
+
+@pytest.fixture(params=["we-dial", "they-dial"])
+def we_dial(request: pytest.FixtureRequest) -> bool:
+    """Who opens the connection."""
+    return bool(request.param == "we-dial")

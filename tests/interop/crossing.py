@@ -1,0 +1,93 @@
+"""Two links that cross: a transport that holds back our Hello, so that a test says which of two links is complete first, and where.
+
+The other side has a session once our Hello has arrived; this side believes that it was sent as soon as it was held, and has a session
+once the other's Hello has come.
+"""
+
+import trio
+from trio.abc import HalfCloseableStream
+
+from devp2p import Address, Link, PublicKey
+from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.tcp import TcpTransport
+
+
+class HeldStream(HalfCloseableStream):
+    """A stream that lets a handshake packet through, and what follows it only after `release`."""
+
+    def __init__(self, stream: HalfCloseableStream) -> None:
+        self._stream = stream
+        self._held = bytearray()
+        self._shaken = False
+        self._released = False
+        self._turn = trio.Lock()
+        self.holding = trio.Event()
+        """Set when there is something to release."""
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        async with self._turn:
+            data = bytes(data)
+            if not self._shaken:
+                self._shaken = True
+                size = 2 + int.from_bytes(data[:2], "big")  # EIP-8: a handshake packet begins with its size
+                await self._stream.send_all(data[:size])
+                data = data[size:]
+            if self._released:
+                await self._stream.send_all(data)
+            elif data:
+                self._held += data
+                self.holding.set()
+
+    async def release(self) -> None:
+        """Send what was held, and hold nothing from now on."""
+        async with self._turn:
+            self._released = True
+            await self._stream.send_all(self._held)
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def send_eof(self) -> None:
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+class CrossingTransport(TcpTransport):
+    """TCP, with one held link that we dial and one that comes in."""
+
+    def __init__(self) -> None:
+        self.may_dial = trio.Event()
+        """The dial waits for it."""
+        self.dialling = trio.Event()
+        """Set when the dial waits."""
+        self._links = {initiator: trio.open_memory_channel[HeldStream](1) for initiator in (True, False)}
+
+    async def held(self, *, dialled: bool) -> HeldStream:
+        """Wait until one of the two links holds our Hello."""
+        stream = await self._links[dialled][1].receive()
+        await stream.holding.wait()
+        return stream
+
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:
+        self.dialling.set()
+        await self.may_dial.wait()
+        return self._hold(await super().dial(address, expect=expect))
+
+    async def serve(
+        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        async def on_held_link(link: Link) -> None:
+            assert isinstance(link, StreamLink)
+            await on_link(self._hold(link))
+
+        await super().serve(address, on_held_link, task_status=task_status)
+
+    def _hold(self, link: StreamLink) -> StreamLink:
+        stream = HeldStream(link._stream)
+        self._links[link.initiator][0].send_nowait(stream)
+        return StreamLink(stream, local=link.local, remote=link.remote, initiator=link.initiator)

@@ -1,0 +1,147 @@
+"""Other clients as processes: commands in, events out, a line of JSON each (geth/README.md, and the header of ethereumjs/peer.mjs)."""
+
+import json
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import trio
+
+from devp2p import PublicKey
+
+BUILT = Path(__file__).resolve().parents[2] / "build" / "interop"
+TESTPEER = BUILT / "testpeer"
+DEVP2P = BUILT / "devp2p"
+PEER_MJS = BUILT / "ethereumjs" / "peer.mjs"
+
+PATIENCE = 20.0  # seconds; on an idle machine everything that is waited for comes within one
+_SHOWN = 30  # events in a failure's message
+_CHUNK = 256 * 1024
+
+Event = dict[str, Any]
+
+
+class Program:
+    """A running process. Each event can be waited for once, in any order."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self._process = process
+        self._log: list[Event] = []
+        self._unseen: list[Event] = []
+        self._news = trio.lowlevel.ParkingLot()
+        self._ended = False
+        self._sending = trio.Lock()
+
+    async def read_events(self) -> None:
+        """Gather events until the process closes its output."""
+        assert self._process.stdout is not None
+        line = bytearray()
+        while data := await self._process.stdout.receive_some(_CHUNK):
+            *whole, rest = data.split(b"\n")
+            for part in whole:
+                event = json.loads(line + part)
+                line.clear()
+                self._log.append(event)
+                self._unseen.append(event)
+            line += rest
+            self._news.unpark_all()
+        self._ended = True
+        self._news.unpark_all()
+
+    async def command(self, cmd: str, **fields: object) -> None:
+        """Give a command."""
+        assert self._process.stdin is not None
+        async with self._sending:
+            await self._process.stdin.send_all(json.dumps({"cmd": cmd, **fields}).encode() + b"\n")
+
+    async def event(self, name: str, *, within: float = PATIENCE, **fields: object) -> Event:
+        """Take the oldest event with that name and those fields, waiting for it."""
+        wanted = {"event": name, **fields}
+        with trio.move_on_after(within):
+            while True:
+                for index, event in enumerate(self._unseen):
+                    if wanted.items() <= event.items():
+                        return self._unseen.pop(index)
+                if self._ended:
+                    break
+                await self._news.park()
+        shown = "\n  ".join(str(event)[:500] for event in self._log[-_SHOWN:])
+        raise AssertionError(f"no event {wanted} {'before the end' if self._ended else f'within {within:g} s'}, only\n  {shown}")
+
+    def seen(self, name: str, **fields: object) -> list[Event]:
+        """All events so far with that name and those fields."""
+        wanted = {"event": name, **fields}
+        return [event for event in self._log if wanted.items() <= event.items()]
+
+    async def quit(self) -> None:
+        """Let it end in its own way, as it does at the end of its input, and expect a good exit status."""
+        assert self._process.stdin is not None
+        with trio.fail_after(PATIENCE):
+            await self._process.stdin.aclose()
+            assert await self._process.wait() == 0
+
+
+P = TypeVar("P", bound=Program)
+
+
+class GethPeer(Program):
+    """A node made of go-ethereum's p2p.Server."""
+
+    id: str
+    public_key: PublicKey
+    enode: str
+
+    async def sessions(self) -> list[Event]:
+        """All sessions that it has now."""
+        await self.command("peers")
+        peers: list[Event] = (await self.event("peers"))["peers"]
+        return peers
+
+
+class EthereumJsPeer(Program):
+    """A node made of @ethereumjs/devp2p."""
+
+    public_key: PublicKey
+    enode: str
+
+
+@asynccontextmanager
+async def geth_peer(*arguments: str) -> AsyncIterator[GethPeer]:
+    """Run a go-ethereum peer with command-line `arguments`."""
+    async with _running(GethPeer, [str(TESTPEER), *arguments]) as peer:
+        listening = await peer.event("listening")
+        peer.id, peer.enode = listening["id"], listening["enode"]
+        peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
+        yield peer
+
+
+@asynccontextmanager
+async def ethereumjs_peer(*arguments: str) -> AsyncIterator[EthereumJsPeer]:
+    """Run an ethereumjs peer with command-line `arguments`."""
+    async with _running(EthereumJsPeer, ["node", str(PEER_MJS), *arguments]) as peer:
+        listening = await peer.event("listening")
+        peer.enode = listening["enode"]
+        peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
+        yield peer
+
+
+@asynccontextmanager
+async def _running(kind: type[P], command: Sequence[str]) -> AsyncIterator[P]:
+    """Run a program for the length of the block. It has to end well at the block's end, and is killed if the block fails."""
+    async with trio.open_nursery() as nursery:
+        run = partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=False, deliver_cancel=_kill)
+        program = kind(await nursery.start(run))
+        nursery.start_soon(program.read_events)
+        try:
+            yield program
+            await program.quit()
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()
+    await trio.lowlevel.checkpoint()

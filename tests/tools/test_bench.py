@@ -1,0 +1,158 @@
+"""The benchmarks say what they measured: statistics, verdicts, and the form of the result. No figure is asserted."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools.bench import breakdown, report
+from tools.bench.__main__ import choose, every_benchmark
+from tools.bench.figures import Row, compare, percentile, slope
+from tools.bench.plan import size_name
+from tools.bench.plot import bars
+from tools.bench.sides import ROOT, BenchError
+from tools.bench.targets import TARGETS, Target
+
+ROWS = [
+    Row("rlpx/message/32B", 12.0, 6.0, "us", 0.5, (0.4, 0.625)),
+    Row("rlpx/throughput/1MiB", 130.04, 100.0, "MB/s", 1.3, (1.2, 1.4)),
+    Row("idle/memory_a_session", 61.0, None, "KiB", None, None),
+]
+
+
+def test_the_ratio_is_taken_pair_by_pair_and_more_is_better():
+    row = compare("x", "MB/s", "higher", [10.0, 40.0, 30.0], [10.0, 20.0, 10.0])
+    assert (row.ours, row.peer) == (30.0, 10.0)
+    assert (row.ratio, row.spread) == (2.0, (1.0, 3.0))
+
+
+def test_a_time_half_as_long_is_twice_as_good():
+    row = compare("x", "us", "lower", [5.0], [10.0])
+    assert (row.ratio, row.spread) == (2.0, (2.0, 2.0))
+
+
+def test_without_a_peer_there_is_no_ratio():
+    assert compare("x", "us", "lower", [1.0, 3.0, 2.0], []) == Row("x", 2.0, None, "us", None, None)
+
+
+def test_pairs_must_be_pairs():
+    with pytest.raises(ValueError, match="zip"):
+        compare("x", "us", "lower", [1.0, 2.0], [1.0])
+
+
+def test_percentiles_are_values_that_were_measured():
+    thousand = [float(number) for number in range(1, 1001)]
+    assert [percentile(thousand, share) for share in (0, 50, 99, 99.9, 100)] == [1, 500, 990, 999, 1000]
+    assert percentile([7.0], 99.9) == 7.0
+    with pytest.raises(ValueError, match="no values"):
+        percentile([], 50)
+
+
+@given(st.lists(st.integers(0, 100), min_size=1), st.integers(1, 100))
+def test_a_percentile_is_the_least_value_that_is_large_enough(values, share):
+    found = percentile(sorted(values), share)
+    assert sum(value <= found for value in values) * 100 >= share * len(values)
+    assert sum(value < found for value in values) * 100 < share * len(values)
+
+
+@given(st.integers(-100, 100), st.integers(-100, 100))
+def test_a_straight_line_has_its_slope(steepness, height):
+    line = [(float(x), float(steepness * x + height)) for x in range(100, 1001, 100)]
+    assert math.isclose(slope(line), steepness, abs_tol=1e-9)
+
+
+def test_one_point_has_no_slope():
+    with pytest.raises(ValueError, match="two different"):
+        slope([(1.0, 2.0)])
+
+
+def test_sizes_are_written_as_in_the_names():
+    assert [size_name(size) for size in (32, 1000, 1024, 16384, 10 * 2**20)] == ["32B", "1000B", "1KiB", "16KiB", "10MiB"]
+
+
+def test_every_target_is_measured_by_something_and_names_are_unique():
+    names = [name for benchmark in every_benchmark() for name in benchmark.names]
+    assert len(set(names)) == len(names)
+    assert set(TARGETS) <= set(names)
+
+
+def test_a_quick_run_leaves_variants_out_unless_they_are_asked_for():
+    assert not any(benchmark.variant for benchmark in choose("rlpx/", quick=True))
+    assert [benchmark.names for benchmark in choose("rlpx/message/32B/snappy", quick=True)] == [("rlpx/message/32B/snappy",)]
+    with pytest.raises(BenchError, match="no row"):
+        choose("nothing", quick=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "verdicts"),
+    [
+        (Target("ratio", least=0.5), [True, True, None]),
+        (Target("ours", most=60.0), [True, False, False]),
+        (Target("ours", 12.0, 61.0), [True, False, True]),
+    ],
+)
+def test_a_target_judges_by_its_bounds(target, verdicts):
+    assert [target.verdict(row) for row in ROWS] == verdicts
+
+
+def test_the_table_shows_what_was_missed():
+    head, small, _, memory = report.table(ROWS)
+    assert head.split() == ["ours", "go-ethereum", "unit", "ratio", "spread", "wanted"]
+    assert small.split() == ["rlpx/message/32B", "12", "6", "us", "0.50", "x", "0.40-0.62", ">=", "0.5", "x", "met"]
+    assert memory.endswith("<= 60 MISSED")
+
+
+def test_a_saved_result_can_be_read_again(tmp_path: Path):
+    report.save(ROWS, tmp_path / "deep" / "bench.json")
+    assert report.load(tmp_path / "deep" / "bench.json") == ROWS
+
+
+def test_the_documentation_gets_the_table_between_its_marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page, plot = tmp_path / "benchmarks.md", tmp_path / "benchmarks.svg"
+    page.write_text("above\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nbelow\n")
+    monkeypatch.setattr(report, "PAGE", page)
+    monkeypatch.setattr(report, "PLOT", plot)
+    for _ in range(2):
+        report.write_docs(ROWS)
+        text = page.read_text()
+        assert text.startswith("above\n<!-- figures: begin -->\n")
+        assert text.endswith("|\n<!-- figures: end -->\nbelow\n")
+        assert "old" not in text
+        assert "| rlpx/throughput/1MiB | 130 | 100 | MB/s | 1.30 x | 1.20-1.40 | >= 1 x met |" in text
+    assert ET.fromstring(plot.read_text()).tag.endswith("svg")  # noqa: S314  (our own)
+
+
+def test_the_plot_has_a_bar_for_each_ratio_on_the_right_side_of_one():
+    tree = ET.fromstring(bars(ROWS))  # noqa: S314  (our own)
+    space = "{http://www.w3.org/2000/svg}"
+    _, worse, better = tree.findall(f"{space}rect")
+    middle = float(better.attrib["x"])
+    assert float(worse.attrib["x"]) + float(worse.attrib["width"]) == pytest.approx(middle)
+    assert worse.attrib["fill"] != better.attrib["fill"]
+
+
+def test_every_step_of_the_breakdown_is_timed():
+    steps = trio.run(breakdown.time_steps, 0.05)
+    assert set(steps) >= {*breakdown.SENDING, *breakdown.RECEIVING}
+    assert all(math.isfinite(value) for value in steps.values())
+
+
+def test_without_go_a_quick_run_gives_our_figures_as_json(tmp_path: Path):
+    output = tmp_path / "bench.json"
+    command = [sys.executable, "-m", "tools.bench", "--quick", "--only", "rlpx/message/32B", "--json", "--output", str(output)]
+    environment = {**os.environ, "PATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    rows = json.loads(done.stdout)
+    assert rows == json.loads(output.read_text())
+    (row,) = rows
+    assert row.pop("ours") > 0
+    assert row == {"name": "rlpx/message/32B", "peer": None, "unit": "us", "ratio": None, "spread": None}
+    assert [line for line in done.stderr.splitlines() if "none of go-ethereum" in line]

@@ -1,0 +1,224 @@
+"""Where the time of a 32-byte message goes, on its way through the public API.
+
+A batch of messages, as many as an outbox holds, goes step by step through the functions that a session calls, all in this process. The
+CPU time of each step is taken for the whole batch. Beside their sum stands what a message cost each process of ``api/message/32B`` in CPU
+time; the difference, `rest`, belongs to no function: the loop, its switches between tasks, the calls of the one that asks.
+"""
+
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TypeVar
+
+import trio
+
+from devp2p import Channel, Limits, PrivateKey, rlp
+from devp2p.keys import Keccak256
+from devp2p.queues import Budget, Inbox, Outbox
+from devp2p.session.opening import CHUNK
+from devp2p.wire import base, compression
+from devp2p.wire.connection import Connection, MessageReceived
+from devp2p.wire.frames import FrameOpener, FrameSealer
+from devp2p.wire.handshake import Entropy, Secrets
+from tools.bench.endpoints.api import Idle
+from tools.bench.endpoints.basics import Blob
+from tools.bench.figures import Row
+from tools.bench.plan import Benchmark, Plan
+from tools.bench.sides import OURS
+
+SIZE = 32
+SENDING = ("encode", "enqueue", "schedule", "compress", "seal", "send_all")
+RECEIVING = ("receive_some", "open", "dispatch", "deliver", "take", "decompress", "decode")
+_MICROSECONDS = 1e6
+_T = TypeVar("_T")
+
+
+@dataclass
+class Stopwatch:
+    """CPU seconds a message of each step, batch by batch."""
+
+    batch: int
+    laps: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def add(self, step: str, started: float) -> None:
+        """A step of a batch has ended."""
+        self.laps.setdefault(step, []).append((time.thread_time() - started) / self.batch)
+
+    def each(self, step: str, function: Callable[[_T], object], items: Iterable[_T]) -> None:
+        """Time a function that is called for each message of a batch."""
+        started = time.thread_time()
+        for item in items:
+            function(item)
+        self.add(step, started)
+
+    def medians(self) -> dict[str, float]:
+        """Microseconds a message."""
+        return {step: _MICROSECONDS * median(laps) for step, laps in self.laps.items()}
+
+
+def connected() -> tuple[Connection, Connection]:
+    """Two connections, in memory, which have exchanged Hellos."""
+    specs = [Idle.table().spec]
+    keys = PrivateKey.generate(), PrivateKey.generate()
+    hellos = [base.Hello("bench", (specs[0].offer,), key.public_key) for key in keys]
+    recipient = Connection(keys[1], hellos[1], specs, Entropy.draw(os.urandom))
+    initiator = Connection(keys[0], hellos[0], specs, Entropy.draw(os.urandom), remote=keys[1].public_key)
+    for _ in range(2):
+        recipient.receive_data(initiator.data_to_send())
+        initiator.receive_data(recipient.data_to_send())
+    for connection in (initiator, recipient):
+        while connection.next_event() is not None:
+            pass
+    return initiator, recipient
+
+
+def make_channel(outbox: Outbox, limits: Limits) -> Channel[Blob]:
+    """A channel as a session makes it."""
+    inbox = Inbox(limits.inbox_bytes, limits.inbox_messages, Budget(limits.total_inbox_bytes))
+    table, offset = Idle.table(), base.BASE_LENGTH
+    return Channel(table, outbox, inbox, limits, index=0, offset=offset, compressed=True, request_timeout=10.0, ready_at_once=True)
+
+
+def frame_pair() -> tuple[FrameSealer, FrameOpener]:
+    """A sealer and an opener of one direction."""
+    remote, seed = PrivateKey.generate().public_key, os.urandom(32)
+    secrets = Secrets(remote, aes=bytes(32), mac=bytes(32), egress_mac=Keccak256(seed), ingress_mac=Keccak256(seed))
+    return FrameSealer(secrets), FrameOpener(secrets, CHUNK)
+
+
+@asynccontextmanager
+async def tcp_pair() -> AsyncGenerator[tuple[trio.SocketStream, trio.SocketStream]]:
+    """The two ends of a TCP connection over loopback."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    near = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+    far = await listener.accept()
+    async with listener, near, far:
+        yield near, far
+
+
+class Pipeline:
+    """Takes batches of messages through every step."""
+
+    def __init__(self, near: trio.SocketStream, far: trio.SocketStream) -> None:
+        limits = Limits()
+        self.watch = Stopwatch(min(limits.outbox_messages, limits.inbox_messages))
+        self._near, self._far = near, far
+        self._outbox = Outbox([1], limits)
+        self._channel = make_channel(self._outbox, limits)
+        self._codec = rlp.codec(Blob)
+        self._initiator, self._recipient = connected()
+        self._sealer, self._opener = frame_pair()
+        self._patience = limits.inbox_patience
+
+    async def run(self) -> None:
+        """One batch, there and back again."""
+        received = await self._receive(await self._send())
+        await self._take(received)
+
+    async def _send(self) -> bytearray:
+        watch, payload = self.watch, os.urandom(SIZE)
+        watch.each("encode", lambda data: self._codec.encode(Blob(data)), [payload] * watch.batch)
+        started = time.thread_time()
+        for _ in range(watch.batch):
+            await self._channel.send(Blob(payload))
+        watch.add("encode and enqueue", started)
+        started = time.thread_time()
+        waiting = [self._outbox.get_nowait() for _ in range(watch.batch)]
+        watch.add("schedule", started)
+        messages = [message for message in waiting if message is not None]
+        watch.each("compress", lambda message: compression.compress(message.data), messages)
+        batch = bytearray()
+        started = time.thread_time()
+        for message in messages:
+            for piece in self._initiator.seal(message.code, message.data):
+                batch += piece
+        watch.add("compress and seal", started)
+        return batch
+
+    async def _receive(self, batch: bytearray) -> list[MessageReceived]:
+        watch, left = self.watch, len(batch)
+        started = time.thread_time()
+        await self._near.send_all(batch)
+        watch.add("send_all", started)
+        chunks: list[bytes | bytearray] = []
+        started = time.thread_time()
+        while left:
+            chunks.append(await self._far.receive_some(CHUNK))
+            left -= len(chunks[-1])
+        watch.add("receive_some", started)
+        received: list[MessageReceived] = []
+        started = time.thread_time()
+        for chunk in chunks:
+            self._recipient.receive_data(chunk)
+            while (event := self._recipient.next_event()) is not None:
+                if isinstance(event, MessageReceived):
+                    received.append(event)
+        watch.add("open and dispatch", started)
+        head = bytes([base.BASE_LENGTH])
+        frames = b"".join(piece for message in received for piece in self._sealer.seal(head, message.data))
+        started = time.thread_time()
+        self._opener.receive_data(frames)
+        while self._opener.next_frame() is not None:
+            pass
+        watch.add("open", started)
+        return received
+
+    async def _take(self, received: list[MessageReceived]) -> None:
+        watch = self.watch
+        started = time.thread_time()
+        for message in received:
+            self._channel.deliver(message)
+        watch.add("deliver", started)
+        started = time.thread_time()
+        for _ in received:
+            await self._channel.receive()
+        watch.add("take, decompress and decode", started)
+        watch.each("decompress", lambda message: message.decompress(), received)
+        encoded = [message.decompress() for message in received]
+        watch.each("decode", self._codec.decode, encoded)
+
+
+async def time_steps(seconds: float) -> dict[str, float]:
+    """Microseconds a message of each step of SENDING and RECEIVING."""
+    async with tcp_pair() as streams:
+        pipeline = Pipeline(*streams)
+        await pipeline.run()
+        pipeline.watch.laps.clear()  # the first batch had caches to fill
+        end = time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            await pipeline.run()
+    steps = pipeline.watch.medians()
+    steps["enqueue"] = steps["encode and enqueue"] - steps["encode"]
+    steps["seal"] = steps["compress and seal"] - steps["compress"]
+    steps["dispatch"] = steps["open and dispatch"] - steps["open"]
+    steps["take"] = steps["take, decompress and decode"] - steps["decompress"] - steps["decode"]
+    return steps
+
+
+def breakdown(plan: Plan) -> Iterator[Row]:
+    """The steps on each side, their sum's difference to what a message costs that side's process, and that cost."""
+    seconds = plan.seconds(1.0, 0.3)
+    steps = trio.run(time_steps, seconds)
+    totals: list[tuple[float, float, float]] = []
+    for _ in range(plan.repeats):
+        with OURS.pair("api-recv", "api-send", "--size", str(SIZE), "--seconds", str(seconds)) as processes:
+            receiver, sender = (process.line(seconds + 20) for process in processes)
+        totals.append(
+            (sender["cpu"] / sender["messages"], receiver["cpu"] / receiver["messages"], receiver["seconds"] / receiver["messages"])
+        )
+    sending, receiving, wall = (_MICROSECONDS * median(values) for values in zip(*totals, strict=True))
+    for side, names, total in (("send", SENDING, sending), ("receive", RECEIVING, receiving)):
+        for name in names:
+            yield Row(f"breakdown/{side}/{name}", steps[name], None, "us", None, None)
+        yield Row(f"breakdown/{side}/rest", total - sum(steps[name] for name in names), None, "us", None, None)
+        yield Row(f"breakdown/{side}/cpu", total, None, "us", None, None)
+    yield Row("breakdown/wall", wall, None, "us", None, None)
+
+
+def benchmarks() -> Iterable[Benchmark]:
+    """The only one."""
+    names = [f"breakdown/{side}/{name}" for side, steps in (("send", SENDING), ("receive", RECEIVING)) for name in (*steps, "rest", "cpu")]
+    yield Benchmark((*names, "breakdown/wall"), breakdown)

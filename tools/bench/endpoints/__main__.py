@@ -1,0 +1,61 @@
+"""The command line of a measured process."""
+
+import argparse
+import cProfile
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import trio
+
+from tools.bench.endpoints import api, bare, crowd, qos
+from tools.bench.endpoints.basics import Options, emit
+
+MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
+    "rlpx-recv": bare.receive,
+    "rlpx-send": bare.send,
+    "rlpx-handshake": bare.handshake,
+    "api-recv": api.stream,
+    "api-send": api.stream,
+    "qos-serve": qos.serve,
+    "qos-play": qos.play,
+    "share-recv": qos.share,
+    "share-send": qos.share,
+    "idle-serve": api.idle,
+    "idle-dial": crowd.dial,
+}
+
+
+def parse() -> Options:
+    """Read the command line, which is also that of tools/bench/geth (but for ``--steps``)."""
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.endpoints")
+    parser.add_argument("mode", choices=MODES)
+    parser.add_argument("--size", type=int, default=32, help="bytes of payload in a message; for idle-dial, sessions")
+    parser.add_argument("--seconds", type=float, default=0.5, help="how long to send or play; with --stall, to wait for a pong")
+    parser.add_argument("--payload", choices=("random", "pattern"), default="random")
+    parser.add_argument("--snappy", action="store_true", help="compress (bare level; the API always does)")
+    parser.add_argument("--target", default="", help="enode of the other side; empty: listen")
+    parser.add_argument("--beside", type=int, default=0, help="size of the messages to send beside ping-pong; 0: none")
+    parser.add_argument("--stall", action="store_true", help="never read what is sent beside ping-pong")
+    parser.add_argument("--flows", default="", help="name:size:weight of each capability that floods, comma-separated")
+    parser.add_argument("--steps", action="store_true", help="time the steps of the loop")
+    return Options(**vars(parser.parse_args()))
+
+
+def main() -> None:
+    """Do what the mode says; DEVP2P_BENCH_PROFILE=directory leaves a profile for `pstats` there."""
+    options = parse()
+    crowd.raise_file_limit()
+    directory = os.environ.get("DEVP2P_BENCH_PROFILE")
+    if directory is None:
+        report = trio.run(MODES[options.mode], options)
+    else:
+        profile = cProfile.Profile()
+        report = profile.runcall(trio.run, MODES[options.mode], options)
+        profile.dump_stats(Path(directory) / f"{options.mode}-{options.size}.pstats")
+    emit(report)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What people read of a run: the table on the terminal, and the one in docs/benchmarks.md with its plot."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from tools.bench.figures import Row, rounded
+from tools.bench.plot import bars
+from tools.bench.sides import ROOT, BenchError
+from tools.bench.targets import TARGETS
+
+RESULT = ROOT / "build" / "bench.json"
+PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "benchmarks.svg"
+_HEADINGS = ("", "ours", "go-ethereum", "unit", "ratio", "spread", "wanted")
+_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_VERDICTS = {None: "", True: "met", False: "MISSED"}
+_IN_PLOT = ("rlpx/", "api/", "qos/ping", "idle/")
+
+
+def save(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as JSON, one a line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(row.as_json()) for row in rows)
+    path.write_text(f"[\n{lines}\n]\n", "utf-8")
+
+
+def load(path: Path) -> list[Row]:
+    """Read what `save` wrote; BenchError if it is not there."""
+    if not path.exists():
+        raise BenchError(f"there is no {path.relative_to(ROOT)} yet: run the benchmarks first")
+    rows = json.loads(path.read_text("utf-8"))
+    return [Row(**{**row, "spread": row["spread"] and tuple(row["spread"])}) for row in rows]
+
+
+def figure(value: float | None) -> str:
+    """Three digits, or more in front of the point."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{rounded(float(f'{value:.3g}')):g}"
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A line of the table, as text."""
+    spread = "" if row.spread is None else f"{row.spread[0]:.2f}-{row.spread[1]:.2f}"
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f} x"
+    target = TARGETS.get(row.name)
+    wanted = "" if target is None else f"{target} {_VERDICTS[target.verdict(row)]}".strip()
+    return row.name, figure(row.ours), figure(row.peer), row.unit, ratio, spread, wanted
+
+
+def table(rows: Iterable[Row]) -> Iterator[str]:
+    """Lines for a terminal, names to the left and figures to the right."""
+    lines = [_HEADINGS, *map(cells, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
+    for line in lines:
+        padded = (
+            text.ljust(width) if column in {0, 3, 6} else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        )
+        yield "  ".join(padded).rstrip()
+
+
+def write_docs(rows: Sequence[Row]) -> None:
+    """Put the table of a run between the marks in docs/benchmarks.md, and draw the plot."""
+    lines = [_HEADINGS, ("---", "--:", "--:", "---", "--:", "--:", "---"), *map(cells, rows)]
+    head, _, rest = PAGE.read_text("utf-8").partition(_BEGIN)
+    _, mark, tail = rest.partition(_END)
+    if not mark:
+        raise BenchError(f"{PAGE.relative_to(ROOT)} has no `{_BEGIN}` ... `{_END}`")
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    PAGE.write_text(f"{head}{_BEGIN}\n{machine()}\n\n{body}\n{mark}{tail}", "utf-8")
+    compared = [row for row in rows if row.ratio is not None and row.name.startswith(_IN_PLOT)]
+    PLOT.write_text(bars(compared), "utf-8")
+
+
+def machine() -> str:
+    """One sentence on where the figures are from."""
+    model = platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text("utf-8").splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    return f"One run on {platform.system()} with {os.cpu_count()} cores ({model}), {python}."

@@ -1,0 +1,52 @@
+"""What the figures have to show. A run that misses one says so and ends well all the same: machines differ."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tools.bench.figures import Row
+
+
+@dataclass(frozen=True)
+class Target:
+    """Bounds of a row's ``ratio`` or of our own figure; None: no bound on that side."""
+
+    figure: Literal["ratio", "ours"]
+    least: float | None = None
+    most: float | None = None
+
+    def verdict(self, row: Row) -> bool | None:
+        """Whether a row meets it; None where there is nothing to judge by."""
+        value = row.ratio if self.figure == "ratio" else row.ours
+        if value is None:
+            return None
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    def __str__(self) -> str:
+        if self.least is not None and self.most is not None:
+            bounds = f"{self.least:g} to {self.most:g}"
+        else:
+            bounds = f">= {self.least:.3g}" if self.least is not None else f"<= {self.most:.3g}"
+        return f"{bounds} x" if self.figure == "ratio" else bounds
+
+
+def _least_ratio(*names: str, ratio: float) -> dict[str, Target]:
+    return dict.fromkeys(names, Target("ratio", least=ratio))
+
+
+def _most(*names: str, value: float) -> dict[str, Target]:
+    return dict.fromkeys(names, Target("ours", most=value))
+
+
+# "At most 1.2 times its time" is a ratio of at least 1 / 1.2.
+TARGETS: dict[str, Target] = {
+    **_least_ratio("rlpx/throughput/16KiB", "rlpx/throughput/256KiB", "rlpx/throughput/1MiB", ratio=1.0),
+    **_least_ratio("rlpx/message/32B", ratio=1 / 2),
+    **_least_ratio("rlpx/message/1KiB", "rlpx/handshake", ratio=1 / 1.2),
+    **_least_ratio("api/throughput/16KiB", "api/throughput/256KiB", "api/throughput/1MiB", ratio=0.9),
+    **_least_ratio("api/message/32B", ratio=1 / 4),
+    **dict.fromkeys(("qos/share_of_flood", "qos/share_of_small", "qos/share_of_medium"), Target("ours", 0.8, 1.25)),
+    **_most("idle/memory_a_session", value=60.0),
+    **_most("idle/cpu_of_1000_sessions", value=5.0),
+    **_most("loop/step_p99.9_sending_10MiB", "loop/step_p99.9_receiving_10MiB", value=5.0),
+    **_most("import/beyond_trio", value=60.0),
+}
