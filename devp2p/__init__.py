@@ -20,6 +20,7 @@ from devp2p.errors import (
 from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused
 from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.limits import Limits
+from devp2p.meters import Traffic
 from devp2p.node import Node, open_node
 from devp2p.rates import Conduct, Rate
 from devp2p.records import Address, NodeRecord
@@ -57,6 +58,7 @@ __all__ = [
     "RemoteProtocolError",
     "Request",
     "Response",
+    "Traffic",
     "Traits",
     "Transport",
     "__version__",

@@ -15,6 +15,7 @@ from devp2p.channel import Channel, M
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import Limits
+from devp2p.meters import Traffic
 from devp2p.rates import Conduct
 from devp2p.records import Address
 from devp2p.requests import MessageTable
@@ -160,6 +161,10 @@ class Peer:
     def conduct(self, capability: type[AnyCapability]) -> Conduct:
         """What the capability reported of this peer; KeyError if it is not shared."""
         return self._channel(capability).rate.conduct
+
+    def traffic(self, capability: type[AnyCapability]) -> Traffic:
+        """What was exchanged with this peer in a capability; KeyError if it is not shared."""
+        return self._channel(capability).meter.traffic
 
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
         """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from devp2p import rlp
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
+from devp2p.meters import Meter
 from devp2p.queues import Inbox, Outbox
 from devp2p.rates import Rate
 from devp2p.requests import MessageTable, R, Request, Response
@@ -58,6 +59,8 @@ class Channel(Generic[M]):
     ) -> None:
         self.rate: Rate = Rate()
         """Report the peer's conduct here."""
+        self.meter: Meter = Meter()
+        """Counts what goes through."""
         self._table = table
         self._outbox = outbox
         self._inbox = inbox

@@ -2,12 +2,17 @@
 
 import inspect
 import os
+import signal
 from functools import partial
 
 import pytest
 import trio
 from hypothesis import settings
 from trio.testing import MockClock
+
+# A shell that starts the tests in the background ignores SIGINT for them, which the programs that they start and interrupt would inherit.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A failing example is printed as a @reproduce_failure line (`print_blob`), so that it can be run again anywhere. No deadlines: how fast
 # code is belongs to the benchmarks. `ci` looks for new examples at every run, where Hypothesis's own profile of that name repeats the same.

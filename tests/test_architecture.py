@@ -17,7 +17,7 @@ FLOORS = (
     ("enr records",),
     ("wire", "discovery", "peers"),
     ("transports",),
-    ("capability channel queues rates requests",),
+    ("capability channel queues rates meters requests",),
     ("events",),
     ("session", "roster", "peers.book"),
     ("discovery.service",),

@@ -160,13 +160,17 @@ class _Session:
         while (message := await self._outbox.get()) is not None:
             batch = bytearray()
             while message is not None:
-                if message.code == base.PING:
-                    self._pinged.set()
+                size = 0
                 for piece in self._connection.seal(message.code, message.data):
                     batch += piece
+                    size += len(piece)
                     if len(batch) >= CHUNK:
                         await self._send_all(batch)
                         batch = bytearray()
+                if message.capability is not None:
+                    self._by_index[message.capability][1].meter.sent(size)
+                elif message.code == base.PING:
+                    self._pinged.set()
                 message = self._outbox.get_nowait()
             if batch:
                 await self._send_all(batch)
@@ -221,7 +225,9 @@ class _Session:
         while (event := self._connection.next_event()) is not None:
             match event:
                 case wire.MessageReceived():
-                    if not self._by_index[event.capability][1].deliver(event):
+                    channel = self._by_index[event.capability][1]
+                    channel.meter.received(event.wire_size)
+                    if not channel.deliver(event):
                         await self._wait_to_deliver(event)
                 case wire.PingReceived():
                     self._pong()

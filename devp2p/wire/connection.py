@@ -23,7 +23,7 @@ from devp2p.errors import DecodingError, DisconnectReason, LocalProtocolError, R
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
-from devp2p.wire.frames import FrameOpener, FrameSealer
+from devp2p.wire.frames import FrameOpener, FrameSealer, frame_size
 from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
 from devp2p.wire.messages import CapabilitySpec, MessageSpace
 
@@ -60,7 +60,10 @@ class MessageReceived(NamedTuple):
     code: int
     data: bytes | memoryview
     size: int
+    """The largest that it may inflate to."""
     compressed: bool
+    wire_size: int = 0
+    """The bytes of its frame."""
 
     def decompress(self) -> bytes:
         """The message's RLP, at most ``size`` bytes; `DecodingError` if the snappy data is malformed."""
@@ -228,7 +231,7 @@ class Connection:
         if declared > size:
             offer = self.space.shared[index].offer
             raise DecodingError(f"{offer} message {relative:#x} has {declared} bytes where {size} are allowed")
-        self._happen(MessageReceived(index, relative, data, size, self.compressed))
+        self._happen(MessageReceived(index, relative, data, size, self.compressed, frame_size(len(frame))))
 
     def _receive_base(self, code: int, data: bytes | memoryview) -> None:
         if len(data) > base.BASE_MESSAGE_SIZE:

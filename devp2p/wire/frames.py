@@ -39,6 +39,11 @@ _PADDING: Final = tuple(bytes(-over % _BLOCK) for over in range(_BLOCK))
 _number: Final = int.from_bytes
 
 
+def frame_size(size: int) -> int:
+    """How many bytes a frame with ``size`` bytes of data takes on the wire."""
+    return 3 * _BLOCK + size + -size % _BLOCK
+
+
 def _keystream(key: bytes) -> Cipher[CTR]:
     return Cipher(AES(key), CTR(bytes(_BLOCK)))
 

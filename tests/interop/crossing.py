@@ -23,6 +23,10 @@ class HeldStream(HalfCloseableStream):
         self._turn = trio.Lock()
         self.holding = trio.Event()
         """Set when there is something to release."""
+        self.heard = trio.Event()
+        """Set when more than a handshake packet has come: go-ethereum sends its Hello once its first checks are behind it."""
+        self._start = b""  # the two bytes that say how large the other's handshake packet is
+        self._received = 0
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         async with self._turn:
@@ -45,7 +49,12 @@ class HeldStream(HalfCloseableStream):
             await self._stream.send_all(self._held)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
+        data = await self._stream.receive_some(max_bytes)
+        self._start += bytes(data[: 2 - len(self._start)])
+        self._received += len(data)
+        if self._received > 2 + int.from_bytes(self._start, "big"):
+            self.heard.set()
+        return data
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
@@ -68,9 +77,10 @@ class CrossingTransport(TcpTransport):
         self._links = {initiator: trio.open_memory_channel[HeldStream](1) for initiator in (True, False)}
 
     async def held(self, *, dialled: bool) -> HeldStream:
-        """Wait until one of the two links holds our Hello."""
+        """Wait until one of the two links holds our Hello and has brought the other's."""
         stream = await self._links[dialled][1].receive()
         await stream.holding.wait()
+        await stream.heard.wait()
         return stream
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:

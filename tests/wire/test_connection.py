@@ -45,8 +45,10 @@ def conversation(*, initiator: bool, version: int, sizes: list[int]) -> tuple[by
     told: list[Event] = [HandshakeCompleted(OTHER.public_key), HelloReceived(our_hello(OTHER, version=version))]
     for place, size in enumerate(sizes):
         data = random.Random(place).randbytes(size)
-        stream += forger.seal(CHAT_LARGE, data, compressed=compressed) + forger.frame(PING if compressed else b"\x02\xc0")
-        told += [MessageReceived(0, 2, compression.compress(data) if compressed else data, 5000, compressed), PingReceived()]
+        frame = forger.seal(CHAT_LARGE, data, compressed=compressed)
+        stream += frame + forger.frame(PING if compressed else b"\x02\xc0")
+        body = compression.compress(data) if compressed else data
+        told += [MessageReceived(0, 2, body, 5000, compressed, wire_size=len(frame)), PingReceived()]
     stream += forger.seal(base.PONG, base.EMPTY_LIST, compressed=compressed)
     stream += forger.seal(base.DISCONNECT, b"\xc1\x04", compressed=compressed)
     return stream, [*told, PongReceived(), DisconnectReceived(4)]

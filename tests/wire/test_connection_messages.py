@@ -32,7 +32,7 @@ def test_nothing_is_compressed_with_a_peer_before_version_5(ours, theirs):
     forger = Forger(initiator=True, version=ours).open(version=theirs)
     assert forger.read(sealed(forger.connection, CHAT, b"\xc1\x07")) == [b"\x10\xc1\x07"]
     (event,) = accepted(forger, forger.seal(CHAT, b"\xc1\x05", compressed=False))
-    assert event == MessageReceived(0, 0, b"\xc1\x05", 100, compressed=False)
+    assert event == MessageReceived(0, 0, b"\xc1\x05", 100, compressed=False, wire_size=64)
     assert isinstance(event, MessageReceived)
     assert event.decompress() == b"\xc1\x05"
     assert accepted(forger, forger.frame(b"\x01\xc1\x08")) == [DisconnectReceived(DisconnectReason.CLIENT_QUITTING)]

@@ -1,0 +1,37 @@
+"""How much went through a channel, in messages and in bytes on the wire."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one capability and one peer exchanged so far. Bytes are whole frames: compressed, padded, with header and MACs."""
+
+    messages_in: int = 0
+    bytes_in: int = 0
+    messages_out: int = 0
+    bytes_out: int = 0
+
+
+class Meter:
+    """Counts the frames of one channel. A message counts as sent once it is sealed."""
+
+    __slots__ = ("_bytes_in", "_bytes_out", "_messages_in", "_messages_out")
+
+    def __init__(self) -> None:
+        self._messages_in = self._bytes_in = self._messages_out = self._bytes_out = 0
+
+    def received(self, size: int) -> None:
+        """A frame of so many bytes came."""
+        self._messages_in += 1
+        self._bytes_in += size
+
+    def sent(self, size: int) -> None:
+        """A frame of so many bytes was sealed."""
+        self._messages_out += 1
+        self._bytes_out += size
+
+    @property
+    def traffic(self) -> Traffic:
+        """The sums so far."""
+        return Traffic(self._messages_in, self._bytes_in, self._messages_out, self._bytes_out)
