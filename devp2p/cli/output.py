@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO, cast
+from typing import TextIO
 
 from devp2p.wire.base import printable
 
@@ -50,16 +50,7 @@ def write_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
 
 
 def explain(error: OSError) -> str:
-    """What the system said, without numbers; where trio tried every address of a name, that is in the cause."""
-    reasons = [_in_words(each) for each in _exceptions_of(error.__cause__) or (error,)]
-    return "; ".join(dict.fromkeys(reason[:1].lower() + reason[1:] for reason in reasons))
-
-
-def _exceptions_of(cause: object) -> tuple[Exception, ...]:
-    return cast("ExceptionGroup[Exception]", cause).exceptions if isinstance(cause, ExceptionGroup) else ()
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return (isinstance(error, OSError) and error.strerror) or str(error)  # a name that does not resolve has a negative errno
+    """What the system said, without numbers."""
+    known = error.errno is not None and error.errno > 0  # that of a name that does not resolve is negative
+    reason = os.strerror(error.errno or 0) if known else error.strerror or str(error)
+    return reason[:1].lower() + reason[1:]

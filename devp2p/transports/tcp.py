@@ -6,8 +6,10 @@ reported with its IPv4 address.
 
 import errno
 import ipaddress
+import os
 import socket
 from functools import partial
+from typing import cast
 
 import trio
 
@@ -26,7 +28,10 @@ class TcpTransport:
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (TCP proves nobody)
         """Connect, trying every address of a DNS name. Raises OSError if nobody answers."""
-        stream = await trio.open_tcp_stream(address.host, address.port or 0)
+        try:
+            stream = await trio.open_tcp_stream(address.host, address.port or 0)
+        except OSError as error:
+            raise _what_happened(error) from None
         try:
             return _link(stream, initiator=True)
         except OSError:
@@ -49,6 +54,16 @@ class TcpTransport:
         finally:
             for listener in listeners:
                 listener.socket.close()
+
+
+def _what_happened(error: OSError) -> OSError:
+    """The system's own error where trio says only that all attempts have failed; of several different ones, all in words."""
+    if not isinstance(error.__cause__, ExceptionGroup):
+        return error
+    attempts = cast("ExceptionGroup[OSError]", error.__cause__).exceptions
+    numbers = {cast("OSError", attempt).errno or 0 for attempt in attempts}
+    reasons = [OSError(number, os.strerror(number)) for number in sorted(numbers)]
+    return reasons[0] if len(reasons) == 1 else OSError("; ".join(reason.strerror or "" for reason in reasons))
 
 
 def _listen_everywhere(port: int) -> trio.SocketListener:
