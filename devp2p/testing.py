@@ -111,7 +111,7 @@ class ScriptedPeer:
     ) -> None:
         """`stream`: any byte stream to the other end; `call`: the other's key if we are the initiator, None to wait for its auth."""
         self.stream = stream
-        self.key = key or PrivateKey.generate()
+        self.key: PrivateKey = key or PrivateKey.generate()
         self._tables: dict[CapabilityVersion, MessageTable] = {}
         self._owners: dict[type[Any], list[CapabilityVersion]] = {}
         for capability in capabilities:
@@ -119,11 +119,11 @@ class ScriptedPeer:
             self._tables[table.spec.offer] = table
             for kind in capability.messages.values():
                 self._owners.setdefault(kind, []).append(table.spec.offer)
-        self.hello = Hello("scripted", tuple(self._tables), self.key.public_key)
+        self.hello: Hello = Hello("scripted", tuple(self._tables), self.key.public_key)
         """What `say_hello` says; replace it to say something else."""
-        self.compressed = False
+        self.compressed: bool = False
         """Whether messages are compressed; so they are once the other's Hello was heard."""
-        self.space = MessageSpace((), ())
+        self.space: MessageSpace = MessageSpace((), ())
         """The layout of message ids, once the other's Hello was heard."""
         self._call = call
         self._sealer: FrameSealer | None = None

@@ -58,9 +58,10 @@ class TcpTransport:
 
 def _what_happened(error: OSError) -> OSError:
     """The system's own error where trio says only that all attempts have failed; of several different ones, all in words."""
-    if not isinstance(error.__cause__, ExceptionGroup):
+    cause: object = error.__cause__
+    if not isinstance(cause, ExceptionGroup):
         return error
-    attempts = cast("ExceptionGroup[OSError]", error.__cause__).exceptions
+    attempts = cast("ExceptionGroup[OSError]", cause).exceptions
     numbers = {cast("OSError", attempt).errno or 0 for attempt in attempts}
     reasons = [OSError(number, os.strerror(number)) for number in sorted(numbers)]
     return reasons[0] if len(reasons) == 1 else OSError("; ".join(reason.strerror or "" for reason in reasons))
