@@ -9,7 +9,7 @@ LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test check lint types coverage interop format bench long docs lock clean
+.PHONY: help install run test check lint types coverage fallback interop format bench long docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -25,7 +25,7 @@ test: install ## the tests that need nothing but Python
 	@echo 'Left out: tests against other clients (make interop; $(if $(shell command -v go 2>/dev/null),needs Go and Node,needs Go, which is missing here, and Node)); hours-long ones (make long)'
 	@$(PY) -m pytest $(ARGS)
 
-check: lint types coverage interop ## what must hold before a commit: lint, types, coverage, interop
+check: lint types coverage fallback interop ## what must hold before a commit: lint, types, coverage, both keccaks, interop
 
 lint: $(VENV)/.installed-lint ## ruff: rules and format
 	$(PY) -m ruff check
@@ -39,6 +39,9 @@ types: $(VENV)/.installed-lint ## mypy and pyright, both strict, with tests/typi
 coverage: install ## the tests again, measured: at least 95 % of the branches of devp2p/wire
 	$(PY) -m pytest --quiet --cov --cov-report=
 	$(PY) -m coverage report --include='devp2p/wire/*' --fail-under=95
+
+fallback: install ## the tests of keys, wire and sessions with pycryptodome's keccak instead of safe-pysha3's
+	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/test_node.py
 
 interop: install ## tests against other clients, which are built first; needs Go and Node
 	$(PY) tests/interop/build.py
