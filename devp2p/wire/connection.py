@@ -221,9 +221,7 @@ class Connection:
         self.frames += 1
         code, start = (frame[0], 1) if 0 < frame[0] < 0x80 else rlp.split_uint(frame)
         data = frame[start:]
-        if self.state is State.HELLO and code not in {base.HELLO, base.DISCONNECT}:
-            raise RemoteProtocolError(f"message {code:#x} came before Hello")
-        if code < base.BASE_LENGTH:
+        if code < base.BASE_LENGTH or self.state is State.HELLO:
             self._receive_base(code, data)
             return
         index, relative, size = self.space.locate(code)
@@ -234,6 +232,8 @@ class Connection:
         self._happen(MessageReceived(index, relative, data, size, self.compressed, frame_size(len(frame))))
 
     def _receive_base(self, code: int, data: bytes | memoryview) -> None:
+        if self.state is State.HELLO and code not in {base.HELLO, base.DISCONNECT}:
+            raise RemoteProtocolError(f"message {code:#x} came before Hello")
         if len(data) > base.BASE_MESSAGE_SIZE:
             raise DecodingError(f"base protocol message {code:#x} has {len(data)} bytes where {base.BASE_MESSAGE_SIZE} are allowed")
         if code == base.HELLO:

@@ -48,13 +48,14 @@ class MessageSpace:
         self.shared: tuple[CapabilitySpec, ...] = tuple(best[name] for name in sorted(best))
         """The capabilities that run, in the order of their ids."""
         offsets: list[int] = []
-        end = BASE_LENGTH
-        for spec in self.shared:
-            offsets.append(end)
-            end += len(spec.sizes)
+        places: list[tuple[int, int, int] | None] = [None] * BASE_LENGTH
+        for index, spec in enumerate(self.shared):
+            offsets.append(len(places))
+            places += [(index, relative, size) if size else None for relative, size in enumerate(spec.sizes)]
+        self._places = places
         self.offsets: tuple[int, ...] = tuple(offsets)
         """The first message id of each of them."""
-        self.end: int = end
+        self.end: int = len(places)
         """The first id that belongs to nobody."""
         self.max_size: int = max((size for spec in self.shared for size in spec.sizes), default=0)
         """The largest message that any of them accepts, in bytes."""
@@ -64,12 +65,10 @@ class MessageSpace:
 
         Raises RemoteProtocolError for an id that no shared capability defines.
         """
-        index = bisect_right(self.offsets, code) - 1
-        if index < 0 or code >= self.end:
+        if not BASE_LENGTH <= code < self.end:
             raise RemoteProtocolError(f"message id {code:#x} lies outside the shared capabilities")
-        relative = code - self.offsets[index]
-        spec = self.shared[index]
-        size = spec.sizes[relative]
-        if not size:
-            raise RemoteProtocolError(f"{spec.offer} defines no message {relative:#x}")
-        return index, relative, size
+        place = self._places[code]
+        if place is None:
+            index = bisect_right(self.offsets, code) - 1
+            raise RemoteProtocolError(f"{self.shared[index].offer} defines no message {code - self.offsets[index]:#x}")
+        return place
