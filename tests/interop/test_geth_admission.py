@@ -59,7 +59,7 @@ async def test_100_of_our_nodes_dial_one_server(our_node):
 async def test_servers_dial_one_of_our_nodes(our_node, count):
     async with our_node(Echoing(), max_peers=count, limits=Limits(handshake_timeout=30)) as node, trio.open_nursery() as nursery:
         done, ready = trio.Event(), trio.open_memory_channel[GethPeer](count)
-        us = node.public_key.node_id.hex()
+        us, arriving = node.public_key.node_id.hex(), node.peers(Echoing)
 
         async def one() -> None:
             async with geth_peer("--listen", "") as go:
@@ -71,6 +71,9 @@ async def test_servers_dial_one_of_our_nodes(our_node, count):
         for _ in range(count):
             nursery.start_soon(one)
         servers = [await ready[1].receive() for _ in range(count)]
+        with trio.fail_after(PATIENCE):
+            for _ in range(count):
+                await anext(arriving)
         assert len(node.connected) == count
         for go in servers:
             await go.command("request", peer=us, payload_size=2000)
