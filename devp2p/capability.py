@@ -5,7 +5,7 @@ A capability is a table of messages and one function per session. State that bel
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, cast
 
 import trio
@@ -48,7 +48,7 @@ class Capability(ABC, Generic[M, H]):
     weight: ClassVar[int] = 1
     """Its share of the line while others want it too."""
     slots: ClassVar[int] = 8
-    """How many peers it wants."""
+    """How many peers it wants. Reserved: nothing steers by it yet."""
     optional: ClassVar[bool] = False
     """Whether the session goes on when ``run`` returns."""
     ready_within: ClassVar[float | None] = None
@@ -109,7 +109,7 @@ class Peer:
         self,
         hello: Hello,
         address: Address,
-        channels: Mapping[AnyCapability, Channel[Any]],
+        channels: Sequence[tuple[AnyCapability, Channel[Any]]],
         *,
         inbound: bool,
         since: float,
@@ -138,7 +138,7 @@ class Peer:
     @property
     def capabilities(self) -> tuple[AnyCapability, ...]:
         """The shared capabilities, in the order of their message ids."""
-        return tuple(self._channels)
+        return tuple(capability for capability, _ in self._channels)
 
     def __contains__(self, capability: type[AnyCapability]) -> bool:
         """Whether a capability is shared and ready."""
@@ -183,7 +183,7 @@ class Peer:
         self._gone.set()
 
     def _find(self, capability: type[AnyCapability]) -> Channel[Any] | None:
-        return next((channel for shared, channel in self._channels.items() if isinstance(shared, capability)), None)
+        return next((channel for shared, channel in self._channels if isinstance(shared, capability)), None)
 
     def _channel(self, capability: type[AnyCapability]) -> Channel[Any]:
         channel = self._find(capability)

@@ -22,7 +22,7 @@ from devp2p.wire.schedule import Outgoing
 
 M = TypeVar("M")
 
-_REMEMBERED = 4096  # request ids of a plugin's own choice that may be unanswered; beyond it the oldest are forgotten
+_REMEMBERED = 1024  # request ids that were given up, or that a plugin chose itself, whose answers may yet come
 
 
 class _Waiter:
@@ -75,6 +75,7 @@ class Channel(Generic[M]):
             self._ready.set()
         self._next_id = 1
         self._waiters: dict[int, _Waiter] = {}
+        self._abandoned: dict[int, None] = {}
         self._matched_by_plugin: dict[int, None] = {}
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
@@ -105,9 +106,10 @@ class Channel(Generic[M]):
     async def request(self, request: Request[R], *, timeout: float | None = None) -> R:  # noqa: ASYNC109  (it is counted, not only awaited)
         """Send a request and return its answer.
 
-        `timeout` is in seconds, by default the capability's ``request_timeout``; when it passes, trio.TooSlowError is raised, the
-        timeout is counted in the peer's conduct, and a late answer is ignored. Raises LocalProtocolError in a task that iterates this
-        channel: while it waited it could serve nobody, and two such peers would wait for each other for ever.
+        `timeout` is in seconds from when the request is queued, by default the capability's ``request_timeout``; when it passes,
+        trio.TooSlowError is raised, the timeout is counted in the peer's conduct, and an answer may still come, once, to be ignored. Raises
+        LocalProtocolError in a task that iterates this channel: while it waited it could serve nobody, and two such peers would wait for
+        each other for ever.
         """
         if self._end is not None:
             raise self._end.again()
@@ -120,14 +122,16 @@ class Channel(Generic[M]):
                 self._next_id += 1
             number, self._next_id = self._next_id, self._next_id + 1
             self._waiters[number] = waiter
-            started = trio.current_time()
             try:
+                await self._send(dataclasses.replace(request, request_id=number), number=number)
+                started = trio.current_time()
                 with trio.move_on_after(limit):
-                    await self._send(dataclasses.replace(request, request_id=number), number=number)
                     await waiter.done.wait()
             finally:
                 del self._waiters[number]
                 self._inbox.release(waiter.size)
+                if waiter.answer is None:
+                    _remember(self._abandoned, number)
         if waiter.answer is not None:
             self.rate.latency(trio.current_time() - started)
             return cast("R", waiter.answer)
@@ -176,9 +180,17 @@ class Channel(Generic[M]):
 
         Raises RemoteProtocolError for an answer to what was never asked.
         """
-        if received.code in self._table.answers and self._answer(received):
+        if received.code not in self._table.answers:
+            return self._inbox.put(received)
+        data = received.decompress()
+        number = rlp.first_uint(data)
+        if number not in self._matched_by_plugin:
+            self._answer(received, data, number)
             return True
-        return self._inbox.put(received)
+        taken = self._inbox.put(received)
+        if taken:
+            del self._matched_by_plugin[number]
+        return taken
 
     async def wait_room(self, received: MessageReceived, patience: float) -> bool:
         """Wait until there may be room for a message that was not taken; False if none was made for `patience` seconds."""
@@ -210,25 +222,19 @@ class Channel(Generic[M]):
             raise self._end.again()
         code, lane, data = self._table.encode(message, offset=self._offset, compressed=self._compressed)
         if number is None and isinstance(message, Request):
-            if message.request_id in self._waiters:
+            if message.request_id in self._waiters or message.request_id in self._matched_by_plugin:
                 raise LocalProtocolError(f"request id {message.request_id} is in use")
-            self._matched_by_plugin[message.request_id] = None
-            if len(self._matched_by_plugin) > _REMEMBERED:
-                del self._matched_by_plugin[next(iter(self._matched_by_plugin))]
+            _remember(self._matched_by_plugin, message.request_id)
         await self._outbox.put(Outgoing(self._offset + code, data, self._index), lane)
 
-    def _answer(self, received: MessageReceived) -> bool:
-        """Give an answer to whoever waits for it; False if the plugin chose the id, and so does the matching itself."""
-        data = received.decompress()
-        number = rlp.first_uint(data)
-        if number in self._matched_by_plugin:
-            del self._matched_by_plugin[number]
-            return False
+    def _answer(self, received: MessageReceived, data: bytes, number: int) -> None:
+        """Give an answer to whoever waits for it."""
         waiter = self._waiters.get(number)
+        if waiter is None and number in self._abandoned:
+            del self._abandoned[number]  # it comes too late, but once it may
+            return
         if waiter is None or waiter.answer is not None:
-            if 0 < number < self._next_id:
-                return True  # its request has been given up, or answered
-            raise RemoteProtocolError(f"an answer came to request {number}, which was never made")
+            raise RemoteProtocolError(f"an answer came to request {number}, for which nobody waits")
         answer: Any = self._table.decode(received.code, data)
         if type(answer) is not waiter.expected:
             raise RemoteProtocolError(f"request {number} wants a {waiter.expected.__name__}, not a {type(answer).__name__}")
@@ -236,4 +242,9 @@ class Channel(Generic[M]):
         waiter.size = len(received.data)
         self._inbox.reserve(waiter.size)
         waiter.done.set()
-        return True
+
+
+def _remember(numbers: dict[int, None], number: int) -> None:
+    numbers[number] = None
+    if len(numbers) > _REMEMBERED:
+        del numbers[next(iter(numbers))]

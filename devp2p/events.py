@@ -47,4 +47,10 @@ class DialFailed:
     retry: float
 
 
+def told(error: Exception) -> Exception:
+    """An error as news: without its traceback, which would keep alive whatever the failed link had received."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
+
+
 Event = PeerConnected | PeerReady | PeerDropped | PeerRefused | DialFailed

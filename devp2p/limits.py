@@ -1,4 +1,4 @@
-"""One card with every bound of the session layer, so that nobody decides one twice.
+"""One card with the bounds of the session layer that an operator may want to change, so that nobody decides one twice.
 
 Sizes are bytes, times are seconds. The figures are go-ethereum's and reth's where these agree (handshake size, deadline,
 pending connections, retry time, ping bucket), and tighter where neither has a bound.
@@ -19,18 +19,13 @@ class Limits:
     dial_timeout: float = 15.0
     """Until a transport has a link."""
     pending_inbound: int = 50
-    """Accepted links that have not finished their Hello."""
+    """Accepted links that are not sessions yet, nor refused."""
     pending_per_subnet: int = 2
     """The same for one IPv4 /24 or IPv6 /64; local addresses are exempt unless ``limit_local_addresses``."""
     inbound_retry: float = 30.0
     """How long one IPv4 address or IPv6 /64 waits between two inbound links; local addresses are exempt as above."""
     limit_local_addresses: bool = False
     """Hold loopback and private addresses to the limits for addresses too."""
-
-    first_frame_size: int = 2048
-    """The largest frame before the peer's Hello was valid, and the largest message of the base protocol."""
-    max_capabilities: int = 64
-    """How many capabilities a Hello may list."""
 
     frame_timeout: float = 30.0
     """How long a link may be silent inside a frame."""

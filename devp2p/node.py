@@ -19,7 +19,7 @@ import trio
 
 from devp2p.capability import AnyCapability, Peer
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
-from devp2p.events import PeerRefused
+from devp2p.events import PeerRefused, told
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.peers.admission import Admission
@@ -80,7 +80,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         handshake_extra=handshake_extra,
         budget=Budget(limits.total_inbox_bytes),
     )
-    _ = local.hello  # a capability that is not right is found here, not by the first peer
+    local.check()
     roster = Roster()
     unreachable: OSError | ValueError | None = None
     try:
@@ -106,8 +106,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
 
 
 def _without_wildcard(address: Address) -> Address:
-    wildcard = address.host in {"*", "0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
-    return Address(address.scheme, "127.0.0.1", address.port) if wildcard else address
+    loopback = "::1" if address.host == "::" else "127.0.0.1"
+    return Address(address.scheme, loopback, address.port) if address.is_wildcard else address
 
 
 class Node:
@@ -158,7 +158,7 @@ class Node:
 
     def peers(self, capability: type[AnyCapability]) -> ReadyPeers:
         """Iterate the peers with which a capability can be used: those that there are, then each as it becomes ready."""
-        return ReadyPeers(self.roster, capability)
+        return self.roster.ready_peers(capability)
 
     def events(self) -> Subscription:
         """Iterate what happens to peers from now on: see `devp2p.events`."""
@@ -174,6 +174,8 @@ class Node:
         key = bytes(record.public_key)
         if record.public_key == self.public_key:
             raise DialError("that is this node itself", target=record, reason=DisconnectReason.CONNECTED_TO_SELF)
+        if self.roster.closed:
+            raise DialError("the node has ended", target=record)
         while (peer := self.roster.get(record.public_key)) is None and key in self._dialling:
             await self._dialling[key].wait()
         if peer is not None:
@@ -254,7 +256,7 @@ class Node:
             await self._establish(link, None)
         except (RemoteProtocolError, PeerDisconnected) as error:
             _logger.debug("link from %s failed: %s", link.remote, error)
-            self.roster.publish(PeerRefused(link.remote, error))
+            self.roster.publish(PeerRefused(link.remote, told(error)))
         except trio.TooSlowError:
             late = RemoteProtocolError(f"no handshake and Hello within {self._limits.handshake_timeout:g} s")
             self.roster.publish(PeerRefused(link.remote, late))
@@ -267,16 +269,16 @@ class Node:
     async def _establish(self, link: Link, expect: PublicKey | None) -> Peer:
         """Make a session of a link; returns once its capabilities run. Raises what `open_session` raises."""
         session = await open_session(link, self._local, expect=expect)
-        peer: Peer = await self._nursery.start(self._live, session)
+        try:
+            peer: Peer = await self._nursery.start(self._live, session)
+        except BaseException:  # also if the node has ended meanwhile
+            await session.close()
+            raise
         return peer
 
     async def _live(self, session: Session, *, task_status: trio.TaskStatus[Peer]) -> None:
         """Admit a session and run it to its end."""
-        try:
-            await self._admit(session)
-        except BaseException:
-            await session.close()
-            raise
+        await self._admit(session)
         peers: list[Peer] = []
 
         def begin(peer: Peer) -> None:

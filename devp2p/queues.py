@@ -12,6 +12,8 @@ from devp2p.limits import Limits
 from devp2p.wire.connection import MessageReceived
 from devp2p.wire.schedule import Lane, Outgoing, Schedule
 
+_LARGE = 4096  # bytes of a frame that is worth a turn of its own
+
 
 class Outbox:
     """What a session's capabilities want to send. Many tasks put; the one writer gets."""
@@ -137,11 +139,11 @@ class Inbox:
         return len(self._queue)
 
     def has_room(self, size: int) -> bool:
-        """Whether a message of `size` bytes may be put; into an empty inbox one always may, as far as the node's budget goes."""
-        return self._budget.has_room(size) and self._has_own_room(size)
+        """Whether a message of `size` bytes may be put; into an empty inbox one always may, so that nobody is starved by others."""
+        return not self._queue or (self._has_own_room(size) and self._budget.has_room(size))
 
     def _has_own_room(self, size: int) -> bool:
-        return not self._queue or (len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes)
+        return len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes
 
     def put(self, message: MessageReceived) -> bool:
         """Queue a message if there is room for it; after the end it is dropped, for which there always is."""
@@ -163,6 +165,8 @@ class Inbox:
             await self._arrived.park()
         message = self._queue.popleft()
         self.release(len(message.data))
+        if message.wire_size > _LARGE:
+            await trio.lowlevel.cancel_shielded_checkpoint()  # decoding it may take a while: let the others have their turn first
         return message
 
     async def wait_room(self, size: int) -> None:

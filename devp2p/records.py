@@ -47,6 +47,11 @@ class Address:
         host, port = _split_host(rest)
         return cls(scheme, host or "*", port)
 
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every interface: one can listen there, but not dial."""
+        return self.host in {"*", "0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+
     def __str__(self) -> str:
         if self.port is None:
             return f"{self.scheme}://{self.host}"

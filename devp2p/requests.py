@@ -7,6 +7,7 @@ as their first element. Requests whose remaining elements stand in a list of the
 import dataclasses
 import typing
 from collections.abc import Collection, Mapping
+from types import UnionType
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
@@ -20,7 +21,7 @@ from devp2p.wire.messages import CapabilitySpec
 from devp2p.wire.schedule import Lane
 
 _NO_ID = -1
-_NEARLY_FULL = MAX_MESSAGE_SIZE - 2**14  # from here on the message id, or incompressible data, may outgrow a frame
+_NEARLY_FULL = MAX_MESSAGE_SIZE * 6 // 7 - 64  # from here on data may outgrow a frame: snappy can add a sixth and 32 bytes
 _MAX_LENGTH = 2**16  # message ids of one capability
 
 
@@ -65,6 +66,9 @@ class MessageTable:
             for kind in types:
                 if kind not in messages.values():
                     raise LocalProtocolError(f"{where}: {label} names {kind.__name__}, which is not one of its messages")
+        for kind in messages.values():
+            if _is(kind, Request | Response) and "__dataclass_fields__" not in vars(kind):
+                raise LocalProtocolError(f"{where}: {kind.__name__} is no dataclass; its fields would be lost")
         for kind in urgent:
             if kind in bulk:
                 raise LocalProtocolError(f"{where}: {kind.__name__} is both urgent and bulk")
@@ -137,7 +141,7 @@ def _check_ids(where: str, messages: Mapping[int, type[Any]], length: int | None
         raise LocalProtocolError(f"{where}: message ids run from 0 to {min(end, _MAX_LENGTH) - 1:#x}, but the table has {sorted(messages)}")
 
 
-def _is(kind: object, base: type) -> bool:
+def _is(kind: object, base: type | UnionType) -> bool:
     return isinstance(kind, type) and issubclass(kind, base)
 
 

@@ -1,7 +1,7 @@
 """The peers that a node has, and the news of them."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from weakref import WeakSet
 
 import trio
@@ -20,9 +20,12 @@ class Subscription:
         self._events: deque[Event] = deque(maxlen=_BACKLOG)
         self._news = trio.lowlevel.ParkingLot()
         self._closed = False
+        self.lost: int = 0
+        """How many events were dropped, oldest first, because nobody took them."""
 
     def put(self, event: Event) -> None:
         """Add an event."""
+        self.lost += len(self._events) == _BACKLOG
         self._events.append(event)
         self._news.unpark()
 
@@ -48,8 +51,10 @@ class Roster:
 
     def __init__(self) -> None:
         self._peers: dict[bytes, Peer] = {}
-        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._subscriptions: WeakSet[Subscription | ReadyPeers] = WeakSet()
         self._left = trio.lowlevel.ParkingLot()
+        self.closed: bool = False
+        """Whether the node has ended."""
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -89,30 +94,56 @@ class Roster:
         self._subscriptions.add(subscription)
         return subscription
 
+    def ready_peers(self, capability: type[AnyCapability]) -> "ReadyPeers":
+        """Iterate the peers with which a capability can be used, until the iterator is dropped."""
+        peers = ReadyPeers(capability, self)
+        self._subscriptions.add(peers)
+        return peers
+
     def close(self) -> None:
-        """The node is closing: let the subscriptions run out."""
+        """The node has ended: let the subscriptions run out."""
+        self.closed = True
         for subscription in self._subscriptions:
             subscription.close()
 
 
 class ReadyPeers:
-    """Peers with which a capability can be used: those that there are, then each as it becomes ready. An async iterator."""
+    """Peers with which a capability can be used: those that there are, then each as it becomes ready. An async iterator.
 
-    def __init__(self, roster: Roster, capability: type[AnyCapability]) -> None:
+    Nobody is lost however slow the one who iterates is, and nobody comes twice; who has left meanwhile is passed over.
+    """
+
+    def __init__(self, capability: type[AnyCapability], present: Iterable[Peer]) -> None:
         self._capability = capability
-        self._present = deque(peer for peer in roster if capability in peer)
-        self._news = roster.subscribe()
+        self._queue = {id(peer): peer for peer in present if capability in peer}
+        self._known = WeakSet(self._queue.values())
+        self._news = trio.lowlevel.ParkingLot()
+        self._closed = False
+
+    def put(self, event: Event) -> None:
+        """Take in what happens."""
+        if isinstance(event, PeerDropped):
+            self._queue.pop(id(event.peer), None)
+        elif isinstance(event, PeerReady) and isinstance(event.capability, self._capability) and event.peer not in self._known:
+            self._known.add(event.peer)
+            self._queue[id(event.peer)] = event.peer
+            self._news.unpark()
+
+    def close(self) -> None:
+        """No more will come."""
+        self._closed = True
+        self._news.unpark_all()
 
     def __aiter__(self) -> "ReadyPeers":
         return self
 
     async def __anext__(self) -> Peer:
-        while self._present:
-            peer = self._present.popleft()
-            if self._capability in peer:
-                await trio.lowlevel.checkpoint()
-                return peer
-        async for event in self._news:
-            if isinstance(event, PeerReady) and isinstance(event.capability, self._capability) and self._capability in event.peer:
-                return event.peer
-        raise StopAsyncIteration
+        await trio.lowlevel.checkpoint()
+        while True:
+            while self._queue:
+                peer = self._queue.pop(next(iter(self._queue)))
+                if self._capability in peer:
+                    return peer
+            if self._closed:
+                raise StopAsyncIteration
+            await self._news.park()

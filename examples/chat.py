@@ -8,6 +8,7 @@ Two terminals show it. The first prints its enode, which the second dials:
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -57,8 +58,9 @@ async def main() -> None:
         for enode in sys.argv[1:]:
             await node.connect(enode)
         async for peer in node.peers(Chat):
-            answer = await peer[Chat].request(GetTime("utc"))  # typed: Time
-            print(f"{peer.client_id}: it is {answer.seconds} s past 1970 here")
+            with suppress(devp2p.PeerDisconnected, trio.TooSlowError):  # it may leave, or not answer
+                answer = await peer[Chat].request(GetTime("utc"))  # typed: Time
+                print(f"{peer.client_id}: it is {answer.seconds} s past 1970 here")
 
 
 if __name__ == "__main__":

@@ -96,8 +96,13 @@ def test_a_message_that_does_not_fit_its_schema_is_a_decoding_error_that_names_i
         table().decode(0, b"\xc0")
 
 
+@dataclass(frozen=True)
 class Unanswered(Request):  # type: ignore[type-arg]
     pass
+
+
+class Undecorated(Response):
+    seconds: int
 
 
 class Twin(Say):
@@ -118,6 +123,7 @@ class Twin(Say):
         ({0: Say}, {"max_message_size": 2**24}, "Say may be 1 to 16777215 bytes large, not 16777216"),
         ({0: GetTime}, {}, "GetTime is answered by Time, which is not one of its messages"),
         ({0: Unanswered}, {}, "Unanswered does not say what answers it"),
+        ({0: Undecorated}, {}, "Undecorated is no dataclass; its fields would be lost"),
     ],
 )
 def test_a_table_that_cannot_work_says_why(messages: Any, options: Any, complaint: str) -> None:
@@ -223,19 +229,63 @@ async def test_a_timeout_is_raised_and_counted_and_the_late_answer_is_ignored() 
         assert remote.conduct(Chat).latency is None
 
 
-async def test_a_second_answer_is_ignored() -> None:
+async def test_a_second_answer_is_a_fault() -> None:
+    """Otherwise a peer could have us inflate megabytes of answers to a question that is settled."""
     async with scripted_peer([Chat()]) as (node, peer), trio.open_nursery() as nursery:
-        channel = node.connected[0][Chat]
+        remote = node.connected[0]
 
         async def ask() -> None:
-            assert await channel.request(GetTime("utc")) == Time(1, 1)
+            assert await remote[Chat].request(GetTime("utc")) == Time(1, 1)
 
         nursery.start_soon(ask)
         await peer.receive_message()
         await peer.send_message(Time(1, 1))
         await peer.send_message(Time(1, 2))
+        assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
+
+
+async def test_an_answer_may_come_late_once() -> None:
+    async with scripted_peer([chat(request_timeout=1.0)]) as (node, peer):
+        remote = node.connected[0]
+        with pytest.raises(trio.TooSlowError):
+            await remote[Chat].request(GetTime("utc"))
+        await peer.send_message(Time(1, 42))
         await peer.send_message(GetTime("xyz", request_id=9))
+        assert await peer.receive_message() == GetTime("utc", request_id=1)
         assert await peer.receive_message() == Time(9, 3), "the session goes on"
+        await peer.send_message(Time(1, 42))
+        assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
+
+
+async def test_a_class_of_the_plugin_that_fails_on_an_answer_ends_that_session_only(caplog: pytest.LogCaptureFixture) -> None:
+    """Answers are decoded where the session reads; what the plugin's own class raises there must not reach the node."""
+
+    @dataclass(frozen=True)
+    class Fussy(Response):
+        seconds: int
+
+        def __post_init__(self) -> None:
+            assert self.seconds < 10
+
+    @dataclass(frozen=True)
+    class Ask(Request["Fussy"]):
+        pass
+
+    capability = chat(messages={0: Ask, 1: Fussy}, urgent=(), bulk=())
+    async with scripted_peer([capability], strict=False) as (node, peer):
+        remote = node.connected[0]
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(PeerDisconnected):
+                    await remote[Chat].request(Ask())
+
+            nursery.start_soon(ask)
+            await peer.receive_message()
+            await peer.send(0x11, rlp.encode([1, 42]))
+            assert await peer.receive_disconnect() == DisconnectReason.SUBPROTOCOL_ERROR
+        assert (await remote.wait_ended()).detail == "chat/1 failed: AssertionError"
+    assert "AssertionError" in caplog.text
 
 
 @pytest.mark.parametrize("number", [0, 1, 2**64 - 1])
@@ -245,7 +295,7 @@ async def test_an_answer_to_what_was_never_asked_is_a_fault(number: int) -> None
         await peer.send_message(Time(number, 42))
         assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
         end = await remote.wait_ended()
-        assert end.detail == f"an answer came to request {number}, which was never made"
+        assert end.detail == f"an answer came to request {number}, for which nobody waits"
 
 
 async def test_an_answer_of_the_wrong_kind_is_a_fault() -> None:

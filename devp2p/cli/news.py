@@ -70,7 +70,7 @@ class TextNews:
         write_text(f"running    {', '.join(map(_offer, capabilities))}", self._file)
         write_text(f"listening  {', '.join(map(str, node.addresses))}", self._file)
         write_text(f"enode      {node.enode}", self._file)
-        if any(address.host in {"*", "0.0.0.0", "::"} for address in node.addresses[:1]):  # noqa: S104  (it is only compared)
+        if any(address.is_wildcard for address in node.addresses[:1]):
             write_text("           (from other machines, with this one's address instead of 127.0.0.1)", self._file)
         write_text("Ctrl-C ends it.", self._file)
 

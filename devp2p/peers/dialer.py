@@ -7,7 +7,7 @@ import trio
 
 from devp2p.capability import Peer
 from devp2p.errors import DialError
-from devp2p.events import DialFailed, Event
+from devp2p.events import DialFailed, Event, told
 from devp2p.peers.backoff import Backoff
 from devp2p.records import NodeRecord
 
@@ -20,7 +20,7 @@ async def keep_connected(record: NodeRecord, connect: Callable[[NodeRecord], Awa
             peer = await connect(record)
         except DialError as error:
             delay = backoff.failed(error)
-            publish(DialFailed(record, error, delay))
+            publish(DialFailed(record, told(error), delay))
         else:
             end = await peer.wait_ended()
             delay = backoff.ended(end, trio.current_time() - peer.since)

@@ -18,7 +18,7 @@ from devp2p.requests import MessageTable
 from devp2p.transports import Link
 from devp2p.wire import base
 from devp2p.wire import connection as wire
-from devp2p.wire.handshake import Entropy
+from devp2p.wire.handshake import Entropy, Initiator
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
@@ -54,10 +54,16 @@ class LocalNode:
 
     @cached_property
     def hello(self) -> base.Hello:
-        """What we say of ourselves; LocalProtocolError if peers would refuse it: too many capabilities, too long a name."""
-        hello = base.Hello(self.client_id, tuple(sorted(self.tables)), self.key.public_key, listen_port=self.listen_port)
-        base.encode_hello(hello)
-        return hello
+        """What we say of ourselves."""
+        return base.Hello(self.client_id, tuple(sorted(self.tables)), self.key.public_key, listen_port=self.listen_port)
+
+    def check(self) -> None:
+        """Find what is not right before the first peer does.
+
+        LocalProtocolError for a table that is wrong, too many capabilities, too long a name, or handshake elements that do not fit.
+        """
+        base.encode_hello(self.hello)
+        Initiator(self.key, self.key.public_key, Entropy.draw(os.urandom), self.handshake_extra)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +124,10 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
     """
     if link.initiator and expect is None:
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
-    specs = [table.spec for _, table in local.tables.values()]
-    remote = expect if link.initiator else None
-    connection = wire.Connection(local.key, local.hello, specs, Entropy.draw(os.urandom), remote=remote, extra=local.handshake_extra)
     try:
+        specs = [table.spec for _, table in local.tables.values()]
+        remote = expect if link.initiator else None
+        connection = wire.Connection(local.key, local.hello, specs, Entropy.draw(os.urandom), remote=remote, extra=local.handshake_extra)
         with trio.fail_after(local.limits.handshake_timeout):
             stream = await (link.open_stream() if link.initiator else link.accept_stream())
             try:

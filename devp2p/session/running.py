@@ -42,8 +42,12 @@ async def run_session(
 
     `publish` is told of each capability that becomes ready, `on_peer` of the `Peer` before any capability runs.
     """
-    run = _Session(session, publish)
-    on_peer(run.peer)
+    try:
+        run = _Session(session, publish)
+        on_peer(run.peer)
+    except BaseException:
+        await session.close()
+        raise
     try:
         await run.run()
     finally:
@@ -65,9 +69,9 @@ class _Session:
         shared = [tables[spec.offer] for spec in self._connection.space.shared]
         self._outbox = Outbox([capability.weight for capability, _ in shared], self._limits)
         budget = session.local.budget or Budget(self._limits.total_inbox_bytes)
-        self._channels: dict[AnyCapability, Channel[Any]] = {}
+        self._by_index: list[tuple[AnyCapability, Channel[Any]]] = []
         for index, (capability, table) in enumerate(shared):
-            self._channels[capability] = Channel(
+            channel: Channel[Any] = Channel(
                 table,
                 self._outbox,
                 Inbox(*capability.inbox_limits(self._limits), budget),
@@ -78,7 +82,7 @@ class _Session:
                 request_timeout=capability.request_timeout,
                 ready_at_once=capability.ready_within is None,
             )
-        self._by_index = list(self._channels.items())
+            self._by_index.append((capability, channel))
         self._running = len(shared)
         self._end: PeerDisconnected | None = None
         self._work = trio.CancelScope()
@@ -95,7 +99,7 @@ class _Session:
         self._frame_waited = 0.0
         self._frame_bytes = 0
         self.peer = Peer(
-            session.hello, session.link.remote, self._channels, inbound=session.inbound, since=trio.current_time(), end=self.end
+            session.hello, session.link.remote, self._by_index, inbound=session.inbound, since=trio.current_time(), end=self.end
         )
 
     @property
@@ -125,7 +129,7 @@ class _Session:
         tell = not end.by_remote
         last = Outgoing(base.DISCONNECT, base.encode_disconnect(end.reason)) if tell else None
         self._outbox.finish(end, last, flush=flush)
-        for channel in self._channels.values():
+        for _, channel in self._by_index:
             channel.close(end)
         self._line.cancel()
         self._work.deadline = trio.current_time() + self._limits.closing_timeout / 2
@@ -140,7 +144,7 @@ class _Session:
                         await hang_up(self._stream)
             self._writing.cancel()
             await self._link.aclose()
-        for channel in self._channels.values():
+        for _, channel in self._by_index:
             channel.discard()
 
     # The writer
@@ -225,9 +229,8 @@ class _Session:
         while (event := self._connection.next_event()) is not None:
             match event:
                 case wire.MessageReceived():
-                    channel = self._by_index[event.capability][1]
-                    channel.meter.received(event.wire_size)
-                    if not channel.deliver(event):
+                    self._by_index[event.capability][1].meter.received(event.wire_size)
+                    if not self._deliver(event):
                         await self._wait_to_deliver(event)
                 case wire.PingReceived():
                     self._pong()
@@ -239,11 +242,22 @@ class _Session:
                     pass
         return self._end is None
 
+    def _deliver(self, event: wire.MessageReceived) -> bool:
+        """Give a message to its capability; False if there is no room for it."""
+        capability, channel = self._by_index[event.capability]
+        try:
+            return channel.deliver(event)
+        except Exception as error:  # noqa: BLE001  (an answer is decoded here, by classes of the plugin's)
+            self._judge(capability, error)
+            return True
+
     async def _wait_to_deliver(self, event: wire.MessageReceived) -> None:
         """Hold the link up while an inbox is full; if it stays so, the session ends with a reason that names the capability."""
         capability, channel = self._by_index[event.capability]
         self._held_up = math.inf
-        while not channel.deliver(event):
+        while not self._deliver(event):
+            if self._connection.farewell is not None:
+                break  # the peer says goodbye behind it; nobody will wait for this message
             if not await channel.wait_room(event, self._limits.inbox_patience):
                 detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
                 self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
@@ -284,7 +298,7 @@ class _Session:
     async def _run_capability(self, capability: AnyCapability, channel: Channel[Any]) -> None:
         try:
             await capability.run(self.peer, channel)
-        except BaseException as error:  # noqa: BLE001  (the one broad handler: a plugin's fault ends this session and no other)
+        except BaseException as error:  # noqa: BLE001  (a plugin's fault ends this session and no other; see _deliver for the other place)
             self._judge(capability, error)
         self._running -= 1
         if not capability.optional or not self._running:
@@ -315,7 +329,7 @@ class _Session:
         for leaf in _leaves(error):
             if isinstance(leaf, RemoteProtocolError):
                 self._fault(leaf)
-            elif isinstance(leaf, PeerDisconnected):
+            elif isinstance(leaf, PeerDisconnected) and self._end is not None:
                 pass  # it let the end of its channel end it, as most do
             elif not isinstance(leaf, Exception):
                 passing.append(leaf)  # cancellation, KeyboardInterrupt

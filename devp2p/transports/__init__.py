@@ -1,7 +1,8 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer.
 
-The session layer acts on a link's `Traits`, never on what transport it came from: a plain byte stream gets RLPx encryption; a transport
-that proves the peer itself, or that has streams of its own, says so and is used natively. So a new transport changes nothing above it.
+The session layer acts on what a link says of itself, never on what transport it came from. Every transport so far is a plain byte
+stream, which gets RLPx encryption. `Traits`, `Link.peer` and datagrams are reserved for transports that prove the peer themselves or have
+streams of their own; a link that claims one of them gets the same treatment until then.
 """
 
 from collections.abc import Awaitable, Callable
