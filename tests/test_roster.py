@@ -115,10 +115,12 @@ def test_addresses_that_one_cannot_dial_are_written_as_loopback():
 
 
 async def test_what_the_first_peer_would_find_wrong_is_found_at_the_start():
-    for options in ({"handshake_extra": (bytes(3000),)}, {"client_id": "x" * 3000}):
-        with pytest.raises(LocalProtocolError):
-            async with open_node(PrivateKey.generate(), [chat()], **options):
-                pass
+    with pytest.raises(LocalProtocolError, match="handshake"):
+        async with open_node(PrivateKey.generate(), [chat()], handshake_extra=(b"\xb9\x0b\xb8" + bytes(3000),)):
+            pass
+    with pytest.raises(LocalProtocolError, match="name is too long"):
+        async with open_node(PrivateKey.generate(), [chat()], client_id="x" * 3000):
+            pass
 
 
 async def test_a_capability_need_not_be_hashable():
