@@ -1,0 +1,9 @@
+"""Node discovery: how nodes find each other over UDP.
+
+All of it is sans-IO: bytes, addresses and ``now`` go in; datagrams and events come out.
+
+v4.py is `Discv4`, the protocol object of Node Discovery v4, and v5.py is `Discv5`, that of v5.1; the files whose names begin like theirs
+are their parts, v4_packets, v5_packets, v5_messages and v5_crypto those that know the formats. Both keep a `RoutingTable` (kademlia.py:
+which nodes to remember, tell of, and check) and search by `Lookup` (lookup.py: whom to ask next). networks.py says where addresses lie
+and who may tell of them, external_address.py what others see us as, contacts.py what of a record the table wants.
+"""

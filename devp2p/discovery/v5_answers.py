@@ -1,0 +1,105 @@
+"""What a node of discovery v5.1 answers to others, and how often (discv5-wire.md, "Protocol Messages").
+
+Everything here concerns nodes that have proved themselves, except `Answers.may_challenge`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from devp2p.discovery.kademlia import Contact, RoutingTable, TableLimits
+from devp2p.discovery.networks import Endpoint, is_local, relay_fault
+from devp2p.discovery.throttle import Throttle, host_of
+from devp2p.discovery.v5_messages import FindNode, Message, Ping, Pong, TalkRequest, TalkResponse
+from devp2p.discovery.v5_nodes import MAX_RECORDS, split_records
+from devp2p.discovery.v5_packets import MAX_MESSAGE
+from devp2p.discovery.v5_sessions import Remote
+from devp2p.enr import Record
+from devp2p.errors import LocalProtocolError, RemoteProtocolError
+
+TalkHandler: TypeAlias = Callable[[Record, Endpoint, bytes], bytes]
+"""Answers a TALKREQ, at once: (the asker's record, where it is, its request) -> response. One that raises RemoteProtocolError says that the
+request made no sense, and is answered emptily; any other exception is a bug of it and propagates."""
+MAX_TALK: Final = MAX_MESSAGE - 19
+"""The longest response of a `TalkHandler`; and of a request, with the name of its protocol."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discv5Limits:
+    """The bounds that a `Discv5` holds others, and itself, to."""
+
+    sessions: int = 1024
+    challenges: int = 1024
+    """WHOAREYOUs that wait for a handshake."""
+    response_timeout: float = 0.7
+    handshake_timeout: float = 1.0
+    node_rate: float = 8.0
+    """Requests a second that one node is answered."""
+    host_rate: float = 9.0
+    """The same for one IPv4 address or IPv6 /64, and how many of its packets that do not open are answered by a WHOAREYOU; local addresses
+    are exempt unless ``table.limit_local_addresses``."""
+    talk_rate: float = 4.0
+    """TALKREQs a second that one node is answered."""
+    operations: int = 1024
+    """Operations of our own that are under way."""
+    table: TableLimits = field(default_factory=TableLimits)
+
+
+class Answers:
+    """Answers requests from our own record, the table, and what handlers say."""
+
+    def __init__(self, table: RoutingTable[Record], limits: Discv5Limits, talk: Mapping[bytes, TalkHandler]) -> None:
+        """`talk` are the handlers of TALKREQ by the name of their protocol."""
+        self._table = table
+        self._limits = limits
+        self._talk = dict(talk)
+        self._strangers = Throttle(limits.host_rate)
+        self._hosts = Throttle(limits.host_rate)
+        self._nodes = Throttle(limits.node_rate)
+        self._talkers = Throttle(limits.talk_rate)
+
+    def on_talk(self, protocol: bytes, handler: TalkHandler | None) -> None:
+        """Let `handler` answer the TALKREQs of a protocol from now on; None for nobody."""
+        if handler is None:
+            self._talk.pop(protocol, None)
+        else:
+            self._talk[protocol] = handler
+
+    def may_challenge(self, remote: Remote, now: float) -> bool:
+        """Whether to answer a packet that does not open."""
+        return self._is_exempt(remote.endpoint.ip) or self._strangers.allows(host_of(remote.endpoint.ip), now)
+
+    def answer(self, message: Ping | FindNode | TalkRequest, remote: Remote, asker: Record, own: Record, now: float) -> list[Message]:
+        """What to answer; nothing to one that asks too often."""
+        if not (self._is_exempt(remote.endpoint.ip) or self._hosts.allows(host_of(remote.endpoint.ip), now)):
+            return []
+        if not self._nodes.allows(remote.id, now):
+            return []
+        if isinstance(message, Ping):
+            return [Pong(message.request_id, own.sequence, remote.endpoint.ip, remote.endpoint.port)]
+        if isinstance(message, FindNode):
+            return [*split_records(message.request_id, self._find(message, remote, own))]
+        return self._talk_back(message, remote, asker, now)
+
+    def _find(self, message: FindNode, remote: Remote, own: Record) -> list[Record]:
+        contacts: list[Contact[Record]] = self._table.at_distances(message.distances)
+        # What the asker would refuse, for it should not be told of it (relay_fault is symmetrical in its two hosts), is left out.
+        records = [contact.record for contact in contacts if relay_fault(remote.endpoint.ip, contact.endpoint) is None]
+        return [*([own] if 0 in message.distances else []), *records][:MAX_RECORDS]
+
+    def _talk_back(self, message: TalkRequest, remote: Remote, asker: Record, now: float) -> list[Message]:
+        if not self._talkers.allows(remote.id, now):
+            return []
+        handler = self._talk.get(message.protocol)
+        response = b""
+        if handler is not None:
+            try:
+                response = handler(asker, remote.endpoint, message.request)
+            except RemoteProtocolError:
+                response = b""
+            if len(response) > MAX_TALK:
+                raise LocalProtocolError(f"a handler of {message.protocol!r} gave {len(response)} bytes, where {MAX_TALK} are allowed")
+        return [TalkResponse(message.request_id, response)]
+
+    def _is_exempt(self, ip: bytes) -> bool:
+        return not self._limits.table.limit_local_addresses and is_local(ip)

@@ -1,0 +1,255 @@
+"""`Book`: what was heard of nodes, what became of it, and whom to ask first after the next start.
+
+The clock is wall time (seconds since 1970), because what is kept outlives the machine's uptime; ``now`` is passed in, and so is chance.
+Every call is short, blocks while it lasts, and is its own transaction unless it stands in ``with book.changes():``. A book may be used from
+any thread, but from one at a time.
+"""
+
+import os
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from devp2p.errors import LocalProtocolError
+from devp2p.peers.book.database import MEMORY, DamagedBookError, Database, OnDamage, move_aside
+from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, merged, new_row
+from devp2p.peers.book.schema import APPLICATION_ID, MIGRATIONS
+from devp2p.records import NodeRecord
+
+_FORGOTTEN_AFTER: Final = 30 * 86400.0
+_SEEDS_PER_NETWORK: Final = 2
+_SPARE: Final = 32  # when the book is full, one node of so many is forgotten at once, so that new ones have time to prove themselves
+
+_SELECT: Final = """
+    SELECT id, public_key, enr, sequence, addresses, udp_port, network, sources, first_seen, last_seen,
+           last_answered, last_dialled, last_connected, last_failed, failures, failure, conflicts
+    FROM nodes WHERE id = ?
+"""
+_INSERT: Final = """
+    INSERT INTO nodes (id, public_key, enr, sequence, addresses, udp_port, network, sources, first_seen, last_seen)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_UPDATE: Final = """
+    UPDATE nodes SET enr = ?, sequence = ?, addresses = ?, udp_port = ?, network = ?, sources = ?, last_seen = ?, last_answered = ?,
+                     conflicts = ?
+    WHERE id = ?
+"""
+_ANSWERED: Final = "SELECT rowid, network FROM nodes WHERE owned IN (0, 1) AND last_answered >= ?"  # `owned`, so that the index fits
+_CLOCK_WAS_AHEAD: Final = """
+    UPDATE nodes SET last_seen = min(last_seen, ?1), last_answered = min(last_answered, ?1), last_dialled = min(last_dialled, ?1),
+                     last_connected = min(last_connected, ?1), last_failed = min(last_failed, ?1)
+    WHERE last_seen > ?1 OR last_answered > ?1
+"""
+_FORGET_LEAST: Final = """
+    DELETE FROM nodes WHERE rowid IN (SELECT rowid FROM nodes ORDER BY owned, last_answered, last_seen LIMIT ?)
+"""
+
+
+class Book:
+    """What we know of nodes, in a file. A context manager, which closes it; ``len()`` is the number of nodes.
+
+    ``moved_aside`` is where a damaged file has gone (see `open`), or None.
+    """
+
+    def __init__(self, database: Database, max_nodes: int, moved_aside: Path | None) -> None:
+        self.moved_aside = moved_aside
+        self._database = database
+        self._max_nodes = max_nodes
+        self._count = self._counted()
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, on_corrupt: OnDamage = "refuse", max_nodes: int = 50_000) -> "Book":
+        """Open the book at `path`, or begin one that only its owner may read (mode 0600); ``":memory:"`` is one without a file.
+
+        BookError says what is wrong: the file cannot be made or read, is another program's, has a newer version, or is in use, for only one
+        process can have it, and only once. If it is damaged this is a DamagedBookError, or, with ``on_corrupt="move-aside"``, a new book
+        is begun: the old file is given another name, and the sequence number of our own record is lost with it.
+
+        `max_nodes` is how many nodes are kept. When there is one more, some are forgotten: those that never answered first, then those
+        that answered least recently, and in the end those that our own user has named.
+        """
+        if max_nodes < 1:
+            raise LocalProtocolError(f"a book for {max_nodes} nodes")
+        path = os.fspath(path)
+        moved = None
+        try:
+            database = Database.open(path, MIGRATIONS, APPLICATION_ID)
+        except DamagedBookError:
+            if on_corrupt != "move-aside" or path == MEMORY:
+                raise
+            moved = move_aside(path)
+            database = Database.open(path, MIGRATIONS, APPLICATION_ID)
+        try:
+            return cls(database, max_nodes, moved)
+        except BaseException:
+            database.close()
+            raise
+
+    def close(self) -> None:
+        """Give the file free. What `changes` has not completed is undone; closing twice is no fault."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    @contextmanager
+    def changes(self) -> Generator[None, None, None]:
+        """All changes in the block are made together, or, if it ends by an exception, none is. For many at once this is also far faster."""
+        try:
+            with self._database.changes():
+                yield
+        except BaseException:
+            self._count = -1
+            raise
+
+    # What happens to nodes. About a node that is not (or no longer) in the book, all but `heard` change nothing.
+
+    def heard(self, record: NodeRecord, source: Source, now: float) -> bool:
+        """Somebody has told us of a node; return whether that is news: of a node, or of where it is, or a newer record of it.
+
+        Where the record holds an ENR that names an endpoint, only that endpoint counts. See `entries` for which record is kept.
+        """
+        told = new_row(record, source, now)
+        known = self._row(told.id)
+        if known is None:
+            self._insert(told)
+            return True
+        row = merged(known, told)
+        self._database.run(
+            _UPDATE,
+            *(row.enr, row.sequence, row.addresses, row.udp_port, row.network, row.sources, row.last_seen, row.last_answered),
+            *(row.conflicts, row.id),
+        )
+        return (row.enr, row.addresses, row.udp_port) != (known.enr, known.addresses, known.udp_port)
+
+    def answered(self, node_id: bytes, now: float) -> None:
+        """A node has proved in discovery that it is where its record says."""
+        self._database.run("UPDATE nodes SET last_seen = ?1, last_answered = ?1 WHERE id = ?2", now, bytes(node_id))
+
+    def dialled(self, node_id: bytes, now: float) -> None:
+        """A dial has begun; `connected` or `failed` is to follow."""
+        self._database.run("UPDATE nodes SET last_dialled = ? WHERE id = ?", now, bytes(node_id))
+
+    def connected(self, node_id: bytes, now: float) -> None:
+        """There is a session with a node: its failures in a row are over."""
+        self._database.run("UPDATE nodes SET last_seen = ?1, last_connected = ?1, failures = 0 WHERE id = ?2", now, bytes(node_id))
+
+    def failed(self, node_id: bytes, kind: str, now: float) -> None:
+        """A dial did not lead to a session; `kind` says why, in a word or two."""
+        self._database.run("UPDATE nodes SET failures = failures + 1, failure = ?, last_failed = ? WHERE id = ?", kind, now, bytes(node_id))
+
+    # What is known of nodes
+
+    def __len__(self) -> int:
+        if self._count < 0:
+            self._count = self._counted()
+        return self._count
+
+    def get(self, node_id: bytes) -> BookEntry | None:
+        """What is known of a node, or None if nothing is."""
+        row = self._row(node_id)
+        entry = entry_of(row) if row is not None else None
+        if row is not None and entry is None:  # nobody could ever use it, and it would stand in the way of what is heard anew
+            self._count = len(self) - self._database.run("DELETE FROM nodes WHERE id = ?", row.id)
+        return entry
+
+    def seeds(self, count: int = 30, max_age: float = SEED_AGE, *, now: float, random: Callable[[], float]) -> list[NodeRecord]:
+        """Up to so many nodes to begin with, at random among those that answered in the last `max_age` seconds.
+
+        Chance chooses networks (IPv4 /24, IPv6 /32), and then a node of each; only when there are not enough networks, a second one of
+        each; and only then nodes without such a network (local addresses, names, other transports). So it does not help to fill the
+        book with nodes of few networks. `random` gives numbers from 0 to below 1, which nobody else should be able to predict.
+        """
+        networks: dict[bytes | None, list[int]] = {}
+        for number, network in self._database.rows(_ANSWERED, now - max_age):
+            networks.setdefault(network, []).append(number)
+        apart = networks.pop(None, [])
+        shuffled = sorted(networks.values(), key=lambda _: random()) * _SEEDS_PER_NETWORK + [apart] * len(apart)
+        seeds: list[NodeRecord] = []
+        for members in shuffled:
+            if members and len(seeds) < count:
+                [(node_id,)] = self._database.rows("SELECT id FROM nodes WHERE rowid = ?", members.pop(int(random() * len(members))))
+                entry = self.get(node_id)
+                if entry is not None:
+                    seeds.append(entry.record)
+        return seeds
+
+    def forget_older(self, now: float, max_age: float = _FORGOTTEN_AFTER) -> int:
+        """Forget nodes that nothing was heard of for `max_age` seconds, except those that our own user has named; return how many.
+
+        To be called now and then, as this looks at every node. If the clock was ahead once, times that are still to come become `now`:
+        otherwise what was written then would count as new for ever.
+        """
+        with self.changes():
+            self._database.run(_CLOCK_WAS_AHEAD, now)
+            forgotten = self._database.run("DELETE FROM nodes WHERE owned = 0 AND last_seen < ?", now - max_age)
+        self._count = len(self) - forgotten
+        return forgotten
+
+    # What we have to remember of ourselves
+
+    @property
+    def sequence(self) -> int:
+        """The highest sequence number that our own record ever had, 0 for none; to be kept before a record is published.
+
+        It survives a power failure. A number that is lower than the kept one raises LocalProtocolError: nobody would take that record.
+        """
+        return int.from_bytes(self.state("sequence") or b"", "big")
+
+    @sequence.setter
+    def sequence(self, sequence: int) -> None:
+        number = _number(sequence)
+        if sequence < self.sequence:
+            raise LocalProtocolError(f"the sequence number {sequence} of our own record, which was {self.sequence} already")
+        with self._database.changes(durable=True):
+            self.set_state("sequence", number)
+
+    def dns_sequence(self, domain: str) -> int | None:
+        """The highest sequence number that was seen in the root of a DNS tree (EIP-1459), or None."""
+        rows = self._database.rows("SELECT sequence FROM dns_trees WHERE domain = ?", domain.lower())
+        return int.from_bytes(rows[0][0], "big") if rows else None
+
+    def set_dns_sequence(self, domain: str, sequence: int) -> None:
+        """Keep the sequence number of a DNS tree's root; one that is lower than the kept one changes nothing."""
+        statement = "INSERT INTO dns_trees VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)"
+        self._database.run(statement, domain.lower(), _number(sequence))
+
+    def state(self, key: str) -> bytes | None:
+        """What was kept under a name, or None. The name ``sequence`` is taken."""
+        rows = self._database.rows("SELECT value FROM state WHERE key = ?", key)
+        return bytes(rows[0][0]) if rows else None
+
+    def set_state(self, key: str, value: bytes | None) -> None:
+        """Keep something small under a name; None forgets it."""
+        if value is None:
+            self._database.run("DELETE FROM state WHERE key = ?", key)
+        else:
+            self._database.run("INSERT INTO state VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", key, value)
+
+    def _row(self, node_id: bytes) -> Row | None:
+        rows = self._database.rows(_SELECT, bytes(node_id))
+        return Row(*rows[0]) if rows else None
+
+    def _insert(self, row: Row) -> None:
+        before = len(self)
+        with self.changes():
+            self._database.run(_INSERT, *row[: Row._fields.index("last_answered")])
+            self._count = before + 1
+            if self._count > self._max_nodes:
+                surplus = self._count - (self._max_nodes - self._max_nodes // _SPARE)
+                self._count -= self._database.run(_FORGET_LEAST, surplus)
+
+    def _counted(self) -> int:
+        [(count,)] = self._database.rows("SELECT count(*) FROM nodes")
+        return int(count)
+
+
+def _number(sequence: int) -> bytes:
+    if not 0 <= sequence < 2**64:
+        raise LocalProtocolError(f"a sequence number has 64 bits, and {sequence} has not")
+    return sequence.to_bytes(8, "big")

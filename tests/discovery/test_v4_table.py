@@ -1,0 +1,266 @@
+"""What a node of discovery v4 keeps and finds: searches, records, the table, its own address, its clock."""
+
+from dataclasses import replace
+
+import pytest
+
+from devp2p.discovery import v4_packets as packets
+from devp2p.discovery.external_address import ExternalAddress
+from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.v4 import Discv4
+from devp2p.discovery.v4_bonds import Discv4Limits
+from devp2p.discovery.v4_events import AddressChanged, ClockDoubtful, LookupDone, PingResult, RecordFound
+from devp2p.discovery.v4_nodes import contact_of
+from devp2p.enr import LocalRecord, Record
+from devp2p.errors import LocalProtocolError
+from devp2p.records import Address, NodeRecord
+from tests.discovery.strangers import (
+    START,
+    Stranger,
+    contact_to,
+    deliver,
+    endpoint_of,
+    entry_of,
+    events,
+    fresh,
+    guest,
+    key_of,
+    kinds,
+    make_node,
+    moved,
+    neighbors_of,
+    pass_time,
+    quiet,
+    record_of,
+    sent,
+)
+
+
+def test_two_nodes_prove_their_endpoints_to_each_other_with_one_ping_each():
+    (one, here), (two, there) = (make_node(0), make_node(1))
+    for node in (one, two):
+        quiet(node, START)
+    operation = one.ping(contact_to(two), START)
+    pinged = one.datagrams_to_send(START)
+    assert [to for _, to in pinged] == [there]
+    assert two.receive_datagram(pinged[0][0], here, START)
+    back = two.datagrams_to_send(START)
+    assert [type(packets.decode(data).packet).__name__ for data, _ in back] == ["Pong", "Ping"]
+    for data, to in back:
+        assert to == here
+        one.receive_datagram(data, there, START + 0.05)
+    deliver(START + 0.05, (one, here), (two, there))
+    (result,) = events(one)
+    assert isinstance(result, PingResult)
+    assert (result.operation, result.contact) == (operation, contact_to(two))
+    assert result.rtt == pytest.approx(0.05)
+    assert result.pong is not None
+    assert (result.pong.recipient.ip, result.pong.recipient.udp, result.pong.enr_sequence) == (*here, 1)
+    assert [entry.live for entry in one.table] == [entry.live for entry in two.table] == [True]
+    assert not entry_of(one, record_of(two).id).incoming
+    assert entry_of(two, record_of(one).id).incoming
+
+
+def test_the_result_of_a_search_are_those_who_answered():
+    nodes = [make_node(number, bootnodes=[record_of(make_node(0)[0])] if number else []) for number in range(8)]
+    now = deliver(START, *nodes, seconds=10)
+    node = nodes[5][0]
+    operation = node.lookup(key_of(3).public_key, now)
+    deliver(now, *nodes, seconds=5)
+    (done,) = [event for event in events(node) if isinstance(event, LookupDone)]
+    assert done.operation == operation
+    expected = [key_of(number).public_key.node_id for number in range(8) if number != 5]
+    aim = int.from_bytes(key_of(3).public_key.node_id)
+    assert [contact.id for contact in done.contacts] == sorted(expected, key=lambda each: int.from_bytes(each) ^ aim)
+    assert done.contacts[0].record.public_key == key_of(3).public_key
+
+
+def test_a_search_with_nobody_to_ask_is_over_at_once():
+    node = fresh()
+    operation = node.lookup(key_of(3).public_key, START)
+    assert events(node) == [LookupDone(operation, bytes(key_of(3).public_key), ())]
+
+
+def test_resolving_finds_a_node_and_its_record():
+    nodes = [make_node(number, bootnodes=[record_of(make_node(0)[0])] if number else []) for number in range(6)]
+    now = deliver(START, *nodes, seconds=10)
+    for wanted in (3, 77):
+        operation = nodes[5][0].resolve(key_of(wanted).public_key, now)
+        now = deliver(now, *nodes, seconds=5)
+        (found,) = [event for event in events(nodes[5][0]) if isinstance(event, RecordFound)]
+        assert found.operation == operation
+        if wanted == 77:
+            assert (found.contact, found.record) == (None, None)
+        else:
+            assert found.record == record_of(nodes[3][0]).enr
+            assert found.contact is not None
+            assert found.contact.record.enr == found.record
+
+
+def give_record(node: Discv4, other: Stranger, record: Record, now: float) -> list[str]:
+    """Answer the ENRRequest that a node sends, if it sends one within a moment; what it sent."""
+    node.handle_timer(now + 0.2)
+    heard = [(packet, packet_hash) for packet, packet_hash, to in sent(node, now) if to == other.endpoint]
+    for packet, packet_hash in heard:
+        if isinstance(packet, packets.ENRRequest):
+            other.say(node, packets.ENRResponse(packet_hash, record.encode()), now)
+    return [type(packet).__name__ for packet, _ in heard]
+
+
+def test_a_record_tells_more_of_a_node_but_not_where_it_takes_datagrams():
+    node, other = fresh(), guest()
+    other.bond(node, START)
+    record = Record.sign(other.key, 5, {"ip": "20.0.77.1", "udp": 40404, "tcp": 40405})
+    operation = node.request_enr(other.contact, START + 1)
+    assert "ENRRequest" in give_record(node, other, record, START + 1)
+    (found,) = events(node)
+    assert isinstance(found, RecordFound)
+    assert (found.operation, found.record) == (operation, record)
+    contact = found.contact
+    assert contact is not None
+    assert (contact.endpoint, contact.seq, contact.record.addresses) == (other.endpoint, 5, (Address("tcp", "20.0.77.1", 40405),))
+    assert entry_of(node, contact.id).contact == contact
+
+
+def test_a_record_that_names_an_address_of_ours_does_not_have_us_dial_it():
+    node, other = fresh(), guest()
+    other.bond(node, START)
+    record = Record.sign(other.key, 5, {"ip": "127.0.0.1", "udp": 40404, "tcp": 8545})
+    node.request_enr(other.contact, START + 1)
+    give_record(node, other, record, START + 1)
+    (found,) = events(node)
+    assert isinstance(found, RecordFound)
+    assert found.contact is not None
+    assert found.contact.record.addresses == other.contact.record.addresses
+
+
+def test_a_pong_with_a_newer_record_has_the_node_ask_for_it():
+    node, other = fresh(), guest()
+    other.bond(node, START, enr_sequence=7)
+    record = Record.sign(other.key, 7, {})
+    assert "ENRRequest" in give_record(node, other, record, START)
+    assert entry_of(node, other.contact.id).contact.record.enr == record
+    assert entry_of(node, other.contact.id).incoming
+
+
+def test_where_others_see_us_is_believed_when_ten_networks_agree():
+    external, key = ExternalAddress(), key_of(0)
+    node = quiet(Discv4(LocalRecord(key), key, random=lambda: 0.5, random_bytes=bytes, external_address=external), START)
+    for number in range(10):
+        assert external.ipv4 is None
+        stranger = Stranger(key_of(number + 100), endpoint_of(number + 100))
+        node.ping(stranger.contact, START)
+        packet_hash = next(packet_hash for packet, packet_hash, _ in sent(node, START) if isinstance(packet, packets.Ping))
+        stranger.say(node, packets.Pong(packets.Endpoint(bytes([20, 9, 9, 9]), 30999, 0), packet_hash, int(START) + 20), START)
+    here = Endpoint(bytes([20, 9, 9, 9]), 30999)
+    assert external.ipv4 == here
+    assert [event for event in events(node) if isinstance(event, AddressChanged)] == [AddressChanged(here, None)]
+
+
+def silence(node: Discv4, now: float, times: int) -> float:
+    """Have so many questions go unanswered."""
+    for number in range(times):
+        node.ping(Stranger(key_of(number + 500), endpoint_of(number + 500)).contact, now)
+        now += 0.5
+        node.handle_timer(now)
+    return now
+
+
+def test_the_clock_is_doubted_when_nobody_answers_at_all():
+    node = fresh()
+    now = silence(node, START, 20)
+    guest().bond(node, now)
+    node.table.remove(guest().contact.id, now)  # or else it would be checked
+    now = silence(node, now, 31)
+    assert not [event for event in events(node) if isinstance(event, ClockDoubtful)]
+    guest(8).say(node, guest(8).ping(now, expiration=int(now) - 5), now)
+    now = silence(node, now, 1)
+    assert [event for event in events(node) if isinstance(event, ClockDoubtful)] == [ClockDoubtful(32, 1)]
+    silence(node, now, 40)
+    assert not [event for event in events(node) if isinstance(event, ClockDoubtful)]
+
+
+def test_forged_pings_do_not_cast_doubt_on_the_clock():
+    node = fresh()
+    for number in range(40):
+        forger = Stranger(key_of(1), endpoint_of(number + 500))
+        forger.say(node, forger.ping(START, expiration=int(START) + 20 + number), START)
+    assert kinds(node, START).count("Ping") == 40
+    pass_time(node, START + 1)
+    assert events(node) == []
+
+
+def test_nodes_of_the_table_are_checked_and_the_silent_leave():
+    (one, here), (two, there) = (make_node(0), make_node(1))
+    deliver(START, (one, here), (two, there))
+    one.ping(contact_to(two), START)
+    now = deliver(START, (one, here), (two, there), seconds=60)
+    assert entry_of(one, record_of(two).id).checks > 5
+    now = deliver(now, (one, here), seconds=120)
+    assert len(one.table) == 0
+    assert now == START + 180
+
+
+def test_half_an_hour_after_the_start_the_table_is_refreshed():
+    node, other = fresh(), guest()
+    other.bond(node, START)
+    node.table._fast.due = node.table._slow.due = None  # no checks: they are another matter
+    due = node.next_timer()
+    assert START + 1600 < due < START + 2000
+    node.handle_timer(due)
+    assert kinds(node, due, other.endpoint) == ["FindNode"]
+
+
+def test_a_lonely_node_calls_its_bootnodes_again_soon():
+    boot = make_node(1)
+    node, here = make_node(0, bootnodes=[record_of(boot[0])])
+    now = deliver(START, (node, here), seconds=29)
+    assert len(node.table) == 0
+    deliver(now, (node, here), boot, seconds=40)
+    assert [entry.contact.id for entry in node.table] == [record_of(boot[0]).id]
+
+
+def test_nobody_who_comes_by_himself_gets_into_the_table_before_the_first_search_is_over():
+    node, _ = make_node(0, bootnodes=[record_of(make_node(1)[0])])
+    node.handle_timer(START)
+    assert kinds(node, START) == ["Ping"]
+    guest().bond(node, START)
+    assert guest().contact.id not in node.table
+    assert neighbors_of(guest(), node, START) is not None
+
+
+def test_a_node_that_has_moved_is_found_at_its_new_place_once_it_has_a_newer_record():
+    node, other = fresh(), guest()
+    other.bond(node, START)
+    there = Stranger(other.key, endpoint_of(10))
+    there.bond(node, START + 1, enr_sequence=4)
+    assert entry_of(node, other.contact.id).contact.endpoint == other.endpoint
+    assert "ENRRequest" in give_record(node, there, Record.sign(other.key, 4, {}), START + 1)
+    assert entry_of(node, other.contact.id).contact.endpoint == there.endpoint
+
+
+def test_what_is_misused_says_so():
+    node, key = fresh(limits=Discv4Limits(operations=2)), key_of(1)
+    with pytest.raises(LocalProtocolError, match="64 bytes"):
+        node.lookup(bytes(32), START)
+    with pytest.raises(LocalProtocolError, match="not that of the key"):
+        Discv4(LocalRecord(key_of(2)), key, random=lambda: 0.5, random_bytes=bytes)
+    with pytest.raises(LocalProtocolError, match="no IP address"):
+        contact_of(NodeRecord(key.public_key, (Address("tcp", "node.example", 30303),)))
+    with pytest.raises(LocalProtocolError, match="no UDP port"):
+        contact_of(NodeRecord(key.public_key))
+    for number in range(2):
+        node.ping(moved(guest().contact, endpoint_of(number)), START)
+    with pytest.raises(LocalProtocolError, match="more than 2 operations"):
+        node.ping(guest().contact, START)
+    with pytest.raises(LocalProtocolError, match="more than 2 operations"):
+        node.resolve(key.public_key, START)
+    node.handle_timer(START + 1)
+    node.ping(guest().contact, START + 1)
+
+
+def test_a_contact_has_what_its_record_says():
+    enr = Record.sign(key_of(1), 9, {"ip": "20.0.1.1", "udp": 1234, "tcp": 4321})
+    contact = contact_of(NodeRecord.from_enr(enr))
+    assert (contact.id, contact.endpoint, contact.seq) == (enr.id, Endpoint(bytes([20, 0, 1, 1]), 1234), 9)
+    assert contact_of(replace(contact.record, enr=None)).seq == 0
