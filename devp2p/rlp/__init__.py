@@ -13,7 +13,8 @@
     codec(Transfer).decode(data)               # Transfer, or DecodingError
 
 Decoding is strict (each value has one encoding) and bounded (65,536 objects a message; ``rlp_max_items: ClassVar[int]`` of a class
-allows more). Elements that no field takes are ignored, as EIP-8 asks, unless the class sets ``rlp_strict: ClassVar[bool] = True``;
+allows more). A ``Lazy[T]`` holds at most 65,536 items, which ``Annotated[Lazy[T], MaxItems(n)]`` raises or lowers. Elements that no
+field takes are ignored, as EIP-8 asks, up to 64 in a list, unless the class sets ``rlp_strict: ClassVar[bool] = True``;
 ``rlp_nested: ClassVar[bool] = True`` puts all fields after the first into a list of their own (eth's ``[request-id, [a, b]]``).
 A class whose ``__post_init__`` raises ValueError refuses bytes by that as well.
 """

@@ -24,7 +24,7 @@ Encodable: TypeAlias = "bytes | bytearray | memoryview | int | str | Sequence[En
 """What can be encoded without a schema; of sequences, lists and tuples (and what derives from these)."""
 
 MAX_ITEMS = 65_536
-"""How many items one decoding makes objects of, unless told otherwise."""
+"""How many items one decoding makes objects of, and how many a ``Lazy`` list holds, unless told otherwise."""
 MAX_DEPTH = 32
 """How deep lists may nest in bytes that no schema describes, unless told otherwise."""
 _MAX_OWN_DEPTH = 1024
@@ -329,25 +329,33 @@ STRIDE = 16
 """Of how many items ``index_items`` notes where one begins: a note of 4 bytes for at least 16 bytes of items."""
 
 # Small items are what a hostile list is made of, and 16 MiB of them would keep the interpreter busy for seconds. So items of one byte
-# are taken a run at a time, and items of up to eight bytes sixteen at a time.
+# are taken a run at a time, and items with up to 255 bytes of content sixteen at a time. Finding the right alternative takes longer the
+# larger the item is, and so never long for its size. The last plus sign says that nothing else is tried after a failure: the first bytes
+# of an item leave no choice.
 _BYTE_ITEMS = re.compile(rb"[\x00-\x80\xc0]{%d,}" % STRIDE)
 _SMALL_ITEMS = re.compile(
-    rb"(?:[\x00-\x80\xc0]|\x81[\x80-\xff]|\xc1.|%s){%d}"
-    % (b"|".join(b"[%c%c].{%d}" % (0x80 + size, 0xC0 + size, size) for size in range(2, 8)), STRIDE),
+    rb"(?:[\x00-\x80\xc0]|\x81[\x80-\xff]|\xc1.|%s|[\xb8\xf8](?:%s)){%d}+"
+    % (
+        b"|".join(b"[\\x%02x\\x%02x].{%d}" % (0x80 + size, 0xC0 + size, size) for size in range(2, 56)),
+        b"|".join(b"\\x%02x.{%d}" % (size, size) for size in range(56, 256)),
+        STRIDE,
+    ),
     re.DOTALL,
 )
+_SIZES = bytes([*[1] * 0x81, 0, *range(3, 57), *[0] * 8, *range(1, 57), *[0] * 8])
+"""By the first byte of an item: its size, or 0 where more than that byte must be looked at."""
 
 
 def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
     """Count the items that ``data`` consists of, checking their heads, and note where every 16th begins.
 
-    More than ``max_items`` items raise DecodingError, long before all are counted.
+    More than ``max_items`` items raise DecodingError, at most 16 items behind the last that may be there.
     """
     starts = array("I" if len(data) < 2**32 else "Q")
     at, end, count = 0, len(data), 0
     byte_items, small_items = _BYTE_ITEMS.match, _SMALL_ITEMS.match
     while at < end:
-        if run := byte_items(data, at):
+        if run := byte_items(data, at, at + max_items - count + STRIDE):
             size = (run.end() - at) // STRIDE * STRIDE
             starts.extend(range(at, at + size, STRIDE))
             at += size
@@ -358,10 +366,13 @@ def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
             count += STRIDE
         else:
             starts.append(at)
-            full = count + STRIDE
-            while at < end and count < full:
-                at = item_end(data, at, end)
-                count += 1
+            taken = 0
+            while taken < STRIDE and at < end:
+                at += _SIZES[data[at]] or item_end(data, at, end) - at
+                taken += 1
+            if at > end:
+                raise _past_end(at, end)
+            count += taken
         if count > max_items:
             raise DecodingError(f"a list of more than {max_items} items")
     return count, starts

@@ -2,8 +2,9 @@
 
 A list of empty lists costs 65 times its encoded size once it is made of objects. So a field annotated ``Lazy[Header]`` keeps its
 bytes, and reading it only walks once over the heads of its items: that fixes how many there are, and that they fill the list
-exactly. An item is decoded whenever it is asked for, and not kept. Where every 16th item begins is noted, so that any item can be
-found in a few steps; items that all have one size need no notes.
+exactly. The walk takes its time too, so it ends in an error behind 65,536 items unless ``MaxItems`` says otherwise. An item is
+decoded whenever it is asked for, and not kept. Where every 16th item begins is noted, so that any item can be found in a few steps;
+items that all have one size need no notes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,8 @@ class Lazy(Sequence[T_co]):
     """A sequence that decodes an item when it is asked for.
 
     ``Lazy(values)`` makes one for sending; where a field is annotated ``Lazy[T]``, any other sequence of T, such as a tuple, is
-    encoded just as well. One that was received writes its bytes back unchanged.
+    encoded just as well. One that was received writes its bytes back unchanged. Such a field holds at most 65,536 items;
+    ``Annotated[Lazy[T], MaxItems(n)]`` raises or lowers that.
 
     Taking an item out of a received one (by index, slice or iteration, in a comparison or for a hash) raises DecodingError if its
     bytes are not a T. The length is known and true from the start. Lazy sequences, tuples and lists of equal items are equal.
@@ -140,15 +142,16 @@ def _named(index: int, error: DecodingError) -> DecodingError:
 
 
 def lazy_format(element: Format, most: int | None) -> Format:
-    """Make the format of ``Lazy[T]``, of at most ``most`` items."""
+    """Make the format of ``Lazy[T]``, of at most ``most`` items; None stands for 65,536."""
+    most = items.MAX_ITEMS if most is None else most
 
     def read(data: bytes, at: int, end: int, _budget: list[int], /) -> tuple[Lazy[Any], int]:
         start, stop = items.list_bounds(data, at, end)
-        return Lazy(_Region(data[start:stop], element, stop - start if most is None else most)), stop
+        return Lazy(_Region(data[start:stop], element, most)), stop
 
     def write(value: Sequence[Any], /) -> bytes:
         region = _region(value)
-        if region is not None and region.format is element and (most is None or region.count <= most):
+        if region is not None and region.format is element and region.count <= most:
             return items.encode_list(region.data)
         return items.encode_list(b"".join(write_elements(value, element.write, most)))
 

@@ -28,7 +28,7 @@ class MaxLength:
 
 @dataclass(frozen=True, slots=True)
 class MaxItems:
-    """At most so many items in a ``tuple[T, ...]`` or ``Lazy[T]``."""
+    """At most so many items in a ``tuple[T, ...]`` or ``Lazy[T]``; without this, a Lazy holds at most 65,536."""
 
     count: int
 

@@ -13,6 +13,10 @@ from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.rlp import items
 from devp2p.rlp.formats import UNWRITABLE, Format, Reader, Writer, take, write_elements, write_raw
 
+MAX_IGNORED = 64
+"""How many elements behind the fields of a list are ignored. Later versions of a message add a few, which are to be ignored; a list of
+thousands is there to cost time, since each must be found to end where the list still goes on."""
+
 
 class Layout(NamedTuple):
     """What the annotations of one dataclass say."""
@@ -38,10 +42,11 @@ class Layout(NamedTuple):
 def struct_format(layout: Layout) -> Format:
     """Make the format of one dataclass."""
     cls, names, formats, required, has_rest, strict, nested, *_ = layout
-    labels = tuple(f"{cls.__name__}.{name}" for name in names)
+    labels = tuple(f"{cls.__name__}.{name}" for name in names) or (cls.__name__,)
     if nested:
-        inner = fields_format(labels[1:], formats[1:], required - 1, has_rest=has_rest, strict=strict)
-        outer = fields_format((labels[0], f"{cls.__name__}[1]"), (formats[0], inner), 2, has_rest=False, strict=strict)
+        second = f"{cls.__name__}[1]"
+        inner = fields_format(labels[1:] or (second,), formats[1:], required - 1, has_rest=has_rest, strict=strict)
+        outer = fields_format((labels[0], second), (formats[0], inner), 2, has_rest=False, strict=strict)
         read_fields, write_fields = _unnested(outer)
     else:
         read_fields, write_fields, *_ = fields_format(labels, formats, required, has_rest=has_rest, strict=strict)
@@ -76,7 +81,10 @@ def _unnested(outer: Format) -> tuple[Reader, Writer]:
 
 
 def fields_format(labels: Sequence[str], formats: Sequence[Format], required: int, *, has_rest: bool, strict: bool) -> Format:
-    """Make the format of a list of different values, which it reads as a list and writes from a tuple."""
+    """Make the format of a list of different values, which it reads as a list and writes from a tuple.
+
+    ``labels`` name the values in errors; if there are none, the one label names the list.
+    """
     readers = [format_.read for format_ in formats]
     writers = [format_.write for format_ in formats]
     size = len(formats)
@@ -100,8 +108,8 @@ def fields_format(labels: Sequence[str], formats: Sequence[Format], required: in
             values.append(tuple(_read_further(data, at, stop, budget, labels[-1])))
         elif at != stop:
             if strict:
-                raise DecodingError(f"more elements than {labels[-1] if labels else 'none'}")
-            _read_further(data, at, stop, budget, "further elements")
+                raise DecodingError(f"more elements than {labels[-1]}")
+            _ignore_further(data, at, stop, budget, labels[-1])
         return values, stop
 
     def write(values: tuple[Any, ...], /) -> bytes:
@@ -134,6 +142,20 @@ def _read_further(data: bytes, at: int, stop: int, budget: list[int], label: str
     except DecodingError as error:
         raise DecodingError(f"{label}: {error}") from None
     return encodings
+
+
+def _ignore_further(data: bytes, at: int, stop: int, budget: list[int], label: str) -> None:
+    """Walk over the heads of all items from ``at`` on; they count as made, so that many lists of a few are bounded too."""
+    count = 0
+    try:
+        while at < stop:
+            if count == MAX_IGNORED:
+                raise DecodingError(f"more than {MAX_IGNORED}")
+            at = items.item_end(data, at, stop)
+            count += 1
+        take(budget, count)
+    except DecodingError as error:
+        raise DecodingError(f"elements behind {label}: {error}") from None
 
 
 def _write_rest(value: Sequence[bytes]) -> bytes:

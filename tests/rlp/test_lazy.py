@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devp2p import rlp
 from devp2p.errors import DecodingError, LocalProtocolError
-from tests.rlp.shapes import BAD_HEADS
+from devp2p.rlp import items
+from tests.rlp.shapes import BAD_HEADS, almost_rlp
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,18 @@ class Few:
     few: Annotated[rlp.Lazy[bytes], rlp.MaxItems(20)]
 
 
+@dataclass(frozen=True)
+class ManyBlobs:
+    blobs: Annotated[rlp.Lazy[bytes], rlp.MaxItems(2**24)]
+
+
 untyped: Any = Items  # for what a type checker would not let through
-sizes = st.lists(st.sampled_from([0, 1, 2, 3, 7, 8, 9, 55, 56, 300]), max_size=120)
+sizes = st.lists(st.sampled_from([0, 1, 2, 3, 7, 8, 9, 55, 56, 255, 256, 300]), max_size=120)
+UNITS = [
+    *(b"\x80", b"\x05", b"\xc0", b"\x81\x80", b"\xc1\x05", b"\x82aa", b"\x88" + b"a" * 8, b"\xb7" + b"a" * 55, b"\xf8\xff" + b"a" * 255),
+    *(b"\xb9\x01\x00" + b"a" * 256, b"\x80" * 15 + b"\x88" + b"a" * 8, b"\x80" * 15 + b"\xb8\x38" + b"a" * 56, b"\x80" * 17 + b"\x82aa"),
+]
+"""Items, and some in a row, that are walked over in different ways."""
 
 
 @given(sizes, st.integers(0, 255))
@@ -142,6 +153,70 @@ def test_a_short_head_of_a_hash_list_counts_exactly():
         few.decode(rlp.encode([b"h" * 32] * 3))
 
 
+@pytest.mark.parametrize("item", [b"", b"four", b"h" * 32])
+def test_at_most_65_536_unless_told_otherwise(item):
+    schema: Any
+    for schema in (rlp.Lazy[bytes], rlp.Lazy[rlp.Raw], rlp.Lazy[rlp.Bytes32]):
+        codec = rlp.codec(schema)
+        assert len(codec.decode(rlp.encode([item] * 65_536))) == 65_536
+        with pytest.raises(DecodingError, match="a list of more than 65536 items"):
+            codec.decode(rlp.encode([item] * 65_537))
+    with pytest.raises(LocalProtocolError, match=r"Blobs\.blobs: 65537 items where at most 65536 are allowed"):
+        rlp.codec(Blobs).encode(Blobs(rlp.Lazy([item] * 65_537)))
+    many = rlp.codec(ManyBlobs).decode(rlp.encode([[item] * 65_537]))
+    assert len(many.blobs) == 65_537
+    with pytest.raises(LocalProtocolError, match=r"Blobs\.blobs"):
+        rlp.codec(Blobs).encode(Blobs(many.blobs))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_walk_ends_soon_after_the_bound(unit):
+    """A bad head a few items further is not reached, and a long list costs no more notes than a short one."""
+    many = unit * 1000
+    data = many[: starts_of(many)[120]] + b"\x81\x05" + many
+    with pytest.raises(DecodingError, match="more than 100 items"):
+        items.index_items(data, 100)
+    long = many * 100
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodingError, match="more than 100 items"):
+            items.index_items(long, 100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20_000
+
+
+pieces = st.sampled_from([*UNITS, *BAD_HEADS.values(), *(rlp.encode(b"a" * size) for size in (6, 54, 55, 56, 57, 255, 256))]) | almost_rlp
+runs = st.tuples(pieces, st.integers(1, 50)).map(lambda run: run[0] * run[1])
+
+
+@given(st.lists(runs, max_size=6).map(b"".join))
+@example(b"\x80" * 7)
+@example(b"\x81\x80" * 16 + b"\xf8\xff" + b"a" * 255)
+def test_the_quick_walk_agrees_with_the_slow_one(data):
+    try:
+        starts = starts_of(data)
+    except DecodingError:
+        with pytest.raises(DecodingError):
+            items.index_items(data, len(data))
+        return
+    count, noted = items.index_items(data, len(starts))
+    assert (count, list(noted)) == (len(starts), starts[:: items.STRIDE])
+    if starts:
+        with pytest.raises(DecodingError, match=f"more than {len(starts) - 1} items"):
+            items.index_items(data, len(starts) - 1)
+
+
+def starts_of(data):
+    """Where the items begin, one step an item."""
+    starts, at = [], 0
+    while at < len(data):
+        starts.append(at)
+        at = items.item_end(data, at, len(data))
+    return starts
+
+
 @pytest.mark.parametrize("unit", [b"\xc0", b"\x80", b"\x05", b"\x81\x80", b"\xc0\x80", b"\xc0\x81\x80\x82aa", b"\x84aaaa"])
 def test_a_list_bomb_stays_about_as_small_as_it_was(unit):
     count = 2**20 // len(unit)
@@ -150,7 +225,7 @@ def test_a_list_bomb_stays_about_as_small_as_it_was(unit):
         rlp.encode([]).replace(b"\xc0", b"\xfa" + (len(content) + 4).to_bytes(3, "big") + b"\xfa" + len(content).to_bytes(3, "big"))
         + content
     )
-    codec = rlp.codec(Blobs)
+    codec = rlp.codec(ManyBlobs)
     tracemalloc.start()
     try:
         lazy = codec.decode(data).blobs
