@@ -20,7 +20,7 @@ FLOORS = (
     ("capability channel queues rates meters requests",),
     ("events",),
     ("session", "roster", "peers.book"),
-    ("discovery.service",),
+    ("discovery.dns discovery.dns_resolver",),
     ("peers.dialer",),
     ("node",),
     ("devp2p",),  # devp2p/__init__.py

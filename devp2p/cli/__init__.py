@@ -12,14 +12,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from devp2p.cli import key, node, ping
+from devp2p.cli import dns, key, node, ping
 from devp2p.cli.arguments import HelpFormatter
 from devp2p.cli.output import Failure, warn
 from devp2p.version import __version__
 
 _DESCRIPTION = """\
-Make node keys, ask nodes what they are, and run nodes with capabilities of
-your own over encrypted RLPx sessions.
+Make node keys, ask nodes what they are, run nodes with capabilities of your
+own over encrypted RLPx sessions, and read, sign and publish node lists in DNS.
 """
 _EPILOG = """\
 examples:
@@ -29,7 +29,7 @@ examples:
 
 `devp2p COMMAND --help` says more about each command, and its exit codes.
 """
-_COMMANDS = {"key": key, "ping": ping, "node": node}
+_COMMANDS = {"key": key, "ping": ping, "node": node, "dns": dns}
 _INTERRUPTED = 128 + signal.SIGINT
 _READER_GONE = 128 + 13  # what shells say of a program that SIGPIPE ended; Windows does not know the signal
 
