@@ -336,7 +336,7 @@ _BYTE_ITEMS = re.compile(rb"[\x00-\x80\xc0]{%d,}" % STRIDE)
 _SMALL_ITEMS = re.compile(
     rb"(?:[\x00-\x80\xc0]|\x81[\x80-\xff]|\xc1.|%s|[\xb8\xf8](?:%s)){%d}+"
     % (
-        b"|".join(b"[\\x%02x\\x%02x].{%d}" % (0x80 + size, 0xC0 + size, size) for size in range(2, 56)),
+        b"|".join(b"[\\x%02x\\x%02x].{%d}" % (0x80 + size, 0xC0 + size, size) for size in (32, *range(2, 56))),  # hashes first
         b"|".join(b"\\x%02x.{%d}" % (size, size) for size in range(56, 256)),
         STRIDE,
     ),
@@ -353,7 +353,7 @@ def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
     """
     starts = array("I" if len(data) < 2**32 else "Q")
     at, end, count = 0, len(data), 0
-    byte_items, small_items = _BYTE_ITEMS.match, _SMALL_ITEMS.match
+    byte_items, small_items, sizes = _BYTE_ITEMS.match, _SMALL_ITEMS.match, _SIZES
     while at < end:
         if run := byte_items(data, at, at + max_items - count + STRIDE):
             size = (run.end() - at) // STRIDE * STRIDE
@@ -368,7 +368,7 @@ def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
             starts.append(at)
             taken = 0
             while taken < STRIDE and at < end:
-                at += _SIZES[data[at]] or item_end(data, at, end) - at
+                at += sizes[data[at]] or item_end(data, at, end) - at
                 taken += 1
             if at > end:
                 raise _past_end(at, end)

@@ -27,6 +27,16 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Keeping:
+    rest: rlp.Rest
+
+
+@dataclass(frozen=True)
+class KeepingMore(Keeping):
+    rlp_max_items: ClassVar[int] = 65_537
+
+
+@dataclass(frozen=True)
 class Nested:
     rlp_nested: ClassVar[bool] = True
     number: rlp.U64
@@ -103,3 +113,10 @@ def test_a_few_in_each_of_many_lists_are_many():
     encoding = rlp.encode([[[1, 2, *more]] * 1000])
     with pytest.raises(DecodingError, match=r"Points\.points: item \d+: elements behind Point\.y: more items"):
         rlp.codec(Points).decode(encoding)
+
+
+def test_those_that_are_kept_are_objects_like_others():
+    for cls, most in ((Keeping, 65_536), (KeepingMore, 65_537)):
+        assert len(rlp.codec(cls).decode(rlp.encode([b""] * most)).rest) == most
+        with pytest.raises(DecodingError, match=r"\.rest: more items"):
+            rlp.codec(cls).decode(rlp.encode([b""] * (most + 1)))
