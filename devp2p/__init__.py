@@ -22,6 +22,7 @@ from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.meters import Traffic
 from devp2p.node import Node, open_node
+from devp2p.node_discovery import DiscoverySettings
 from devp2p.rates import Conduct, Rate
 from devp2p.records import Address, NodeRecord
 from devp2p.requests import Request, Response
@@ -38,6 +39,7 @@ __all__ = [
     "DialError",
     "DialFailed",
     "DisconnectReason",
+    "DiscoverySettings",
     "Event",
     "HandshakeError",
     "Limits",

@@ -17,7 +17,7 @@ from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import Limits
 from devp2p.meters import Traffic
 from devp2p.rates import Conduct
-from devp2p.records import Address
+from devp2p.records import Address, NodeRecord
 from devp2p.requests import MessageTable
 from devp2p.wire.base import CapabilityVersion, Hello, printable
 
@@ -64,6 +64,15 @@ class Capability(ABC, Generic[M, H]):
     @abstractmethod
     async def run(self, peer: "Peer", channel: Channel[M]) -> None:
         """Talk to one peer, from the moment that the capability is negotiated; returning ends the session, unless ``optional``."""
+
+    def wants(self, record: NodeRecord) -> bool:  # noqa: ARG002  (subclasses look at it)
+        """Whether a node that discovery has found may be worth dialling, by what its record says.
+
+        This is the place for a filter such as Ethereum's fork ID: ``record.enr`` is the node's signed record, if it is known. It must be
+        quick, and raise nothing whatever a stranger has signed. A node is dialled if any of our capabilities wants it; so one that is of
+        use only beside another (snap beside eth) should want what that one wants.
+        """
+        return True
 
     @classmethod
     def table(cls, limits: Limits | None = None) -> MessageTable:

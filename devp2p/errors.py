@@ -94,3 +94,11 @@ class DialError(Devp2pError):
         super().__init__(message)
         self.target = target
         self.reason = reason
+
+
+class BookError(Devp2pError):
+    """A book of nodes cannot be opened, read or written. The message names the file and says why."""
+
+
+class DamagedBookError(BookError):
+    """The file is no database, or no longer one."""

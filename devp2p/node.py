@@ -11,19 +11,23 @@ nodes of this kind that dial each other at once never both close what the other 
 """
 
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.errors import DialError, DisconnectReason, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.events import PeerRefused, told
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
+from devp2p.node_discovery import DIAL_RATIO, DiscoveryPlan, DiscoverySettings, opened, own_record
 from devp2p.peers.admission import Admission
-from devp2p.peers.dialer import keep_connected
+from devp2p.peers.dial_history import DialHistory
+from devp2p.peers.dialer import Dialer, keep_connected
 from devp2p.queues import Budget
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import ReadyPeers, Roster, Subscription
@@ -32,6 +36,10 @@ from devp2p.transports import Link, Transport
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
 from devp2p.version import __version__
+
+if TYPE_CHECKING:  # imported when it is used: see node_discovery
+    from devp2p.discovery.service import Discovery
+    from devp2p.peers.book import Book
 
 _TIE_BREAK = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
 
@@ -50,6 +58,10 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     *,
     listen: Iterable[str | Address] = (),
     static_peers: Iterable[str | NodeRecord] = (),
+    bootnodes: Iterable[str | NodeRecord] = (),
+    dns_trees: Iterable[str] = (),
+    discovery: bool | DiscoverySettings | None = None,
+    book: "Book | str | os.PathLike[str] | None" = None,
     max_peers: int = 50,
     client_id: str | None = None,
     limits: Limits | None = None,
@@ -64,8 +76,13 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     capability's stray exception end the node, as tests want it, instead of that one session. `handshake_extra`: encoded RLP items to append
     to auth and ack (EIP-8).
 
-    Raises ValueError for an address that cannot be understood, LocalProtocolError for a capability that is not right, OSError if an
-    address cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
+    `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or
+    has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port, and dials what is found until
+    a third of `max_peers` are nodes that it has dialled; if it is False, it does not. `book`: what is known of nodes, or a file to keep it.
+
+    Raises ValueError for what cannot be understood, LocalProtocolError for a capability that is not right, BookError for a book that cannot
+    be opened, OSError if an address cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any
+    trio nursery.
     """
     limits = limits or Limits()
     addresses = [Address.parse(item) if isinstance(item, str) else item for item in listen]
@@ -81,33 +98,20 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         budget=Budget(limits.total_inbox_bytes),
     )
     local.check()
+    plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     roster = Roster()
-    unreachable: OSError | ValueError | None = None
+    obstacle: Exception | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            carriers = transports if transports is not None else (TcpTransport(), UnixTransport())
-            node = Node(local, nursery, roster, static, max_peers, carriers)
-            try:
-                for address in addresses:
-                    await node.listen(address)
-            except (OSError, ValueError) as error:
-                unreachable = error
-                nursery.cancel_scope.cancel()
-            else:
-                node.begin_dialling()
-                try:
-                    yield node
-                finally:
-                    nursery.cancel_scope.cancel()
+        async with opened(book) as known, trio.open_nursery() as nursery:
+            node = Node(local, nursery, roster, static, max_peers, (TcpTransport(), UnixTransport()) if transports is None else transports)
+            obstacle = await node.begin(addresses, plan, known)
+            if obstacle is None:
+                yield node
+            nursery.cancel_scope.cancel()
     finally:
         roster.close()
-    if unreachable is not None:
-        raise unreachable
-
-
-def _without_wildcard(address: Address) -> Address:
-    loopback = "::1" if address.host == "::" else "127.0.0.1"
-    return Address(address.scheme, loopback, address.port) if address.is_wildcard else address
+    if obstacle is not None:
+        raise obstacle
 
 
 class Node:
@@ -135,6 +139,11 @@ class Node:
         self._admission = Admission(local.limits)
         self._pending = trio.Semaphore(local.limits.pending_inbound)
         self._dialling: dict[bytes, trio.Event] = {}
+        self._reserved = 0
+        self.discovery: Discovery | None = None
+        """Discovery, where the node takes part in it."""
+        self.dialer: Dialer | None = None
+        """What dials the nodes that discovery finds; its `statistics` are to be read."""
 
     @property
     def public_key(self) -> PublicKey:
@@ -143,13 +152,21 @@ class Node:
 
     @property
     def record(self) -> NodeRecord:
-        """How others name this node. A wildcard address is written as loopback: which of the real ones peers reach is not known here."""
-        return NodeRecord(self.public_key, tuple(_without_wildcard(address) for address in self.addresses))
+        """How others name this node, with its ENR if that says where it is.
+
+        Otherwise a wildcard address is written as loopback: which of the real ones peers reach is not known here.
+        """
+        return own_record(self._local.key, self.addresses, self.discovery)
 
     @property
     def enode(self) -> str:
         """`record` as text."""
         return self.record.enode
+
+    @property
+    def enr(self) -> str | None:
+        """The node's own record (EIP-778) as text, ``enr:...``; None without discovery."""
+        return None if self.discovery is None else self.discovery.record.text
 
     @property
     def connected(self) -> tuple[Peer, ...]:
@@ -194,10 +211,23 @@ class Node:
         self.addresses += bound
         return bound
 
-    def begin_dialling(self) -> None:
-        """Dial the static peers; `open_node` calls it once the node listens."""
+    async def begin(self, addresses: Iterable[Address], plan: DiscoveryPlan | None, book: "Book | None") -> Exception | None:
+        """Listen, take part in discovery, and dial the static peers; `open_node` does this. Returns what stands in the way."""
+        try:
+            for address in addresses:
+                await self.listen(address)
+            if plan is not None:
+                if plan.settings.dials:
+                    wanted = max(1, self.max_peers // DIAL_RATIO)
+                    history = DialHistory(limit_local_addresses=self._limits.limit_local_addresses)
+                    self._reserved = max(0, min(wanted, self.max_peers - 1))
+                    self.dialer = Dialer(self.connect, wanted, is_wanted=self._is_wanted, history=history, book=book)
+                self.discovery = await self._nursery.start(plan.run, self._local.key, self.addresses, book, self.dialer)
+        except (OSError, ValueError, LocalProtocolError) as error:
+            return error
         for record in self._static.values():
             self._nursery.start_soon(keep_connected, record, self.connect, self.roster.publish)
+        return None
 
     def _transport(self, address: Address) -> Transport:
         try:
@@ -207,6 +237,15 @@ class Node:
             raise ValueError(f"no transport for {address}: this node has {known}") from None
 
     # Outbound
+
+    def _is_wanted(self, record: NodeRecord) -> bool:
+        """Whether to dial a node that was found."""
+        key = bytes(record.public_key)
+        if record.public_key == self.public_key or key in self._static or key in self._dialling:
+            return False
+        if self.roster.get(record.public_key) is not None or any(address.scheme not in self._transports for address in record.addresses):
+            return False
+        return any(capability.wants(record) for capability in self._local.capabilities)
 
     async def _connect(self, record: NodeRecord) -> Peer:
         link = await self._dial(record)
@@ -302,9 +341,15 @@ class Node:
             await self._refuse(session, DisconnectReason.USELESS_PEER, "no capability is shared")
         while self.roster.get(session.public_key) is not None:
             await self._wait_for_choice(session)
-        taken = sum(bytes(peer.public_key) not in self._static for peer in self.roster)
-        if taken >= self.max_peers and bytes(session.public_key) not in self._static:
+        if bytes(session.public_key) in self._static:
+            return
+        others = [peer for peer in self.roster if bytes(peer.public_key) not in self._static]
+        if len(others) >= self.max_peers:
             await self._refuse(session, DisconnectReason.TOO_MANY_PEERS, f"all {self.max_peers} places are taken")
+        # Who comes by himself does not get the places of those whom we choose: so nobody can surround us.
+        places = self.max_peers - self._reserved
+        if session.inbound and sum(peer.inbound for peer in others) >= places:
+            await self._refuse(session, DisconnectReason.TOO_MANY_PEERS, f"all {places} places for inbound peers are taken")
 
     async def _wait_for_choice(self, session: Session) -> None:
         """A second link to a connected peer: return when the first has ended; refuse this one if the peer does not choose it."""

@@ -12,16 +12,23 @@ ROOT = Path(__file__).resolve().parent.parent
 # Lowest first. A file imports only from lower floors, or, as long as no cycle arises, from the quoted group that it is in. A name stands
 # for a module or a package with all in it, and the longest name that fits counts: devp2p/peers/x.py is on the floor of `peers`.
 FLOORS = (
-    ("errors", "limits", "version"),
+    ("errors", "limits", "presets", "version"),
     ("rlp", "keys"),
     ("enr records",),
     ("wire", "discovery", "peers"),
+    ("peers.dial_history",),
     ("transports",),
     ("capability channel queues rates meters requests",),
     ("events",),
     ("session", "roster", "peers.book"),
-    ("discovery.dns discovery.dns_resolver",),
+    (
+        (
+            "discovery.service discovery.awaited discovery.clock discovery.datagrams discovery.dns discovery.dns_resolver discovery.finding"
+            " discovery.known_nodes discovery.own_record"
+        ),
+    ),
     ("peers.dialer",),
+    ("node_discovery",),
     ("node",),
     ("devp2p",),  # devp2p/__init__.py
     ("capabilities", "testing"),

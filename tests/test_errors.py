@@ -4,6 +4,8 @@ import pytest
 
 from devp2p import errors
 from devp2p.errors import (
+    BookError,
+    DamagedBookError,
     DecodingError,
     Devp2pError,
     DialError,
@@ -19,10 +21,11 @@ from devp2p.errors import (
 def test_one_except_clause_tells_a_peers_faults_from_our_own():
     assert issubclass(DecodingError, RemoteProtocolError)
     assert issubclass(HandshakeError, RemoteProtocolError)
-    for cls in (LocalProtocolError, PeerDisconnected, DialError):
+    assert issubclass(DamagedBookError, BookError)
+    for cls in (LocalProtocolError, PeerDisconnected, DialError, BookError):
         assert not issubclass(cls, RemoteProtocolError)
     public = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(public) == 7
+    assert len(public) == 9
     assert all(issubclass(cls, Devp2pError) for cls in public)
     assert not issubclass(Devp2pError, ValueError | OSError)
 

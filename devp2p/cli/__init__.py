@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from devp2p.cli import dns, key, node, ping
+from devp2p.cli import discover, dns, enr, key, node, ping
 from devp2p.cli.arguments import HelpFormatter
 from devp2p.cli.output import Failure, warn
 from devp2p.version import __version__
@@ -29,7 +29,7 @@ examples:
 
 `devp2p COMMAND --help` says more about each command, and its exit codes.
 """
-_COMMANDS = {"key": key, "ping": ping, "node": node, "dns": dns}
+_COMMANDS = {"key": key, "ping": ping, "node": node, "discover": discover, "enr": enr, "dns": dns}
 _INTERRUPTED = 128 + signal.SIGINT
 _READER_GONE = 128 + 13  # what shells say of a program that SIGPIPE ended; Windows does not know the signal
 

@@ -4,6 +4,7 @@ import argparse
 import math
 import shutil
 
+from devp2p.discovery.own_record import parse_external
 from devp2p.records import Address, NodeRecord
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
@@ -44,6 +45,40 @@ def listen_address(text: str) -> Address:
         raise argparse.ArgumentTypeError(str(error)) from None
     _check_scheme(address)
     return address
+
+
+def udp_address(text: str) -> Address:
+    """Read an address for discovery."""
+    try:
+        address = Address.parse(f"udp://{text.removeprefix('udp://')}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return address
+
+
+def external_address(text: str) -> str:
+    """Read where others reach us."""
+    try:
+        parse_external(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def discovery_node(text: str) -> NodeRecord:
+    """Read a node that takes part in discovery."""
+    record = lookup_target(text)
+    if not record.udp_endpoints:
+        raise argparse.ArgumentTypeError("it names a node but no UDP port to ask it at")
+    return record
+
+
+def lookup_target(text: str) -> NodeRecord:
+    """Read a node that need not have an address, or a public key."""
+    try:
+        return NodeRecord.parse(text if ":" in text else f"enode://{text}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def seconds(text: str) -> float:

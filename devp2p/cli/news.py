@@ -40,6 +40,7 @@ class JsonNews:
             {
                 "event": "listening",
                 "enode": node.enode,
+                **({"enr": node.enr} if node.enr is not None else {}),
                 "id": node.record.id.hex(),
                 "public_key": bytes(node.public_key).hex(),
                 "addresses": [str(address) for address in node.addresses],
@@ -72,6 +73,8 @@ class TextNews:
         write_text(f"enode      {node.enode}", self._file)
         if any(address.is_wildcard for address in node.addresses[:1]):
             write_text("           (from other machines, with this one's address instead of 127.0.0.1)", self._file)
+        if node.enr is not None:
+            write_text(f"enr        {node.enr}", self._file)
         write_text("Ctrl-C ends it.", self._file)
 
     def happened(self, event: Event) -> None:

@@ -8,17 +8,22 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
+from typing import Any
 
 import trio
 
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
-from devp2p.cli.arguments import client_id, count, listen_address, node_record
+from devp2p.cli.arguments import client_id, count, discovery_node, external_address, listen_address, node_record
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.output import Exit, Failure, explain
+from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
 from devp2p.node import default_client_id, open_node
+from devp2p.node_discovery import DiscoverySettings
+from devp2p.presets import PRESETS
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Subscription
 
@@ -26,12 +31,15 @@ SUMMARY = "run a node"
 DESCRIPTION = """\
 Run a node until Ctrl-C or SIGTERM: listen, keep the given peers connected, run
 the given capabilities with every peer that shares one, and tell what happens.
+It takes part in node discovery at the UDP port of the same number, so that
+others find it, and dials the nodes that it finds if it knows where to begin.
 """
 EPILOG = """\
 what it prints:
   A line for each event. With --json the line is an object, whose "event" is
-  listening (always the first line; "enode" is what others dial), connected,
-  ready, dropped, refused, dial_failed, or stopped (always the last).
+  listening (always the first line; "enode" is what others dial, and "enr" the
+  same as discovery tells it), connected, ready, dropped, refused, dial_failed,
+  or stopped (always the last).
   What a capability prints goes to stdout, too, but with --json to stderr.
 
 examples:
@@ -39,13 +47,16 @@ examples:
   devp2p node --capability chat --listen '[::1]:0' --json
   devp2p node --key node.key --capability chat:Chat --listen 0.0.0.0:30303 \\
       --peer enode://<public key>@203.0.113.5:30303
+  devp2p node --capability chat:Chat --bootnode enr:-IS4QHCYrYZbAKW... \\
+      --book nodes.db
 
 exit codes:
   0  ended by Ctrl-C or SIGTERM; every peer was told
-  1  an address could not be listened at
+  1  an address could not be listened at, or the book not be opened
   2  wrong arguments, no key where one should be, or no such capability
 """
 _DEFAULT_LISTEN = Address("tcp", "*", 30303)
+_logger = logging.getLogger(__name__)
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -59,12 +70,17 @@ class Plan:
     peers: tuple[NodeRecord, ...] = ()
     max_peers: int = 50
     client_id: str | None = None
+    bootnodes: tuple[NodeRecord, ...] = ()
+    dns_trees: tuple[str, ...] = ()
+    discovery: bool | DiscoverySettings = False
+    book: str | None = None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     _configure_identity(parser)
     _configure_peers(parser)
+    _configure_discovery(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object for each event, one a line")
     output.add_argument(
@@ -116,11 +132,47 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         default=50,
         help="how many peers to have at most, except that a --peer is always let in (default: 50)",
     )
+
+
+def _configure_discovery(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("discovery")
     group.add_argument(
-        "--no-discovery",
-        action="store_true",
-        help="accepted for scripts: discovery is not part of this version, so no node looks for peers by itself",
+        "--bootnode",
+        metavar="ENODE",
+        action="append",
+        type=discovery_node,
+        default=[],
+        help="begin to look for peers at this node (enode:// or enr:); can be repeated",
     )
+    group.add_argument("--network", choices=sorted(PRESETS), help="begin at the bootnodes, and with the DNS node list, of a public network")
+    group.add_argument(
+        "--external",
+        metavar="IP",
+        action="append",
+        type=external_address,
+        default=[],
+        help="where others reach this node (default: found out)",
+    )
+    group.add_argument("--book", metavar="FILE", help="keep what is found of nodes here, and begin with it the next time")
+    group.add_argument("--no-discovery", action="store_true", help="neither look for peers, nor let others find this node")
+
+
+def _find_peers(options: argparse.Namespace) -> dict[str, Any]:
+    """What of a `Plan` is about discovery."""
+    if options.no_discovery:
+        return {"discovery": False, "book": options.book}
+    preset = PRESETS.get(options.network)
+    reads_dns = find_spec("dns") is not None
+    if preset is not None and not reads_dns:
+        _logger.warning("the node list of %s in DNS is not read: that needs dnspython, pip install 'trio-devp2p[dns]'", options.network)
+    listens = any(address.scheme == "tcp" for address in options.listen or (_DEFAULT_LISTEN,))
+    begins = bool(options.bootnode or preset)
+    return {
+        "bootnodes": (*options.bootnode, *map(NodeRecord.parse, preset.bootnodes if preset is not None else ())),
+        "dns_trees": (preset.dns_tree,) if preset is not None and reads_dns else (),
+        "discovery": DiscoverySettings(external=tuple(options.external)) if listens or begins else False,
+        "book": options.book,
+    }
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
@@ -141,6 +193,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             peers=tuple(options.peer),
             max_peers=options.max_peers,
             client_id=options.client_id,
+            **_find_peers(options),
         )
         trio.run(_until_signal, plan, news)
     return Exit.OK
@@ -162,6 +215,10 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
                 static_peers=plan.peers,
                 max_peers=plan.max_peers,
                 client_id=plan.client_id,
+                bootnodes=plan.bootnodes,
+                dns_trees=plan.dns_trees,
+                discovery=plan.discovery,
+                book=plan.book,
             ) as node:
                 events = node.events()
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
@@ -174,6 +231,8 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
             where = " or ".join(map(str, plan.listen))
             hint = "--listen names another address, and port 0 any free one"
             raise Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED) from None
+        except BookError as error:
+            raise Failure(str(error), Exit.FAILED) from None
     news.stopped()
 
 

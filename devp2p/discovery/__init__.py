@@ -7,3 +7,8 @@ are their parts, v4_packets, v5_packets, v5_messages and v5_crypto those that kn
 which nodes to remember, tell of, and check) and search by `Lookup` (lookup.py: whom to ask next). networks.py says where addresses lie
 and who may tell of them, external_address.py what others see us as, contacts.py what of a record the table wants.
 """
+
+from typing import Final
+
+VERSIONS: Final = frozenset({4, 5})
+"""Those of the protocol that there are here."""

@@ -9,7 +9,7 @@ from devp2p.discovery.external_address import ExternalAddress
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import AddressChanged, ClockDoubtful, LookupDone, PingResult, RecordFound
+from devp2p.discovery.v4_events import AddressChanged, ClockDoubtful, LookupDone, RecordFound
 from devp2p.discovery.v4_nodes import contact_of
 from devp2p.enr import LocalRecord, Record
 from devp2p.errors import LocalProtocolError
@@ -34,31 +34,6 @@ from tests.discovery.strangers import (
     record_of,
     sent,
 )
-
-
-def test_two_nodes_prove_their_endpoints_to_each_other_with_one_ping_each():
-    (one, here), (two, there) = (make_node(0), make_node(1))
-    for node in (one, two):
-        quiet(node, START)
-    operation = one.ping(contact_to(two), START)
-    pinged = one.datagrams_to_send(START)
-    assert [to for _, to in pinged] == [there]
-    assert two.receive_datagram(pinged[0][0], here, START)
-    back = two.datagrams_to_send(START)
-    assert [type(packets.decode(data).packet).__name__ for data, _ in back] == ["Pong", "Ping"]
-    for data, to in back:
-        assert to == here
-        one.receive_datagram(data, there, START + 0.05)
-    deliver(START + 0.05, (one, here), (two, there))
-    (result,) = events(one)
-    assert isinstance(result, PingResult)
-    assert (result.operation, result.contact) == (operation, contact_to(two))
-    assert result.rtt == pytest.approx(0.05)
-    assert result.pong is not None
-    assert (result.pong.recipient.ip, result.pong.recipient.udp, result.pong.enr_sequence) == (*here, 1)
-    assert [entry.live for entry in one.table] == [entry.live for entry in two.table] == [True]
-    assert not entry_of(one, record_of(two).id).incoming
-    assert entry_of(two, record_of(one).id).incoming
 
 
 def test_the_result_of_a_search_are_those_who_answered():

@@ -2,7 +2,6 @@
 
 import random
 import re
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,7 +16,8 @@ from devp2p.discovery.v4_events import Event, LookupDone, PingResult, RecordFoun
 from devp2p.discovery.v4_nodes import contact_of
 from devp2p.discovery.v4_packets import MAX_PACKET
 from devp2p.enr import LocalRecord
-from tests.interop.peers import DEVP2P, PATIENCE
+from tests.interop.geth_discovery import devp2p, listening
+from tests.interop.peers import PATIENCE
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("geth")]
 
@@ -38,6 +38,10 @@ CASES = {
     "Amplification/InvalidPongHash",
     "Amplification/WrongIP",
 }
+
+
+CONFORMANCE = 120.0
+"""Seconds for all of them."""
 
 
 class Running:
@@ -96,46 +100,22 @@ async def running_node(*bootnodes: NodeRecord) -> AsyncIterator[Running]:
             nursery.cancel_scope.cancel()
 
 
-@asynccontextmanager
-async def listening_geth(bootnode: str) -> AsyncIterator[NodeRecord]:
-    """Run go-ethereum's discovery alone; it must be given a bootnode, or it would call those of the main network."""
-    command = [str(DEVP2P), "discv4", "listen", "--addr", "127.0.0.1:0", "--extaddr", "127.0.0.1", "--bootnodes", bootnode]
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        assert process.stdout is not None
-        shown = b""
-        with trio.fail_after(PATIENCE):
-            while b"\n" not in shown:
-                shown += await process.stdout.receive_some(4096)
-        yield NodeRecord.parse(shown.decode().split()[0])
-    finally:
-        process.kill()
-        with trio.CancelScope(shield=True):
-            await process.wait()
-
-
-async def devp2p(*arguments: str) -> str:
-    ended = await trio.run_process([str(DEVP2P), "discv4", *arguments], capture_stdout=True, stderr=subprocess.STDOUT, check=False)
-    shown = ended.stdout.decode()
-    assert ended.returncode == 0, shown
-    return shown
-
-
 async def test_go_ethereums_conformance_tests_pass():
     async with running_node() as ours:
-        shown = await devp2p("test", "--remote", ours.enode, "--listen1", "127.0.0.1", "--listen2", "127.0.0.2", "--tap")
+        hosts = ("--listen1", "127.0.0.1", "--listen2", "127.0.0.2")
+        shown = await devp2p("discv4", "test", "--tap", *hosts, "--remote", ours.enode, within=CONFORMANCE)
     assert set(re.findall(r"^ok \d+ (\S+)", shown, re.MULTILINE)) == CASES, shown
     assert "not ok" not in shown, shown
 
 
 async def test_go_ethereum_gets_our_record():
     async with running_node() as ours:
-        shown = await devp2p("requestenr", "--addr", "127.0.0.1:0", "--bootnodes", ours.enode, ours.enode)
+        shown = await devp2p("discv4", "requestenr", "--addr", "127.0.0.1:0", "--bootnodes", ours.enode, ours.enode)
     assert ours.record.text in shown
 
 
 async def test_go_ethereums_nodes_are_found_with_their_records():
-    async with running_node() as first, listening_geth(first.enode) as go, listening_geth(first.enode) as other:
+    async with running_node() as first, listening(4, first.enode) as go, listening(4, first.enode) as other:
         await first.until(lambda: first.node.table.statistics().live == 2)
         async with running_node(NodeRecord.parse(first.enode)) as second:
             for wanted in (go, other):

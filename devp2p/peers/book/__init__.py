@@ -3,8 +3,8 @@
 `Book` is that; `schema` says how it looks in the file, and `database` keeps the file.
 """
 
+from devp2p.errors import BookError, DamagedBookError
 from devp2p.peers.book.contents import Book
-from devp2p.peers.book.database import BookError, DamagedBookError
 from devp2p.peers.book.entries import BookEntry, Source
 
 __all__ = ["Book", "BookEntry", "BookError", "DamagedBookError", "Source"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from devp2p.errors import LocalProtocolError
-from devp2p.peers.book.database import MEMORY, DamagedBookError, Database, OnDamage, move_aside
+from devp2p.errors import DamagedBookError, LocalProtocolError
+from devp2p.peers.book.database import MEMORY, Database, OnDamage, move_aside
 from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, merged, new_row
 from devp2p.peers.book.schema import APPLICATION_ID, MIGRATIONS
 from devp2p.records import NodeRecord

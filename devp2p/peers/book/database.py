@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from devp2p.errors import Devp2pError, LocalProtocolError
+from devp2p.errors import BookError, DamagedBookError, LocalProtocolError
 
 MEMORY: Final = ":memory:"
 """Instead of a path: a book that ends with the program."""
@@ -28,14 +28,6 @@ Value: TypeAlias = bytes | str | int | float | None
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-
-
-class BookError(Devp2pError):
-    """A book cannot be opened, read or written. The message names the file and says why."""
-
-
-class DamagedBookError(BookError):
-    """The file is no database, or no longer one."""
 
 
 class Database:

@@ -1,0 +1,81 @@
+"""Nodes that one could dial, from several sources, one after the other (pure; ``now`` is passed in).
+
+A source that has many nodes, or that a stranger can fill, must not crowd out the others: each has a buffer of its own, and they are taken
+from in turn. A node that was given is not given again for a while, whichever source names it.
+"""
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from devp2p.records import NodeRecord
+
+WINDOW: Final = 30.0
+"""Seconds for which a node is not given again."""
+BUFFER: Final = 64
+"""Candidates of one source that may wait."""
+
+_REMEMBERED = 4096  # nodes that were given
+
+Filter: TypeAlias = Callable[[NodeRecord], bool]
+"""Says whether a node is wanted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node that one could dial."""
+
+    record: NodeRecord
+    source: str
+    """Who named it: ``v4``, ``v5``, ``dns``, ``book`` or ``bootnode``."""
+
+
+class Mixer:
+    """Candidates that wait to be taken, at most `buffer` of each source."""
+
+    def __init__(self, filters: Sequence[Filter] = (), *, window: float = WINDOW, buffer: int = BUFFER) -> None:
+        """Only nodes that pass all `filters` are given. They are asked twice, as what they go by may change while a node waits."""
+        self._filters = tuple(filters)
+        self._window = window
+        self._buffer = buffer
+        self._sources: OrderedDict[str, deque[NodeRecord]] = OrderedDict()  # in the order in which they are asked next
+        self._waiting: set[bytes] = set()
+        self._given: OrderedDict[bytes, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def offer(self, source: str, record: NodeRecord, now: float) -> bool:
+        """A source has named a node; return whether it now waits to be taken."""
+        buffer = self._sources.setdefault(source, deque())
+        if record.id in self._waiting or self._was_given(record.id, now) or len(buffer) >= self._buffer or not self._passes(record):
+            return False
+        buffer.append(record)
+        self._waiting.add(record.id)
+        return True
+
+    def take(self, now: float) -> Candidate | None:
+        """The next candidate, from the source that has not had its turn for longest; None if there is none."""
+        for source, buffer in tuple(self._sources.items()):
+            while buffer:
+                record = buffer.popleft()
+                self._waiting.discard(record.id)
+                if self._passes(record):
+                    self._sources.move_to_end(source)
+                    self._remember(record.id, now)
+                    return Candidate(record, source)
+        return None
+
+    def _passes(self, record: NodeRecord) -> bool:
+        return all(wanted(record) for wanted in self._filters)
+
+    def _was_given(self, node_id: bytes, now: float) -> bool:
+        then = self._given.get(node_id)
+        return then is not None and now - then < self._window
+
+    def _remember(self, node_id: bytes, now: float) -> None:
+        self._given[node_id] = now
+        self._given.move_to_end(node_id)
+        while len(self._given) > _REMEMBERED or now - next(iter(self._given.values())) >= self._window:
+            self._given.popitem(last=False)

@@ -1,0 +1,134 @@
+"""A UDP socket for protocols that know nothing of sockets: datagrams in batches, addresses as packed bytes.
+
+``udp://*:30303`` is one dual-stack socket where the system has IPv6, and an IPv4 one elsewhere. Addresses of IPv4 are 4 bytes here, however
+the socket writes them.
+"""
+
+import contextlib
+import errno
+import socket
+from typing import Final, Self
+
+import trio
+
+from devp2p.discovery.networks import Endpoint, unmapped
+from devp2p.records import Address
+
+BATCH: Final = 64
+"""Datagrams that are taken at once, before anything is sent."""
+
+_MAX_DATAGRAM = 2048  # the protocols' packets have 1280 bytes at most, and what is longer must be seen to be so
+_RECEIVE_BUFFER = 1 << 20  # bytes; what comes while we are busy
+_MAPPED = b"\0" * 10 + b"\xff\xff"
+
+
+class DatagramSocket:
+    """A bound socket; a context manager, which closes it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._is_ipv6 = sock.family == socket.AF_INET6
+        self.received: int = 0
+        """Datagrams that came."""
+        self.sent: int = 0
+        self.not_sent: int = 0
+        """Datagrams that the system did not take: there is no way to the address, or too many were sent at once."""
+
+    @classmethod
+    async def bind(cls, address: Address) -> Self:
+        """Bind a socket; OSError if that is impossible, or there is no such host."""
+        port = address.port or 0
+        if address.host == "*":
+            await trio.lowlevel.checkpoint()
+            return cls(_bind_everywhere(port))
+        found = await trio.socket.getaddrinfo(address.host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        family, name = found[0][0], found[0][4]
+        return cls(_bound(family, name))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is bound; the address of a wildcard is all zeros."""
+        return _endpoint(self._socket.getsockname())
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is bound to every interface."""
+        return not any(self.endpoint.ip)
+
+    @property
+    def ip_versions(self) -> tuple[int, ...]:
+        """The IP versions that it can send to, in the order of preference."""
+        if not self._is_ipv6:
+            return (4,)
+        return (4, 6) if not self._socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) else (6,)
+
+    async def wait_readable(self) -> None:
+        """Wait until something has come."""
+        await trio.lowlevel.wait_readable(self._socket)
+
+    def receive(self) -> list[tuple[bytes, Endpoint]]:
+        """What has come, at most `BATCH` datagrams, without waiting."""
+        batch: list[tuple[bytes, Endpoint]] = []
+        while len(batch) < BATCH:
+            try:
+                data, name = self._socket.recvfrom(_MAX_DATAGRAM)
+            except BlockingIOError:
+                break
+            except OSError:  # some systems tell so that an earlier datagram was not wanted
+                self.not_sent += 1
+                break
+            batch.append((data, _endpoint(name)))
+        self.received += len(batch)
+        return batch
+
+    def send(self, data: bytes, to: Endpoint) -> None:
+        """Send a datagram, or count that it could not be: it might as well have been lost on its way."""
+        try:
+            self._socket.sendto(data, self._name(to))
+            self.sent += 1
+        except (OSError, OverflowError):
+            self.not_sent += 1
+
+    def _name(self, to: Endpoint) -> tuple[str, int]:
+        if not self._is_ipv6:
+            return socket.inet_ntop(socket.AF_INET, to.ip) if len(to.ip) == 4 else _no_way(), to.port
+        return socket.inet_ntop(socket.AF_INET6, _MAPPED + to.ip if len(to.ip) == 4 else to.ip), to.port
+
+
+def _no_way() -> str:
+    raise OSError(errno.EAFNOSUPPORT, "an IPv6 address, and the socket is one of IPv4")
+
+
+def _endpoint(name: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
+    host = name[0].partition("%")[0]
+    return Endpoint(unmapped(socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)), name[1])
+
+
+def _bind_everywhere(port: int) -> socket.socket:
+    try:
+        return _bound(socket.AF_INET6, ("::", port), dual_stack=True)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise
+        return _bound(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  (every interface is what was asked for)
+
+
+def _bound(family: int, name: object, *, dual_stack: bool = False) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)  # noqa: FBT003  (positional only)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
+        with contextlib.suppress(OSError):  # less will do
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        sock.bind(name)  # type: ignore[arg-type]
+    except BaseException:
+        sock.close()
+        raise
+    return sock

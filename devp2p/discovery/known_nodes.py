@@ -1,0 +1,118 @@
+"""Nodes that are known from before: those that the user names, and those in the book, which is written here, too."""
+
+import logging
+import random
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_address
+from typing import Final
+
+import trio
+
+from devp2p.discovery.dns import LookupFailed, Resolver
+from devp2p.discovery.dns_tree import TreeUrl
+from devp2p.errors import DecodingError
+from devp2p.peers.book import Book, BookError, Source
+from devp2p.records import NodeRecord
+
+SEEDS: Final = 30
+"""Nodes that are taken from the book to begin with."""
+
+_SOURCES: Final = {"v4": Source.V4, "v5": Source.V5, "dns": Source.DNS}
+
+_logger = logging.getLogger(__name__)
+
+
+class KnownNodes:
+    """The bootnodes, and the book if there is one. What cannot be written to the book is lost, and the user warned."""
+
+    def __init__(self, bootnodes: Sequence[NodeRecord], book: Book | None, now: Callable[[], float]) -> None:
+        self.bootnodes: tuple[NodeRecord, ...] = tuple(bootnodes)
+        self._book = book
+        self._now = now
+
+    @property
+    def sources(self) -> Mapping[str, Callable[[], Iterable[NodeRecord]]]:
+        """What gives nodes as candidates, by the name of the source."""
+        return {"bootnode": lambda: self.bootnodes, "book": self.seeds}
+
+    def seeds(self) -> list[NodeRecord]:
+        """Nodes in the book that answered lately."""
+        if self._book is None:
+            return []
+        try:
+            return self._book.seeds(SEEDS, now=self._now(), random=random.SystemRandom().random)
+        except BookError as error:
+            _logger.warning("no nodes from the book: %s", error)
+            return []
+
+    def heard(self, source: str, nodes: Iterable[NodeRecord], *, answered: bool) -> None:
+        """A source has named nodes; with `answered` they have proved to be where their records say."""
+        if self._book is None:
+            return
+        now = self._now()
+        try:
+            with self._book.changes():
+                for node in nodes:
+                    self._book.heard(node, _SOURCES[source], now)
+                    if answered:
+                        self._book.answered(node.id, now)
+        except BookError as error:
+            _logger.warning("nodes are not kept: %s", error)
+
+    def tree_sequences(self, urls: Iterable[TreeUrl]) -> dict[str, int]:
+        """The highest sequence numbers of trees, by `TreeUrl.identity`."""
+        if self._book is None:
+            return {}
+        found = {url.identity: self._book.dns_sequence(url.identity) for url in urls}
+        return {identity: sequence for identity, sequence in found.items() if sequence is not None}
+
+    def keep_tree_sequences(self, sequences: Mapping[str, int]) -> None:
+        """Remember the sequence numbers of trees."""
+        if self._book is None:
+            return
+        try:
+            for identity, sequence in sequences.items():
+                self._book.set_dns_sequence(identity, sequence)
+        except BookError as error:
+            _logger.warning("the sequence numbers of DNS trees are not kept: %s", error)
+
+
+async def with_ip_addresses(node: NodeRecord) -> NodeRecord | None:
+    """A node by its IP addresses, where it was named by a name of DNS; None if that is unknown, or the node takes no part in discovery."""
+    if node.enr is not None or not node.udp_endpoints:
+        return node if node.udp_endpoints else None
+    host, port = node.udp_endpoints[0]
+    try:
+        ip_address(host)
+    except ValueError:
+        try:
+            found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
+        except OSError as error:
+            _logger.warning("%s: no such host: %s", node.enode, error.strerror or error)
+            return None
+        ip = str(found[0][4][0])
+        return replace(node, addresses=tuple(replace(at, host=ip) if at.host == host else at for at in node.addresses), udp_port=port)
+    await trio.lowlevel.checkpoint()
+    return node
+
+
+def parse_tree(text: str) -> TreeUrl:
+    """Read ``enrtree://...``; ValueError says what is wrong with anything else."""
+    try:
+        return TreeUrl.parse(text)
+    except DecodingError as error:
+        raise ValueError(str(error)) from None
+
+
+def system_resolver() -> Resolver:
+    """The resolver that asks the system's DNS servers; ValueError if that is not possible here."""
+    try:
+        from devp2p.discovery.dns_resolver import DnsResolver  # noqa: PLC0415  (needs a package that is not always installed)
+    except ImportError:
+        raise ValueError("node lists in DNS need the package dnspython: pip install 'trio-devp2p[dns]'") from None
+    try:
+        return DnsResolver()
+    except LookupFailed as failure:
+        raise ValueError(str(failure)) from None

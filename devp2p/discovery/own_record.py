@@ -1,0 +1,113 @@
+"""The record that this node publishes while discovery runs: kept up to date, and its sequence number never used twice.
+
+EIP-778; discv5 theory, "Maintaining The Local Node Record". What the user has set stays; where others see us fills in the rest.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from devp2p.discovery.external_address import ExternalAddress
+from devp2p.discovery.networks import Endpoint, unmapped
+from devp2p.enr import Entries, LocalRecord, Record
+from devp2p.errors import BookError
+from devp2p.keys import PrivateKey
+from devp2p.records import Address
+
+if TYPE_CHECKING:  # the command line imports this module for what the user says alone
+    from devp2p.peers.book import Book
+
+_logger = logging.getLogger(__name__)
+
+
+class OwnRecord:
+    """Our record. It can be given to `Discv4` and `Discv5`, which publish what is in it at the time."""
+
+    def __init__(  # noqa: PLR0913  (all but the key by name)
+        self,
+        key: PrivateKey,
+        *,
+        entries: Entries,
+        bound: Endpoint,
+        external: Iterable[Endpoint],
+        book: "Book | None",
+        now: float,
+    ) -> None:
+        """Sign a first record: `entries`, and where we are.
+
+        That is what is in `external` (port 0 stands for the bound one), or else the address that the socket is bound to, unless that is a
+        wildcard. The sequence number goes on from that in the book. Without one it is the time in milliseconds, as in go-ethereum: a node
+        that is started again must have a higher number, or nobody would take its record.
+        """
+        self._book = book
+        self._port = bound.port
+        fixed = [Endpoint(ip, port or bound.port) for ip, port in external]
+        self.external: ExternalAddress = ExternalAddress(fixed)
+        if any(bound.ip) and not any(len(endpoint.ip) == len(bound.ip) for endpoint in fixed):
+            fixed.append(bound)
+        where = {4: None, 16: None} | {len(endpoint.ip): endpoint for endpoint in fixed}
+        given = {(key.encode() if isinstance(key, str) else key): value for key, value in entries.items()}
+        places = {key.encode(): value for key, value in self._places(where[4], where[16]).items() if value is not None}
+        last = book.sequence if book is not None else 0
+        self._local = LocalRecord(key, {**places, **given}, last_sequence=last or int(now * 1000))
+        self._given = frozenset(given)
+        self._keep()
+
+    @property
+    def record(self) -> Record:
+        """The record as it is now."""
+        return self._local.record
+
+    def update(self, entries: Entries) -> bool:
+        """Change entries; a value of None removes one. Tells whether there is a new record now. LocalProtocolError as `Record.sign`."""
+        changed = self._local.update(entries)
+        if changed:
+            self._keep()
+        return changed
+
+    def address_changed(self) -> bool:
+        """Others see us somewhere else: say so, where it is not the user who says where we are."""
+        external = self.external
+        record = self.record
+        ipv4 = external.ipv4 or _endpoint(record.ip, record.udp)
+        ipv6 = external.ipv6 or _endpoint(record.ip6, record.udp6)
+        places = self._places(ipv4, ipv6)
+        return self.update({key: value for key, value in places.items() if key.encode() not in self._given})
+
+    def _places(self, ipv4: Endpoint | None, ipv6: Endpoint | None) -> Mapping[str, object]:
+        udp = ipv4.port if ipv4 is not None else self._port
+        udp6 = ipv6.port if ipv6 is not None else udp
+        return {
+            "ip": IPv4Address(ipv4.ip) if ipv4 is not None else None,
+            "ip6": IPv6Address(ipv6.ip) if ipv6 is not None else None,
+            "udp": udp,
+            "udp6": udp6 if udp6 != udp else None,
+        }
+
+    def _keep(self) -> None:
+        """Remember the sequence number, before anybody else hears of it."""
+        if self._book is not None:
+            try:
+                self._book.sequence = self.record.sequence
+            except BookError as error:
+                _logger.warning("the number of our own record is not kept: %s", error)
+
+
+def _endpoint(address: IPv4Address | IPv6Address | None, port: int | None) -> Endpoint | None:
+    return Endpoint(address.packed, port) if address is not None and port else None
+
+
+def parse_external(text: str) -> Endpoint:
+    """Read ``203.0.113.5``, ``203.0.113.5:30303``, ``2001:db8::5`` or ``[2001:db8::5]:30303``, without a port as port 0.
+
+    ValueError says what is wrong with anything else.
+    """
+    try:
+        return Endpoint(unmapped(ip_address(text).packed), 0)
+    except ValueError:
+        address = Address.parse(f"udp://{text}")
+    try:
+        return Endpoint(unmapped(ip_address(address.host).packed), address.port or 0)
+    except ValueError:
+        raise ValueError(f"an IP address where others reach us is wanted, not {text[:80]!r}") from None

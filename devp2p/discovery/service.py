@@ -1,0 +1,389 @@
+"""Discovery as it runs: `open_discovery` has one UDP socket and one task for the protocols, v4 and v5 (discv4.md, discv5-wire.md).
+
+Theory of operation. One task receives, keeps the timers and sends. It takes what has come in batches, lets each protocol look at each
+datagram, and sends what they have put out; then it sleeps until something comes or the earliest timer is due. A coroutine that begins an
+operation sends its first packet itself, at once, and only moves the time at which that task has to wake up.
+
+Further tasks do what needs no socket of its own: they look for candidates (`finding`), for as long as somebody waits for such.
+
+The clock is that of the system when discovery began, moved on by trio's: packets bear the time, but a clock that is set must not make
+timers fire or stop. Only if nobody answers any more, and the system's clock is ahead, as after a machine has slept, is ours set again.
+"""
+
+import logging
+import random
+import secrets
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from types import MappingProxyType
+from typing import Final
+
+import trio
+
+from devp2p.discovery import VERSIONS, v4_events
+from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged, contact_v4
+from devp2p.discovery.candidates import Filter
+from devp2p.discovery.clock import TOLERANCE, Clock
+from devp2p.discovery.datagrams import DatagramSocket
+from devp2p.discovery.dns import DnsSource, Resolver
+from devp2p.discovery.dns_tree import TreeUrl
+from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
+from devp2p.discovery.kademlia import TableStatistics
+from devp2p.discovery.known_nodes import KnownNodes, parse_tree, system_resolver, with_ip_addresses
+from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.own_record import OwnRecord, parse_external
+from devp2p.discovery.v4 import Discv4
+from devp2p.discovery.v4_bonds import Discv4Limits
+from devp2p.discovery.v4_events import AddressChanged as AddressChangedV4
+from devp2p.discovery.v4_events import ClockDoubtful
+from devp2p.discovery.v4_events import Event as EventV4
+from devp2p.discovery.v5 import Discv5
+from devp2p.discovery.v5_answers import Discv5Limits, TalkHandler
+from devp2p.discovery.v5_events import AddressChanged as AddressChangedV5
+from devp2p.discovery.v5_events import Event as EventV5
+from devp2p.enr import Entries, Record
+from devp2p.errors import LocalProtocolError
+from devp2p.keys import PrivateKey, PublicKey, keccak256
+from devp2p.peers.book import Book
+from devp2p.records import Address, NodeRecord
+
+DEFAULT_LISTEN: Final = Address("udp", "*", 30303)
+
+_logger = logging.getLogger(__name__)
+
+Unhandled = Callable[[bytes, Endpoint], None]
+"""Takes a datagram that is of neither protocol, and where it came from. It must return at once; it is called for at most `BATCH` a turn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryLimits:
+    """The bounds of discovery."""
+
+    v4: Discv4Limits = field(default_factory=Discv4Limits)
+    v5: Discv5Limits = field(default_factory=Discv5Limits)
+    local_addresses_in_dns: bool = False
+    """Whether nodes of DNS trees may have loopback and private addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Counts since discovery began, and of the tables as they are."""
+
+    received: int
+    """Datagrams."""
+    sent: int
+    not_sent: int
+    """Datagrams that the system did not take, as for an address without a route."""
+    unhandled: int
+    """Datagrams that were of neither protocol."""
+    v4: TableStatistics | None
+    v5: TableStatistics | None
+    candidates: Mapping[str, int]
+    """Nodes that each source has named and that were news to somebody who wants candidates."""
+
+
+class Discovery:
+    """Discovery that runs; `open_discovery` makes it."""
+
+    def __init__(  # noqa: PLR0913  (made in one place, below)
+        self,
+        sock: DatagramSocket,
+        clock: Clock,
+        own: OwnRecord,
+        *,
+        v4: Discv4 | None,
+        v5: Discv5 | None,
+        known: KnownNodes,
+        unhandled: Unhandled | None,
+    ) -> None:
+        self._socket = sock
+        self._clock = clock
+        self._own = own
+        self._known = known
+        self._on_unhandled = unhandled
+        self._unhandled = 0
+        self._sleep = trio.CancelScope()
+        self._finder = Finder(known.sources)
+        versions = sock.ip_versions
+        self.v4: AwaitedV4 | None = None
+        """Discovery v4 alone, or None if it does not run; its `protocol` is to be read."""
+        self.v5: AwaitedV5 | None = None
+        """The same of v5."""
+        if v4 is not None:
+            self.v4 = AwaitedV4(v4, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes, ip_versions=versions)
+        if v5 is not None:
+            self.v5 = AwaitedV5(v5, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes, ip_versions=versions)
+        self._all: tuple[AwaitedV4 | AwaitedV5, ...] = tuple(one for one in (self.v5, self.v4) if one is not None)
+
+    @property
+    def record(self) -> Record:
+        """Our own record as it is now."""
+        return self._own.record
+
+    @property
+    def address(self) -> Address:
+        """Where it listens; the host of a wildcard is ``*``."""
+        ip, port = self._socket.endpoint
+        return Address("udp", "*" if not any(ip) else str(Endpoint(ip, port)).rpartition(":")[0].strip("[]"), port)
+
+    @property
+    def statistics(self) -> Statistics:
+        """What was counted so far."""
+        return Statistics(
+            received=self._socket.received,
+            sent=self._socket.sent,
+            not_sent=self._socket.not_sent,
+            unhandled=self._unhandled,
+            v4=self.v4.protocol.table.statistics() if self.v4 is not None else None,
+            v5=self.v5.protocol.table.statistics() if self.v5 is not None else None,
+            candidates=MappingProxyType(dict(self._finder.found)),
+        )
+
+    def update_record(self, entries: Entries) -> bool:
+        """Change entries of our own record; a value of None removes one. Tells whether there is a new record now.
+
+        LocalProtocolError for values that do not fit, or too many of them.
+        """
+        return self._own.update(entries)
+
+    def candidates(self, *filters: Filter) -> Candidates:
+        """Iterate nodes that one could dial and that pass all `filters`, from all sources in turn, for as long as discovery runs.
+
+        The same node is not given again within `devp2p.discovery.candidates.WINDOW`. Nothing is searched while nobody waits for the next.
+        """
+        return self._finder.candidates(filters)
+
+    def send(self, data: bytes, to: Endpoint) -> None:
+        """Send a datagram of some other protocol, as `unhandled` gets them; that it is lost is not told."""
+        self._socket.send(data, to)
+
+    def on_talk(self, protocol: bytes, handler: TalkHandler | None) -> None:
+        """Let `handler` answer the TALKREQs of a protocol from now on; None for nobody. LocalProtocolError without v5."""
+        self._need_v5().protocol.on_talk(protocol, handler)
+
+    # Operations. They raise ClosedResourceError if discovery ends meanwhile, and LocalProtocolError for a version that does not run.
+
+    async def ping(self, node: NodeRecord | str, *, version: int | None = None) -> Pinged | None:
+        """Ask a node whether it is there, by v5 if it is known how, or else by v4; None if it is silent."""
+        record = await _with_ips(node)
+        return await self._fitting(record, version).ping(record)
+
+    async def request_enr(self, node: NodeRecord | str, *, version: int | None = None) -> NodeRecord | None:
+        """Ask a node itself for its record; None if it does not give it."""
+        record = await _with_ips(node)
+        return await self._fitting(record, version).request_enr(record)
+
+    async def resolve(self, node: NodeRecord | PublicKey | str, *, version: int | None = None) -> NodeRecord | None:
+        """Find the newest record of a node: ask itself where it is said to be, or else search; None if nobody knows it."""
+        record = NodeRecord(node) if isinstance(node, PublicKey) else await _with_ips(node)
+        answers = [await protocol.resolve(record) for protocol in self._running(version)]
+        found = [answer for answer in answers if answer is not None]
+        return max(found, key=lambda answer: answer.enr.sequence if answer.enr is not None else 0, default=None)
+
+    async def lookup(self, target: PublicKey | bytes, *, version: int | None = None) -> tuple[NodeRecord, ...]:
+        """Search for the nodes closest to a target, closest first: those that answered, at most 16 of each protocol.
+
+        A target is a public key, or 64 bytes in the form of one; or, for v5 alone, a node ID of 32 bytes.
+        """
+        raw = bytes(target)
+        protocols = [protocol for protocol in self._running(version) if len(raw) != 32 or protocol.version == 5]
+        if not protocols or len(raw) not in {32, 64}:
+            raise LocalProtocolError("a target has 64 bytes, or for discovery v5 also 32")
+        found: dict[bytes, NodeRecord] = {}
+        for protocol in protocols:
+            for node in await protocol.lookup(raw):
+                if node.id not in found or found[node.id].enr is None:
+                    found[node.id] = node
+        place = raw if len(raw) == 32 else keccak256(raw)
+        return tuple(sorted(found.values(), key=lambda node: int.from_bytes(node.id, "big") ^ int.from_bytes(place, "big")))
+
+    async def talk(self, node: NodeRecord | str, protocol: bytes, request: bytes) -> bytes | None:
+        """Say something to a node in another protocol, by v5, and return its response; None if it is silent."""
+        return await self._need_v5().talk(await _with_ips(node), protocol, request)
+
+    # What runs
+
+    async def run(self) -> None:
+        """Serve the socket and the timers, for ever; `open_discovery` does this."""
+        while True:
+            with trio.CancelScope(deadline=self._due()) as self._sleep:
+                await self._socket.wait_readable()
+            now = self._clock.now()
+            for data, sender in self._socket.receive():
+                if not any(protocol.protocol.receive_datagram(data, sender, now) for protocol in self._all):
+                    self._pass_on(data, sender)
+            for protocol in self._all:
+                if (due := protocol.protocol.next_timer()) is not None and due <= now:
+                    protocol.protocol.handle_timer(now)
+            self._flush()
+
+    def close(self) -> None:
+        """Nothing will come any more: let those who wait know."""
+        self._finder.close()
+        for protocol in self._all:
+            protocol.operations.close()
+
+    def begin_finding(self, nursery: trio.Nursery, trees: DnsSource | None, *, local: bool) -> None:
+        """Have the sources of candidates work in a nursery; `open_discovery` does this."""
+        nursery.start_soon(repeat_known, self._finder)
+        for protocol in self._all:
+            nursery.start_soon(walk, protocol, self._finder, partial(self._known.heard, protocol.source, answered=True))
+        if self.v4 is not None and self.v5 is not None:
+            nursery.start_soon(introduce, self.v4, self.v5, self._known.bootnodes)
+        if trees is not None:
+            nursery.start_soon(partial(read_trees, trees, self._finder, partial(self._note_tree, trees), local=local))
+
+    def _note_tree(self, trees: DnsSource, node: NodeRecord) -> None:
+        self._known.heard("dns", [node], answered=False)
+        self._known.keep_tree_sequences(trees.sequences)
+
+    def _flush(self) -> None:
+        """Send what is to be sent, take in what has happened, and see that we wake up in time."""
+        now = self._clock.now()
+        for protocol in self._all:
+            for data, to in protocol.protocol.datagrams_to_send(now):
+                self._socket.send(data, to)
+            while (event := protocol.protocol.next_event()) is not None:
+                self._take(event)
+        self._sleep.deadline = self._due()
+
+    def _take(self, event: EventV4 | EventV5) -> None:
+        match event:
+            case AddressChangedV4() | AddressChangedV5():
+                if self._own.address_changed():
+                    _logger.info("others see us at %s; our record has the number %d", event.ipv4 or event.ipv6, self.record.sequence)
+            case ClockDoubtful():
+                ahead = self._clock.catch_up()
+                if ahead > TOLERANCE:
+                    _logger.warning("the system's clock was %.0f s ahead of ours, and ours is set again", ahead)
+                elif event.expired:
+                    _logger.warning("nobody answers, and what comes is too old: the system's clock is wrong, or was set back")
+            case v4_events.PingResult() | v4_events.RecordFound() | v4_events.LookupDone():
+                assert self.v4 is not None  # noqa: S101  (it is its event)
+                self.v4.operations.end(event.operation, event)
+            case _:
+                assert self.v5 is not None  # noqa: S101  (as above)
+                self.v5.operations.end(event.operation, event)
+
+    def _due(self) -> float:
+        timers = (protocol.protocol.next_timer() for protocol in self._all)
+        return min((self._clock.to_trio(timer) for timer in timers if timer is not None), default=float("inf"))
+
+    def _pass_on(self, data: bytes, sender: Endpoint) -> None:
+        self._unhandled += 1
+        if self._on_unhandled is not None:
+            self._on_unhandled(data, sender)
+
+    def _running(self, version: int | None) -> tuple[AwaitedV4 | AwaitedV5, ...]:
+        running = tuple(protocol for protocol in self._all if version in {None, protocol.version})
+        if not running:
+            raise LocalProtocolError(f"discovery v{version} does not run")
+        return running
+
+    def _fitting(self, node: NodeRecord, version: int | None) -> AwaitedV4 | AwaitedV5:
+        """The protocol by which to ask a node: the better one of those of which it is known where to send to."""
+        running = self._running(version)
+        return next((protocol for protocol in running if protocol.contact(node) is not None), running[-1])
+
+    def _need_v5(self) -> AwaitedV5:
+        if self.v5 is None:
+            raise LocalProtocolError("discovery v5 does not run")
+        return self.v5
+
+
+async def _with_ips(node: NodeRecord | str) -> NodeRecord:
+    record = NodeRecord.parse(node) if isinstance(node, str) else node
+    return await with_ip_addresses(record) or record
+
+
+@asynccontextmanager
+async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configuration)
+    key: PrivateKey,
+    *,
+    listen: str | Address = DEFAULT_LISTEN,
+    entries: Entries = MappingProxyType({}),
+    bootnodes: Iterable[NodeRecord | str] = (),
+    trees: Iterable[TreeUrl | str] = (),
+    resolver: Resolver | None = None,
+    versions: Collection[int] = VERSIONS,
+    book: Book | None = None,
+    external: Iterable[str] = (),
+    talk: Mapping[bytes, TalkHandler] = MappingProxyType({}),
+    unhandled: Unhandled | None = None,
+    limits: DiscoveryLimits | None = None,
+) -> AsyncGenerator[Discovery]:
+    """Take part in discovery for the length of an ``async with`` block.
+
+    `listen`: a UDP address, ``udp://*:30303`` by default. `entries`: what our record says beside where we are in discovery, such as
+    ``{"tcp": 30303}``. `bootnodes`: nodes to begin with; v5 needs their ENRs, which v4 gets where it runs, too. `trees`: node lists in DNS
+    (``enrtree://...``), read through `resolver`, by default the system's. `book` keeps what is found, and the number of our own record.
+    `external`: where others reach us, at most one ``IP`` or ``IP:port`` of each kind; else that is found out. `talk`: handlers of TALKREQ
+    by protocol. `unhandled` gets datagrams of other protocols.
+
+    Raises ValueError for what cannot be understood, LocalProtocolError for `entries` that do not fit into a record, OSError if the address
+    cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
+    """
+    if not versions or not VERSIONS.issuperset(versions):
+        raise ValueError(f"versions of discovery are 4 and 5, not {sorted(versions)}")
+    limits = limits or DiscoveryLimits()
+    where = Address.parse(listen) if isinstance(listen, str) else listen
+    urls = [parse_tree(url) if isinstance(url, str) else url for url in trees]
+    named = [NodeRecord.parse(node) if isinstance(node, str) else node for node in bootnodes]
+    at = [parse_external(text) for text in external]
+    lookups = (resolver or system_resolver()) if urls else None
+    clock = Clock()
+    with await DatagramSocket.bind(where) as sock:
+        found = [await with_ip_addresses(node) for node in named]
+        known = KnownNodes([node for node in found if node is not None], book, clock.now)
+        own = OwnRecord(key, entries=entries, bound=sock.endpoint, external=at, book=book, now=clock.now())
+        discovery = Discovery(
+            sock,
+            clock,
+            own,
+            v4=_make_v4(key, own, known, sock, limits.v4) if 4 in versions else None,
+            v5=_make_v5(key, own, known, sock, limits.v5) if 5 in versions else None,
+            known=known,
+            unhandled=unhandled,
+        )
+        for protocol, handler in talk.items():
+            discovery.on_talk(protocol, handler)
+        source = DnsSource(urls, lookups, sequences=known.tree_sequences(urls)) if lookups is not None else None
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(discovery.run)
+                discovery.begin_finding(nursery, source, local=limits.local_addresses_in_dns)
+                yield discovery
+                nursery.cancel_scope.cancel()
+        finally:
+            discovery.close()
+
+
+def _make_v4(key: PrivateKey, own: OwnRecord, known: KnownNodes, sock: DatagramSocket, limits: Discv4Limits) -> Discv4:
+    nodes = known.bootnodes, known.seeds()
+    bootnodes, seeds = ([contact.record for node in some if (contact := contact_v4(node, sock.ip_versions)) is not None] for some in nodes)
+    return Discv4(
+        own,
+        key,
+        random=random.SystemRandom().random,
+        random_bytes=secrets.token_bytes,
+        bootnodes=bootnodes,
+        seeds=seeds,
+        limits=limits,
+        tcp_port=own.record.tcp or 0,
+        external_address=own.external,
+    )
+
+
+def _make_v5(key: PrivateKey, own: OwnRecord, known: KnownNodes, sock: DatagramSocket, limits: Discv5Limits) -> Discv5:
+    return Discv5(
+        own,
+        key,
+        random=random.SystemRandom().random,
+        random_bytes=secrets.token_bytes,
+        bootnodes=[node.enr for node in (*known.bootnodes, *known.seeds()) if node.enr is not None],
+        external=own.external,
+        ip_versions=sock.ip_versions,
+        limits=limits,
+    )

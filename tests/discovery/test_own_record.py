@@ -1,0 +1,119 @@
+"""Our own record while discovery runs, and the clock by which it runs."""
+
+import time
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+import trio
+
+from devp2p.discovery.clock import Clock
+from devp2p.discovery.external_address import QUORUM
+from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.own_record import OwnRecord, parse_external
+from devp2p.keys import PrivateKey
+from devp2p.peers.book import Book
+
+KEY = PrivateKey.generate()
+WILDCARD = Endpoint(bytes(16), 30303)
+
+
+def packed(text: str) -> bytes:
+    return ip_address(text).packed
+
+
+def make(bound: Endpoint = WILDCARD, *external: str, book: Book | None = None, **entries: Any) -> OwnRecord:
+    return OwnRecord(KEY, entries=entries, bound=bound, external=map(parse_external, external), book=book, now=1000.0)
+
+
+def agree(own: OwnRecord, text: str, port: int, *, voters: int = QUORUM) -> bool:
+    """Have nodes of different networks say where we are; whether that changed our record."""
+    prefix, suffix = ("2a{:02x}::", "1") if ":" in text else ("{}.2.3.", "4")
+    votes = [own.external.vote(packed(prefix.format(16 + n) + suffix), Endpoint(packed(text), port), 1000.0) for n in range(voters)]
+    return any(votes) and own.address_changed()
+
+
+def where(own: OwnRecord) -> tuple[str, int | None, str, int | None]:
+    record = own.record
+    return str(record.ip), record.udp, str(record.ip6), record.udp6
+
+
+def test_what_enough_others_see_gets_into_the_record_under_a_new_number():
+    own = make(tcp=30303)
+    first = own.record.sequence
+    assert where(own) == ("None", 30303, "None", 30303)
+    assert not agree(own, "9.9.9.9", 40404, voters=QUORUM - 1)
+    assert own.record.sequence == first
+    assert agree(own, "9.9.9.9", 40404)
+    assert where(own) == ("9.9.9.9", 40404, "None", 40404)
+    assert agree(own, "2a00::5", 5)
+    assert where(own) == ("9.9.9.9", 40404, "2a00::5", 5)
+    assert (own.record.sequence, own.record.tcp) == (first + 2, 30303)
+
+
+@pytest.mark.parametrize("explicit", [{"external": ("203.0.113.5",)}, {"ip": "203.0.113.5"}])
+def test_what_the_user_says_stays(explicit):
+    own = make(WILDCARD, *explicit.pop("external", ()), **explicit)
+    assert not agree(own, "9.9.9.9", 30303)
+    assert where(own)[:2] == ("203.0.113.5", 30303)
+    assert agree(own, "2a00::5", 30303)  # of the other kind the user has said nothing
+    assert where(own) == ("203.0.113.5", 30303, "2a00::5", 30303)
+
+
+def test_a_bound_address_holds_until_others_know_better():
+    own = make(Endpoint(packed("10.0.0.5"), 30303))
+    assert where(own)[:2] == ("10.0.0.5", 30303)
+    assert agree(own, "9.9.9.9", 30303)
+    assert where(own)[:2] == ("9.9.9.9", 30303)
+
+
+def test_each_number_is_in_the_book_before_it_is_used():
+    with Book.open(":memory:") as book:
+        book.sequence = 41
+        own = make(book=book)
+        assert own.record.sequence == book.sequence == 42
+        assert agree(own, "9.9.9.9", 30303)
+        assert own.record.sequence == book.sequence == 43
+
+
+def test_a_book_that_cannot_be_written_is_no_end(tmp_path, caplog):
+    book = Book.open(tmp_path / "nodes.db")
+    own = make(book=book)
+    book._database._connection.execute("PRAGMA query_only = ON")
+    assert own.update({"eth": b"\xc0"})
+    assert "not kept" in caplog.text
+    book.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("203.0.113.5", ("203.0.113.5", 0)),
+        ("203.0.113.5:9", ("203.0.113.5", 9)),
+        ("2001:db8::5", ("2001:db8::5", 0)),
+        ("[2001:db8::5]:9", ("2001:db8::5", 9)),
+        ("::ffff:9.9.9.9", ("9.9.9.9", 0)),
+    ],
+)
+def test_external_addresses_are_read(text, endpoint):
+    host, port = endpoint
+    assert parse_external(text) == Endpoint(packed(host), port)
+
+
+async def test_the_clock_goes_on_as_trios_does_whatever_the_systems_is_set_to(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
+    clock = Clock()
+    monkeypatch.setattr(time, "time", lambda: 5_000_000.0)
+    await trio.sleep(10)
+    assert clock.now() == pytest.approx(1_000_010)
+    assert clock.to_trio(clock.now() + 5) == pytest.approx(trio.current_time() + 5)
+
+
+@pytest.mark.parametrize(("system", "then"), [(1_000_500.0, 1_000_500.0), (1_000_010.5, 1_000_010.0), (900_000.0, 1_000_010.0)])
+async def test_the_clock_catches_up_after_the_machine_has_slept_and_never_goes_back(system, then, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
+    clock = Clock()
+    await trio.sleep(10)
+    monkeypatch.setattr(time, "time", lambda: system)
+    assert clock.catch_up() == pytest.approx(system - 1_000_010)
+    assert clock.now() == pytest.approx(then)
