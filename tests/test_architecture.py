@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Lowest first. A file imports only from lower floors, or, as long as no cycle arises, from the quoted group that it is in. A name stands
 # for a module or a package with all in it, and the longest name that fits counts: devp2p/peers/x.py is on the floor of `peers`.
 FLOORS = (
-    ("errors", "limits", "presets", "version"),
+    ("allocator", "errors", "limits", "presets", "version"),
     ("rlp", "keys"),
     ("enr records",),
     ("wire", "discovery", "peers"),

@@ -116,7 +116,7 @@ def test_published_keys_and_signature():
 
 @given(secrets, secrets)
 def test_both_sides_agree_on_one_secret(one, other):
-    assert one.ecdh(other.public_key) == other.ecdh(one.public_key)
+    assert one.ecdh(other.public_key) == other.ecdh(one.public_key) == one.ecdh(other.public_key, once=True)
     assert len(one.ecdh(other.public_key)) == 32
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from devp2p.allocator import keep_freed_memory
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
 from devp2p.cli.arguments import client_id, count, discovery_node, external_address, listen_address, node_record
@@ -182,6 +183,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             f"for example --capability examples.chat:Chat ({plugins.describe_installed()})"
         )
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_freed_memory()
     stdout = sys.stdout
     news = JsonNews(stdout) if options.json else TextNews(stdout)
     # JSON has stdout for itself.

@@ -27,6 +27,7 @@ from devp2p.wire.frames import FrameOpener, FrameSealer, frame_size
 from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
 from devp2p.wire.messages import CapabilitySpec, MessageSpace
 
+_BASE_LENGTH = base.BASE_LENGTH
 _HEADS = tuple(rlp.encode(code) for code in range(0x80))  # the ids of nearly all messages, encoded
 
 
@@ -37,6 +38,9 @@ class State(enum.Enum):
     HELLO = "hello"
     OPEN = "open"
     CLOSED = "closed"
+
+
+_HELLO, _CLOSED = State.HELLO, State.CLOSED  # looked at for each message
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,7 @@ class Connection:
         extra: tuple[bytes, ...] = (),
     ) -> None:
         self.state: State = State.HANDSHAKE
+        self._next = _TRANSITIONS[self.state]
         self.remote = remote
         self.space: MessageSpace = MessageSpace((), ())
         """The layout of message ids; of no capability before the peer's Hello."""
@@ -211,17 +216,21 @@ class Connection:
         self._happen(HandshakeCompleted(secrets.remote))
 
     def _is_closed(self) -> bool:
-        return self.state is State.CLOSED
+        return self.state is _CLOSED
 
     def _happen(self, event: Event) -> None:
-        self.state = _TRANSITIONS[self.state][type(event)]
+        state = self._next[type(event)]
+        if state is not self.state:
+            self.state, self._next = state, _TRANSITIONS[state]
         self._events.append(event)
 
     def _receive_frame(self, frame: bytes | memoryview) -> None:
         self.frames += 1
-        code, start = (frame[0], 1) if 0 < frame[0] < 0x80 else rlp.split_uint(frame)
+        code, start = frame[0], 1
+        if not 0 < code < 0x80:
+            code, start = rlp.split_uint(frame)
         data = frame[start:]
-        if code < base.BASE_LENGTH or self.state is State.HELLO:
+        if code < _BASE_LENGTH or self.state is _HELLO:
             self._receive_base(code, data)
             return
         index, relative, size = self.space.locate(code)

@@ -34,7 +34,7 @@ def encrypt(remote: PublicKey, plaintext: bytes, *, ephemeral: PrivateKey, iv: b
 
     ``shared_mac_data`` is authenticated and not part of the result.
     """
-    encryption_key, mac_key = _derive_keys(ephemeral.ecdh(remote))
+    encryption_key, mac_key = _derive_keys(ephemeral.ecdh(remote, once=True))
     authenticated = iv + _aes_ctr(encryption_key, iv, plaintext)
     tag = hmac.digest(mac_key, authenticated + shared_mac_data, "sha256")
     return b"\x04" + bytes(ephemeral.public_key) + authenticated + tag

@@ -137,7 +137,7 @@ class Initiator:
         remote_ephemeral = _parse_key(ack.ephemeral_key)
         return _agree(
             self._remote,
-            self._entropy.ephemeral.ecdh(remote_ephemeral),
+            self._entropy.ephemeral.ecdh(remote_ephemeral, once=True),
             initiator=(self.packet, self._entropy.nonce),
             recipient=(opened.packet, ack.nonce),
             initiated=True,
@@ -196,7 +196,7 @@ class Recipient:
         self._packet = ack
         return _agree(
             remote,
-            own.ephemeral.ecdh(remote_ephemeral),
+            own.ephemeral.ecdh(remote_ephemeral, once=True),
             initiator=(opened.packet, auth.nonce),
             recipient=(ack, own.nonce),
             initiated=False,

@@ -32,9 +32,9 @@ def agreements(monkeypatch):
     seen = []
     original = PrivateKey.ecdh
 
-    def spy(self, public):
+    def spy(self, public, **options):
         seen.append(public)
-        return original(self, public)
+        return original(self, public, **options)
 
     monkeypatch.setattr(PrivateKey, "ecdh", spy)
     return seen

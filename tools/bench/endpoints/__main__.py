@@ -9,6 +9,7 @@ from typing import Any
 
 import trio
 
+from devp2p.allocator import keep_freed_memory
 from tools.bench.endpoints import api, bare, crowd, qos
 from tools.bench.endpoints.basics import Options, emit
 
@@ -47,6 +48,7 @@ def main() -> None:
     """Do what the mode says; DEVP2P_BENCH_PROFILE=directory leaves a profile for `pstats` there."""
     options = parse()
     crowd.raise_file_limit()
+    keep_freed_memory()  # as `devp2p node` does
     directory = os.environ.get("DEVP2P_BENCH_PROFILE")
     if directory is None:
         report = trio.run(MODES[options.mode], options)
