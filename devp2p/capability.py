@@ -4,6 +4,7 @@ A capability is a table of messages and one function per session. State that bel
 ``run``; state that all peers share lives in the capability object, of which a node has one.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Generic, cast
@@ -16,7 +17,7 @@ from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import Limits
 from devp2p.meters import Traffic
-from devp2p.rates import Conduct
+from devp2p.rates import Conduct, Stats, default_metric
 from devp2p.records import Address, NodeRecord
 from devp2p.requests import MessageTable
 from devp2p.wire.base import CapabilityVersion, Hello, printable
@@ -46,9 +47,15 @@ class Capability(ABC, Generic[M, H]):
     bulk: ClassVar[Collection[type[Any]]] = ()
     """Messages that are sent when nothing else waits."""
     weight: ClassVar[int] = 1
-    """Its share of the line while others want it too."""
+    """Its share of the line, and of the peers, while other capabilities want them too."""
     slots: ClassVar[int] = 8
-    """How many peers it wants. Reserved: nothing steers by it yet."""
+    """How many peers it wants; ``open_node`` may be told another number. The best are chosen by `metric`."""
+    minimum: ClassVar[int] = 0
+    """How many peers it is to have, whatever other capabilities want."""
+    rating_floor: ClassVar[float] = -math.inf
+    """If the median of its peers' ratings (see `metric`) falls below this, they are all too poor, and strangers are tried."""
+    latency_target: ClassVar[float] = 1.0
+    """The time in seconds in which it wishes to be answered."""
     optional: ClassVar[bool] = False
     """Whether the session goes on when ``run`` returns."""
     ready_within: ClassVar[float | None] = None
@@ -73,6 +80,14 @@ class Capability(ABC, Generic[M, H]):
         use only beside another (snap beside eth) should want what that one wants.
         """
         return True
+
+    def metric(self, stats: Stats) -> float:
+        """How good a peer is, by its recent conduct: any number, more is better, and below zero its faults outweigh its service.
+
+        Only the order counts among the peers of this capability. A peer with a rating below zero and faults that were reported as invalid
+        has to go. By default useful amounts count logarithmically, and slow answers, timeouts and faults against them.
+        """
+        return default_metric(stats)
 
     @classmethod
     def table(cls, limits: Limits | None = None) -> MessageTable:
@@ -148,6 +163,11 @@ class Peer:
     def capabilities(self) -> tuple[AnyCapability, ...]:
         """The shared capabilities, in the order of their message ids."""
         return tuple(capability for capability, _ in self._channels)
+
+    @property
+    def active(self) -> tuple[AnyCapability, ...]:
+        """The shared capabilities that are not done with this peer."""
+        return tuple(capability for capability, channel in self._channels if not channel.is_over)
 
     def __contains__(self, capability: type[AnyCapability]) -> bool:
         """Whether a capability is shared and ready."""

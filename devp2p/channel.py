@@ -160,6 +160,11 @@ class Channel(Generic[M]):
         """Whether there is a handle that can be used."""
         return self._ready.is_set() and self._end is None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the session, or this capability's part in it, has ended."""
+        return self._end is not None
+
     async def wait_ready(self) -> None:
         """Wait for a handle; PeerDisconnected if the session ends first."""
         await self._ready.wait()

@@ -1,4 +1,4 @@
-"""What connects a node with discovery: on which port it runs, what it begins with, and who is dialled of those it finds.
+"""What connects a node with discovery: on which port it runs, and what it begins with.
 
 Discovery and the book are a third of the library, and a node that does without them need not wait until they are imported: so they are
 imported here, and nowhere else on the way of ``import devp2p``, when they are used.
@@ -15,7 +15,6 @@ import trio
 from devp2p.discovery import VERSIONS
 from devp2p.enr import Entries
 from devp2p.keys import PrivateKey
-from devp2p.peers.dialer import Dialer
 from devp2p.records import Address, NodeRecord
 
 if TYPE_CHECKING:
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from devp2p.discovery.service import Discovery, DiscoveryLimits
     from devp2p.discovery.v5_answers import TalkHandler
     from devp2p.peers.book import Book
-
-DIAL_RATIO = 3
-"""One peer of so many is to be one that we have dialled, at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +38,7 @@ class DiscoverySettings:
     talk: "Mapping[bytes, TalkHandler]" = field(default_factory=dict[bytes, "TalkHandler"])
     """Handlers of TALKREQ by protocol."""
     dials: bool = True
-    """Whether to dial nodes that are found."""
+    """Whether to dial nodes that are found, as far as the capabilities want peers."""
     resolver: "Resolver | None" = None
     """What to read DNS trees through, by default the system's."""
     limits: "DiscoveryLimits | None" = None
@@ -83,11 +79,10 @@ class DiscoveryPlan:
         key: PrivateKey,
         bound: Sequence[Address],
         book: "Book | None",
-        dialer: Dialer | None,
         *,
         task_status: "trio.TaskStatus[Discovery]" = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run discovery until cancelled, and have `dialer` dial what it finds. `bound`: where the node listens.
+        """Run discovery until cancelled. `bound`: where the node listens.
 
         OSError if the address cannot be listened at, ValueError and LocalProtocolError for wrong settings.
         """
@@ -96,20 +91,19 @@ class DiscoveryPlan:
         listen = settings.listen or (replace(tcp, scheme="udp") if tcp is not None else Address("udp", "*", 0))
         where = Address.parse(listen) if isinstance(listen, str) else listen
         try:
-            await self._run(key, where, tcp, book, dialer, task_status)
+            await self._run(key, where, tcp, book, task_status)
         except OSError:
             if not self.any_port or not where.port:
                 raise
             # The port that TCP happened to get is taken for UDP: any other will do.
-            await self._run(key, replace(where, port=0), tcp, book, dialer, task_status)
+            await self._run(key, replace(where, port=0), tcp, book, task_status)
 
-    async def _run(  # noqa: PLR0913, PLR0917  (called just above)
+    async def _run(
         self,
         key: PrivateKey,
         where: Address,
         tcp: Address | None,
         book: "Book | None",
-        dialer: Dialer | None,
         task_status: "trio.TaskStatus[Discovery]",
     ) -> None:
         from devp2p.discovery.service import open_discovery  # noqa: PLC0415  (see above)
@@ -129,10 +123,7 @@ class DiscoveryPlan:
             limits=settings.limits,
         ) as discovery:
             task_status.started(discovery)
-            if dialer is not None and settings.dials:
-                await dialer.run(discovery.candidates(dialer.may_dial))
-            else:
-                await trio.sleep_forever()
+            await trio.sleep_forever()
 
 
 @asynccontextmanager

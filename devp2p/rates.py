@@ -2,8 +2,12 @@
 
 A plugin calls ``channel.rate.useful(...)``, ``.latency(...)`` and ``.invalid(...)``; requests that time out count by themselves. The
 numbers stay local: no peer is told, and none is asked.
+
+`Conduct` is the sum over one session. What `peers.ratings` makes of several, with older things counting less, are the `Stats` from
+which a metric, `default_metric` or the capability's own, computes how good the peer is.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -11,6 +15,7 @@ from devp2p.errors import LocalProtocolError
 
 WORST_SEVERITY = 4
 _LATENCIES = 64  # of which the median is taken
+_QUICKEST = 0.001  # seconds; what answers sooner is as good, and a logarithm wants more than zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,29 @@ class Conduct:
     invalid: int = 0
     timeouts: int = 0
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """A peer's recent conduct in one capability. What is older counts less; faults of the base protocol are included."""
+
+    useful: float = 0.0
+    """What it brought in a minute of connection, in the capability's own currency."""
+    latency: float | None = None
+    """The median time of its latest answers in seconds; None if there were none."""
+    target: float = 1.0
+    """The latency in seconds that the capability wishes for."""
+    timeouts: float = 0.0
+    severity: float = 0.0
+    """The sum over all that was invalid."""
+    minutes: float = 0.0
+    """For how long it was connected; not more than 14.4, as older minutes count less."""
+
+
+def default_metric(stats: Stats) -> float:
+    """How good a peer is: any number, more is better; below zero its faults outweigh its service."""
+    speed = 0.0 if stats.latency is None else math.log(max(stats.latency, _QUICKEST) / stats.target)
+    return math.log1p(stats.useful) - 0.5 * speed - stats.timeouts - stats.severity**2
 
 
 class Rate:

@@ -14,11 +14,11 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("allocator", "errors", "limits", "presets", "version"),
     ("rlp", "keys"),
-    ("enr records",),
+    ("enr records", "rates"),
     ("wire", "discovery", "peers"),
-    ("peers.dial_history",),
+    ("peers.dial_history", "peers.netgroups"),
     ("transports",),
-    ("capability channel queues rates meters requests",),
+    ("capability channel queues meters requests",),
     ("events",),
     ("session", "roster", "peers.book"),
     (
@@ -27,7 +27,8 @@ FLOORS = (
             " discovery.known_nodes discovery.own_record"
         ),
     ),
-    ("peers.dialer",),
+    ("peers.dialer peers.static", "peers.memory", "census"),
+    (("links steering"),),
     ("node_discovery",),
     ("node",),
     ("devp2p",),  # devp2p/__init__.py

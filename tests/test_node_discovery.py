@@ -132,22 +132,22 @@ async def test_only_nodes_that_a_capability_wants_are_dialled():
         await has_peers(node, 1)
         await trio.sleep(1)
         assert [peer.public_key for peer in node.connected] == [wanted.public_key]
-        assert node.dialer is not None
-        assert node.dialer.statistics.dials == 1
+        assert node.steering.dialer.statistics.dials == 1
 
 
-async def test_it_dials_no_more_than_a_third_of_its_places():
+async def test_it_dials_as_many_as_the_slots_want():
     async with AsyncExitStack() as stack:
         passive = DiscoverySettings(dials=False)
         first = await stack.enter_async_context(running(discovery=passive))
         for _ in range(5):
             await stack.enter_async_context(running(bootnodes=[first.record], discovery=passive))
-        node = await stack.enter_async_context(running(bootnodes=[first.record], max_peers=6))
+        node = await stack.enter_async_context(running(bootnodes=[first.record], max_peers=6, slots={"chat": 2}))
         await has_peers(node, 2)
         await trio.sleep(1)
-        assert node.dialer is not None
-        assert node.dialer.statistics.wanted == 2
         assert 2 <= len(node.connected) <= 3  # the last two dials may both have been good
+        view = node.slots()
+        assert (view.budget, view.inbound, view.dialled) == (6, 0, len(node.connected))
+        assert sum(1 for peer in view.peers if "chat" in peer.slots) == 2
 
 
 async def test_the_places_for_nodes_of_our_choice_are_not_for_those_who_come():
@@ -156,8 +156,14 @@ async def test_the_places_for_nodes_of_our_choice_are_not_for_those_who_come():
             other = await stack.enter_async_context(running())
             await other.connect(node.enode)
         late = await stack.enter_async_context(running())
-        assert await refusal(late, node) == DisconnectReason.TOO_MANY_PEERS
-        await node.connect(late.record)
+        youngest = node.connected[-1]
+        await late.connect(node.enode)
+        assert (await youngest.wait_ended()).reason == DisconnectReason.TOO_MANY_PEERS, (
+            "it makes room, as the place of our choice is not free"
+        )
+        assert len(node.connected) == 3
+        last = await stack.enter_async_context(running())
+        await node.connect(last.record)
         assert len(node.connected) == 4
 
 
@@ -165,8 +171,7 @@ async def test_static_peers_are_left_to_those_who_keep_them_connected():
     async with running(discovery=True) as first, running(bootnodes=[first.record], static_peers=[first.record]) as second:
         await has_peers(second, 1)
         await trio.sleep(0.5)
-        assert second.dialer is not None
-        assert second.dialer.statistics.dials == 0
+        assert second.steering.dialer.statistics.dials == 0
 
 
 async def test_a_dns_tree_is_enough_to_begin_with():
@@ -199,7 +204,7 @@ async def test_a_book_in_use_is_an_error_before_anything_begins(tmp_path):
 
 async def test_a_peer_that_was_lost_is_replaced():
     async with running(discovery=True) as first, AsyncExitStack() as stack:
-        second = await stack.enter_async_context(running(bootnodes=[first.record], max_peers=3))
+        second = await stack.enter_async_context(running(bootnodes=[first.record], max_peers=3, slots={"chat": 1}))
         await has_peers(second, 1)
         replacement = await stack.enter_async_context(running(bootnodes=[first.record], discovery=DiscoverySettings(dials=False)))
         events = second.events()

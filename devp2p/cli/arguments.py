@@ -109,3 +109,11 @@ def client_id(text: str) -> str:
 def _check_scheme(address: Address) -> None:
     if address.scheme not in SCHEMES:
         raise argparse.ArgumentTypeError(f"there is no transport {address.scheme!r}: use {' or '.join(sorted(SCHEMES))}")
+
+
+def slots(text: str) -> tuple[str, int]:
+    """``NAME=N``: how many peers a capability is to have."""
+    name, equals, number = text.partition("=")
+    if not (name and equals and number.isascii() and number.isdigit() and int(number)):
+        raise argparse.ArgumentTypeError(f"NAME=N, such as eth=25, is expected, not {text!r}")
+    return name, int(number)

@@ -7,9 +7,10 @@ from typing import Protocol, TextIO, assert_never
 import trio
 
 from devp2p.capability import AnyCapability, Peer
+from devp2p.cli import slot_report
 from devp2p.cli.output import write_json, write_text
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
-from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused
+from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
 from devp2p.node import Node
 
 _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
@@ -23,6 +24,9 @@ class News(Protocol):
 
     def happened(self, event: Event) -> None:
         """Something happened to a peer."""
+
+    def slots(self, node: Node) -> None:
+        """How its slots are filled now."""
 
     def stopped(self) -> None:
         """It has ended, cleanly."""
@@ -52,6 +56,10 @@ class JsonNews:
         """A line for each event."""
         self._write(as_json(event, trio.current_time()))
 
+    def slots(self, node: Node) -> None:
+        """A line with all of it."""
+        self._write(slot_report.as_json(node))
+
     def stopped(self) -> None:
         """The last line."""
         self._write({"event": "stopped"})
@@ -80,6 +88,11 @@ class TextNews:
     def happened(self, event: Event) -> None:
         """A line for each event."""
         write_text(f"{time.strftime('%H:%M:%S')}  {as_text(event, trio.current_time())}", self._file)
+
+    def slots(self, node: Node) -> None:
+        """A small table."""
+        for line in slot_report.as_text(node):
+            write_text(line, self._file)
 
     def stopped(self) -> None:
         """The prompt of the shell says it."""
@@ -112,6 +125,8 @@ def as_json(event: Event, now: float) -> dict[str, object]:
             return {"event": "refused", "address": str(address), **_reason(error), "error": str(error)}
         case DialFailed(record, error, retry):
             return {"event": "dial_failed", "enode": record.enode, **_reason(error), "error": str(error), "retry": round(retry, 3)}
+        case SlotDecision(decision):
+            return {"event": "decision", "what": type(decision).__name__.lower(), "id": decision.id.hex(), "why": decision.reason}
     assert_never(event)
 
 
@@ -131,6 +146,8 @@ def as_text(event: Event, now: float) -> str:
             # The error begins with the enode, which nobody wants to read at every attempt.
             what = str(error).removeprefix(f"{record.enode}: ")
             return _line("no session", record.id.hex()[:_SHORT], f"{what}; next attempt in {retry:.0f} s")
+        case SlotDecision(decision):
+            return _line(type(decision).__name__.lower(), decision.id.hex()[:_SHORT], decision.reason)
     assert_never(event)
 
 

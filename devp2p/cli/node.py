@@ -5,8 +5,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -16,17 +16,18 @@ import trio
 from devp2p.allocator import keep_freed_memory
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
-from devp2p.cli.arguments import client_id, count, discovery_node, external_address, listen_address, node_record
+from devp2p.cli.arguments import client_id, count, discovery_node, external_address, listen_address, node_record, seconds, slots
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.output import Exit, Failure, explain
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
-from devp2p.node import default_client_id, open_node
+from devp2p.node import Node, open_node
 from devp2p.node_discovery import DiscoverySettings
 from devp2p.presets import PRESETS
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Subscription
+from devp2p.version import default_client_id
 
 SUMMARY = "run a node"
 DESCRIPTION = """\
@@ -40,7 +41,8 @@ what it prints:
   A line for each event. With --json the line is an object, whose "event" is
   listening (always the first line; "enode" is what others dial, and "enr" the
   same as discovery tells it), connected, ready, dropped, refused, dial_failed,
-  or stopped (always the last).
+  decision (whom it dials, refuses, exchanges or drops, and why), slots (who
+  fills them, with ratings), or stopped (always the last).
   What a capability prints goes to stdout, too, but with --json to stderr.
 
 examples:
@@ -69,6 +71,9 @@ class Plan:
     capabilities: tuple[AnyCapability, ...]
     listen: tuple[Address, ...] = (_DEFAULT_LISTEN,)
     peers: tuple[NodeRecord, ...] = ()
+    trusted: tuple[NodeRecord, ...] = ()
+    slots: Mapping[str, int] = field(default_factory=dict[str, int])
+    slots_every: float = 60.0
     max_peers: int = 50
     client_id: str | None = None
     bootnodes: tuple[NodeRecord, ...] = ()
@@ -131,7 +136,25 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         type=count,
         default=50,
-        help="how many peers to have at most, except that a --peer is always let in (default: 50)",
+        help="how many peers to have at most, except that a --peer or --trusted node is always let in (default: 50)",
+    )
+    group.add_argument(
+        "--trusted", metavar="ENODE", action="append", type=node_record, default=[], help="always let this node in; can be repeated"
+    )
+    group.add_argument(
+        "--slots",
+        metavar="NAME=N",
+        action="append",
+        type=slots,
+        default=[],
+        help="how many peers a capability is to have, chosen by their ratings (default: what the capability says); can be repeated",
+    )
+    group.add_argument(
+        "--slots-every",
+        metavar="SECONDS",
+        type=seconds,
+        default=60.0,
+        help="how often to tell which peers fill the slots, how they are rated, and why they are kept (default: 60)",
     )
 
 
@@ -193,6 +216,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             capabilities=plugins.load(options.capability),
             listen=tuple(options.listen or (_DEFAULT_LISTEN,)),
             peers=tuple(options.peer),
+            trusted=tuple(options.trusted),
+            slots=dict(options.slots),
+            slots_every=options.slots_every,
             max_peers=options.max_peers,
             client_id=options.client_id,
             **_find_peers(options),
@@ -215,6 +241,8 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
                 plan.capabilities,
                 listen=plan.listen,
                 static_peers=plan.peers,
+                trusted_peers=plan.trusted,
+                slots=plan.slots,
                 max_peers=plan.max_peers,
                 client_id=plan.client_id,
                 bootnodes=plan.bootnodes,
@@ -227,6 +255,7 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
                 news.started(node, plan.capabilities)
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(_follow, events, news)
+                    nursery.start_soon(_tell_slots, node, plan.slots_every, news)
                     await until()
                     nursery.cancel_scope.cancel()
         except OSError as error:  # of listening: what comes out of the block itself is in a group
@@ -236,6 +265,12 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
         except BookError as error:
             raise Failure(str(error), Exit.FAILED) from None
     news.stopped()
+
+
+async def _tell_slots(node: Node, every: float, news: News) -> None:
+    while True:
+        await trio.sleep(every)
+        news.slots(node)
 
 
 async def _follow(events: Subscription, news: News) -> None:

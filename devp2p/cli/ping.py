@@ -19,12 +19,12 @@ from devp2p.cli.output import Exit, explain, warn, write_fields, write_json, wri
 from devp2p.errors import DisconnectReason, HandshakeError, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
-from devp2p.node import default_client_id
 from devp2p.records import Address, NodeRecord
 from devp2p.session.opening import CHUNK, close_link
 from devp2p.transports import Link, Transport
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
+from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
 from devp2p.wire.handshake import Entropy

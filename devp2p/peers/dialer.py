@@ -1,9 +1,8 @@
-"""Dials, by itself: static peers whenever there is no session with them, and nodes that discovery finds while there are too few peers."""
+"""Dials nodes for which there is a place: whom, `Steering` decides. What becomes of a dial is remembered, and written into the book."""
 
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -11,13 +10,10 @@ import trio
 
 from devp2p.capability import Peer
 from devp2p.errors import BookError, DialError
-from devp2p.events import DialFailed, Event, told
-from devp2p.peers.backoff import Backoff
 from devp2p.peers.dial_history import DialHistory, kind_of
 from devp2p.records import NodeRecord
 
-if TYPE_CHECKING:  # a node imports this module whether or not it takes part in discovery
-    from devp2p.discovery.candidates import Candidate
+if TYPE_CHECKING:  # a node without a book does not import it
     from devp2p.peers.book import Book
 
 DIALS_AT_ONCE: Final = 16
@@ -28,30 +24,13 @@ Connect = Callable[[NodeRecord], Awaitable[Peer]]
 """Dials a node and returns its peer with the session running, or raises DialError."""
 
 
-async def keep_connected(record: NodeRecord, connect: Connect, publish: Callable[[Event], None]) -> None:
-    """Dial a static peer, and again after each end, until cancelled."""
-    backoff = Backoff(random.random)
-    while True:
-        try:
-            peer = await connect(record)
-        except DialError as error:
-            delay = backoff.failed(error)
-            publish(DialFailed(record, told(error), delay))
-        else:
-            end = await peer.wait_ended()
-            delay = backoff.ended(end, trio.current_time() - peer.since)
-        await trio.sleep(delay)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialerStatistics:
     """Counts of a `Dialer`."""
 
-    wanted: int
-    """Peers that it wants to have dialled."""
-    connected: int
-    """Those that there are."""
     dialling: int
+    connected: int
+    """Peers that it has dialled, and that are connected."""
     dials: int
     """Since the beginning."""
     failed: int
@@ -59,83 +38,77 @@ class DialerStatistics:
 
 
 class Dialer:
-    """Dials candidates for as long as there are fewer than `wanted` peers that were dialled so. Times are on trio's clock.
-
-    Inbound peers have no part in this: whoever wants to surround us can make any number of them, but not choose whom we dial.
-    """
+    """Dials in the background. Times are on trio's clock, which goes `pace` times faster for what is remembered of dials."""
 
     def __init__(
-        self, connect: Connect, wanted: int, *, is_wanted: Callable[[NodeRecord], bool], history: DialHistory, book: "Book | None"
+        self, connect: Connect, *, history: DialHistory, book: "Book | None", failed: Callable[[NodeRecord], None], pace: float
     ) -> None:
-        """`is_wanted` says whether a node is one to dial at all: not ourselves, not connected, and so on."""
+        """`failed` is told of each dial that did not lead to a session."""
+        self.dialling: set[bytes] = set()
+        """The IDs of the nodes that are being dialled."""
         self._connect = connect
-        self._wanted = wanted
-        self._is_wanted = is_wanted
         self._history = history
         self._book = book
-        self._dialling: set[bytes] = set()
+        self._failed = failed
+        self._pace = pace
+        self._nursery: trio.Nursery | None = None
         self._connected: set[bytes] = set()
-        self._dials = self._failed = 0
-        self._changed = trio.lowlevel.ParkingLot()
+        self._dials = self._failures = 0
 
     @property
     def statistics(self) -> DialerStatistics:
         """What was counted so far."""
-        return DialerStatistics(
-            wanted=self._wanted, connected=len(self._connected), dialling=len(self._dialling), dials=self._dials, failed=self._failed
-        )
+        return DialerStatistics(dialling=len(self.dialling), connected=len(self._connected), dials=self._dials, failed=self._failures)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many dials are under way that the next one has to wait."""
+        return self._nursery is None or len(self.dialling) >= DIALS_AT_ONCE
 
     def may_dial(self, record: NodeRecord) -> bool:
-        """Whether to dial a node now; this is to be the filter of the candidates."""
-        if not record.addresses or not all(address.port for address in record.addresses) or record.id in self._dialling | self._connected:
-            return False
-        return self._history.may_dial(record, trio.current_time()) and self._is_wanted(record)
+        """Whether a node may be dialled now, by what became of earlier dials of it and of its host."""
+        return bytes(record.id) not in self.dialling and self._history.may_dial(record, self._now())
 
-    async def run(self, candidates: "AsyncIterator[Candidate]") -> None:
-        """Dial what `candidates` gives, until that ends. A candidate is asked for only when there is a place for it."""
-        async with trio.open_nursery() as nursery:
-            while True:
-                await self._room()
-                candidate = await anext(candidates, None)
-                if candidate is None:
-                    break
-                await self._room()
-                if self.may_dial(candidate.record):  # as it was when it was given, and we may have waited since
-                    self._dials += 1
-                    self._dialling.add(candidate.record.id)
-                    self._history.dialled(candidate.record, trio.current_time())
-                    nursery.start_soon(self._dial, candidate)
+    def dial(self, record: NodeRecord) -> None:
+        """Begin to dial a node."""
+        assert self._nursery is not None  # noqa: S101  (is_busy says so)
+        self._dials += 1
+        self.dialling.add(bytes(record.id))
+        self._history.dialled(record, self._now())
+        self._nursery.start_soon(self._dial, record)
 
-    async def _room(self) -> None:
-        """Wait until one more may be dialled. As some dials will fail, there may be twice as many as peers are missing."""
-        while len(self._dialling) >= min(DIALS_AT_ONCE, 2 * (self._wanted - len(self._connected))):
-            await self._changed.park()
+    def ended(self, peer: Peer) -> None:
+        """A session is over: the node is left alone for a while, whoever of us dialled the other."""
+        self._connected.discard(bytes(peer.id))
+        if peer.ended is not None:
+            self._history.ended(peer.id, peer.ended, (trio.current_time() - peer.since) * self._pace, self._now())
 
-    async def _dial(self, candidate: "Candidate") -> None:
-        record = candidate.record
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the dials, until cancelled."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started()
+            await trio.sleep_forever()
+
+    async def _dial(self, record: NodeRecord) -> None:
         self._note("dialled", record)
         try:
             peer = await self._connect(record)
         except DialError as error:
-            self._failed += 1
-            delay = self._history.failed(record.id, error, trio.current_time())
+            self._failures += 1
+            delay = self._history.failed(record.id, error, self._now())
             self._note("failed", record, kind_of(error))
-            _logger.debug("%s, from %s: %s; not again for %.0f s", record.enode, candidate.source, error, delay)
+            _logger.debug("%s: %s; not again for %.0f s", record.enode, error, delay / self._pace)
+            self.dialling.discard(bytes(record.id))
+            self._failed(record)
             return
         finally:
-            self._dialling.discard(record.id)
-            self._changed.unpark()
+            self.dialling.discard(bytes(record.id))
         self._note("connected", record)
-        if peer.inbound:  # it came while we dialled
-            return
-        self._connected.add(record.id)
-        try:
-            end = await peer.wait_ended()
-        finally:
-            self._connected.discard(record.id)
-            self._changed.unpark()
-        now = trio.current_time()
-        self._history.ended(record.id, end, now - peer.since, now)
+        if not peer.inbound and peer.ended is None:  # else it came while we dialled, or is gone already
+            self._connected.add(bytes(record.id))
+
+    def _now(self) -> float:
+        return trio.current_time() * self._pace
 
     def _note(self, what: str, record: NodeRecord, kind: str = "") -> None:
         """Write into the book what became of a dial. Its clock is the system's, as what is in it outlives us."""

@@ -2,5 +2,6 @@
 
 from devp2p.session.opening import LocalNode, Session, close_link, open_session
 from devp2p.session.running import run_session
+from devp2p.session.second_link import wait_for_choice
 
-__all__ = ["LocalNode", "Session", "close_link", "open_session", "run_session"]
+__all__ = ["LocalNode", "Session", "close_link", "open_session", "run_session", "wait_for_choice"]

@@ -6,5 +6,6 @@
 from devp2p.errors import BookError, DamagedBookError
 from devp2p.peers.book.contents import Book
 from devp2p.peers.book.entries import BookEntry, Source
+from devp2p.peers.book.standings import Standings
 
-__all__ = ["Book", "BookEntry", "BookError", "DamagedBookError", "Source"]
+__all__ = ["Book", "BookEntry", "BookError", "DamagedBookError", "Source", "Standings"]

@@ -16,6 +16,7 @@ from devp2p.errors import DamagedBookError, LocalProtocolError
 from devp2p.peers.book.database import MEMORY, Database, OnDamage, move_aside
 from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, merged, new_row
 from devp2p.peers.book.schema import APPLICATION_ID, MIGRATIONS
+from devp2p.peers.book.standings import Standings, load, save
 from devp2p.records import NodeRecord
 
 _FORGOTTEN_AFTER: Final = 30 * 86400.0
@@ -190,6 +191,18 @@ class Book:
             forgotten = self._database.run("DELETE FROM nodes WHERE owned = 0 AND last_seen < ?", now - max_age)
         self._count = len(self) - forgotten
         return forgotten
+
+    # How peers behaved
+
+    @property
+    def standings(self) -> Standings:
+        """The ratings, bans and anchors that were kept last; setting them replaces all of them at once, or, if that fails, none."""
+        return load(self._database)
+
+    @standings.setter
+    def standings(self, standings: Standings) -> None:
+        with self.changes():
+            save(self._database, standings)
 
     # What we have to remember of ourselves
 

@@ -12,7 +12,7 @@ So nothing here ever opens a file that exists, except SQLite.
 import os
 import sqlite3
 import stat
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -69,6 +69,15 @@ class Database:
     def run(self, statement: str, *values: Value) -> int:
         """Run a statement and give the number of rows that it inserted, changed or deleted."""
         return self._execute(statement, values).rowcount
+
+    def run_many(self, statement: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run a statement with each of some rows of values."""
+        try:
+            self._connection.executemany(statement, rows)
+        except sqlite3.ProgrammingError as error:
+            raise LocalProtocolError(f"{self.path}: {error}") from error
+        except sqlite3.Error as error:
+            raise _explained(self.path, error) from error
 
     @contextmanager
     def changes(self, *, durable: bool = False) -> Generator[None, None, None]:

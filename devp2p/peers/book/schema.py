@@ -3,8 +3,8 @@
 Nothing here is ever changed once it was released, only appended to: a file of any earlier version is brought up to date step by step.
 A step is a list of SQL statements, and runs in one transaction.
 
-What later steps add about a node (ratings, bans) belongs into tables of its own, by node ID: rows of `nodes` are forgotten when strangers
-name many nodes, and nobody should be able to have a ban forgotten in this way.
+What is kept of a node's conduct (ratings, bans), and what later steps add about a node, belongs into tables of its own, by node ID: rows of
+`nodes` are forgotten when strangers name many nodes, and nobody should be able to have a ban forgotten in this way.
 """
 
 from collections.abc import Sequence
@@ -45,5 +45,47 @@ _FIRST: Final = (
     "CREATE TABLE state (key TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
 )
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST,)
+_RATINGS: Final = (
+    # By node ID, and not tied to `nodes`: see above. `capability` is empty for the base protocol. Spans of time are seconds.
+    """
+    CREATE TABLE ratings (
+        id BLOB NOT NULL CHECK (length(id) = 32),
+        capability TEXT NOT NULL,
+        saved REAL NOT NULL,
+        last_connected REAL NOT NULL,
+        sessions INTEGER NOT NULL,
+        useful REAL NOT NULL,     -- fading sum
+        minutes REAL NOT NULL,    -- of connection, fading
+        latency REAL,
+        timeouts REAL NOT NULL,   -- fading sum
+        severity REAL NOT NULL,   -- fading sum
+        discredit REAL NOT NULL,  -- 0 to 1
+        held REAL NOT NULL,       -- for how long `severity` and `discredit` do not fade
+        score REAL NOT NULL,
+        observed INTEGER NOT NULL,
+        PRIMARY KEY (id, capability)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE bans (
+        id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 32),
+        begun REAL NOT NULL,
+        until REAL NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    # With where they are: rows of `nodes` may be forgotten.
+    """
+    CREATE TABLE anchors (
+        capability TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        id BLOB NOT NULL CHECK (length(id) = 32),
+        enode TEXT NOT NULL,
+        saved REAL NOT NULL,
+        PRIMARY KEY (capability, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _RATINGS)
 """The steps from an empty file to the newest version, which is their number."""

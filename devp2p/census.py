@@ -1,0 +1,96 @@
+"""The peers that there are, and the nodes that could be dialled, as the policy of slots looks at them."""
+
+import math
+from collections.abc import Callable, Iterable
+
+from devp2p.capability import AnyCapability, Peer
+from devp2p.keys import PublicKey
+from devp2p.peers.netgroups import netgroup
+from devp2p.peers.pool import Known, Pool
+from devp2p.peers.ratings import Ratings
+from devp2p.peers.slot_values import SlotCandidate, SlotPeer
+from devp2p.records import Address, NodeRecord
+from devp2p.roster import Roster
+
+
+class Census:
+    """Counts who is there. Times are on trio's clock."""
+
+    def __init__(
+        self,
+        capabilities: dict[str, AnyCapability],
+        roster: Roster,
+        ratings: Ratings,
+        pool: Pool,
+        is_outside: Callable[[PublicKey], bool],
+    ) -> None:
+        """`capabilities`: ours, by name. `is_outside`: whether a peer is static or trusted."""
+        self.leaving: set[bytes] = set()
+        """The IDs of peers whose sessions are being ended: they count no more."""
+        self.wished: set[bytes] = set()
+        """The IDs of nodes that the user wants."""
+        self._capabilities = capabilities
+        self._roster = roster
+        self._ratings = ratings
+        self._pool = pool
+        self._is_outside = is_outside
+        self._nearest: dict[bytes, float] = {}
+
+    def peers(self, now: float) -> list[SlotPeer]:
+        """All peers."""
+        return [
+            self.peer(peer.public_key, [one.name for one in peer.active], peer.address, inbound=peer.inbound, since=peer.since, now=now)
+            for peer in self._roster
+            if bytes(peer.id) not in self.leaving
+        ]
+
+    def peer(  # noqa: PLR0913  (of a peer, or of one who asks to be)
+        self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool, since: float, now: float
+    ) -> SlotPeer:
+        """A peer, or one that asks to be."""
+        node_id = bytes(key.node_id)
+        return SlotPeer(
+            id=node_id,
+            standings={name: self._ratings.standing(node_id, name, now) for name in shared},
+            inbound=inbound,
+            since=since,
+            network=netgroup(address),
+            rtt=self._nearest.get(node_id),
+            outside=self._is_outside(key),
+            protected=node_id in self.wished,
+        )
+
+    def candidates(self, may_dial: Callable[[NodeRecord], bool], now: float) -> list[SlotCandidate]:
+        """The nodes of the pool that may be dialled now."""
+        return [self._candidate(known, now) for known in self._pool if may_dial(known.record)]
+
+    def wanting(self, record: NodeRecord) -> tuple[str, ...]:
+        """The capabilities that want a node, by what its record says."""
+        return tuple(name for name, capability in self._capabilities.items() if capability.wants(record))
+
+    def observe(self, peer: Peer, now: float) -> None:
+        """Take in how a peer has behaved."""
+        node_id = bytes(peer.id)
+        for capability in peer.capabilities:
+            self._ratings.observe(node_id, capability.name, peer.conduct(type(capability)), now)
+        if peer.latency is not None:
+            self._nearest[node_id] = min(peer.latency, self._nearest.get(node_id, math.inf))
+
+    def gone(self, node_id: bytes) -> None:
+        """A session is over."""
+        self.leaving.discard(node_id)
+        self.wished.discard(node_id)
+        self._nearest.pop(node_id, None)
+
+    def _candidate(self, known: Known, now: float) -> SlotCandidate:
+        node_id = bytes(known.record.id)
+        shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
+        names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]
+        return SlotCandidate(
+            id=node_id,
+            standings={name: self._ratings.standing(node_id, name, now) for name in names},
+            network=netgroup(known.record.addresses[0]),
+            source=known.source,
+            anchor=known.anchor,
+            tries=known.tries,
+        )

@@ -1,0 +1,232 @@
+"""From addresses to sessions: dials and accepts links, shakes hands, admits or refuses, and runs what was admitted.
+
+Theory of operation. Every link, dialled or accepted, goes the same way: handshake and Hello (`open_session`), then `Node._admit`, which is
+where the node's rules stand, then `run_session` until the end. Nothing is kept under a node-ID before that node has proved itself by
+its Hello, the first valid frame.
+
+Two links to one node. An established session is never closed in favour of a second link, since we cannot know which of the two the
+peer still believes in. The second link waits for the peer to choose: if the first ends meanwhile, the second takes its place. When
+nobody chooses, the second is refused with ALREADY_CONNECTED. The node with the larger public key waits a second longer, so that two
+nodes of this kind that dial each other at once never both close what the other keeps.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from devp2p.capability import Peer
+from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.events import PeerRefused, told
+from devp2p.keys import PublicKey
+from devp2p.peers.admission import Admission
+from devp2p.records import Address, NodeRecord
+from devp2p.roster import Roster
+from devp2p.session import LocalNode, Session, close_link, open_session, run_session, wait_for_choice
+from devp2p.transports import Link, Transport
+
+if TYPE_CHECKING:  # the policy is imported when a node is opened
+    from devp2p.peers.slot_values import Refuse
+
+_TIE_BREAK = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
+
+_logger = logging.getLogger(__name__)
+
+
+class Judge(Protocol):
+    """Who decides with whom there are sessions: `Steering`."""
+
+    def admit(self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool) -> "Refuse | None":
+        """Why not to let in who has proved to be the node with a key; None if it is let in."""
+        ...
+
+    def dialled(self, record: NodeRecord) -> None:
+        """A node was reached at the addresses in its record."""
+
+    def began(self, peer: Peer) -> None:
+        """A session has begun."""
+
+    def ended(self, peer: Peer) -> None:
+        """It is over."""
+
+
+class Links:
+    """All links of a node. Its tasks run in the node's nursery."""
+
+    judge: Judge
+    """It is set before the first link."""
+
+    def __init__(
+        self, local: LocalNode, nursery: trio.Nursery, roster: Roster, transports: Sequence[Transport], outside: Iterable[NodeRecord]
+    ) -> None:
+        """`outside`: static and trusted nodes."""
+        self._local = local
+        self._key = local.key.public_key
+        self._limits = local.limits
+        self._nursery = nursery
+        self._roster = roster
+        self._outside = {bytes(record.public_key) for record in outside}
+        self._transports = {scheme: transport for transport in transports for scheme in transport.schemes}
+        self._admission = Admission(local.limits)
+        self._pending = trio.Semaphore(local.limits.pending_inbound)
+        self._dialling: dict[bytes, trio.Event] = {}
+
+    def is_outside(self, key: PublicKey) -> bool:
+        """Whether a node is static or trusted: it stands outside of all slots."""
+        return bytes(key) in self._outside
+
+    def is_wanted(self, record: NodeRecord) -> bool:
+        """Whether a node that was found could be dialled now."""
+        key = bytes(record.public_key)
+        if record.public_key == self._key or key in self._outside or key in self._dialling:
+            return False
+        return self._roster.get(record.public_key) is None and all(address.scheme in self._transports for address in record.addresses)
+
+    async def listen(self, address: Address) -> tuple[Address, ...]:
+        """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
+        transport = self._transport(address)
+        bound: tuple[Address, ...] = await self._nursery.start(transport.serve, address, self._on_link)
+        return bound
+
+    def _transport(self, address: Address) -> Transport:
+        try:
+            return self._transports[address.scheme]
+        except KeyError:
+            known = ", ".join(sorted(self._transports))
+            raise ValueError(f"no transport for {address}: this node has {known}") from None
+
+    # Outbound
+
+    async def reach(self, record: NodeRecord) -> Peer:
+        """Dial a node, or find that it is connected, and return the peer with its capabilities running; else DialError."""
+        key = bytes(record.public_key)
+        if record.public_key == self._key:
+            raise DialError("that is this node itself", target=record, reason=DisconnectReason.CONNECTED_TO_SELF)
+        if self._roster.closed:
+            raise DialError("the node has ended", target=record)
+        while (peer := self._roster.get(record.public_key)) is None and key in self._dialling:
+            await self._dialling[key].wait()
+        if peer is not None:
+            await trio.lowlevel.checkpoint()
+            return peer
+        self._dialling[key] = trio.Event()
+        try:
+            return await self._connect(record)
+        finally:
+            self._dialling.pop(key).set()
+
+    async def _connect(self, record: NodeRecord) -> Peer:
+        link = await self._dial(record)
+        try:
+            peer = await self._establish(link, record.public_key)
+        except PeerDisconnected as error:
+            if (other := self._roster.get(record.public_key)) is not None:
+                return other  # it dialled us at the same time, and that link was the one to stay
+            raise DialError(f"{record.enode}: {error}", target=record, reason=error.reason) from error
+        except RemoteProtocolError as error:
+            raise DialError(f"{record.enode}: {error}", target=record) from error
+        except trio.TooSlowError:
+            within = f"within {self._limits.handshake_timeout:g} s"
+            raise DialError(f"{record.enode}: no handshake and Hello {within}", target=record) from None
+        self.judge.dialled(record)
+        return peer
+
+    async def _dial(self, record: NodeRecord) -> Link:
+        """Try each address of a node in turn."""
+        problems: list[str] = []
+        for address in record.addresses:
+            try:
+                with trio.fail_after(self._limits.dial_timeout):
+                    return await self._transport(address).dial(address, expect=record.public_key)
+            except trio.TooSlowError:
+                problems.append(f"{address}: no answer within {self._limits.dial_timeout:g} s")
+            except (OSError, ValueError) as error:
+                problems.append(f"{address}: {error}")
+        raise DialError("; ".join(problems) or f"{record.enode} has no address", target=record)
+
+    # Inbound
+
+    async def _on_link(self, link: Link) -> None:
+        """Take an accepted link; waits while too many are shaking hands, and with it the listener waits."""
+        refusal = self._admission.admit(link.remote, trio.current_time())
+        if refusal is not None:
+            self._roster.publish(PeerRefused(link.remote, RemoteProtocolError(refusal)))
+            await close_link(link)
+            return
+        try:
+            await self._pending.acquire()
+        except trio.Cancelled:
+            await close_link(link)
+            raise
+        self._nursery.start_soon(self._serve_link, link)
+
+    async def _serve_link(self, link: Link) -> None:
+        try:
+            await self._establish(link, None)
+        except (RemoteProtocolError, PeerDisconnected) as error:
+            _logger.debug("link from %s failed: %s", link.remote, error)
+            self._roster.publish(PeerRefused(link.remote, told(error)))
+        except trio.TooSlowError:
+            late = RemoteProtocolError(f"no handshake and Hello within {self._limits.handshake_timeout:g} s")
+            self._roster.publish(PeerRefused(link.remote, late))
+        finally:
+            self._pending.release()
+            self._admission.release(link.remote)
+
+    # Both
+
+    async def _establish(self, link: Link, expect: PublicKey | None) -> Peer:
+        """Make a session of a link; returns once its capabilities run. Raises what `open_session` raises."""
+        session = await open_session(link, self._local, expect=expect)
+        try:
+            peer: Peer = await self._nursery.start(self._live, session)
+        except BaseException:  # also if the node has ended meanwhile
+            await session.close()
+            raise
+        return peer
+
+    async def _live(self, session: Session, *, task_status: trio.TaskStatus[Peer]) -> None:
+        """Admit a session and run it to its end."""
+        await self._admit(session)
+        peers: list[Peer] = []
+
+        def begin(peer: Peer) -> None:
+            peers.append(peer)
+            self.judge.began(peer)
+            self._roster.add(peer)
+            task_status.started(peer)
+
+        try:
+            await run_session(session, publish=self._roster.publish, on_peer=begin)
+        finally:
+            for peer in peers:
+                self._roster.remove(peer)
+                self.judge.ended(peer)
+
+    async def _admit(self, session: Session) -> None:
+        """Let a session begin, or refuse it: says so to the peer and raises PeerDisconnected. No await stands behind the last check."""
+        if session.connection.farewell is not None:
+            raise PeerDisconnected(session.connection.farewell, by_remote=True)
+        if session.public_key == self._key:
+            await self._refuse(session, DisconnectReason.CONNECTED_TO_SELF, "it is this node itself")
+        if not session.connection.space.shared:
+            await self._refuse(session, DisconnectReason.USELESS_PEER, "no capability is shared")
+        while self._roster.get(session.public_key) is not None:
+            await self._let_choose(session)
+        shared = [spec.name for spec in session.connection.space.shared]
+        refusal = self.judge.admit(session.public_key, shared, session.link.remote, inbound=session.inbound)
+        if refusal is not None:
+            await self._refuse(session, refusal.disconnect, refusal.reason)
+
+    async def _let_choose(self, session: Session) -> None:
+        """A second link to a connected peer: return when the first has ended; refuse this one if the peer does not choose it."""
+        larger = bytes(self._key) > bytes(session.public_key)
+        patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        if not await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience):
+            await self._refuse(session, DisconnectReason.ALREADY_CONNECTED, "there is a session with it already")
+
+    async def _refuse(self, session: Session, reason: DisconnectReason, detail: str) -> None:
+        await session.refuse(reason)
+        raise PeerDisconnected(reason, by_remote=False, detail=detail)

@@ -1,0 +1,17 @@
+"""Whom the address of a peer counts for (pure)."""
+
+from ipaddress import ip_address
+
+from devp2p.discovery.networks import is_local, unmapped
+from devp2p.records import Address
+
+
+def netgroup(address: Address) -> bytes | None:
+    """Name the network that a peer counts for: the /16 of IPv4, the /32 of IPv6; None for local addresses, names, other transports."""
+    try:
+        ip = unmapped(ip_address(address.host).packed)
+    except ValueError:
+        return None
+    if is_local(ip):
+        return None
+    return ip[:2] if len(ip) == 4 else ip[:4]

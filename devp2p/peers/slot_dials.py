@@ -1,0 +1,61 @@
+"""Whom to dial for a free place (pure).
+
+First those that were our best before a restart; then what a capability lacks of its minimum; then, by chance alone, somebody for an explore
+slot; then whoever promises most. Only here do candidates that were seldom tried get the benefit of the doubt (an upper
+confidence bound). Inbound peers never do: new identities cost nothing, so it would reward whoever makes many.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from devp2p.peers.slot_changes import shuffled
+from devp2p.peers.slot_objective import EPSILON
+from devp2p.peers.slot_state import State, item_of_candidate, shortlist
+from devp2p.peers.slot_values import Dial, SlotCandidate, SlotClass
+
+OPTIMISM: Final = 0.3
+"""The factor of the bonus of candidates that were seldom tried."""
+
+
+def choose_dial(state: State, usable: Sequence[SlotCandidate], waiting: int, dials: int, random: Callable[[], float]) -> Dial | None:
+    """Whom to dial, if anybody is of use. `waiting`: dials under way that will probably succeed; `dials`: how many there were in all."""
+    usable = (
+        [c for c in usable if state.selection.has_room_for(item_of_candidate(state.rules, c))] if state.selection.is_crowded else usable
+    )
+    anchors = [candidate for candidate in usable if candidate.anchor]
+    if anchors:
+        return Dial(shuffled(anchors, random)[0].id, "it was one of our best before the restart")
+    best = shortlist(state.rules, usable, random)
+    items = {node_id: item_of_candidate(state.rules, candidate) for node_id, candidate in best.items()}
+    lacking = state.selection.lacks()
+    needed = [best[node_id] for node_id, item in items.items() if item.serves & lacking]
+    if needed:
+        return _most_promising(state, needed, dials, random, "a capability has fewer peers than its minimum")
+    for spec in state.specs:
+        filled = state.filled(spec.name)
+        full = filled[SlotClass.CORE] + filled[SlotClass.DIVERSE] >= spec.core + spec.diverse
+        drawn = [c for c in usable if spec.name in c.standings] if full and filled[SlotClass.EXPLORE] + waiting < spec.explore else []
+        if drawn:
+            return Dial(drawn[int(random() * len(drawn))].id, f"chance chose it for an explore slot of {spec.name}")
+    gaining = [best[node_id] for node_id, item in items.items() if state.selection.gain(item) > EPSILON]
+    if gaining:
+        return _most_promising(state, gaining, dials, random, "of the candidates it promises most")
+    if best and state.selection.dialled + waiting < state.rules.dialled_floor:
+        why = f"{state.rules.dialled_floor} peers are to be ones that we dialled"
+        return _most_promising(state, list(best.values()), dials, random, why)
+    return None
+
+
+def _most_promising(state: State, candidates: Sequence[SlotCandidate], dials: int, random: Callable[[], float], why: str) -> Dial:
+    tried = math.log(1 + dials)
+    sources: Counter[str] = Counter(candidate.source for candidate in candidates)
+
+    def promise(candidate: SlotCandidate) -> tuple[float, bool, int, float]:
+        sessions = max((standing.sessions for standing in candidate.standings.values()), default=0)
+        bonus = OPTIMISM * math.sqrt(tried / max(1, candidate.tries, sessions))
+        gain = state.selection.gain(item_of_candidate(state.rules, candidate, bonus))
+        return round(gain, 9), candidate.preferred, -sources[candidate.source], random()
+
+    return Dial(max(candidates, key=promise).id, why)

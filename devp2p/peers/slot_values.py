@@ -1,0 +1,252 @@
+"""What `peers.slots` is asked with and what it says: slots, peers, candidates, decisions, and the view for people (pure values).
+
+Every decision has a ``reason``, a sentence without its subject that a log line and a user can read. Times are on the caller's clock.
+"""
+
+import enum
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from devp2p.errors import DisconnectReason, LocalProtocolError
+from devp2p.peers.ratings import Standing
+
+_CLASSED_FROM = 4  # slots; a capability with fewer has core slots only
+
+
+@dataclass(frozen=True, slots=True)
+class SlotSpec:
+    """What one capability wants."""
+
+    name: str
+    slots: int
+    """How many peers it wants."""
+    minimum: int = 0
+    """How many it is to have whatever the others want."""
+    weight: float = 1.0
+    """What a peer is worth to it, in relation to other capabilities: the only rate of exchange between them."""
+    floor: float = -math.inf
+    """Below this median rating its peers are all too poor, and others are tried."""
+
+    def __post_init__(self) -> None:
+        if not (self.slots >= 1 and 0 <= self.minimum <= self.slots and 0 < self.weight < math.inf and not math.isnan(self.floor)):
+            raise LocalProtocolError(f"{self.name} cannot have {self}")
+
+    @property
+    def diverse(self) -> int:
+        """How many slots are for networks that core has not."""
+        return max(1, round(0.2 * self.slots)) if self.slots >= _CLASSED_FROM else 0
+
+    @property
+    def explore(self) -> int:
+        """How many slots are for peers that we dialled at random."""
+        return max(1, round(0.2 * self.slots)) if self.slots >= _CLASSED_FROM else 0
+
+    @property
+    def core(self) -> int:
+        """How many slots are for the best."""
+        return self.slots - self.diverse - self.explore
+
+    @property
+    def inbound(self) -> int:
+        """How many slots of core and diverse, at most, are for peers that dialled us: nobody can fill a capability from outside."""
+        return (self.core + self.diverse) // 2
+
+
+class SlotClass(enum.Enum):
+    """What a slot is for."""
+
+    CORE = "core"
+    DIVERSE = "diverse"
+    EXPLORE = "explore"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPeer:
+    """One connected peer, or one that asks to be."""
+
+    id: bytes
+    standings: Mapping[str, Standing]
+    """The capabilities that are shared with it, and how it stands in each."""
+    inbound: bool
+    since: float
+    """When its session began."""
+    network: bytes | None = None
+    """Whom its address counts for (see `peers.netgroups`); None for nobody."""
+    rtt: float | None = None
+    """The smallest time in seconds from a Ping to its Pong."""
+    outside: bool = False
+    """Trusted or static: it stands outside of all slots, and is never refused or dropped here."""
+    protected: bool = False
+    """The user, or a credential that it has shown, protects it: it is dropped for nothing but bad conduct."""
+    intro: bool = False
+    """It has shown a credential by which somebody vouches for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotCandidate:
+    """A node that may be dialled now: not ourselves, not banned, not dialled lately."""
+
+    id: bytes
+    standings: Mapping[str, Standing]
+    """The capabilities that it may have, by what is known, and how it stands in each; `UNKNOWN` where nothing is remembered."""
+    network: bytes | None = None
+    source: str = ""
+    """Who named it; among equals, the source of the fewest is taken."""
+    preferred: bool = False
+    """Somebody vouches for it: first among equals."""
+    anchor: bool = False
+    """It was one of our best before the last restart: dialled before all others."""
+    tries: int = 0
+    """How many times we have dialled it."""
+
+
+# Decisions
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Dial a candidate for a free place."""
+
+    id: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Dial a candidate, and, when it is there, drop a peer for it: `Slots.admit` will say so then."""
+
+    id: bytes
+    drop: bytes
+    reason: str
+    gain: float
+    """How much more the set of peers is expected to be worth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graft:
+    """The same, because a capability's peers are all poor; there may be nobody to drop."""
+
+    id: bytes
+    drop: bytes | None
+    capability: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """End a session because of bad conduct, and ban the node for so many seconds."""
+
+    id: bytes
+    reason: str
+    ban: float
+    disconnect: DisconnectReason = DisconnectReason.USELESS_PEER
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """End the session of an inbound peer, to keep places free for others."""
+
+    id: bytes
+    reason: str
+    disconnect: DisconnectReason = DisconnectReason.TOO_MANY_PEERS
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Let a peer in; and end the session of another one, if there is one to make room."""
+
+    id: bytes
+    reason: str
+    drop: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Do not let a peer in."""
+
+    id: bytes
+    reason: str
+    disconnect: DisconnectReason = DisconnectReason.TOO_MANY_PEERS
+
+
+Change: TypeAlias = Swap | Graft | Drop | Evict
+Decision: TypeAlias = Dial | Change | Admit | Refuse
+
+
+# The view
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """Why one peer is there."""
+
+    id: bytes
+    inbound: bool
+    network: bytes | None
+    tenure: float
+    """Seconds since its session began."""
+    slots: Mapping[str, SlotClass]
+    """Which slot it fills in which capability."""
+    quantiles: Mapping[str, float]
+    """Its place among all that are rated, or what a newcomer is taken for, in each capability that it shares."""
+    marginal: float
+    """How much less the set of peers would be worth without it."""
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapabilityView:
+    """How a capability fares."""
+
+    spec: SlotSpec
+    filled: Mapping[SlotClass, int]
+    peers: int
+    """How many peers share it, with a slot or without."""
+    median: float | None
+    """The median rating of those with slots, None if none is rated."""
+    value: float
+    """What it adds to the value of the set."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsView:
+    """The whole set of peers, explained. Frozen, and a snapshot: it does not change with what it describes."""
+
+    peers: tuple[PeerView, ...]
+    capabilities: tuple[CapabilityView, ...]
+    budget: int
+    dialled: int
+    inbound: int
+    outside: int
+    value: float
+    changes: int
+    """Sessions ended for a better one within the last ten minutes."""
+    changes_allowed: int
+    pace: float
+    """How many times faster than usual the policy lives; whoever shows this view at another pace than 1 has to say so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One of our best peers, to be dialled first after a restart. ``enode`` is its record as text; ``saved`` seconds since 1970."""
+
+    capability: str
+    position: int
+    id: bytes
+    enode: str
+    saved: float
+
+
+NEWCOMER_INBOUND = 0.25
+"""What an inbound peer is taken for while it is not rated. Not more: new identities cost nothing."""
+NEWCOMER_DIALLED = 0.5
+"""The same for one that we chose to dial: any peer."""
+
+
+def expected(standing: Standing, *, inbound: bool) -> float:
+    """What a peer is taken for in a capability, 0 to 1."""
+    if standing.quantile is not None:
+        return standing.quantile
+    return NEWCOMER_INBOUND if inbound else NEWCOMER_DIALLED

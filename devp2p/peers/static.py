@@ -1,0 +1,27 @@
+"""Keeps static peers connected: dials each again, with growing delays, whenever there is no session with it."""
+
+import random
+from collections.abc import Callable
+
+import trio
+
+from devp2p.errors import DialError
+from devp2p.events import DialFailed, Event, told
+from devp2p.peers.backoff import Backoff
+from devp2p.peers.dialer import Connect
+from devp2p.records import NodeRecord
+
+
+async def keep_connected(record: NodeRecord, connect: Connect, publish: Callable[[Event], None]) -> None:
+    """Dial a node, and again after each end, until cancelled."""
+    backoff = Backoff(random.random)
+    while True:
+        try:
+            peer = await connect(record)
+        except DialError as error:
+            delay = backoff.failed(error)
+            publish(DialFailed(record, told(error), delay))
+        else:
+            end = await peer.wait_ended()
+            delay = backoff.ended(end, trio.current_time() - peer.since)
+        await trio.sleep(delay)

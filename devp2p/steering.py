@@ -1,0 +1,321 @@
+"""Steers the set of peers: keeps the ratings, asks the policy of slots, and dials, bans and ends sessions as it says.
+
+The policy is `peers.slots`, which is pure; here are the clock, the dice, and what it is asked with. Every ten seconds all peers' conduct is
+taken in, and at most one of them exchanged for a better one. In between, free places are filled as soon as somebody is known for them.
+A node without discovery is steered too: it dials nobody by itself, but rates its peers, drops those whose conduct is bad, and chooses
+among those who come.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from secrets import SystemRandom, token_bytes
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from devp2p.capability import AnyCapability, Peer
+from devp2p.census import Census
+from devp2p.errors import DisconnectReason
+from devp2p.events import SlotDecision
+from devp2p.keys import PublicKey
+from devp2p.links import Links
+from devp2p.peers.bans import Ban, Bans
+from devp2p.peers.dial_history import DialHistory
+from devp2p.peers.dialer import Dialer
+from devp2p.peers.memory import Memory
+from devp2p.peers.pool import Pool
+from devp2p.peers.ratings import RatingRule, Ratings
+from devp2p.peers.slot_values import (
+    Admit,
+    Dial,
+    Drop,
+    Evict,
+    Graft,
+    Refuse,
+    SlotCandidate,
+    SlotSpec,
+    SlotsView,
+    Swap,
+)
+from devp2p.peers.slots import TICK, Slots
+from devp2p.records import Address, NodeRecord
+from devp2p.roster import Roster
+from devp2p.session import LocalNode
+
+if TYPE_CHECKING:  # a node without discovery or a book does not import them
+    from devp2p.discovery.candidates import Candidate
+    from devp2p.peers.book import Book
+
+BETWEEN_DIALS: Final = 0.25
+"""Seconds between two looks for somebody to dial."""
+BETWEEN_NEWS: Final = 5.0
+"""Seconds after which another candidate is asked for when the pool is full."""
+BETWEEN_SAVES: Final = 60.0
+"""Seconds between two times that ratings, bans and anchors are written into the book."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Steering:
+    """What a node does about its peers by itself. Times are on trio's clock."""
+
+    def __init__(  # noqa: PLR0913  (made in one place, by the node)
+        self,
+        local: LocalNode,
+        roster: Roster,
+        links: Links,
+        *,
+        max_peers: int,
+        wanted: Mapping[str, int],
+        book: "Book | None",
+        dials: bool,
+        pace: float = 1.0,
+    ) -> None:
+        """`wanted`: slots of capabilities, where not what their classes say. `dials`: whether nodes that are found are dialled.
+
+        LocalProtocolError for numbers that make no sense.
+        """
+        self._capabilities = {capability.name: capability for capability in sorted(local.capabilities, key=lambda one: one.version)}
+        self._specs = tuple(_spec_of(capability, wanted) for capability in self._capabilities.values())
+        self._roster = roster
+        self._links = links
+        self._dials = dials
+        self._pace = pace
+        self._random = SystemRandom().random
+        self._changed = trio.lowlevel.ParkingLot()
+        self._demands: list[tuple[str, int]] = []
+        rules = [RatingRule(one.name, one.metric, one.latency_target) for one in self._capabilities.values()]
+        self.ratings: Ratings = Ratings(rules, pace=pace)
+        """How peers behaved."""
+        self.bans: Bans = Bans()
+        """Who is not let in."""
+        self.pool: Pool = Pool()
+        """Who may be dialled."""
+        self.policy: Slots = Slots(self._specs, max_peers, secret=token_bytes(16), dialled_floor=None if dials else 0, pace=pace)
+        """What decides."""
+        history = DialHistory(limit_local_addresses=local.limits.limit_local_addresses)
+        self.dialer: Dialer = Dialer(links.reach, history=history, book=book, failed=self._dial_failed, pace=pace)
+        """What dials; its `statistics` are to be read."""
+        self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool)
+        self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside)
+
+    # What the node tells it
+
+    @contextmanager
+    def wish(self, key: PublicKey) -> Generator[None]:
+        """The user wants a session with a node: while it lasts, the peer is protected. To be left by an exception if it cannot be had."""
+        self._census.wished.add(bytes(key.node_id))
+        try:
+            yield
+        except BaseException:
+            self._census.wished.discard(bytes(key.node_id))
+            raise
+
+    def dialled(self, record: NodeRecord) -> None:
+        """A node was reached at the addresses in its record."""
+        self.pool.offer(record, "user", self._census.wanting(record)).served = True
+
+    def admit(self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool) -> Refuse | None:
+        """Why not to let in who has proved to be the node with a key; None if it is let in, and then who has to go for it goes."""
+        now, node_id = trio.current_time(), bytes(key.node_id)
+        newcomer = self._census.peer(key, shared, address, inbound=inbound, since=now, now=now)
+        decision = self.policy.admit(newcomer, self._census.peers(now), now, ban=self.bans.get(node_id, now))
+        if isinstance(decision, Refuse):
+            self._tell(decision)
+            return decision
+        if decision.drop is not None:
+            self._tell(decision)
+            self._end(decision.drop, DisconnectReason.TOO_MANY_PEERS, decision.reason)
+        return None
+
+    def began(self, peer: Peer) -> None:
+        """A session has begun."""
+        self.ratings.proved(bytes(peer.id), [capability.name for capability in peer.capabilities], trio.current_time())
+        if (known := self.pool.get(bytes(peer.id))) is not None:
+            known.served = True
+
+    def ended(self, peer: Peer) -> None:
+        """A session is over."""
+        now, node_id = trio.current_time(), bytes(peer.id)
+        self._census.observe(peer, now)
+        if peer.ended is not None:
+            self.ratings.ended(node_id, peer.ended, now)
+        self._census.gone(node_id)
+        self.dialer.ended(peer)
+        self._changed.unpark_all()
+
+    # What the user asks of it
+
+    def view(self) -> SlotsView:
+        """The set of peers, explained."""
+        now = trio.current_time()
+        return self.policy.view(self._census.peers(now), now)
+
+    def rating(self, node_id: bytes, name: str) -> float | None:
+        """What the capability's metric says of a peer; None if it is not rated."""
+        return self.ratings.standing(node_id, name, trio.current_time()).rating
+
+    def ban(self, node_id: bytes, seconds: float, reason: str) -> Ban:
+        """Let a node in no more, for some time, and end the session with it."""
+        ban = self.bans.ban(node_id, trio.current_time(), seconds, reason)
+        self._end(node_id, DisconnectReason.USELESS_PEER, f"banned: {reason}")
+        self.save()
+        return ban
+
+    async def request_peers(self, capability: type[AnyCapability], count: int) -> tuple[Peer, ...]:
+        """Wait for `count` ready peers of a capability, and return the best so many. Meanwhile it has as many slots as that for sure."""
+        if capability.name not in self._capabilities or not 0 < count <= self.policy.rules.budget:
+            raise ValueError(f"{count} peers of {capability.name} cannot be had by a node of {self.policy.rules.budget} peers")
+        ready = self._roster.ready_peers(capability)
+        with self._demand(capability.name, count):
+            while True:
+                peers = [peer for peer in self._roster if capability in peer]
+                if len(peers) >= count:
+                    peers.sort(key=lambda peer: -(self.rating(bytes(peer.id), capability.name) or 0.0))
+                    return tuple(peers[:count])
+                try:
+                    await anext(ready)
+                except StopAsyncIteration:
+                    raise trio.ClosedResourceError("the node has ended") from None
+
+    # Tasks
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Steer until cancelled."""
+        if self._memory is not None:
+            self._memory.load(self._recall, trio.current_time())
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(self.dialer.run)
+                nursery.start_soon(self._steer)
+                task_status.started()
+                while True:
+                    await trio.sleep(BETWEEN_SAVES)
+                    self.save()
+        finally:
+            self.save()
+
+    def may_be_dialled(self, record: NodeRecord) -> bool:
+        """Whether a node is a candidate at all; this is to be the filter of discovery's."""
+        dialable = bool(record.addresses) and all(address.port or address.scheme != "tcp" for address in record.addresses)
+        return dialable and bool(self._census.wanting(record))
+
+    async def collect(self, candidates: "AsyncIterator[Candidate]") -> None:
+        """Take candidates in, until there are no more."""
+        async for candidate in candidates:
+            self.pool.offer(candidate.record, candidate.source, self._census.wanting(candidate.record))
+            self._changed.unpark_all()
+            if self.pool.is_full:
+                await trio.sleep(BETWEEN_NEWS / self._pace)
+
+    async def _steer(self) -> None:
+        due = trio.current_time()
+        while True:
+            now = trio.current_time()
+            if now >= due:
+                self._tick(now)
+                due = now + TICK / self._pace
+            self._fill(now)
+            await trio.sleep(BETWEEN_DIALS / self._pace)
+            with trio.move_on_at(due):
+                await self._changed.park()
+
+    def _recall(self, capability: str, record: NodeRecord) -> None:
+        """A node was one of our best before the restart."""
+        if capability in self._capabilities and self.may_be_dialled(record):
+            self.pool.offer(record, "anchor", self._census.wanting(record), anchor=True)
+
+    def _tick(self, now: float) -> None:
+        for peer in self._roster:
+            self._census.observe(peer, now)
+        self.ratings.refresh(now)
+        for decision in self.policy.decide(self._census.peers(now), self._candidates(now), now, self._random):
+            self._tell(decision)
+            match decision:
+                case Drop():
+                    self.bans.ban(decision.id, now, decision.ban / self._pace, decision.reason)
+                    self._end(decision.id, decision.disconnect, decision.reason)
+                case Evict():
+                    self._end(decision.id, decision.disconnect, decision.reason)
+                case Swap() | Graft():
+                    self._dial(decision.id)
+
+    def _fill(self, now: float) -> None:
+        if self.dialer.is_busy or not (candidates := self._candidates(now)):
+            return
+        peers = self._census.peers(now)
+        while not self.dialer.is_busy:
+            decision = self.policy.next_dial(peers, candidates, self.dialer.dialling, now, self._random)
+            if decision is None:
+                return
+            self._tell(decision)
+            self._dial(decision.id)
+            # Another node of its host may not be dialled any more.
+            candidates = self._candidates(now)
+
+    def _dial(self, node_id: bytes) -> None:
+        known = self.pool.get(node_id)
+        if known is None or self.dialer.is_busy:
+            self.policy.gave_up(node_id)
+            return
+        known.tries += 1
+        known.anchor = False  # it has had its chance
+        self.dialer.dial(known.record)
+
+    def _dial_failed(self, record: NodeRecord) -> None:
+        self.policy.gave_up(bytes(record.id))
+        self._changed.unpark_all()
+
+    def _candidates(self, now: float) -> list[SlotCandidate]:
+        if not self._dials:
+            return []
+
+        def may_dial(record: NodeRecord) -> bool:
+            return self.dialer.may_dial(record) and self._links.is_wanted(record) and self.bans.get(bytes(record.id), now) is None
+
+        return self._census.candidates(may_dial, now)
+
+    def _end(self, node_id: bytes, reason: DisconnectReason, detail: str) -> None:
+        for peer in self._roster:
+            if bytes(peer.id) == node_id:
+                self._census.leaving.add(node_id)
+                peer.disconnect(reason, detail)
+
+    def _tell(self, decision: Dial | Swap | Graft | Drop | Evict | Admit | Refuse) -> None:
+        _logger.info("%s %s: %s", type(decision).__name__.lower(), decision.id.hex()[:16], decision.reason)
+        self._roster.publish(SlotDecision(decision))
+
+    @contextmanager
+    def _demand(self, name: str, count: int) -> Generator[None]:
+        demand = (name, count)
+        self._demands.append(demand)
+        self._respecify()
+        try:
+            yield
+        finally:
+            self._demands.remove(demand)
+            self._respecify()
+
+    def _respecify(self) -> None:
+        """Let the policy know what is wanted, by the capabilities and by whoever waits for peers."""
+        specs: list[SlotSpec] = []
+        for spec in self._specs:
+            least = max((count for name, count in self._demands if name == spec.name), default=0)
+            specs.append(replace(spec, slots=max(spec.slots, least), minimum=max(spec.minimum, least)))
+        self.policy.respecify(specs)
+        self._changed.unpark_all()
+
+    def save(self) -> None:
+        """Write ratings, bans and anchors into the book, if there is one."""
+        if self._memory is not None:
+            now = trio.current_time()
+            self._memory.save(self.policy.anchors(self._census.peers(now), now), now)
+
+
+def _spec_of(capability: AnyCapability, wanted: Mapping[str, int]) -> SlotSpec:
+    slots = wanted.get(capability.name, capability.slots)
+    return SlotSpec(
+        capability.name, slots=slots, minimum=min(capability.minimum, slots), weight=capability.weight, floor=capability.rating_floor
+    )
