@@ -17,13 +17,13 @@ from devp2p.errors import (
     PeerDisconnected,
     RemoteProtocolError,
 )
-from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused
+from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
 from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.meters import Traffic
 from devp2p.node import Node, open_node
 from devp2p.node_discovery import DiscoverySettings
-from devp2p.rates import Conduct, Rate
+from devp2p.rates import Conduct, Rate, Stats
 from devp2p.records import Address, NodeRecord
 from devp2p.requests import Request, Response
 from devp2p.transports import Link, Traits, Transport
@@ -60,6 +60,8 @@ __all__ = [
     "RemoteProtocolError",
     "Request",
     "Response",
+    "SlotDecision",
+    "Stats",
     "Traffic",
     "Traits",
     "Transport",

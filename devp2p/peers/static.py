@@ -2,17 +2,20 @@
 
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import trio
 
 from devp2p.errors import DialError
 from devp2p.events import DialFailed, Event, told
 from devp2p.peers.backoff import Backoff
-from devp2p.peers.dialer import Connect
 from devp2p.records import NodeRecord
 
+if TYPE_CHECKING:  # the dialer is imported when a node is opened
+    from devp2p.peers.dialer import Connect
 
-async def keep_connected(record: NodeRecord, connect: Connect, publish: Callable[[Event], None]) -> None:
+
+async def keep_connected(record: NodeRecord, connect: "Connect", publish: Callable[[Event], None]) -> None:
     """Dial a node, and again after each end, until cancelled."""
     backoff = Backoff(random.random)
     while True:
