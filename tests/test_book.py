@@ -90,35 +90,6 @@ def test_an_address_that_could_not_be_read_back_is_our_fault(book):
 # Which record counts
 
 
-def test_d18_a_lower_sequence_number_is_ignored(book):
-    new, old = signed(1, 5, "1.2.3.4"), signed(1, 4, "5.6.7.8")
-    assert book.heard(new, Source.V5, NOW)
-    assert not book.heard(old, Source.DNS, NOW + 1)
-    assert (known(book, 1).record, known(book, 1).conflicts) == (new, 0)
-    assert book.heard(signed(1, 2**64 - 1, "5.6.7.8"), Source.V5, NOW)  # what SQLite's own integers could not hold
-    assert not book.heard(signed(1, 2**63, "1.2.3.4"), Source.V5, NOW)
-    assert known(book, 1).sequence == 2**64 - 1
-
-
-def test_d18_of_one_sequence_number_the_first_record_stays_and_others_are_counted(book):
-    first, second = signed(1, 5, "1.2.3.4"), signed(1, 5, "5.6.7.8")
-    book.heard(first, Source.V5, NOW)
-    for _ in range(2):
-        assert not book.heard(second, Source.V5, NOW)
-        assert not book.heard(first, Source.V5, NOW)
-    assert (known(book, 1).record, known(book, 1).conflicts) == (first, 2)
-
-
-def test_d18_a_newer_record_with_another_endpoint_has_to_prove_itself(book):
-    """Otherwise a node could answer once, and then have us ask whomever it likes after each start."""
-    book.heard(signed(1, 1, "1.2.3.4"), Source.V5, NOW)
-    book.answered(key(1).public_key.node_id, NOW)
-    book.heard(NodeRecord.from_enr(Record.sign(key(1), 2, {"ip": "1.2.3.4", "tcp": 1, "udp": 30303})), Source.V5, NOW)
-    assert known(book, 1).last_answered == NOW  # discovery has the endpoint that it had
-    book.heard(signed(1, 3, "5.6.7.8"), Source.V5, NOW)
-    assert known(book, 1).last_answered is None
-
-
 def test_a_signed_record_counts_more_than_an_endpoint_that_somebody_names(book):
     assert book.heard(enode(1, "1.2.3.4"), Source.V4, NOW)
     book.answered(key(1).public_key.node_id, NOW)
@@ -201,11 +172,13 @@ def test_our_own_sequence_number_only_grows(book):
 
 
 def test_the_highest_sequence_number_of_each_dns_tree_is_kept(book):
-    assert book.dns_sequence("nodes.example.org") is None
+    assert book.dns_sequences() == {}
     for told, kept in ((0, 0), (300, 300), (2**64 - 1, 2**64 - 1), (255, 2**64 - 1)):
-        book.set_dns_sequence("Nodes.Example.org", told)
-        assert book.dns_sequence("nodes.example.ORG") == kept
-    assert book.dns_sequence("example.org") is None
+        book.set_dns_sequence("enrtree://A@nodes.example.org", told)
+        assert book.dns_sequences() == {"enrtree://A@nodes.example.org": kept}
+    book.set_dns_sequence("enrtree://B@nodes.example.org", 1)  # signed by another key, it is another tree
+    book.set_dns_sequence("enrtree://A@nodes.example.org", None)
+    assert book.dns_sequences() == {"enrtree://B@nodes.example.org": 1}
     with pytest.raises(LocalProtocolError):
         book.set_dns_sequence("example.org", 2**64)
 

@@ -53,7 +53,7 @@ def test_what_was_written_is_there_after_the_next_start(path):
     with Book.open(str(path)) as book:
         assert before is not None
         assert book.get(signed(1, 7).id) == before
-        assert (len(book), book.sequence, book.dns_sequence("example.org"), book.moved_aside) == (1, 9, 3, None)
+        assert (len(book), book.sequence, book.dns_sequences(), book.moved_aside) == (1, 9, {"example.org": 3}, None)
 
 
 def test_it_is_readable_for_its_owner_only(path):

@@ -1,7 +1,5 @@
 """When nodes that were found are dialled again, and how often one host is."""
 
-from itertools import pairwise
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,20 +76,6 @@ def test_the_end_of_a_session_counts_too(reason, lasted, wait):
     assert history.ended(KEYS[0].node_id, end(reason), lasted, 50.0) == wait
     assert not history.may_dial(node(0), 50.0 + wait - 1)
     assert history.may_dial(node(0), 50.0 + wait)
-
-
-def test_any_number_of_records_that_name_one_host_lead_to_few_dials_there():
-    """D20 of the threat model: to have others knock at a victim's door."""
-    history = DialHistory()
-    dials = []
-    for second in range(int(HOST_WINDOW)):
-        record = node(second % len(KEYS), VICTIM)
-        if history.may_dial(record, float(second)):
-            history.dialled(record, float(second))
-            dials.append((second, record.id))
-    assert len({node_id for _, node_id in dials}) == HOST_NODES
-    assert all(later - sooner >= HOST_INTERVAL for (sooner, _), (later, _) in pairwise(dials))
-    assert history.may_dial(node(58, VICTIM), 3 * HOST_WINDOW)
 
 
 @pytest.mark.parametrize(("first", "second"), [("2a00::1", "2a00::2"), ("9.9.9.9", "::ffff:9.9.9.9")])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from devp2p import DialError, DisconnectReason, DiscoverySettings, Node, NodeRecord, PrivateKey, open_node
+from devp2p import DisconnectReason, DiscoverySettings, Node, NodeRecord, PrivateKey, open_node
 from devp2p.discovery.service import DiscoveryLimits
 from devp2p.enr import Record
 from devp2p.events import PeerConnected
@@ -40,15 +40,6 @@ async def has_peers(node: Node, count: int) -> None:
     events = node.events()
     while len(node.connected) < count:
         await anext(events)
-
-
-async def refusal(dialler: Node, node: Node) -> int | None:
-    """The reason by which a node does not let another one in, which comes with its Hello or just after it."""
-    try:
-        peer = await dialler.connect(node.enode)
-    except DialError as error:
-        return error.reason
-    return (await peer.wait_ended()).reason
 
 
 @pytest.mark.parametrize("versions", [{4}, {5}, {4, 5}], ids=["v4", "v5", "both"])

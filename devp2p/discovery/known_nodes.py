@@ -31,6 +31,7 @@ class KnownNodes:
         self.bootnodes: tuple[NodeRecord, ...] = tuple(bootnodes)
         self._book = book
         self._now = now
+        self._trees: dict[str, int] = {}  # the sequence numbers that are in the book
 
     @property
     def sources(self) -> Mapping[str, Callable[[], Iterable[NodeRecord]]]:
@@ -61,22 +62,28 @@ class KnownNodes:
         except BookError as error:
             _logger.warning("nodes are not kept: %s", error)
 
-    def tree_sequences(self, urls: Iterable[TreeUrl]) -> dict[str, int]:
-        """The highest sequence numbers of trees, by `TreeUrl.identity`."""
-        if self._book is None:
-            return {}
-        found = {url.identity: self._book.dns_sequence(url.identity) for url in urls}
-        return {identity: sequence for identity, sequence in found.items() if sequence is not None}
+    def tree_sequences(self) -> dict[str, int]:
+        """The highest sequence numbers of all trees that were read, by `TreeUrl.identity`: also of those that others linked to."""
+        if self._book is not None:
+            try:
+                self._trees = self._book.dns_sequences()
+            except BookError as error:
+                _logger.warning("no sequence numbers of DNS trees from the book, so older trees cannot be told: %s", error)
+        return dict(self._trees)
 
     def keep_tree_sequences(self, sequences: Mapping[str, int]) -> None:
-        """Remember the sequence numbers of trees."""
-        if self._book is None:
+        """Remember the sequence numbers of these trees, and of no others: which of them are worth it is for the reader to say."""
+        if self._book is None or sequences == self._trees:
             return
+        news = {tree: sequence for tree, sequence in sequences.items() if self._trees.get(tree) != sequence}
         try:
-            for identity, sequence in sequences.items():
-                self._book.set_dns_sequence(identity, sequence)
+            with self._book.changes():
+                for tree, sequence in {**dict.fromkeys(self._trees.keys() - sequences.keys()), **news}.items():
+                    self._book.set_dns_sequence(tree, sequence)
         except BookError as error:
             _logger.warning("the sequence numbers of DNS trees are not kept: %s", error)
+        else:
+            self._trees = dict(sequences)
 
 
 async def with_ip_addresses(node: NodeRecord) -> NodeRecord | None:

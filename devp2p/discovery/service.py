@@ -349,7 +349,7 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
         )
         for protocol, handler in talk.items():
             discovery.on_talk(protocol, handler)
-        source = DnsSource(urls, lookups, sequences=known.tree_sequences(urls)) if lookups is not None else None
+        source = DnsSource(urls, lookups, sequences=known.tree_sequences()) if lookups is not None else None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(discovery.run)

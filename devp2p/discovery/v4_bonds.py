@@ -32,6 +32,9 @@ class Discv4Limits:
 
     packets_per_minute: int = 60
     """That one IPv4 address or IPv6 /64 may send without having been asked, as many at once; local addresses are exempt as below."""
+    strangers_per_second: int = 500
+    """Pings, as many at once, of endpoints that have proved nothing and were asked nothing, all together: of a flood that forges its
+    addresses each can be from another host. Local addresses are exempt as below."""
     queries_per_second: int = 8
     """FindNode and ENRRequest of one endpoint, as many at once."""
     ping_back_interval: float = 60.0
@@ -91,6 +94,7 @@ class Gate:
         self._limits = limits
         self._seen: Recent[bytes, float] = Recent(limits.duplicates)
         self._packets = Throttle(limits.packets_per_minute / 60, limits.packets_per_minute)
+        self._strangers = Throttle(limits.strangers_per_second, remembered=1)
         self._queries = Throttle(limits.queries_per_second)
         self._ping_backs = Throttle(1 / limits.ping_back_interval, 1)
 
@@ -106,6 +110,10 @@ class Gate:
     def allows_packet(self, source: Endpoint, now: float) -> bool:
         """Whether one more packet may come from that address."""
         return self._is_exempt(source) or self._packets.allows(host_of(source.ip), now)
+
+    def allows_stranger(self, source: Endpoint, now: float) -> bool:
+        """Whether one more packet may come from somebody of whom nothing is known."""
+        return self._is_exempt(source) or self._strangers.allows(b"", now)
 
     def allows_query(self, source: Endpoint, now: float) -> bool:
         """Whether one more question may come from that endpoint."""

@@ -2,9 +2,9 @@
 
 Theory of operation. A datagram is judged in the order of what that costs: size and hash, whether it is a repetition, whether anybody at
 that endpoint may send such a packet (an answer only if it was asked for, a question only with an endpoint proof), whether its address has
-had its share, and only then its signature. Answers do not count as part of that share, or else whoever forges a node's address could
-silence it. They must have in them the hash of our question, which nobody else knows; for Neighbors, which has no place for it, an allowance
-of some packets comes with each question.
+had its share, and strangers together theirs, and only then its signature. Answers do not count as part of a share, or else whoever forges
+a node's address could silence it. They must have in them the hash of our question, which nobody else knows; for Neighbors, which has no
+place for it, an allowance of some packets comes with each question.
 
 A Ping is answered by a Pong, to strangers only by one that is hardly larger. Its sender is asked for an endpoint proof, if it has none. An
 answer must come from the key, the address and the port that were asked, and name the hash of the question, except Neighbors, which names
@@ -211,8 +211,14 @@ class Exchange(Generic[Purpose]):
             return False
         if not self._gate.allows_packet(source, now):
             return False
+        if not self._is_known(source, now) and not self._gate.allows_stranger(source, now):
+            return False
         self._gate.remember(packet_hash, now)
         return True
+
+    def _is_known(self, source: Endpoint, now: float) -> bool:
+        """Whether somebody at that endpoint has proved to be there, or is being asked."""
+        return source in self._pings or source in self._conversations or self._bonds.is_anybody_at(source, now)
 
     def _take(self, decoded: packets.Decoded, source: Endpoint, size: int, now: float) -> None:
         node_id = decoded.public_key.node_id

@@ -1,6 +1,6 @@
 """What a node of discovery v5.1 answers to others, and how often (discv5-wire.md, "Protocol Messages").
 
-Everything here concerns nodes that have proved themselves, except `Answers.may_challenge`.
+Everything here concerns nodes that have proved themselves, except `Answers.may_challenge` and `Answers.may_prove`.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,6 +38,9 @@ class Discv5Limits:
     host_rate: float = 9.0
     """The same for one IPv4 address or IPv6 /64, and how many of its packets that do not open are answered by a WHOAREYOU; local addresses
     are exempt unless ``table.limit_local_addresses``."""
+    proof_rate: float = 1000.0
+    """Handshakes a second whose proof is verified, of all together of whom we expect nothing: of a flood that forges its addresses each can
+    be from another host. Local addresses are exempt as above."""
     talk_rate: float = 4.0
     """TALKREQs a second that one node is answered."""
     operations: int = 1024
@@ -54,6 +57,7 @@ class Answers:
         self._limits = limits
         self._talk = dict(talk)
         self._strangers = Throttle(limits.host_rate)
+        self._proofs = Throttle(limits.proof_rate, remembered=1)
         self._hosts = Throttle(limits.host_rate)
         self._nodes = Throttle(limits.node_rate)
         self._talkers = Throttle(limits.talk_rate)
@@ -68,6 +72,10 @@ class Answers:
     def may_challenge(self, remote: Remote, now: float) -> bool:
         """Whether to answer a packet that does not open."""
         return self._is_exempt(remote.endpoint.ip) or self._strangers.allows(host_of(remote.endpoint.ip), now)
+
+    def may_prove(self, remote: Remote, now: float) -> bool:
+        """Whether to verify the proof of somebody who was asked for it."""
+        return self._is_exempt(remote.endpoint.ip) or self._proofs.allows(b"", now)
 
     def answer(self, message: Ping | FindNode | TalkRequest, remote: Remote, asker: Record, own: Record, now: float) -> list[Message]:
         """What to answer; nothing to one that asks too often."""

@@ -107,7 +107,7 @@ class Exchange(Generic[Purpose]):
         if header.source == self._own_id or not endpoint.port:
             return True
         if isinstance(header, v5_packets.Handshake):
-            opened = self._sessions.accept(packet, header, remote, now)
+            opened = self._sessions.accept(packet, header, remote, now) if self._may_prove(remote, now) else None
         else:
             opened = self._sessions.open(packet, remote)
             if opened is None:
@@ -129,6 +129,12 @@ class Exchange(Generic[Purpose]):
         if datagram is not None:
             self.outbox.append((datagram, remote.endpoint))
 
+    def _may_prove(self, remote: Remote, now: float) -> bool:
+        """Whether to look at a proof, which costs two signatures: it must have been asked for, and strangers not have had their share."""
+        if not self._sessions.is_challenged(remote, now):
+            return False
+        return self._requests.expects(remote) or self._answers.may_prove(remote, now)
+
     def _handle(self, opened: Opened, remote: Remote, nonce: bytes, now: float) -> None:
         try:
             message = decode_message(opened.plaintext)
@@ -147,12 +153,13 @@ class Exchange(Generic[Purpose]):
             return
         if isinstance(message, Nodes) and request.nodes is not None:
             try:
-                request.nodes.receive(message, nonce)
+                is_news = request.nodes.receive(message, nonce)
             except DecodingError:
                 self._end(request, None, now)
                 return
             if not request.nodes.complete:
-                self._requests.put_off(request, now)
+                if is_news:
+                    self._requests.put_off(request, now)
                 return
         self._end(request, message, now)
 

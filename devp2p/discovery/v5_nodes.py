@@ -51,21 +51,24 @@ class NodesAnswer:
         """Whether there is nothing more to wait for."""
         return self._total is not None and len(self._nonces) >= self._total
 
-    def receive(self, message: Nodes, nonce: bytes) -> None:
-        """Take in one message, which came in the packet of that nonce; DecodingError if it announces what no answer can be.
+    def receive(self, message: Nodes, nonce: bytes) -> bool:
+        """Take in one message, which came in the packet of that nonce; False if it was there before, or nothing is waited for any more.
+
+        DecodingError if it announces what no answer can be.
 
         An answer of 16 large records is six messages from some implementations, so that is no fault; but five are all that is read.
         """
         if not 0 < message.total <= MAX_RECORDS:
             raise DecodingError(f"an answer in {message.total} messages")
-        if self.complete:
-            return
-        self._nonces.add(nonce)  # and not a count: the network may double a datagram
+        if self.complete or nonce in self._nonces:  # the network may double a datagram, and whoever asks for patience may do it for ever
+            return False
+        self._nonces.add(nonce)
         if self._total is None:
             self._total = min(message.total, MAX_PARTS)
         for data in message.records[:MAX_RECORDS]:
             if len(self._records) < MAX_RECORDS:
                 self._take(data)
+        return True
 
     def _take(self, data: bytes) -> None:
         try:

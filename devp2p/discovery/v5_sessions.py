@@ -190,6 +190,11 @@ class Sessions:
             self._challenges[remote] = challenge
         return encode(challenge.data, b"", remote.id)
 
+    def is_challenged(self, remote: Remote, now: float) -> bool:
+        """Whether a remote is being asked who it is."""
+        self._expire(now)
+        return remote in self._challenges
+
     def accept(self, packet: Packet, header: Handshake, remote: Remote, now: float) -> Opened | None:
         """Take in a handshake packet: its message, or None if it is not the proof that we asked for."""
         self._expire(now)

@@ -89,7 +89,7 @@ async def test_a_dns_tree_and_a_book_give_candidates_too():
             async with running(trees=[zone.url], resolver=zone, book=book, limits=local) as node:
                 sources = await found(node, 2)
                 assert sources == {node.record.id: "dns" for node in nodes}
-            assert book.dns_sequence(zone.url.identity) == 3
+            assert book.dns_sequences() == {zone.url.identity: 3}
             entry = book.get(nodes[0].record.id)
             assert entry is not None
             assert Source.DNS in entry.sources

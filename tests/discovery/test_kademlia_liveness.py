@@ -153,23 +153,6 @@ def test_the_answer_from_an_endpoint_that_was_left_proves_nothing():
     assert table.closest(OWN) == [moved]
 
 
-def test_a_new_endpoint_needs_a_newer_record_and_a_new_proof():
-    table = table_of()
-    table.add(node(1, seq=5), 0.0, live=True)
-    entry = table.get(node(1).id)
-    assert entry is not None
-    for seq, place in ((4, 70), (5, 71)):
-        assert table.add(node(1, seq=seq, place=place), 1.0, incoming=True) is Addition.KNOWN
-        assert table.closest(OWN) == [node(1, seq=5)]
-    assert table.statistics().conflicts == 1
-    assert table.add(node(1, seq=6), 1.0) is Addition.UPDATED
-    assert table.closest(OWN) == [node(1, seq=6)]  # at the same endpoint
-    assert table.add(node(1, seq=7, port=9), 1.0) is Addition.UPDATED
-    assert table.closest(OWN) == []
-    assert (entry.live, entry.checks) == (False, 0)
-    assert not check(table, node(1, seq=7, port=9), 1.0, ok=False)
-
-
 def test_a_node_cannot_move_into_a_network_that_has_enough():
     table = table_of()
     there = [Contact(id_at(256, number), Endpoint(bytes([66, 6, 6, number]), 30303), 0, None) for number in range(2)]

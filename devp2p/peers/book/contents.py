@@ -222,15 +222,18 @@ class Book:
         with self._database.changes(durable=True):
             self.set_state("sequence", number)
 
-    def dns_sequence(self, domain: str) -> int | None:
-        """The highest sequence number that was seen in the root of a DNS tree (EIP-1459), or None."""
-        rows = self._database.rows("SELECT sequence FROM dns_trees WHERE domain = ?", domain.lower())
-        return int.from_bytes(rows[0][0], "big") if rows else None
+    def dns_sequences(self) -> dict[str, int]:
+        """The highest sequence numbers that were seen in the roots of DNS trees (EIP-1459), by the names that they were kept under."""
+        rows = self._database.rows("SELECT domain, sequence FROM dns_trees")
+        return {str(tree): int.from_bytes(sequence, "big") for tree, sequence in rows}
 
-    def set_dns_sequence(self, domain: str, sequence: int) -> None:
-        """Keep the sequence number of a DNS tree's root; one that is lower than the kept one changes nothing."""
+    def set_dns_sequence(self, tree: str, sequence: int | None) -> None:
+        """Keep the sequence number of a DNS tree's root; one that is lower than the kept one changes nothing, and None forgets it."""
+        if sequence is None:
+            self._database.run("DELETE FROM dns_trees WHERE domain = ?", tree)
+            return
         statement = "INSERT INTO dns_trees VALUES (?, ?) ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)"
-        self._database.run(statement, domain.lower(), _number(sequence))
+        self._database.run(statement, tree, _number(sequence))
 
     def state(self, key: str) -> bytes | None:
         """What was kept under a name, or None. The name ``sequence`` is taken."""

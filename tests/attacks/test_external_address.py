@@ -1,3 +1,5 @@
+"""Row D22 of THREATS.md: strangers who tell us that we are somewhere else."""
+
 import ipaddress
 
 import pytest
@@ -56,6 +58,14 @@ def test_d22_control_twenty_of_thirty_from_anywhere_do_change_it():
     changes = [external.vote(voter(number), LIE if number < 20 else OURS, 400.0) for number in range(30)]
     assert external.ipv4 == LIE
     assert sum(changes) == 1
+
+
+def test_d22_control_if_each_address_had_a_vote_one_network_would_do(monkeypatch):
+    external = believing(OURS)
+    monkeypatch.setattr("devp2p.discovery.external_address.network_of", bytes)
+    for number in range(20):
+        external.vote(bytes([66, 6, 6, number]), LIE, 400.0)
+    assert external.ipv4 == LIE
 
 
 def test_most_votes_are_not_a_majority():

@@ -1,4 +1,7 @@
-"""Floods against a node of discovery v4, and floods that it could be made to send. Names and controls are as in test_v4_attacks.py."""
+"""Rows D2, D3 and D11 of THREATS.md: floods against a node of discovery v4, and floods that it could be made to send.
+
+Each name begins with its row, and controls are as in test_discv4.py.
+"""
 
 from typing import Any
 
@@ -23,12 +26,14 @@ from tests.discovery.strangers import (
     key_of,
     kinds,
     make_node,
+    neighbors_of,
     quiet,
     sent,
 )
 from tests.fuzz.discovery_targets import sign_packet
+from tools.bench.junk import Junk
 
-OPEN = Discv4Limits(packets_per_minute=10**9, queries_per_second=10**9, ping_back_interval=1e-9, duplicates=0)
+OPEN = Discv4Limits(packets_per_minute=10**9, strangers_per_second=10**9, queries_per_second=10**9, ping_back_interval=1e-9, duplicates=0)
 VICTIM = endpoint_of(200)
 
 
@@ -63,16 +68,43 @@ def flood(node: Discv4, seconds: int, each_second: int, *, keys: int = 20) -> tu
     return into, out, pings
 
 
-def test_d2_a_flood_in_a_victims_name_is_not_made_larger():
-    into, out, pings = flood(fresh(), 60, 20)
+@pytest.mark.parametrize("each_second", [1, 20])
+def test_d2_a_flood_in_a_victims_name_is_not_made_larger(each_second):
+    into, out, pings = flood(fresh(), 60, each_second)
     assert pings == 1
     assert out <= 1.2 * into
     assert out < 122 * 160  # the packets of a minute, and those that may come at once
 
 
-def test_d2_without_the_bounds_it_is():
+def test_d2_control_without_the_bounds_it_is():
     into, out, pings = flood(fresh(OPEN), 10, 20, keys=200)
     assert pings == 200
+    assert out > 2 * into
+
+
+def spread(limits: Discv4Limits | None, each_second: int) -> tuple[int, int]:
+    """Send Pings in the names of ever other victims, for two seconds; how many bytes went in and out."""
+    node, attacker = fresh(limits), guest()
+    into = out = 0
+    for number in range(2 * each_second):
+        now = START + number / each_second
+        data, _ = packets.encode(attacker.ping(now, expiration=int(now) + 20 + number), attacker.key)
+        into += len(data)
+        node.receive_datagram(data, endpoint_of(1000 + number), now)
+        node._exchange.handle_timer(now)
+        out += sum(len(each) for each, _ in node.datagrams_to_send(now))
+    return into, out
+
+
+def test_d2_a_flood_in_the_names_of_many_is_not_made_larger_either():
+    """Each of them gets one Pong and one Ping, 2.2 times what was sent in his name; but of all together there are only so many."""
+    into, out = spread(None, 2000)
+    assert out <= 1.2 * into
+    assert out <= 1500 * 150 + 5 * 256 * 150  # the Pongs of two seconds, and those at once; and Pings, of which so many wait half a second
+
+
+def test_d2_control_without_bounds_for_all_together_it_is():
+    into, out = spread(Discv4Limits(strangers_per_second=10**9, ping_backs=10**9), 2000)
     assert out > 2 * into
 
 
@@ -142,6 +174,40 @@ def test_d3_one_ipv6_host_has_one_share_whatever_addresses_it_takes(recovered):
     assert len(recovered) == 60
 
 
+def forge(node: Discv4, packets_a_second: int, seconds: float, *, first: int = 0) -> None:
+    """Pings that cost nothing to make, each from another address."""
+    junk = Junk(key_of(0).public_key.node_id, first)
+    for number in range(int(packets_a_second * seconds)):
+        node.receive_datagram(junk.ping(), endpoint_of(10_000 + first + number), START + number / packets_a_second)
+
+
+def test_d3_forged_addresses_cost_five_hundred_signatures_a_second_all_together(recovered):
+    forge(fresh(), 4000, 2.0)
+    assert len(recovered) <= 500 + 2 * 500
+
+
+def test_d3_control_without_a_bound_for_strangers_each_costs_one(recovered):
+    forge(fresh(Discv4Limits(strangers_per_second=10**9)), 2000, 1.0)
+    assert len(recovered) == 2000
+
+
+def test_d3_whom_we_know_or_ask_is_heard_while_strangers_flood_us():
+    node, bonded, asked, newcomer = fresh(), guest(), guest(8), guest(7)
+    bonded.bond(node, START)
+    forge(node, 10_000, 0.1)
+    node.datagrams_to_send(START)
+    now = START + 0.1
+    newcomer.say(node, newcomer.ping(now), now)  # the control
+    assert kinds(node, now) == []
+    bonded.say(node, bonded.ping(now, enr_sequence=1), now)
+    assert kinds(node, now, bonded.endpoint) == ["Pong"]
+    assert neighbors_of(bonded, node, now) == []
+    node.ping(asked.contact, now)
+    assert kinds(node, now) == ["Ping"]
+    asked.say(node, asked.ping(now), now)
+    assert kinds(node, now) == ["Pong"]
+
+
 def test_d3_addresses_of_ones_own_network_have_no_bound_unless_it_is_wished(recovered):
     for limits, expected in ((None, 100), (Discv4Limits(limit_local_addresses=True), 60)):
         recovered.clear()
@@ -208,7 +274,7 @@ def test_d11_many_questions_get_few_answers():
     assert answered(Discv4Limits(packets_per_minute=10**9), 100, 10) <= 88  # where the address has no bound, the endpoint has one
 
 
-def test_d11_without_the_bounds_each_gets_one():
+def test_d11_control_without_the_bounds_each_gets_one():
     assert answered(OPEN, 100, 1) == 100
 
 

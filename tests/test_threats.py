@@ -1,0 +1,101 @@
+"""THREATS.md keeps its word: every row is there, every test that it names exists, and each row of discovery has a rule and a control."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
+TEXT = (ROOT / "THREATS.md").read_text("utf-8")
+
+ROWS = [f"{letter}{number}" for letter, last in (("D", 22), ("H", 9), ("F", 14), ("P", 4)) for number in range(1, last + 1)]
+NOT_YET = {"D10", "H4", "H9", "P2", "P3"}
+"""Rows without any test, which have to say so."""
+NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The cells of each row, by its first one."""
+    lines = [line for line in text.splitlines() if re.match(r"\| [A-Z]\d+ \|", line)]
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+    assert len({row[0] for row in cells}) == len(cells), "a row is there twice"
+    return {row[0]: row[1:] for row in cells}
+
+
+def collected_in(path: Path) -> set[str]:
+    """The names that pytest collects from a file: test functions, and what is assigned to a name such as TestStates."""
+    names = set[str]()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return {name for name in names if name.startswith(("test_", "Test"))}
+
+
+THREATS = rows(TEXT)
+
+
+def named_by(row: str) -> set[str]:
+    return {name for _, name in NAMED.findall(THREATS[row][-1])}
+
+
+def numbers_of(name: str) -> set[str]:
+    """``test_d11_d16_...`` is of the rows D11 and D16."""
+    found = re.match(r"[Tt]est_?((?:[a-z]\d+_?)+)", name.replace("TestD", "test_d"))
+    return {each.upper() for each in re.findall(r"[a-z]\d+", found[1])} if found else set()
+
+
+def test_every_row_is_there_and_no_other():
+    assert list(THREATS) == ROWS
+    for row, cells in THREATS.items():
+        assert len(cells) == 3, f"{row} has {len(cells)} cells behind its number"
+        assert all(cells[:2]), f"{row} says too little"
+
+
+def test_every_named_test_exists():
+    for path, name in NAMED.findall(TEXT):
+        assert (TESTS / path).exists(), f"there is no {path}"
+        assert name in collected_in(TESTS / path), f"there is no {name} in {path}"
+
+
+def test_nothing_else_is_named_like_a_test():
+    assert len(NAMED.findall(TEXT)) == TEXT.count("::")
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_names_its_tests_or_says_that_there_are_none(row):
+    if row in NOT_YET:
+        assert not named_by(row)
+        assert re.search("not yet|to come|weakness of the protocol", THREATS[row][1])
+    else:
+        assert named_by(row)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.startswith("D") and row not in NOT_YET])
+def test_a_row_of_discovery_has_a_test_and_a_control(row):
+    own = {name for name in named_by(row) if row in numbers_of(name)}
+    assert any("control" in name for name in own)
+    assert any("control" not in name for name in own)
+
+
+def test_each_attack_is_named_after_a_row():
+    for path in sorted((TESTS / "attacks").glob("test_*.py")):
+        for name in collected_in(path):
+            assert numbers_of(name) <= set(ROWS), f"{path.name}::{name} is of no row"
+
+
+def test_the_names_of_attacks_are_read_right():
+    names = ("test_d1_x", "test_d11_d16_control_x", "test_d2d_x", "test_no_row", "TestD15", "Testing")
+    assert [sorted(numbers_of(name)) for name in names] == [["D1"], ["D11", "D16"], ["D2"], [], ["D15"], []]
+
+
+def test_what_is_wrong_would_be_noticed(tmp_path):
+    assert rows("| D1 | a | b | `x.py::test_y` |\n| --- |\nD2") == {"D1": ["a", "b", "`x.py::test_y`"]}
+    with pytest.raises(AssertionError, match="twice"):
+        rows("| D1 | a | b | |\n| D1 | a | b | |")
+    module = tmp_path / "test_x.py"
+    module.write_text("def test_a(): ...\nasync def test_b(): ...\nTestC = object\ndef c(): ...\nclass D:\n    def test_d(self): ...\n")
+    assert collected_in(module) == {"test_a", "test_b", "TestC"}
