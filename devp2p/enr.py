@@ -20,6 +20,7 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar, overload
 from devp2p import rlp
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey, keccak256
+from devp2p.rlp.items import encode_list, list_bounds
 
 T = TypeVar("T")
 
@@ -30,6 +31,7 @@ Entries: TypeAlias = Mapping[str, object] | Mapping[bytes, object] | Mapping[str
 """What to put into a record. Text keys stand for their UTF-8 form. A value is an IP address or its text (``ip``, ``ip6``), an int, a
 str, a dataclass with an RLP schema, or, as bytes, one whole item that is encoded already."""
 
+_SIGNATURE_ITEM: Final = 66  # bytes, with its head
 _PREFIX: Final = "enr:"
 _MAX_TEXT: Final = len(_PREFIX) + (MAX_SIZE * 4 + 2) // 3
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]*")
@@ -93,8 +95,7 @@ class Record:
         if b"secp256k1" not in entries:
             raise DecodingError("a record without a public key")
         public_key = PublicKey.from_bytes(_decode_value(b"secp256k1", entries[b"secp256k1"], _PUBLIC_KEY))
-        content = _CONTENT.encode(SignedContent(signed.sequence, signed.pairs))
-        if not public_key.verify(keccak256(content), signed.signature):
+        if not public_key.verify(keccak256(_signed_part(data)), signed.signature):
             raise DecodingError("a record that its own key has not signed")
         return cls(signed.sequence, public_key, MappingProxyType(entries), data)
 
@@ -246,6 +247,12 @@ def _sign(key: PrivateKey, sequence: int, items: Mapping[bytes, bytes]) -> Recor
     if len(data) > MAX_SIZE:
         raise LocalProtocolError(f"a record of {len(data)} bytes, where {MAX_SIZE} are allowed: it must say less")
     return Record(sequence, key.public_key, MappingProxyType(entries), data)
+
+
+def _signed_part(data: bytes) -> bytes:
+    """What the signature of a record is for: the list without its first item. It is not encoded anew, since there is but one encoding."""
+    start, _ = list_bounds(data, 0, len(data))
+    return encode_list(data[start + _SIGNATURE_ITEM :])
 
 
 def _encode_entries(entries: Entries) -> dict[bytes, bytes]:

@@ -1,7 +1,7 @@
 """Node identities: secp256k1 keys, node-IDs, signatures, key agreement, and the Keccak-256 hash.
 
 Follows RLPx, section "Node Identity", and the node-ID and signature formats of the Node Discovery Protocol v4.
-Curve arithmetic is libsecp256k1's (by way of coincurve): every public key passes its parser, which rejects points off
+Curve arithmetic is libsecp256k1's (as coincurve brings it): every public key passes its parser, which rejects points off
 the curve, coordinates that are not below the field prime, and the point at infinity, before anything is computed with it.
 
 Keccak-256 comes from safe-pysha3 where it is installed, since its objects are C objects and the frame code calls them
@@ -11,9 +11,7 @@ four times a frame, else from pycryptodome. DEVP2P_KECCAK=pycryptodome in the en
 import os
 import secrets
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Self, cast
-
-import coincurve
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
 from devp2p.errors import DecodingError, LocalProtocolError
 
@@ -70,19 +68,23 @@ def keccak256(data: "Buffer") -> bytes:
     return Keccak256(data).digest()
 
 
-# libsecp256k1 itself, for what coincurve's classes do not offer. It has no type stubs.
+# libsecp256k1 itself, since coincurve's classes do not offer all of it, and take some microseconds around each of its functions. It has no
+# type stubs, and trusts its caller: it reads as many bytes as it needs, and ends the process over a recovery id that cannot be.
 _library: Any = import_module("coincurve._libsecp256k1")
 _ffi, _lib = _library.ffi, _library.lib
 _context: Any = import_module("coincurve.context").GLOBAL_CONTEXT.ctx
+_Pointer: TypeAlias = Any
+"""To something of the library's."""
 
 
-def _copy_x(output: object, x: object, _y: object, _data: object) -> int:
-    """What the library is to make of a shared point: RLPx wants the coordinate itself, not a hash."""
-    _ffi.memmove(output, x, 32)
+def _compress(output: _Pointer, x: _Pointer, y: _Pointer, _data: _Pointer) -> int:
+    """What the library is to make of a shared point: the protocols want the point itself, not a hash."""
+    output[0] = 0x02 | (y[31] & 1)
+    _ffi.memmove(output + 1, x, 32)
     return 1
 
 
-_COPY_X: Final = _ffi.callback("int(unsigned char *, const unsigned char *, const unsigned char *, void *)", _copy_x)
+_COMPRESS: Final = _ffi.callback("int(unsigned char *, const unsigned char *, const unsigned char *, void *)", _compress)
 
 
 class NodeId(bytes):
@@ -107,10 +109,10 @@ class PublicKey:
 
     __slots__ = ("_node_id", "_point", "_raw")
 
-    def __init__(self, point: coincurve.PublicKey) -> None:
+    def __init__(self, point: _Pointer) -> None:
         """Wrap a point that libsecp256k1 made; for bytes there is ``from_bytes``."""
         self._point = point
-        self._raw = point.format(compressed=False)[1:]
+        self._raw: bytes | None = None
         self._node_id: NodeId | None = None
 
     @classmethod
@@ -123,27 +125,27 @@ class PublicKey:
         elif not (size == 65 and data[0] == 0x04) and not (size == 33 and data[0] in (0x02, 0x03)):
             # Without the check of the first byte the parser would take OpenSSL's hybrid format too.
             raise DecodingError(f"not the format of a public key ({size} bytes)")
-        try:
-            return cls(coincurve.PublicKey(data))
-        except ValueError:
-            raise DecodingError("not a point of secp256k1") from None
+        point = _ffi.new("secp256k1_pubkey *")
+        if not _lib.secp256k1_ec_pubkey_parse(_context, point, data, len(data)):
+            raise DecodingError("not a point of secp256k1")
+        return cls(point)
 
     @property
     def node_id(self) -> NodeId:
         """Where the node stands in discovery's key space."""
         if self._node_id is None:
-            self._node_id = NodeId(keccak256(self._raw))
+            self._node_id = NodeId(keccak256(bytes(self)))
         return self._node_id
+
+    @property
+    def point(self) -> _Pointer:
+        """The point as libsecp256k1 holds it."""
+        return self._point
 
     @property
     def compressed(self) -> bytes:
         """33 bytes: 0x02 or 0x03 for the parity of y, then x."""
-        return self._point.format(compressed=True)
-
-    @property
-    def point(self) -> coincurve.PublicKey:
-        """The point as the curve library holds it."""
-        return self._point
+        return self._serialize(33, _lib.SECP256K1_EC_COMPRESSED)
 
     def verify(self, digest: bytes, signature: bytes) -> bool:
         """Tell whether ``signature`` (64 bytes r || s, or 65 with a recovery id that is ignored) over the 32-byte ``digest`` is this key's.
@@ -154,23 +156,33 @@ class PublicKey:
             raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
         if len(signature) not in (64, 65):
             return False
-        return self._point.verify(_der(signature), digest, hasher=None)
+        parsed = _ffi.new("secp256k1_ecdsa_signature *")
+        if not _lib.secp256k1_ecdsa_signature_parse_compact(_context, parsed, signature[:64]):
+            return False
+        return bool(_lib.secp256k1_ecdsa_verify(_context, parsed, digest, self._point))
 
     def __bytes__(self) -> bytes:
         """64 bytes: x || y."""
+        if self._raw is None:
+            self._raw = self._serialize(65, _lib.SECP256K1_EC_UNCOMPRESSED)[1:]
         return self._raw
 
     def __eq__(self, other: object) -> bool:
         """Whether both are the same point."""
-        return self._raw == other._raw if isinstance(other, PublicKey) else NotImplemented
+        return bytes(self) == bytes(other) if isinstance(other, PublicKey) else NotImplemented
 
     def __hash__(self) -> int:
         """The hash of the 64 bytes, which is salted: strangers cannot make keys collide."""
-        return hash(self._raw)
+        return hash(bytes(self))
 
     def __repr__(self) -> str:
         """Show the first 4 bytes, as log lines do."""
-        return f"<PublicKey {self._raw[:4].hex()}>"
+        return f"<PublicKey {bytes(self)[:4].hex()}>"
+
+    def _serialize(self, size: int, form: int) -> bytes:
+        output, length = _ffi.new("unsigned char[65]"), _ffi.new("size_t *", size)
+        _lib.secp256k1_ec_pubkey_serialize(_context, output, length, self._point, form)
+        return bytes(_ffi.buffer(output, size))
 
 
 class PrivateKey:
@@ -194,10 +206,10 @@ class PrivateKey:
         secret = bytes(secret)
         if len(secret) != 32:
             raise LocalProtocolError(f"a private key has 32 bytes, not {len(secret)}")
-        try:
-            return cls(secret, PublicKey(coincurve.PublicKey.from_secret(secret)))
-        except ValueError:
-            raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1") from None
+        point = _ffi.new("secp256k1_pubkey *")
+        if not _lib.secp256k1_ec_pubkey_create(_context, point, secret):
+            raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1")
+        return cls(secret, PublicKey(point))
 
     @property
     def public_key(self) -> PublicKey:
@@ -208,25 +220,29 @@ class PrivateKey:
         """Sign a 32-byte digest: 65 bytes r || s || v, v being the recovery id 0 or 1. Deterministic (RFC 6979)."""
         if len(digest) != 32:
             raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
-        # Not by coincurve's PrivateKey, which derives two public keys when it is made, while most keys that sign are new.
         signature, number = _ffi.new("secp256k1_ecdsa_recoverable_signature *"), _ffi.new("int *")
         compact = _ffi.new("unsigned char[64]")
         _lib.secp256k1_ecdsa_sign_recoverable(_context, signature, digest, self._secret, _ffi.NULL, _ffi.NULL)
         _lib.secp256k1_ecdsa_recoverable_signature_serialize_compact(_context, compact, number, signature)
         return bytes(_ffi.buffer(compact)) + bytes((number[0],))
 
-    def ecdh(self, public: PublicKey, *, once: bool = False) -> bytes:
-        """Agree on a secret with the holder of ``public``: the 32-byte x coordinate of the product.
+    def agree(self, public: PublicKey, *, once: bool = False) -> bytes:
+        """Multiply ``public`` by this key, which its holder can do the other way round: the point, compressed to 33 bytes.
 
         How long it takes does not depend on the key, which others could find out otherwise as they choose the points. With ``once`` it
         does, and is a fifth faster: for keys that are used for a single agreement.
         """
         if once:
-            return public.point.multiply(self._secret).format()[1:]
-        point: Any = public.point
-        output = _ffi.new("unsigned char[32]")
-        _lib.secp256k1_ecdh(_context, output, point.public_key, self._secret, _COPY_X, _ffi.NULL)
+            point = _ffi.new("secp256k1_pubkey *", public.point[0])
+            _lib.secp256k1_ec_pubkey_tweak_mul(_context, point, self._secret)
+            return PublicKey(point).compressed
+        output = _ffi.new("unsigned char[33]")
+        _lib.secp256k1_ecdh(_context, output, public.point, self._secret, _COMPRESS, _ffi.NULL)
         return bytes(_ffi.buffer(output))
+
+    def ecdh(self, public: PublicKey, *, once: bool = False) -> bytes:
+        """Agree on a secret with the holder of ``public``: the 32-byte x coordinate of what `agree` gives."""
+        return self.agree(public, once=once)[1:]
 
     def __bytes__(self) -> bytes:
         """The 32-byte secret."""
@@ -241,21 +257,10 @@ def recover(digest: bytes, signature: bytes) -> PublicKey:
     """Find the key that made ``signature`` (65 bytes r || s || v) over the 32-byte ``digest``; DecodingError if none could have."""
     if len(digest) != 32:
         raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
-    try:
-        return PublicKey(coincurve.PublicKey.from_signature_and_message(signature, digest, hasher=None))
-    except ValueError:
-        # The library refuses wrong lengths and recovery ids too, and some of its messages are quotes of the input.
-        raise DecodingError("not a recoverable signature") from None
-
-
-def _der(signature: bytes) -> bytes:
-    """Rewrite r || s as the DER form, the only one in which the library verifies signatures."""
-    numbers = _der_integer(signature[:32]) + _der_integer(signature[32:64])
-    return bytes([0x30, len(numbers)]) + numbers
-
-
-def _der_integer(number: bytes) -> bytes:
-    number = number.lstrip(b"\0")
-    if not number or number[0] >= 0x80:  # DER integers are signed, and as short as can be
-        number = b"\0" + number
-    return bytes([0x02, len(number)]) + number
+    if len(signature) == 65 and signature[64] <= 3:
+        parsed, point = _ffi.new("secp256k1_ecdsa_recoverable_signature *"), _ffi.new("secp256k1_pubkey *")
+        if _lib.secp256k1_ecdsa_recoverable_signature_parse_compact(_context, parsed, signature[:64], signature[64]) and (
+            _lib.secp256k1_ecdsa_recover(_context, point, parsed, digest)
+        ):
+            return PublicKey(point)
+    raise DecodingError("not a recoverable signature")

@@ -125,6 +125,12 @@ def test_agreement_gives_the_x_coordinate():
     assert two.ecdh(PublicKey.from_bytes(GENERATOR)) == bytes(two.public_key)[:32]
 
 
+@given(secrets)
+def test_agreement_gives_the_whole_point_too(key):
+    generator = PublicKey.from_bytes(GENERATOR)
+    assert key.agree(generator) == key.agree(generator, once=True) == key.public_key.compressed
+
+
 @given(secrets, digests, digests)
 def test_a_signature_is_its_makers_only(key, digest, other):
     signature = key.sign(digest)

@@ -14,6 +14,7 @@ test vectors had them so before.
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -50,9 +51,9 @@ def verify_id(public_key: PublicKey, signature: bytes, challenge_data: bytes, ep
     return len(signature) == 64 and public_key.verify(_id_digest(challenge_data, ephemeral_key, recipient), signature)
 
 
-def agree(key: PrivateKey, public_key: PublicKey) -> bytes:
-    """Multiply a public key by a private one: the product as a compressed point, 33 bytes."""
-    return public_key.point.multiply(bytes(key)).format(compressed=True)
+def agree(key: PrivateKey, public_key: PublicKey, *, once: bool = False) -> bytes:
+    """Multiply a public key by a private one: the product as a compressed point, 33 bytes. ``once`` as in `PrivateKey.agree`."""
+    return key.agree(public_key, once=once)
 
 
 def derive_keys(secret: bytes, challenge_data: bytes, initiator: NodeId, recipient: NodeId) -> SessionKeys:
@@ -65,21 +66,31 @@ def derive_keys(secret: bytes, challenge_data: bytes, initiator: NodeId, recipie
 
 def seal(key: bytes, nonce: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
     """Encrypt and authenticate; ``nonce`` (12 bytes) must never meet the same ``key`` (16 bytes) twice."""
-    return _cipher(key, nonce).encrypt(nonce, plaintext, associated_data)
+    if len(nonce) != _NONCE:
+        raise _wrong_nonce(nonce)
+    return _cipher(key).encrypt(nonce, plaintext, associated_data)
 
 
 def unseal(key: bytes, nonce: bytes, sealed: bytes, associated_data: bytes) -> bytes:
     """Undo `seal`; DecodingError if anything differs from what was sealed."""
+    if len(nonce) != _NONCE:
+        raise _wrong_nonce(nonce)
     try:
-        return _cipher(key, nonce).decrypt(nonce, sealed, associated_data)
+        return _cipher(key).decrypt(nonce, sealed, associated_data)
     except InvalidTag:
         raise DecodingError("the message does not open with this key") from None
 
 
-def _cipher(key: bytes, nonce: bytes) -> AESGCM:
-    if len(key) != _KEY or len(nonce) != _NONCE:  # the library takes other sizes, for other ciphers
-        raise LocalProtocolError(f"a key of {len(key)} and a nonce of {len(nonce)} bytes, where {_KEY} and {_NONCE} belong")
+@lru_cache(maxsize=256)
+def _cipher(key: bytes) -> AESGCM:
+    """Make a key's cipher, which takes longer than to use it. They are kept, though not all: each has two kilobytes and a half."""
+    if len(key) != _KEY:  # the library takes other sizes, for other ciphers
+        raise LocalProtocolError(f"a key of {len(key)} bytes, where {_KEY} belong")
     return AESGCM(key)
+
+
+def _wrong_nonce(nonce: bytes) -> LocalProtocolError:
+    return LocalProtocolError(f"a nonce of {len(nonce)} bytes, where {_NONCE} belong")
 
 
 def _id_digest(challenge_data: bytes, ephemeral_key: bytes, recipient: NodeId) -> bytes:

@@ -10,8 +10,10 @@ until the message has been opened, everything in a header is a stranger's word. 
 be new for each packet, are given by the caller.
 """
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+import struct
+import threading
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -31,21 +33,20 @@ MAX_PACKET: Final = 1280
 """The largest packet, in bytes."""
 _PROTOCOL: Final = b"discv5\x00\x01"  # with its version
 _IV: Final = 16
-_STATIC_HEADER: Final = len(_PROTOCOL) + 1 + 12 + 2
-_FLAG: Final = _IV + len(_PROTOCOL)
-_AUTHDATA: Final = _IV + _STATIC_HEADER
+_STATIC_HEADER: Final = struct.Struct(">8sB12sH")
+_AUTHDATA: Final = _IV + _STATIC_HEADER.size
 _HANDSHAKE_HEAD: Final = 34
 _SIGNATURE: Final = 64
 _EPHEMERAL_KEY: Final = 33
 _MIN_HANDSHAKE: Final = _HANDSHAKE_HEAD + _SIGNATURE + _EPHEMERAL_KEY
+_MASKS: Final = 1024  # ciphers that are kept, of a kilobyte each
 MAX_MESSAGE: Final = MAX_PACKET - _AUTHDATA - 32 - v5_crypto.TAG
 """The longest plaintext that fits into an ordinary packet."""
 MAX_HANDSHAKE_MESSAGE: Final = MAX_PACKET - _AUTHDATA - _MIN_HANDSHAKE - v5_crypto.TAG
 """The longest plaintext that fits, together with a record, into a handshake packet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ordinary:
+class Ordinary(NamedTuple):
     """The header of a message within a session; or of random bytes, to provoke a WHOAREYOU."""
 
     nonce: bytes
@@ -54,8 +55,7 @@ class Ordinary:
     """Who claims to have sent it."""
 
 
-@dataclass(frozen=True, slots=True)
-class WhoAreYou:
+class WhoAreYou(NamedTuple):
     """A packet that asks the sender of one that did not open to prove who it is. Anyone who saw that packet can forge it."""
 
     nonce: bytes
@@ -66,8 +66,7 @@ class WhoAreYou:
     """Of the record that the asker has of the asked, 64 bits; 0 if none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handshake:
+class Handshake(NamedTuple):
     """The header of the message that answers a WHOAREYOU, and opens a session."""
 
     nonce: bytes
@@ -86,8 +85,7 @@ Header: TypeAlias = Ordinary | WhoAreYou | Handshake
 _ORDINARY, _WHOAREYOU, _HANDSHAKE = range(3)
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """A packet whose mask is off and whose message is still sealed."""
 
     header: Header
@@ -119,7 +117,7 @@ def encode_header(header: Header, masking_iv: bytes) -> bytes:
         flag, authdata = _HANDSHAKE, header.source + sizes + header.id_signature + header.ephemeral_key + header.record
     _require_size("the nonce", header.nonce, 12)
     _require_size("the masking-iv", masking_iv, _IV)
-    return masking_iv + _PROTOCOL + bytes([flag]) + header.nonce + len(authdata).to_bytes(2, "big") + authdata
+    return masking_iv + _STATIC_HEADER.pack(_PROTOCOL, flag, header.nonce, len(authdata)) + authdata
 
 
 def encode(header_data: bytes, message: bytes, destination: NodeId) -> bytes:
@@ -143,22 +141,22 @@ def decode(data: "Buffer", own_id: NodeId) -> Packet:
     size = len(data)
     if not MIN_PACKET <= size <= MAX_PACKET:
         raise DecodingError(f"a packet of {size} bytes, where {MIN_PACKET} to {MAX_PACKET} are allowed")
-    mask = _mask(own_id, data[:_IV])
-    static_header = mask.update(data[_IV:_AUTHDATA])
-    if not static_header.startswith(_PROTOCOL):
+    masking_iv = data[:_IV]
+    plain = masking_iv + _mask(own_id, masking_iv).update(data[_IV:])  # what is behind the header means nothing
+    protocol, flag, nonce, authdata_size = _STATIC_HEADER.unpack_from(plain, _IV)
+    if protocol != _PROTOCOL:
         raise DecodingError("not a packet of discovery v5.1, or to another node")
-    end = _AUTHDATA + int.from_bytes(static_header[-2:], "big")
+    end: int = _AUTHDATA + authdata_size
     if end > size:
         raise DecodingError(f"authdata that ends {end - size} bytes after the packet")
-    header_data = data[:_IV] + static_header + mask.update(data[_AUTHDATA:end])
     message = data[end:]
-    header = _read_header(header_data[_FLAG], header_data[_FLAG + 1 : _AUTHDATA - 2], header_data[_AUTHDATA:])
+    header = _read_header(flag, nonce, plain[_AUTHDATA:end])
     if isinstance(header, WhoAreYou):
         if message:
             raise DecodingError("a WHOAREYOU with a message")
     elif len(message) < v5_crypto.TAG:
         raise DecodingError(f"a sealed message of {len(message)} bytes")
-    return Packet(header, header_data, message)
+    return Packet(header, plain[:end], message)
 
 
 def _read_header(flag: int, nonce: bytes, authdata: bytes) -> Header:
@@ -166,7 +164,7 @@ def _read_header(flag: int, nonce: bytes, authdata: bytes) -> Header:
     if flag == _ORDINARY:
         if size != 32:
             raise DecodingError(f"an ordinary packet with {size} bytes of authdata, where 32 belong")
-        return Ordinary(nonce, NodeId(authdata))
+        return Ordinary(nonce, bytes.__new__(NodeId, authdata))  # of the right size, as NodeId() would see to
     if flag == _WHOAREYOU:
         if size != 24:
             raise DecodingError(f"a WHOAREYOU with {size} bytes of authdata, where 24 belong")
@@ -195,9 +193,28 @@ def _read_handshake(nonce: bytes, authdata: bytes) -> Handshake:
     )
 
 
+class _Masks(threading.local):
+    """The ciphers of the masks, by the node that they are for: to make one takes longer than all the rest of a header.
+
+    Each packet starts its cipher anew, so two threads must not share one.
+    """
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=_MASKS)(_make_mask)
+
+
+def _make_mask(node_id: NodeId) -> CipherContext:
+    return Cipher(AES(node_id[:16]), CTR(bytes(_IV))).encryptor()
+
+
+_masks = _Masks()
+
+
 def _mask(node_id: NodeId, masking_iv: bytes) -> CipherContext:
     """The key stream over headers, which goes on and comes off in the same way."""
-    return Cipher(AES(node_id[:16]), CTR(masking_iv)).encryptor()
+    mask = _masks.of(node_id)
+    mask.reset_nonce(masking_iv)
+    return mask
 
 
 def _require_size(name: str, value: bytes, size: int) -> None:

@@ -87,8 +87,7 @@ class _Challenge:
     proofs: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """A message that a remote has sealed."""
 
     plaintext: bytes
@@ -157,7 +156,9 @@ class Sessions:
         session = self._sessions.get(remote)
         if session is None:
             return None
-        for keys in [*session.confirmed, *([session.tentative] if session.tentative else [])]:
+        for keys in (*session.confirmed, session.tentative):
+            if keys is None:
+                continue
             try:
                 plaintext = packet.open(keys.read)
             except DecodingError:
@@ -229,7 +230,7 @@ class Sessions:
             return None
         ephemeral = PrivateKey.from_bytes(self._random_bytes(32))
         public = ephemeral.public_key.compressed
-        keys = v5_crypto.derive_keys(v5_crypto.agree(ephemeral, record.public_key), asked.header_data, self._own_id, remote.id)
+        keys = v5_crypto.derive_keys(v5_crypto.agree(ephemeral, record.public_key, once=True), asked.header_data, self._own_id, remote.id)
         signature = v5_crypto.sign_id(self._key, asked.header_data, public, remote.id)
         ours = Keys(write=keys.initiator, read=keys.recipient)
         header = Handshake(self._next_nonce(ours), self._own_id, signature, public, own)

@@ -103,12 +103,26 @@ def test_less_than_a_tag_does_not_open(size):
         v5_crypto.unseal(b"k" * 16, b"n" * 12, bytes(size), b"")
 
 
-@pytest.mark.parametrize(("key", "nonce"), [(b"k" * 32, b"n" * 12), (b"k" * 15, b"n" * 12), (b"k" * 16, b"n" * 16), (b"k" * 16, b"")])
-def test_another_size_is_our_own_mistake(key, nonce):
-    with pytest.raises(LocalProtocolError, match="where 16 and 12 belong"):
+@pytest.mark.parametrize(
+    ("key", "nonce", "fault"),
+    [
+        (b"k" * 32, b"n" * 12, "a key of 32 bytes, where 16 belong"),
+        (b"k" * 15, b"n" * 12, "a key of 15 bytes, where 16 belong"),
+        (b"k" * 16, b"n" * 16, "a nonce of 16 bytes, where 12 belong"),
+        (b"k" * 16, b"", "a nonce of 0 bytes, where 12 belong"),
+    ],
+)
+def test_another_size_is_our_own_mistake(key, nonce, fault):
+    with pytest.raises(LocalProtocolError, match=fault):
         v5_crypto.seal(key, nonce, b"", b"")
-    with pytest.raises(LocalProtocolError, match="where 16 and 12 belong"):
+    with pytest.raises(LocalProtocolError, match=fault):
         v5_crypto.unseal(key, nonce, bytes(16), b"")
+
+
+def test_each_way_to_multiply_gives_the_same_secret():
+    secret = v5_crypto.agree(KEY, OTHER.public_key)
+    assert secret == v5_crypto.agree(OTHER, KEY.public_key) == v5_crypto.agree(KEY, OTHER.public_key, once=True)
+    assert PublicKey.from_bytes(secret) == OTHER.public_key  # since KEY is the number 1
 
 
 def test_keys_are_not_shown():

@@ -1,6 +1,7 @@
 """Packets of discovery v5: the published ones are read and written, and behind the mask nothing is taken on trust."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,15 @@ def test_every_change_is_noticed(header, plaintext, draw):
     data[place // 8] ^= 1 << place % 8
     with pytest.raises(DecodingError):
         decode(data, NODE_ID).open(SESSION_KEY)
+
+
+def test_two_threads_do_not_turn_one_key_stream():
+    def own() -> object:
+        return v5_packets._mask(NODE_ID, IV)
+
+    with ThreadPoolExecutor(max_workers=1) as other:
+        assert other.submit(own).result() is other.submit(own).result()
+        assert other.submit(own).result() is not own()
 
 
 def test_a_packet_to_another_node_is_not_one():

@@ -13,8 +13,12 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.bench import breakdown, report
+from devp2p.discovery.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
+from tools.bench import breakdown, discovery, report
 from tools.bench.__main__ import choose, every_benchmark
+from tools.bench.endpoints.__main__ import MODES
+from tools.bench.endpoints.basics import Options
+from tools.bench.endpoints.discovery import Party, full_table
 from tools.bench.figures import Row, compare, percentile, slope
 from tools.bench.plan import size_name
 from tools.bench.plot import bars
@@ -143,6 +147,37 @@ def test_every_step_of_the_breakdown_is_timed():
     steps = trio.run(breakdown.time_steps, 0.05)
     assert set(steps) >= {*breakdown.SENDING, *breakdown.RECEIVING}
     assert all(math.isfinite(value) for value in steps.values())
+
+
+@pytest.mark.parametrize("name", [*discovery.PACKET_NAMES, *discovery.PAIR_NAMES])
+def test_every_row_of_discovery_counts_what_it_does(name):
+    mode = name.replace("/", "-")
+    options = Options(mode, 32, 0.01, "random", snappy=False, target="", beside=0, stall=False, flows="", steps=False)
+    result = trio.run(MODES[mode], options)
+    assert result["messages"] > 0
+    assert 0 < result["seconds"] < 60
+
+
+def test_go_ethereum_has_a_mode_for_each_packet():
+    source = (ROOT / "tools" / "bench" / "geth" / "main.go").read_text()
+    assert all(f'"{name.replace("/", "-")}":' in source for name in discovery.PACKET_NAMES)
+    assert not any(f'"{name.replace("/", "-")}":' in source for name in discovery.PAIR_NAMES)
+
+
+def test_what_is_timed_is_a_message_on_its_way_from_one_to_the_other():
+    initiator, recipient = Party(30301), Party(30302)
+    first, second = initiator.ping(), initiator.ping()
+    assert first != second
+    with pytest.raises(SystemExit, match="did not open"):
+        recipient.decode(initiator.encode(first, recipient), initiator.remote.endpoint)
+    assert recipient.decode(initiator.prove(first, recipient), initiator.remote.endpoint) == first
+    assert recipient.decode(initiator.encode(second, recipient), initiator.remote.endpoint) == second
+
+
+def test_a_full_table_is_full():
+    counts = full_table().statistics()
+    assert counts.buckets == (BUCKET_SIZE,) * BUCKETS
+    assert (counts.live, counts.waiting) == (BUCKETS * BUCKET_SIZE, BUCKETS * WAITING_SIZE)
 
 
 def test_without_go_a_quick_run_gives_our_figures_as_json(tmp_path: Path):

@@ -17,7 +17,7 @@ PLOT = ROOT / "docs" / "benchmarks.svg"
 _HEADINGS = ("", "ours", "go-ethereum", "unit", "ratio", "spread", "wanted")
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 _VERDICTS = {None: "", True: "met", False: "MISSED"}
-_IN_PLOT = ("rlpx/", "api/", "qos/ping", "idle/")
+_IN_PLOT = ("rlpx/", "api/", "qos/ping", "discv", "idle/")
 
 
 def save(rows: Sequence[Row], path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from devp2p.allocator import keep_freed_memory
-from tools.bench.endpoints import api, bare, crowd, qos
+from tools.bench.endpoints import api, bare, crowd, discovery, qos
 from tools.bench.endpoints.basics import Options, emit
 
 MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
@@ -25,6 +25,14 @@ MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "share-send": qos.share,
     "idle-serve": api.idle,
     "idle-dial": crowd.dial,
+    "discv4-encode": discovery.encode_v4,
+    "discv4-decode": discovery.decode_v4,
+    "discv4-pairs": discovery.pairs_v4,
+    "discv5-encode": discovery.encode_v5,
+    "discv5-decode": discovery.decode_v5,
+    "discv5-handshake": discovery.handshake_v5,
+    "discv5-pairs": discovery.pairs_v5,
+    "discovery-tables": discovery.fill_tables,
 }
 
 

@@ -1,7 +1,8 @@
 // Command gethbench is go-ethereum's side of tools/bench: the same jobs as
 // tools/bench/endpoints does for this project, with the same arguments, done by
-// go-ethereum's p2p and p2p/rlpx packages. The side that listens reports
-// {"listening": "enode://..."} first; the side that measures reports one JSON line.
+// go-ethereum's p2p, p2p/rlpx and p2p/discover packages. The side that listens
+// reports {"listening": "enode://..."} first; the side that measures reports one
+// JSON line.
 package main
 
 import (
@@ -33,16 +34,21 @@ type options struct {
 type result map[string]any
 
 var modes = map[string]func(*options) (result, error){
-	"rlpx-recv":      rlpxRecv,
-	"rlpx-send":      rlpxSend,
-	"rlpx-handshake": rlpxHandshake,
-	"api-recv":       apiRecv,
-	"api-send":       apiSend,
-	"qos-serve":      qosServe,
-	"qos-play":       qosPlay,
-	"share-recv":     shareRecv,
-	"share-send":     shareSend,
-	"idle-serve":     idleServe,
+	"rlpx-recv":        rlpxRecv,
+	"rlpx-send":        rlpxSend,
+	"rlpx-handshake":   rlpxHandshake,
+	"api-recv":         apiRecv,
+	"api-send":         apiSend,
+	"qos-serve":        qosServe,
+	"qos-play":         qosPlay,
+	"share-recv":       shareRecv,
+	"share-send":       shareSend,
+	"idle-serve":       idleServe,
+	"discv4-encode":    encodeV4,
+	"discv4-decode":    decodeV4,
+	"discv5-encode":    encodeV5,
+	"discv5-decode":    decodeV5,
+	"discv5-handshake": handshakeV5,
 }
 
 func main() {
