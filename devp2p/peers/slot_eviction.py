@@ -6,7 +6,8 @@ useful by what they brought last, some of those that somebody vouches for, and h
 rest, the youngest of the network with the most members has to go.
 
 The numbers fit a node with 34 inbound places, which is what 50 peers leave for them; with fewer places less is protected, lest nobody could
-be evicted.
+be evicted. With fewer than eight nobody is, but for bad conduct: nothing would protect those who came first, and nodes
+would push each other out for ever.
 """
 
 import hashlib
@@ -38,6 +39,8 @@ def choose_victim(state: State, peers: Sequence[SlotPeer], secret: bytes, kept: 
     if bad:
         return min(bad, key=lambda peer: (tenure(peer), peer.id))
     count = min(PROTECTED, len(peers) // _PLACES_A_PROTECTION)
+    if not count:
+        return None
     rest = [peer for peer in peers if not peer.protected and peer.id not in kept]
     rest = _without(rest, _by_network(rest, secret, count))
     rest = _without(rest, sorted((peer for peer in rest if peer.rtt is not None), key=lambda peer: (peer.rtt, peer.id))[:count])

@@ -5,8 +5,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 import trio
@@ -16,13 +17,15 @@ from rich.console import Console
 from devp2p import Address
 from devp2p.transports import Link, StreamLink
 from devp2p.transports.memory import MemoryTransport
-from tools.show import director
-from tools.show.board import Board, Meter, NodeState, percentile
+from tools.show import worker
+from tools.show.board import Board
 from tools.show.line import Line, MeasuredTransport
-from tools.show.plain import JsonView, summary_lines
-from tools.show.plan import FEWEST_NODES, MOST_NODES, NodePlan, plan_dials, plan_nodes
-from tools.show.reports import Event, NodeReport, PeerReport, lines_of, read_line, write_line
-from tools.show.screen import picture
+from tools.show.meters import Meter, curve, percentile
+from tools.show.plan import CAPABILITIES, GO, Nature, NodePlan, plan_nodes
+from tools.show.plot import write_plots
+from tools.show.reports import Event, Experience, NodeReport, PeerReport, lines_of, read_line, write_line
+from tools.show.screen import ending, picture
+from tools.show.summary import summary_lines, summary_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 60  # seconds after which a test gives up
@@ -31,19 +34,19 @@ PATIENCE = 60  # seconds after which a test gives up
 # The whole show
 
 
-def start_show(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tools.show", "--json", "--nodes", "3", "--no-go", *arguments]
+def start_show(directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tools.show", "--json", "--no-go", "--seed", "1", "--out", str(directory / "out"), *arguments]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def watch_show(process: subprocess.Popen[str], until: str, act: Callable[[list[Event]], None]) -> list[Event]:
-    """All events of a show; `act` is called with those so far at the first one called `until`."""
+def watch_show(process: subprocess.Popen[str], act: Callable[[list[Event]], None]) -> list[Event]:
+    """All events of a show; `act` is called with those so far at the first one called ``progress``."""
     assert process.stdout is not None
     events = []
     try:
         for line in process.stdout:
             events.append(json.loads(line))
-            if events[-1]["event"] == until:
+            if events[-1]["event"] == "progress":
                 act(events)
                 break
         rest, errors = process.communicate(timeout=PATIENCE)
@@ -53,8 +56,8 @@ def watch_show(process: subprocess.Popen[str], until: str, act: Callable[[list[E
     return events + [json.loads(line) for line in rest.splitlines()]
 
 
-def pids_of(events: list[Event]) -> list[int]:
-    return [event["pid"] for event in events if event["event"] == "listening"]
+def pids_of(events: list[Event]) -> set[int]:
+    return {event["pid"] for event in events if event["event"] == "listening"}
 
 
 def is_running(pid: int) -> bool:
@@ -65,59 +68,68 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def test_everything_works_and_nothing_is_left_behind() -> None:
-    process = start_show("--seconds", "2")
-    events = watch_show(process, "progress", lambda _: None)
-    summary = events[-1]
+def test_all_nodes_find_each_other_from_one_bootnode_and_nothing_is_left_behind(tmp_path):
+    process = start_show(tmp_path, "--nodes", "13", "--seconds", "2")
+    events = watch_show(process, lambda _: None)
+    plan, summary = events[0], events[-1]
     assert process.returncode == 0, summary
-    assert (summary["event"], summary["nodes"], summary["sessions"], summary["errors"]) == ("summary", 3, 3, 0)
-    assert summary["messages"] > 0
-    assert summary["chat"]["lines"] > 0
-    assert summary["bulk"]["bytes"] > 0
-    assert summary["bulk"]["wrong"] == 0
-    assert summary["latency_ms"]["p50"] > 0
-    assert summary["go_ethereum"] is False
-    assert len(pids_of(events)) == 3
+    assert (plan["event"], len(plan["nodes"]), summary["event"], summary["errors"]) == ("plan", 13, "summary", 0)
+    assert summary["connected"] == summary["nodes"] == 13
+    assert {event["node"] for event in events if event["event"] == "met"} == {node["name"] for node in plan["nodes"]}
+    # Nobody was told of anybody but the bootnode, by it or by the parent: the others were named by discovery, and dialled.
+    assert set(summary["found_by"]) <= {"bootnode", "v4", "v5"}
+    assert summary["found_by"]["bootnode"] == 12
+    assert summary["dials"] - summary["failed_dials"] >= 12
+    observed = {(event["node"], event["peer_name"]) for event in events if event["event"] == "connected"}
+    assert {peer for _, peer in observed} > {plan["nodes"][0]["name"]}
+    assert {name for name, _ in observed} == {node["name"] for node in plan["nodes"] if node["observer"]}
+    assert 0 < summary["service_share_of_best"] <= 1
+    assert summary["bulk"]["bytes"] + summary["echo"]["answers"] + summary["news"]["first"] > 0
+    assert (summary["seed"], summary["go_ethereum"]) == (1, False)
+    assert all(Path(path).stat().st_size > 0 for path in summary["plots"])
+    assert len(pids_of(events)) == 2
     assert not any(map(is_running, pids_of(events)))
-    transports = {event["transport"] for event in events if event["event"] == "connected"}
-    assert transports >= {"unix", "tcp4"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
-    process = start_show("--seconds", "600")
-    events = watch_show(process, "progress", lambda _: process.send_signal(number))
+def test_a_signal_ends_it_in_order(number, tmp_path):
+    process = start_show(tmp_path, "--nodes", "3", "--seconds", "600")
+    events = watch_show(process, lambda _: process.send_signal(number))
     assert process.returncode == 0, events[-1]
     assert (events[-1]["event"], events[-1]["errors"]) == ("summary", 0)
     assert not any(map(is_running, pids_of(events)))
 
 
-def test_a_node_that_dies_makes_it_fail() -> None:
-    process = start_show("--seconds", "1")
-    events = watch_show(process, "progress", lambda events: os.kill(pids_of(events)[0], signal.SIGKILL))
+def test_a_worker_that_dies_makes_it_fail(tmp_path):
+    process = start_show(tmp_path, "--nodes", "3", "--seconds", "1")
+    events = watch_show(process, lambda events: os.kill(pids_of(events).pop(), signal.SIGKILL))
     assert process.returncode == 1
     assert any("ended with status -9" in problem for problem in events[-1]["problems"])
 
 
-def test_nodes_that_cannot_start_make_it_fail(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    plans = [NodePlan(name, ("tcp://192.0.2.1:0",)) for name in ("ada", "slow")]  # an address of nobody (RFC 5737)
-    monkeypatch.setattr(director, "plan_nodes", lambda *_, **__: plans)
-    assert trio.run(director.run_show, director.Options(nodes=2, seconds=0.5, go=False), JsonView()) == 1
-    summary = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (summary["nodes"], summary["sessions"]) == (0, 0)
-    assert any("OSError" in problem for problem in summary["problems"])
+def test_a_node_that_cannot_listen_is_a_problem_and_no_end(capsys):
+    async def main() -> None:
+        plan = NodePlan("ada", Nature.GOOD, 0, "tcp://192.0.2.1:0", ("127.0.0.1",), 8, qualities={"echo": 1.0})  # nobody's (RFC 5737)
+        async with trio.open_nursery() as nursery:
+            await worker._start(plan, [], 1.0, [], nursery)
+
+    trio.run(main)
+    board = Board(plan_nodes(3, 0, ipv6=False))
+    board.apply({**json.loads(capsys.readouterr().out), "source": "worker 0"}, 0.0)
+    assert board.errors == 1
+    assert "did not start" in board.problems[0]
 
 
 # Figures
 
 
-def test_percentiles_are_values_that_were_there() -> None:
+def test_percentiles_are_values_that_were_there():
     values = [5.0, 1.0, 4.0, 2.0, 3.0]
     assert [percentile(values, percent) for percent in (0, 20, 50, 99, 100)] == [1, 1, 3, 5, 5]
     assert percentile([], 50) is None
 
 
-def test_a_rate_is_that_of_the_last_seconds() -> None:
+def test_a_rate_is_that_of_the_last_seconds():
     meter = Meter()
     for now in range(10):
         meter.read(now, 100 * now)
@@ -127,121 +139,133 @@ def test_a_rate_is_that_of_the_last_seconds() -> None:
     assert meter.rate == 0
 
 
-def peer_report(peer: str, *, inbound: bool, **fields: object) -> PeerReport:
-    base = {"client": "c", "transport": "tcp4", "capabilities": ("bulk/1", "chat/1")}
-    return PeerReport(peer=peer, inbound=inbound, **{**base, **fields})  # type: ignore[arg-type]
+def test_a_curve_goes_from_bottom_to_top():
+    assert curve([0.0, 0.5, 1.0], 1.0) == "▁▄█"
+    assert curve([0.0, 0.0], 0.0) == "▁▁"
 
 
-def two_nodes() -> Board:
-    """A board on which ada (``a1``) has dialled bela (``b2``)."""
-    board = Board()
-    for name, identity in (("ada", "a1"), ("bela", "b2")):
-        board.add(NodeState(name))
-        board.apply(name, {"event": "listening", "id": identity, "client": "c", "enodes": [f"enode://{identity}@127.0.0.1:1"]}, 0.0)
-    board.apply("ada", {"event": "connected", "peer": "b2", "client": "c", "inbound": False, "transport": "tcp4"}, 0.5)
-    board.apply("bela", {"event": "connected", "peer": "a1", "client": "c", "inbound": True, "transport": "tcp4"}, 0.5)
+# What the parent knows
+
+GOOD = NodePlan("ada", Nature.GOOD, 0, "", (), 20, qualities={"bulk": 0.75, "echo": 0.5})
+POOR = NodePlan("bob", Nature.SLOW, 0, "", (), 20, qualities={"bulk": 0.05})
+BAD = NodePlan("cal", Nature.HOSTILE, 0, "", (), 20, qualities={"bulk": 1.0, "echo": 1.0}, turns=5.0)
+WATCHED = NodePlan("dan", Nature.GOOD, 0, "", (), 2, observer=True)
+
+
+def session(plan: NodePlan, shared: Mapping[str, Experience] | None = None, seconds: float = 3.0) -> PeerReport:
+    return PeerReport(f"id of {plan.name}", "c", inbound=True, transport="tcp6", seconds=seconds, shared=shared or {})
+
+
+def small_board() -> Board:
+    board = Board([GOOD, POOR, BAD, WATCHED], seed=7, pace=60.0)
+    for name in board.nodes:
+        board.apply({"event": "listening", "node": name, "id": f"id of {name}", "client": "c", "enr": "enr:", "enode": "enode://"}, 0.0)
+        board.apply({"event": "met", "node": name, "peer": "id of ada"}, 0.5)
     board.show_began, board.show_ends = 1.0, 11.0
     return board
 
 
-def test_the_summary_counts_each_thing_once() -> None:
-    board = two_nodes()
-    ada = NodeReport(messages=7, bulk_bytes=4_000_000, bytes_out=10, latencies_ms=(1.0, 9.0), peers=(peer_report("b2", inbound=False),))
-    bela = NodeReport(messages=3, chat_requests=1, bytes_out=5, latencies_ms=(2.0,), peers=(peer_report("a1", inbound=True),))
-    board.apply("ada", json.loads(write_line(ada.to_event())), 2.0)
-    board.apply("bela", json.loads(write_line(bela.to_event())), 2.0)
-    board.apply("bela", {"event": "chat", "text": "hello"}, 2.0)
-    summary = board.summary(5.0)
-    assert {name: summary[name] for name in ("nodes", "sessions", "messages", "bytes", "errors", "seconds")} == {
-        "nodes": 2,
-        "sessions": 1,
-        "messages": 10,
-        "bytes": 15,
-        "errors": 0,
-        "seconds": 4.0,
-    }
-    assert summary["chat"] == {"lines": 1, "requests": 1}
-    assert summary["bulk"]["mb_per_s"] == 1.0
+def report(board: Board, report: NodeReport, now: float, name: str = "dan") -> None:
+    board.apply(json.loads(write_line({"node": name, "source": "worker 0", **report.to_event()})), now)
+
+
+def test_the_share_is_what_peers_truly_give_over_the_best():
+    board = small_board()
+    watched = board.nodes["dan"]
+    assert board.share(watched) == 0.0
+    report(board, NodeReport(sessions=(session(POOR), session(BAD))), 2.0)
+    assert board.share(watched) == pytest.approx(0.05 / 1.3)  # the best two are ada and bob
+    report(board, NodeReport(sessions=(session(POOR), session(GOOD))), 3.0)
+    assert board.share(watched) == 1.0
+    board.add(GO)
+    board.apply({"event": "listening", "node": "geth", "id": "g", "client": "c", "enr": "", "enode": ""}, 3.0)
+    assert board.share(watched) == pytest.approx(1.3 / 2.25)  # with go-ethereum's node there is a better second one
+    assert 0 < board.chance(watched) < 1
+
+
+def test_the_summary_counts_each_thing_once():
+    board = small_board()
+    experience = {"bulk": Experience(useful=100_000.0, invalid=3, why="brought 1 pieces")}
+    report(board, NodeReport(peers=2, bytes_out=10, dials=4, failed_dials=1, found={"v4": 2, "dns": 0}), 2.0, "ada")
+    first = NodeReport(bulk_bytes=4_000_000, bytes_out=5, latencies_ms=(1.0, 9.0), sessions=(session(GOOD, experience),))
+    report(board, first, 2.0)
+    report(board, NodeReport(bulk_bytes=8_000_000, bytes_out=5, latencies_ms=(2.0,), wrong=3, sessions=(session(BAD),)), 2.5)
+    board.sample(3.0)
+    summary = summary_of(board, 5.0)
+    wanted = {"nodes": 4, "connected": 4, "bytes": 15, "dials": 4, "failed_dials": 1, "errors": 0, "wrong": 3, "hostile_in_slots": 1}
+    assert {name: summary[name] for name in wanted} == wanted
+    assert summary["found_by"] == {"v4": 2}
+    assert summary["bulk"]["mb_per_s"] == 2.0
     assert summary["latency_ms"] == {"p50": 2.0, "p99": 9.0}
-    assert [(row.dialler, row.dialled, row.seer) for row in board.rows()] == [("ada", "bela", "ada")]
-    assert "half within 2.0 ms, 99 % within 9.0 ms" in "\n".join(summary_lines(summary))
+    assert summary["places_by_nature"] == {"good": 0, "slow": 0, "useless": 0, "hostile": 1}
+    assert (summary["service_share_of_best"], summary["observers"][0]["service_share_of_best"]) == (0.0, 0.0)
+    assert "1 of 2 places at the end" in "\n".join(summary_lines(summary))
 
 
-def test_a_session_that_only_the_dialled_side_reports_is_shown_from_there() -> None:
-    board = two_nodes()
-    board.apply("bela", NodeReport(peers=(peer_report("a1", inbound=True),)).to_event(), 2.0)
-    assert [(row.dialler, row.dialled, row.seer) for row in board.rows()] == [("ada", "bela", "bela")]
+def test_a_summary_of_nothing_is_one():
+    board = Board(plan_nodes(3, 0, ipv6=False))
+    summary = summary_of(board, 1.0)
+    assert (summary["connected"], summary["service_share_of_best"]) == (0, None)
+    assert "nothing was measured" in "\n".join(summary_lines(summary))
+
+
+def test_rates_are_those_of_a_peer_in_a_capability():
+    board = small_board()
+    for now in range(2, 6):
+        report(board, NodeReport(sessions=(session(GOOD, {"bulk": Experience(useful=1000.0 * now)}), session(POOR, {}, 9.0))), now)
+    oldest, row = board.rows(board.nodes["dan"])
+    assert oldest.plan is POOR
+    assert (row.plan, row.rates) == (GOOD, {"bulk": 1000.0})
 
 
 @pytest.mark.parametrize(
     ("event", "errors"),
     [
-        ({"event": "dropped", "peer": "b2", "reason": 0, "why": "wanted"}, 0),
-        ({"event": "dropped", "peer": "b2", "reason": 2, "why": "breach"}, 1),
-        ({"event": "dialled", "to": "enode://", "error": None}, 0),
-        ({"event": "dialled", "to": "enode://", "error": "refused"}, 1),
-        ({"event": "refused", "address": "tcp://[::1]:1", "why": "bad MAC"}, 1),
+        ({"event": "dropped", "peer": "id of ada", "reason": 4, "why": "", "seconds": 1.0}, 0),
+        ({"event": "dropped", "peer": "id of cal", "reason": 2, "why": "it broke the rules", "seconds": 1.0}, 0),
+        ({"event": "dropped", "peer": "id of ada", "reason": 2, "why": "an honest one is said to have", "seconds": 1.0}, 1),
         ({"event": "problem", "text": "ended with status 1"}, 1),
-        (NodeReport(wrong=2).to_event(), 1),
+        ({"event": "report", **NodeReport(wrong=2).to_event()}, 0),
     ],
 )
-def test_what_goes_wrong_is_counted_while_the_show_runs(event: Event, errors: int) -> None:
-    board = two_nodes()
-    board.apply("ada", event, 3.0)
+def test_what_should_not_be_is_counted_while_the_show_runs(event, errors):
+    board = small_board()
+    board.apply({"node": "dan", "source": "worker 0", **event}, 3.0)
     assert board.errors == errors == len(board.problems)
+    assert sum(board.drops.values()) == (event["event"] == "dropped")
 
 
-def test_sessions_that_end_with_the_show_are_no_errors() -> None:
-    board = two_nodes()
+def test_sessions_that_end_with_the_show_are_no_drops():
+    board = small_board()
     board.closing = True
-    board.apply("ada", {"event": "dropped", "peer": "b2", "reason": 8, "why": "client quitting"}, 3.0)
-    assert board.errors == 0
+    board.apply({"event": "dropped", "node": "dan", "peer": "id of ada", "reason": 2, "why": "", "seconds": 1.0}, 3.0)
+    assert (board.errors, sum(board.drops.values())) == (0, 0)
 
 
-def test_a_traceback_is_one_problem() -> None:
-    board = two_nodes()
+def test_a_traceback_is_one_problem():
+    board = small_board()
     for text in ("Traceback (most recent call last):", '  File "x.py", line 1', "KeyError: 7"):
-        board.apply("ada", {"event": "complaint", "text": text}, 3.0)
-    assert (board.errors, board.problems) == (1, ["ada: Traceback (most recent call last): … KeyError: 7"])
-
-
-# Plans
-
-
-@pytest.mark.parametrize("count", range(FEWEST_NODES, MOST_NODES + 1))
-def test_everybody_is_reached_and_no_pair_dials_twice(count: int) -> None:
-    dials = plan_dials(count)
-    pairs = [frozenset(dial) for dial in dials]
-    assert all(len(pair) == 2 for pair in pairs)
-    assert len(set(pairs)) == len(pairs)
-    assert frozenset().union(*pairs) == set(range(count))
-
-
-def test_nodes_listen_with_what_the_machine_has() -> None:
-    full = plan_nodes(5, directory="/d", ipv6=True, unix=True)
-    assert [plan.listen[-1].partition(":/")[0] for plan in full] == ["tcp", "tcp", "unix", "tcp", "tcp"]
-    assert [("[::1]" in plan.listen[-1]) for plan in full] == [False, True, False, True, False]
-    assert {plan.name for plan in full if plan.delay} == {"slow"}
-    assert {plan.name for plan in full if plan.pace > 1} == {"fast"}
-    assert all(plan.listen == ("tcp://127.0.0.1:0",) for plan in plan_nodes(5, directory="/d", ipv6=False, unix=False))
+        board.apply({"event": "complaint", "source": "worker 0", "text": text}, 3.0)
+    assert (board.errors, board.problems) == (1, ["worker 0: Traceback (most recent call last): … KeyError: 7"])
 
 
 # Lines between the processes
 
 
-def test_reports_survive_the_journey() -> None:
-    report = NodeReport(messages=3, latencies_ms=(1.5,), peers=(peer_report("b2", inbound=True, chat_ms=2.5, useful=9),))
-    event = read_line(write_line(report.to_event()))
+def test_reports_survive_the_journey():
+    sessions = (session(GOOD, {"bulk": Experience(9.0, 2.5, 3, 1, "why")}),)
+    sent = NodeReport(peers=3, found={"v4": 2}, latencies_ms=(1.5,), sessions=sessions)
+    event = read_line(write_line({"node": "ada", **sent.to_event()}))
     assert event is not None
-    assert NodeReport.from_event(event) == report
+    assert NodeReport.from_event(event) == sent
 
 
 @pytest.mark.parametrize("text", ["devp2p.py/ada: hello", "{broken", "[1]", ""])
-def test_plain_text_is_no_event(text: str) -> None:
+def test_plain_text_is_no_event(text):
     assert read_line(text) is None
 
 
-def test_lines_are_whole_however_they_arrive() -> None:
+def test_lines_are_whole_however_they_arrive():
     async def main() -> list[str]:
         sender, receiver = trio.testing.memory_stream_one_way_pair()
         for part in (b"on", b"e\ntwo\n\xc3", b"\xa4\n", b"rest"):
@@ -252,9 +276,9 @@ def test_lines_are_whole_however_they_arrive() -> None:
     assert trio.run(main) == ["one", "two", "ä", "rest"]
 
 
-def test_a_line_counts_bytes_and_delays_them() -> None:
-    async def main() -> tuple[Line, float]:
-        line = Line(delay=2.0)
+def test_a_line_counts_bytes():
+    async def main() -> Line:
+        line = Line()
         transport = MeasuredTransport(MemoryTransport(), line)
         accepted: list[Link] = []
 
@@ -268,56 +292,71 @@ def test_a_line_counts_bytes_and_delays_them() -> None:
             await trio.testing.wait_all_tasks_blocked()
             theirs = await accepted[0].accept_stream()
             await ours.send_all(b"12345")
-            started = trio.current_time()
             assert await theirs.receive_some() == b"12345"
             nursery.cancel_scope.cancel()
             assert not isinstance(dialled, StreamLink)
             await trio.aclose_forcefully(ours)
             await trio.aclose_forcefully(theirs)
-        return line, trio.current_time() - started
+        return line
 
-    line, seconds = trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    line = trio.run(main)
     assert (line.bytes_in, line.bytes_out) == (5, 5)
-    assert seconds == 2.0
 
 
-# The screen
+# Pictures
 
 
 def crowded(nodes: int) -> Board:
-    """A board of nodes that all know one another."""
-    board = Board()
-    names = [plan.name for plan in plan_nodes(nodes, directory="/d", ipv6=True, unix=True)]
-    for name in names:
-        board.add(NodeState(name, pid=1234567))
-        enode = f"enode://{name.encode().hex() * 20}@127.0.0.1:30303"
-        board.apply(name, {"event": "listening", "id": name, "client": f"devp2p.py/{name}/v0.1.0", "enodes": [enode]}, 0.0)
-    for index, name in enumerate(names):
-        peers = [peer_report(other, inbound=False, client="client " * 9, bulk_ms=1234.5) for other in names[index + 1 :]]
-        board.apply(name, NodeReport(messages=10**7, bytes_in=10**9, peers=tuple(peers)).to_event(), 1.0)
+    """A board whose observers have all places taken."""
+    plans = plan_nodes(nodes, 5, ipv6=True) if nodes else []
+    board = Board(plans, seed=5)
+    for name in board.nodes:
+        board.apply({"event": "listening", "node": name, "id": f"id of {name}", "client": "c", "enr": "", "enode": ""}, 0.0)
+    everything = {capability: Experience(1e6, 12345.6, 99, 99, "something long " * 9) for capability in CAPABILITIES}
+    for node in board.observers:
+        peers = [session(other, everything) for other in plans if other is not node.plan][: node.plan.places]
+        report(board, NodeReport(bulk_bytes=10**9, bytes_in=10**9, sessions=tuple(peers)), 1.0, node.plan.name)
         board.problem(2.0, "something long " * 20)
     board.show_began, board.show_ends = 1.0, 20.0
+    for now in range(2, 9):
+        board.sample(now)
     return board
 
 
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (200, 60)])
-@pytest.mark.parametrize("nodes", [0, 5])
-def test_the_picture_fits_the_terminal(width: int, height: int, nodes: int) -> None:
-    console = Console(width=width, height=height, record=True, force_terminal=True, legacy_windows=False)
+def drawn(what: object, width: int, height: int) -> list[str]:
+    console = Console(width=width, height=height, force_terminal=True, legacy_windows=False)
     with console.capture() as capture:
-        console.print(picture(crowded(nodes), 4.0, width, height))
-    lines = capture.get().splitlines()
+        console.print(what)
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (200, 60)])
+@pytest.mark.parametrize("nodes", [0, 3, 30])
+def test_the_picture_fits_the_terminal(width, height, nodes):
+    board = crowded(nodes)
+    lines = drawn(picture(board, 4.0, width, height), width, height)
     assert len(lines) <= height
-    assert all(name in "\n".join(lines) for name in [plan.name for plan in plan_nodes(nodes, directory="", ipv6=True, unix=True)])
+    assert all(node.plan.name in "\n".join(lines) for node in board.observers[:4])
 
 
-def test_sessions_that_do_not_fit_are_shown_in_turn() -> None:
-    board = crowded(5)
-    seen = set()
-    for now in range(0, 60, 3):
-        console = Console(width=80, height=24)
-        with console.capture() as capture:
-            console.print(picture(board, float(now), 80, 24))
-        text = capture.get()
-        seen |= {row for row in ((row.dialler, row.dialled) for row in board.rows()) if f"{row[0]} → {row[1]}" in text}
-    assert len(seen) == len(board.rows()) == 10
+def test_each_observer_has_its_turn():
+    board = crowded(30)
+    seen = {line.split()[1] for now in range(0, 60, 4) for line in drawn(picture(board, now, 100, 40), 100, 40) if "its peers" in line}
+    assert len(seen) == len(board.observers) == 6
+
+
+def test_what_stays_on_the_terminal_names_every_observer():
+    board = crowded(30)
+    text = "\n".join(drawn(ending(board, summary_of(board, 9.0), wide=True), 120, 40))
+    assert all(node.plan.name in text for node in board.observers)
+
+
+def test_the_plots_are_whole_documents(tmp_path):
+    board = crowded(30)
+    svg, html = write_plots(board, summary_of(board, 9.0), tmp_path / "new")
+    picture = ET.fromstring(svg.read_text("utf-8"))  # noqa: S314  (we wrote it)
+    texts = [element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert any(text.startswith("mean ") for text in texts)
+    lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
+    assert len(lines) == len(board.observers) + 1
+    assert all(name in html.read_text("utf-8") for name in board.nodes)

@@ -1,16 +1,25 @@
-"""The demonstration that ``make run`` starts: several nodes in processes of their own, and a live screen of what passes between them.
+"""The demonstration that ``make run`` starts: some thirty nodes that find each other by discovery, and a live screen of whom they have.
+
+Some of the nodes observe: they have few places for peers, ask these for things in three capabilities, and keep count of how they behave.
+What the nodes are truly like is in the plan, which the screen shows and no node knows.
 
 - __main__:     the command line
 - director:     the parent's course: set up, watch, stop
-- plan:         who takes part, where each listens, who dials whom
+- plan:         who takes part, what each node is like, where it listens
+- truth:        what a set of peers is truly worth
 - children:     the child processes and their lines of JSON
 - gopeer:       a go-ethereum node that joins, where Go is installed
-- board:        what the parent has heard, and the figures made of it
+- board:        what the parent has heard
+- meters:       rates, percentiles, curves
+- summary:      the whole run as JSON and in words
 - screen:       the live screen (the only module that needs rich)
 - plain:        text for pipes and files, JSON for programs
-- node:         the program of a child: one node
-- traffic:      what a child's node says to its peers
-- line:         counts the bytes of a transport, and makes one slow
-- echo:         the capability that the go-ethereum node shares with ours
-- reports:      the lines between parent and children
+- plot:         the run as SVG and as a page
+- reports:      the lines between parent and workers
+- worker:       the program of a child: some of the nodes
+- actor:        one node
+- asking:       what an observer asks its peers
+- conduct:      how nodes serve, and how they misbehave
+- echo, news:   capabilities; the third is examples/bulk.py
+- line:         counts the bytes of a transport
 """

@@ -3,28 +3,38 @@
 import argparse
 import errno
 import os
+import random
 import sys
+from pathlib import Path
 
 from tools.show.plan import FEWEST_NODES, MOST_NODES
 
 _NOBODY_WATCHES = {errno.EPIPE, errno.EIO}  # the reader of our output is gone, the terminal closed
+_OUT = Path("build/show")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; wrong ones end the program with status 2."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.show",
-        description="Several nodes, each a process of its own, talk over encrypted sessions on this machine; a live screen shows it.",
+        description="Nodes of good, slow, useless and hostile conduct find each other by discovery, on this machine; a screen shows it.",
     )
     parser.add_argument("--json", action="store_true", help="no screen: events as lines of JSON, the last of which is the summary")
-    parser.add_argument("--nodes", type=int, default=5, metavar="N", help=f"{FEWEST_NODES} to {MOST_NODES} (default: 5)")
-    parser.add_argument("--seconds", type=float, default=22.0, metavar="S", help="how long to watch once all are connected (default: 22)")
+    parser.add_argument("--nodes", type=int, default=30, metavar="N", help=f"{FEWEST_NODES} to {MOST_NODES} (default: 30)")
+    parser.add_argument("--seconds", type=float, default=32.0, metavar="S", help="how long to watch once all are connected (default: 32)")
+    parser.add_argument("--seed", type=int, metavar="N", help="decides who behaves how (default: a new one each time, which is shown)")
+    parser.add_argument("--pace", type=float, default=60.0, metavar="X", help="how many times faster peers are judged (default: 60)")
     parser.add_argument("--no-go", dest="go", action="store_false", help="without a go-ethereum node")
+    parser.add_argument("--out", type=Path, default=_OUT, metavar="DIR", help=f"where the plots go (default: {_OUT})")
     options = parser.parse_args(arguments)
     if not FEWEST_NODES <= options.nodes <= MOST_NODES:
         parser.error(f"--nodes is {FEWEST_NODES} to {MOST_NODES}")
     if not 0.5 <= options.seconds <= 3600:
         parser.error("--seconds is 0.5 to 3600")
+    if not 1 <= options.pace <= 600:
+        parser.error("--pace is 1 to 600")
+    if options.seed is None:
+        options.seed = random.randrange(10_000)  # noqa: S311  (no secret)
     return options
 
 
@@ -48,7 +58,8 @@ def run(options: argparse.Namespace) -> int:
             view = Screen()
     else:
         view = PlainView()
-    return trio.run(run_show, Options(nodes=options.nodes, seconds=options.seconds, go=options.go), view)
+    chosen = Options(options.nodes, options.seconds, options.seed, options.pace, options.go, options.out)
+    return trio.run(run_show, chosen, view)
 
 
 def main() -> int:

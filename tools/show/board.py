@@ -1,80 +1,85 @@
-"""What the parent has heard from everybody, and the figures that are made of it (pure; ``now`` is passed in)."""
+"""What the parent has heard from everybody, beside what it knows from the plan (pure; ``now`` is passed in)."""
 
-import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from devp2p import DisconnectReason
+from devp2p.errors import describe_reason
+from tools.show.meters import Meter, mean
+from tools.show.plan import CAPABILITIES, Nature, NodePlan
 from tools.show.reports import Event, NodeReport, PeerReport
+from tools.show.truth import best_service, chance_service, service
 
-_WINDOW = 2.0  # seconds over which a rate is taken
-_HISTORY = 40  # reports of which a node's little curve is drawn
 _LOG = 64
-_OVERHEAR_EVERY = 2.0
 _PROBLEMS = 10  # that are told in words; all are counted
-_REQUESTED = 0  # a Disconnect's reason
+_FAIR = frozenset(
+    {
+        DisconnectReason.REQUESTED,
+        DisconnectReason.USELESS_PEER,
+        DisconnectReason.TOO_MANY_PEERS,
+        DisconnectReason.ALREADY_CONNECTED,
+        DisconnectReason.CLIENT_QUITTING,
+    }
+)
+"""Reasons for which a session with an honest peer may end."""
 
 
-class Meter:
-    """The rate of a total that grows, over the last seconds."""
+@dataclass(frozen=True)
+class Sample:
+    """How the observers' places are taken at one moment."""
 
-    def __init__(self) -> None:
-        self._readings: deque[tuple[float, float]] = deque()
-        self.rate = 0.0
-        """By the second."""
+    seconds: float
+    """Since the show began."""
+    shares: dict[str, float]
+    """By observer: what its peers truly give, over the best that as many places could."""
+    places: dict[Nature, int]
+    """How many places of all observers together are taken by whom."""
 
-    def read(self, now: float, total: float) -> None:
-        """Take the total of a moment."""
-        self._readings.append((now, total))
-        while len(self._readings) > 2 and now - self._readings[1][0] >= _WINDOW:
-            self._readings.popleft()
-        then, before = self._readings[0]
-        self.rate = max(0.0, total - before) / (now - then) if now > then else 0.0
-
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """The smallest value that `percent` % of the values do not exceed (nearest rank); None of nothing."""
-    if not values:
-        return None
-    return sorted(values)[max(0, math.ceil(len(values) * percent / 100) - 1)]
+    @property
+    def share(self) -> float:
+        """The mean of all observers."""
+        return mean(list(self.shares.values()))
 
 
 @dataclass
 class NodeState:
-    """One process and its last report."""
+    """One node: its plan and its last report."""
 
-    name: str
-    trait: str = ""
+    plan: NodePlan
     pid: int = 0
     id: str = ""
     client: str = ""
-    enodes: list[str] = field(default_factory=list)
-    ended: bool = False
-    peers: int = 0
+    enr: str = ""
+    enode: str = ""
+    met: float | None = None
+    """When its first session began."""
     report: NodeReport = field(default_factory=NodeReport)
-    messages: Meter = field(default_factory=Meter)
-    bytes_in: Meter = field(default_factory=Meter)
-    bytes_out: Meter = field(default_factory=Meter)
-    history: deque[float] = field(default_factory=lambda: deque(maxlen=_HISTORY))
-    """Messages a second, at each report."""
+    bulk: Meter = field(default_factory=Meter)
+    echo: Meter = field(default_factory=Meter)
+    news: Meter = field(default_factory=Meter)
+    drops: int = 0
 
 
 @dataclass(frozen=True)
 class SessionRow:
-    """One session for the screen, as `seer` sees its peer."""
+    """One session of an observer for the screen: who the peer truly is, and what the observer has seen of it."""
 
-    dialler: str
-    dialled: str
-    seer: str
+    plan: NodePlan | None
+    """None for a node that is not of this show."""
     report: PeerReport
-    bulk_rate: float
+    rates: dict[str, float]
+    """Useful things a second, by capability: bytes, answers, items."""
 
 
 class Board:
     """All that the parent knows. `apply` takes each event; everything else reads."""
 
-    def __init__(self) -> None:
-        self.nodes: dict[str, NodeState] = {}
+    def __init__(self, plans: Sequence[NodePlan] = (), *, seed: int = 0, pace: float = 1.0) -> None:
+        self.seed = seed
+        self.pace = pace
+        self.nodes: dict[str, NodeState] = {plan.name: NodeState(plan) for plan in plans}
+        self.workers = max((plan.worker for plan in plans), default=0) + 1
         self.log: deque[tuple[float, str, str]] = deque(maxlen=_LOG)
         """(seconds since the beginning, kind, text), the newest last."""
         self.logged = 0
@@ -84,39 +89,65 @@ class Board:
         self.go_joined = False
         self.errors = 0
         self.problems: list[str] = []
-        self.chat_lines = 0
-        self.overheard = ""
-        """A line of chat, kept long enough to be read."""
+        self.drops: Counter[str] = Counter()
+        """Of observers' sessions, by reason."""
+        self.sessions = 0
+        """That observers have had."""
         self.latencies_ms: list[float] = []
+        self.history: list[Sample] = []
         self.began = 0.0
         self.show_began: float | None = None
         self.show_ends: float | None = None
         self.closing = False
         """From now on sessions end because the show does."""
-        self._overheard_at = -math.inf
-        self._names: dict[str, str] = {}
-        self._sessions: set[frozenset[str]] = set()
-        self._useful: dict[tuple[str, str], Meter] = {}
-        self._complaints: dict[str, str] = {}
-        self.messages = Meter()
         self.bytes = Meter()
+        self._names: dict[str, str] = {}
+        self._useful: dict[tuple[str, str, str], Meter] = {}
+        self._complaints: dict[str, str] = {}
+        self._bests: dict[tuple[str, int], tuple[float, float]] = {}
 
-    def add(self, node: NodeState) -> None:
-        """A process has been started."""
-        self.nodes[node.name] = node
+    # Who is who
 
-    def name_of(self, identity: str) -> str:
-        """The name of a node-ID, or its first digits."""
-        return self._names.get(identity, identity[:8])
+    @property
+    def observers(self) -> list[NodeState]:
+        """The nodes that are watched."""
+        return [node for node in self.nodes.values() if node.plan.observer]
+
+    @property
+    def ours(self) -> list[NodeState]:
+        """All nodes but go-ethereum's."""
+        return [node for node in self.nodes.values() if node.plan.worker >= 0]
+
+    @property
+    def tables(self) -> tuple[float, float]:
+        """How many nodes are in a node's tables of discovery v4 and v5, on average."""
+        v4, v5 = ([getattr(node.report, name) for node in self.ours] for name in ("table_v4", "table_v5"))
+        return mean(v4), mean(v5)
+
+    @property
+    def connected(self) -> int:
+        """How many of our nodes have had a session; all by discovery, since nobody is told whom to dial."""
+        return sum(node.met is not None for node in self.ours)
+
+    def add(self, plan: NodePlan) -> NodeState:
+        """One more node takes part."""
+        node = self.nodes[plan.name] = NodeState(plan)
+        return node
 
     def node_of(self, identity: str) -> NodeState | None:
         """The node with an ID."""
         return self.nodes.get(self._names.get(identity, ""))
 
-    @property
-    def sessions(self) -> int:
-        """How many pairs of nodes have had a session."""
-        return len(self._sessions)
+    def name_of(self, identity: str) -> str:
+        """The name of a node-ID, or its first digits."""
+        return self._names.get(identity, identity[:8])
+
+    def named(self, identity: str) -> str:
+        """The same, with what the node is truly like."""
+        node = self.node_of(identity)
+        return identity[:8] if node is None else f"{node.plan.name} ({node.plan.nature})"
+
+    # What happens
 
     def problem(self, now: float, text: str) -> None:
         """Something did not work."""
@@ -130,130 +161,120 @@ class Board:
         self.log.append((now - self.began, kind, text))
         self.logged += 1
 
-    def apply(self, name: str, event: Event, now: float) -> None:
-        """Take an event of the node `name`."""
+    def apply(self, event: Event, now: float) -> None:
+        """Take an event, of a node where it names one, or else of a worker."""
+        name = event.get("node", "")
         node = self.nodes.get(name)
-        if node is None:
-            return  # its start was given up
         match event["event"]:
+            case "complaint":
+                self._take_complaint(event["source"], event["text"], now)
+            case "problem":
+                self.problem(now, f"{name or event['source']}: {event['text']}")
+            case kind if node is not None:
+                self._take(kind, node, event, now)
+            case _:
+                pass  # of a node whose start was given up
+
+    def _take(self, kind: str, node: NodeState, event: Event, now: float) -> None:
+        match kind:
             case "listening":
-                node.id, node.client, node.enodes = event["id"], event["client"], event["enodes"]
-                self._names[node.id] = name
+                node.id, node.client, node.enr, node.enode = event["id"], event["client"], event["enr"], event["enode"]
+                self._names[node.id] = node.plan.name
+            case "met":
+                node.met = now
+                if not node.plan.observer:
+                    self.note(now, "met", f"{node.plan.name} found {self.named(event['peer'])}, its first peer")
             case "report":
                 self._take_report(node, NodeReport.from_event(event), now)
-            case "chat":
-                self.chat_lines += 1
-                if now - self._overheard_at >= _OVERHEAR_EVERY:
-                    self._overheard_at, self.overheard = now, f"{name} heard {event['text']}"
             case "connected":
-                self._take_connected(node, event, now)
+                self.sessions += 1
+                how = "was found by" if event["inbound"] else "found"
+                self.note(now, "connected", f"{node.plan.name} {how} {self.named(event['peer'])}, by {event['transport']}")
             case "dropped":
                 self._take_dropped(node, event, now)
-            case "dialled":
-                if event["error"] is not None and not self.closing:
-                    self.problem(now, f"{name} could not connect: {event['error']}")
-            case "refused":
-                if not self.closing:
-                    self.problem(now, f"{name} refused {event['address']}: {event['why']}")
-            case "stopped":
-                node.ended = True
-            case "problem":
-                self.problem(now, f"{name}: {event['text']}")
-            case "complaint":
-                self._take_complaint(name, event["text"], now)
             case _:
                 pass
 
     def _take_report(self, node: NodeState, report: NodeReport, now: float) -> None:
-        if report.wrong > node.report.wrong:
-            self.problem(now, f"{node.name} got {report.wrong - node.report.wrong} wrong answers")
         node.report = report
-        node.messages.read(now, report.messages)
-        node.bytes_in.read(now, report.bytes_in)
-        node.bytes_out.read(now, report.bytes_out)
-        node.history.append(node.messages.rate)
+        node.bulk.read(now, report.bulk_bytes)
+        node.echo.read(now, report.echo_answers)
+        node.news.read(now, report.news_first)
         self.latencies_ms += report.latencies_ms
-        for peer in report.peers:
-            self._useful.setdefault((node.id, peer.peer), Meter()).read(now, peer.useful)
-        self.messages.read(now, self.total_messages)
+        for session in report.sessions:
+            for name, experience in session.shared.items():
+                self._useful.setdefault((node.id, session.peer, name), Meter()).read(now, experience.useful)
         self.bytes.read(now, self.total_bytes)
-
-    def _take_connected(self, node: NodeState, event: Event, now: float) -> None:
-        node.peers += 1
-        self._sessions.add(frozenset((node.id, event["peer"])))
-        if not event["inbound"]:
-            text = f"{node.name} → {self.name_of(event['peer'])} connected by {event['transport']}: {event['client']}"
-            self.note(now, "connected", text)
 
     def _take_dropped(self, node: NodeState, event: Event, now: float) -> None:
         if self.closing:
             return
-        node.peers -= 1
-        text = f"{node.name} lost {self.name_of(event['peer'])}: {event['why']}"
-        if event["reason"] == _REQUESTED:
+        node.drops += 1
+        self.drops[describe_reason(event["reason"])] += 1
+        text = f"{node.plan.name} lost {self.named(event['peer'])} after {event['seconds']:g} s: {event['why']}"
+        peer = self.node_of(event["peer"])
+        if event["reason"] in _FAIR or (peer is not None and peer.plan.nature is Nature.HOSTILE):
             self.note(now, "dropped", text)
         else:
             self.problem(now, text)
 
-    def _take_complaint(self, name: str, text: str, now: float) -> None:
+    def _take_complaint(self, source: str, text: str, now: float) -> None:
         """A line of stderr. A traceback is one problem, told by its first line and its last."""
-        if name not in self._complaints:
-            self._complaints[name] = text
-            self.problem(now, f"{name}: {text}")
+        if source not in self._complaints:
+            self._complaints[source] = text
+            self.problem(now, f"{source}: {text}")
             return
-        first = f"{name}: {self._complaints[name]}"
+        first = f"{source}: {self._complaints[source]}"
         self.problems = [f"{first} … {text}" if problem.startswith(first) else problem for problem in self.problems]
 
     # Figures
 
     @property
-    def total_messages(self) -> int:
-        """Messages of all exchanges so far."""
-        return sum(node.report.messages for node in self.nodes.values())
-
-    @property
     def total_bytes(self) -> int:
-        """Bytes on the wire that our nodes have sent."""
+        """Bytes on the wire that our nodes have sent in sessions."""
         return sum(node.report.bytes_out for node in self.nodes.values())
 
-    def rows(self) -> list[SessionRow]:
-        """Every session once: as the dialler sees it where that is one of ours, else as the dialled one does."""
-        rows: dict[frozenset[str], SessionRow] = {}
-        for node in self.nodes.values():
-            for peer in node.report.peers:
-                pair = frozenset((node.id, peer.peer))
-                if peer.inbound and pair in rows:
-                    continue
-                other = self.name_of(peer.peer)
-                dialler, dialled = (other, node.name) if peer.inbound else (node.name, other)
-                rate = self._useful[node.id, peer.peer].rate
-                rows[pair] = SessionRow(dialler, dialled, node.name, peer, rate)
-        order = {name: place for place, name in enumerate(self.nodes)}
-        return sorted(rows.values(), key=lambda row: (order.get(row.dialler, 99), order.get(row.dialled, 99)))
+    def rows(self, node: NodeState) -> list[SessionRow]:
+        """An observer's sessions, the oldest first."""
+        rows = []
+        for session in sorted(node.report.sessions, key=lambda session: -session.seconds):
+            rates = {name: self._useful[node.id, session.peer, name].rate for name in session.shared}
+            peer = self.node_of(session.peer)
+            rows.append(SessionRow(peer.plan if peer is not None else None, session, rates))
+        return rows
 
-    def summary(self, now: float) -> Event:
-        """The whole run as one JSON object."""
-        reports = [node.report for node in self.nodes.values()]
-        seconds = now - (self.show_began if self.show_began is not None else now)
-        bulk_bytes = sum(report.bulk_bytes for report in reports)
-        p50, p99 = (percentile(self.latencies_ms, percent) for percent in (50, 99))
-        return {
-            "event": "summary",
-            "nodes": sum(1 for node in self.nodes.values() if node.id and node.name != "go"),
-            "sessions": self.sessions,
-            "messages": self.total_messages,
-            "bytes": self.total_bytes,
-            "chat": {"lines": self.chat_lines, "requests": sum(report.chat_requests for report in reports)},
-            "bulk": {
-                "requests": sum(report.bulk_requests for report in reports),
-                "bytes": bulk_bytes,
-                "mb_per_s": round(bulk_bytes / 1e6 / seconds, 2) if seconds > 0 else 0.0,
-                "wrong": sum(report.wrong for report in reports),
-            },
-            "latency_ms": {"p50": p50, "p99": p99},
-            "timeouts": sum(report.timeouts for report in reports),
-            "go_ethereum": True if self.go_joined else self.go or False,
-            "errors": self.errors,
-            "problems": self.problems,
-            "seconds": round(seconds, 1),
-        }
+    def peers_of(self, node: NodeState) -> list[NodePlan]:
+        """The plans of an observer's peers."""
+        return [row.plan for row in self.rows(node) if row.plan is not None]
+
+    def share(self, node: NodeState) -> float:
+        """What an observer's peers truly give, over the best that as many places could."""
+        best, _ = self._best(node)
+        return service(self.peers_of(node)) / best if best else 1.0
+
+    def chance(self, node: NodeState) -> float:
+        """What peers taken at random would give, likewise."""
+        best, chance = self._best(node)
+        return chance / best if best else 1.0
+
+    def _best(self, node: NodeState) -> tuple[float, float]:
+        """What the best set of peers would give, and one taken at random."""
+        candidates = [other.plan for other in self.nodes.values() if other is not node and other.id]
+        key = (node.plan.name, len(candidates))
+        if key not in self._bests:
+            others = [plan for plan in candidates if not plan.observer]  # who has few places is seldom found among one's peers
+            self._bests[key] = best_service(candidates, node.plan.places), chance_service(others, node.plan.places, self.seed)
+        return self._bests[key]
+
+    def sample(self, now: float) -> None:
+        """Remember how it stands."""
+        if self.show_began is None or self.closing:
+            return
+        places = Counter(peer.nature for node in self.observers for peer in self.peers_of(node))
+        shares = {node.plan.name: round(self.share(node), 4) for node in self.observers}
+        self.history.append(Sample(now - self.show_began, shares, {nature: places[nature] for nature in Nature}))
+
+
+def offers(plan: NodePlan) -> str:
+    """What a node has truly to give, for people: ``bulk 0.81, news 0.40``."""
+    return ", ".join(f"{name} {plan.service(name):.2f}" for name in CAPABILITIES if name in plan.qualities)

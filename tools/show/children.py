@@ -57,7 +57,7 @@ class Child:
 async def start_child(nursery: trio.Nursery, command: Sequence[str], post: Post) -> Child:
     """Start a process that `nursery` waits for; `post` is given its events. OSError if there is no such program.
 
-    What it prints makes a ``chat`` event, what it says on stderr a ``complaint``, its failure a ``problem``; the last one is ``gone``. Its
+    What it prints or says on stderr that is no event makes a ``complaint``, its failure a ``problem``; the last one is ``gone``. Its
     session is one of its own, so that Ctrl-C reaches the parent alone, which ends it in order.
     """
     process: trio.Process = await nursery.start(
@@ -85,7 +85,7 @@ async def _hear(process: trio.Process, post: Post) -> None:
         if event is not None and "event" in event:
             post(event)
         elif text:
-            post({"event": "chat", "text": text})
+            post({"event": "complaint", "text": text})
 
 
 async def _hear_complaints(process: trio.Process, post: Post) -> None:

@@ -1,30 +1,30 @@
-"""The parent's course: start the nodes, introduce them to one another, watch for a while, stop everything, sum up."""
+"""The parent's course: start the workers, tell them the bootnode, watch until the end, stop everything, sum up."""
 
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import trio
 
 from tools.show import gopeer
-from tools.show.board import Board, NodeState
+from tools.show.board import Board
 from tools.show.children import Child, start_child
-from tools.show.plan import NodePlan, plan_dials, plan_nodes
+from tools.show.plan import GO, plan_nodes
+from tools.show.plot import write_plots
 from tools.show.reports import Event
+from tools.show.summary import summary_of
 
-_START_WITHIN = 20.0
-_DIAL_WITHIN = 10.0
+_BOOT_WITHIN = 10.0
+_CONNECTED_WITHIN = 15.0
 _GO_WITHIN = 10.0
 _DRAW_EVERY = 0.25
-_SHORTEST_WITH_A_BREAK = 6.0  # seconds; in a shorter show nobody is disconnected for the sake of it
-_BREAK = 1.0
-_LONGEST_DIRECTORY = 90  # characters; the path of a Unix socket has at most 104 on some systems
+_SAMPLE_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,17 @@ class Options:
 
     nodes: int
     seconds: float
+    seed: int
+    pace: float
     go: bool
+    out: Path
 
 
 class View(AbstractContextManager["View"], Protocol):
     """How the show is shown."""
 
-    def event(self, name: str, event: Event, board: Board) -> None:
-        """Something has happened at a node."""
+    def event(self, event: Event, board: Board) -> None:
+        """Something has happened."""
 
     def tick(self, board: Board, now: float) -> None:
         """Some time has passed."""
@@ -51,46 +54,51 @@ class View(AbstractContextManager["View"], Protocol):
 
 async def run_show(options: Options, view: View) -> int:
     """Run the whole show; returns the exit status: 0 if everything worked, or if it was interrupted before anything went wrong."""
-    with tempfile.TemporaryDirectory(prefix="devp2p-show-") as directory:
-        unix = hasattr(socket, "AF_UNIX") and len(directory) < _LONGEST_DIRECTORY
-        show = Show(options, view, plan_nodes(options.nodes, directory=directory, ipv6=has_ipv6(), unix=unix))
-        with view:
-            await show.run()
-    summary = show.board.summary(show.ended)
+    show = Show(options, view)
+    with view:
+        await show.run()
+    summary = summary_of(show.board, show.ended)
+    if show.board.history:
+        try:
+            summary["plots"] = [str(path) for path in write_plots(show.board, summary, options.out)]
+        except OSError as error:
+            summary["problems"].append(f"no plot: {error}")
+            summary["errors"] += 1
     view.finish(show.board, summary)
-    worked = (summary["sessions"] and summary["messages"]) or show.interrupted
+    worked = show.interrupted or (summary["connected"] == summary["nodes"] and summary["bytes"] > 0)
     return 0 if worked and not summary["errors"] else 1
 
 
 class Show:
     """One run; its state is a `Board`, its processes are children of its nursery."""
 
-    def __init__(self, options: Options, view: View, plans: list[NodePlan]) -> None:
-        self.board = Board()
+    def __init__(self, options: Options, view: View) -> None:
+        self.ipv6 = has_ipv6()
+        self.board = Board(plan_nodes(options.nodes, options.seed, ipv6=self.ipv6), seed=options.seed, pace=options.pace)
         self.interrupted = False
         self.ended = 0.0
         self._options = options
         self._view = view
-        self._plans = plans
-        self._children: dict[str, Child] = {}
-        self._listening = {plan.name: trio.Event() for plan in plans}
+        self._bootnode = next(iter(self.board.nodes.values()))
+        self._children: list[Child] = []
+        self._pids: dict[int, int] = {}
         self._course = trio.CancelScope()
-        self._ready = trio.Event()
-        self._open_dials = 0
-        self._dialled = trio.Event()
+        self._boot_known = trio.Event()
+        self._all_met = trio.Event()
 
     async def run(self) -> None:
         """Run from the first process to the end of the last."""
         self.board.began = trio.current_time()
         async with trio.open_nursery() as everything:
             everything.start_soon(self._draw)
+            everything.start_soon(self._sample)
             everything.start_soon(self._await_signal)
             async with trio.open_nursery() as processes:
                 with self._course:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._invite_go, processes)
-                        await self._set_up(processes)
-                        await self._watch()
+                        if await self._set_up(processes):
+                            await self._watch()
                         nursery.cancel_scope.cancel()
                 self.ended = trio.current_time()
                 await self._stop()
@@ -112,105 +120,85 @@ class Show:
                 self._view.tick(self.board, trio.current_time())
             await trio.sleep(_DRAW_EVERY)
 
+    async def _sample(self) -> None:
+        while True:
+            await trio.sleep(_SAMPLE_EVERY)
+            self.board.sample(trio.current_time())
+
     # Set-up
 
-    async def _set_up(self, processes: trio.Nursery) -> None:
-        for plan in self._plans:
-            self.board.add(NodeState(plan.name, plan.trait))
-        with trio.move_on_after(_START_WITHIN) as scope:
-            async with trio.open_nursery() as nursery:
-                for plan in self._plans:
-                    nursery.start_soon(self._start, plan, processes)
-        if scope.cancelled_caught:
-            self.board.problem(trio.current_time(), f"not every node listened within {_START_WITHIN:g} s")
-        self._ready.set()
-        dials = [(self._plans[one].name, self._plans[other].name) for one, other in plan_dials(len(self._plans))]
-        dials = [(one, other) for one, other in dials if self.board.nodes[one].id and self.board.nodes[other].id]
-        self._open_dials = len(dials)
-        for one, other in dials:
-            await self._connect(one, other)
-        with trio.move_on_after(_DIAL_WITHIN):
-            if dials:
-                await self._dialled.wait()
+    async def _set_up(self, processes: trio.Nursery) -> bool:
+        """Start the nodes, and wait until all have met others; False if there is nothing to watch."""
+        for number in range(self.board.workers):
+            await self._start(number, processes)
+        with trio.move_on_after(_BOOT_WITHIN):
+            await self._boot_known.wait()
+        if not self._bootnode.enr:
+            self.board.problem(trio.current_time(), f"the bootnode did not listen within {_BOOT_WITHIN:g} s")
+            return False
+        for child in self._children[: self.board.workers]:
+            await child.tell({"cmd": "begin", "bootnode": self._bootnode.enr})
+        with trio.move_on_after(_CONNECTED_WITHIN):
+            await self._all_met.wait()
+        missing = [node.plan.name for node in self.board.ours if node.met is None]
+        if missing:
+            text = f"{', '.join(missing)} found nobody within {_CONNECTED_WITHIN:g} s"
+            self.board.problem(trio.current_time(), text)
+        return True
 
-    async def _start(self, plan: NodePlan, processes: trio.Nursery) -> None:
-        command = [sys.executable, "-m", "tools.show.node", "--name", plan.name, "--delay", str(plan.delay), "--pace", str(plan.pace)]
-        for address in plan.listen:
-            command += ["--listen", address]
-        child = await start_child(processes, command, partial(self._post, plan.name))
-        self._children[plan.name] = child
-        self.board.nodes[plan.name].pid = child.pid
-        await self._listening[plan.name].wait()
-
-    async def _connect(self, name: str, other: str) -> None:
-        await self._children[name].tell({"cmd": "connect", "to": self.board.nodes[other].enodes[-1]})
+    async def _start(self, number: int, processes: trio.Nursery) -> None:
+        command = [sys.executable, "-m", "tools.show.worker", "--worker", str(number), "--pace", str(self.board.pace)]
+        command += ["--nodes", str(self._options.nodes), "--seed", str(self._options.seed), *(["--ipv6"] if self.ipv6 else [])]
+        child = await start_child(processes, command, partial(self._post, f"worker {number}"))
+        self._children.append(child)
+        self._pids[number] = child.pid
 
     async def _invite_go(self, processes: trio.Nursery) -> None:
         board = self.board
-        if not self._options.go:
+        if not self._options.go or not await gopeer.prepare(board):
             return
-        if not await gopeer.prepare(board):
-            return
-        await self._ready.wait()
-        listening = [plan.name for plan in self._plans if board.nodes[plan.name].id]
-        if not listening:
-            board.go = "left out: there is no other node"
-            return
+        await self._boot_known.wait()
         board.go = "starting…"
-        peer = gopeer.GoPeer(board, self._post)
-        child = await peer.start(processes)
+        peer = gopeer.GoPeer(board, partial(self._post, GO.name))
+        child = await peer.start(processes, self._bootnode.enr)
         if child is not None:
-            self._children[gopeer.NAME] = child
+            self._children.append(child)
             with trio.move_on_after(_GO_WITHIN):
                 await peer.listening.wait()
-        if child is None or not peer.node.id:
-            board.go = "left out: it did not start"
-            del board.nodes[gopeer.NAME]
+        if child is None or GO.name not in board.nodes:
+            board.go = f"left out: it did not start{peer.obstacle and f': {peer.obstacle}'}"
             return
-        *diallers, last = listening
-        for name in diallers:
-            await self._connect(name, gopeer.NAME)
-        await child.tell({"cmd": "connect", "enode": board.nodes[last].enodes[0]})
+        board.go = "looks for others…"
         await peer.ask_for_ever(child)
 
     # The show itself
 
     async def _watch(self) -> None:
-        board, seconds = self.board, self._options.seconds
+        board = self.board
         board.show_began = trio.current_time()
-        board.show_ends = board.show_began + seconds
-        if seconds >= _SHORTEST_WITH_A_BREAK:
-            await trio.sleep_until(board.show_began + 0.4 * seconds)
-            await self._break_one_session()
+        board.show_ends = board.show_began + self._options.seconds
         await trio.sleep_until(board.show_ends)
-
-    async def _break_one_session(self) -> None:
-        """Show what a disconnect looks like, and that the two find together again."""
-        one, other = (self._plans[index].name for index in plan_dials(len(self._plans))[0])
-        if one in self._children and self.board.nodes[other].id:
-            await self._children[one].tell({"cmd": "disconnect", "peer": self.board.nodes[other].id})
-            await trio.sleep(_BREAK)
-            await self._connect(one, other)
 
     async def _stop(self) -> None:
         self.board.closing = True
         if self.board.go == "building…":
             self.board.go = "left out: it was still being built; the next run continues that"
         async with trio.open_nursery() as nursery:
-            for child in self._children.values():
+            for child in self._children:
                 nursery.start_soon(child.stop)
 
-    def _post(self, name: str, event: Event) -> None:
+    def _post(self, source: str, event: Event) -> None:
         """Take an event of any process."""
-        self.board.apply(name, event, trio.current_time())
-        if event["event"] in {"listening", "gone"} and name in self._listening:
-            self._listening[name].set()
-        if event["event"] == "dialled":
-            self._open_dials -= 1
-            if self._open_dials <= 0:
-                self._dialled.set()
+        event = {**event, "source": source}
+        if event["event"] == "listening" and event["node"] in self.board.nodes:
+            event["pid"] = self._pids.get(self.board.nodes[event["node"]].plan.worker, 0)
+        self.board.apply(event, trio.current_time())
+        if self._bootnode.enr or event["event"] == "gone":
+            self._boot_known.set()
+        if self.board.connected == self._options.nodes:
+            self._all_met.set()
         with self._unless_nobody_watches():
-            self._view.event(name, event, self.board)
+            self._view.event(event, self.board)
 
     @contextmanager
     def _unless_nobody_watches(self) -> Iterator[None]:

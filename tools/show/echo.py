@@ -3,8 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
-from devp2p import Capability, Channel, Peer, Request, Response
+from devp2p import Capability, Channel, Peer, RemoteProtocolError, Request, Response
 from devp2p.rlp import Bytes32
+from tools.show.plan import SLOTS
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Echo(Capability[EchoMessage]):
     name, version = "echo", 1
     messages = {0x02: GetDigest, 0x03: Digest}
     length = 8
+    slots = SLOTS
+    request_timeout = 2.0
 
     async def run(self, peer: Peer, channel: Channel[EchoMessage]) -> None:  # noqa: ARG002  (it answers all peers alike)
         """Answer every request."""
@@ -39,3 +42,12 @@ class Echo(Capability[EchoMessage]):
                     await channel.send(Digest(number, hashlib.sha256(data).digest()))
                 case _:
                     pass  # answers go to whoever asked
+
+
+async def ask(channel: Channel[EchoMessage], data: bytes) -> None:
+    """Ask a peer for a digest, check it, and report what it is worth. RemoteProtocolError if it is wrong."""
+    answer = await channel.request(GetDigest(data))  # typed: Digest; the time it takes is reported by itself
+    if answer.digest != hashlib.sha256(data).digest():
+        channel.rate.invalid(3, "a wrong digest")
+        raise RemoteProtocolError("a wrong digest")
+    channel.rate.useful(1, "digested")

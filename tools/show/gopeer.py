@@ -1,4 +1,7 @@
-"""A go-ethereum node among ours, where Go is installed: the test peer of tests/interop/geth, which is built first if need be."""
+"""A go-ethereum node among ours, where Go is installed: the test peer of tests/interop/geth, which is built first if need be.
+
+It is told the bootnode, as ours are, and takes part in discovery by itself.
+"""
 
 import os
 import shutil
@@ -10,15 +13,16 @@ from contextlib import suppress
 
 import trio
 
-from tools.show.board import Board, NodeState
+from tools.show.board import Board
 from tools.show.children import ROOT, Child, start_child
+from tools.show.plan import GO
 from tools.show.reports import Event, NodeReport
 
-NAME = "go"
 BINARY = ROOT / "build" / "interop" / "testpeer"
+TO_BUILD = [sys.executable, str(ROOT / "tests" / "interop" / "build.py"), "testpeer"]
 
 _ASK_EVERY = 0.5
-_ASK = {"cmd": "request", "protocol": "echo", "code": 2, "payload_size": 1024, "kind": "random", "count": 2, "timeout_ms": 10000}
+_ASK = {"cmd": "request", "protocol": "echo", "code": 2, "payload_size": 256, "kind": "random", "count": 1, "timeout_ms": 10000}
 
 
 async def prepare(board: Board) -> bool:
@@ -30,11 +34,9 @@ async def prepare(board: Board) -> bool:
         return False
     board.go = "building…"
     # Both cores are the show's own; what is built when it ends stays in Go's cache, and the next run goes on from there.
-    command = [sys.executable, str(ROOT / "tests" / "interop" / "build.py"), "testpeer"]
-    if nice := shutil.which("nice"):
-        command = [nice, "-n", "10", *command]
+    nice = shutil.which("nice")
     built = await trio.run_process(
-        command,
+        [nice, "-n", "10", *TO_BUILD] if nice else TO_BUILD,
         stdin=subprocess.DEVNULL,
         capture_stdout=True,
         capture_stderr=True,
@@ -57,21 +59,23 @@ async def _kill_group(process: trio.Process) -> None:
 class GoPeer:
     """Turns the test peer's events into those of our own nodes, and keeps it asking."""
 
-    def __init__(self, board: Board, post: Callable[[str, Event], None]) -> None:
-        self.node = NodeState(NAME, "go-ethereum")
+    def __init__(self, board: Board, post: Callable[[Event], None]) -> None:
         self.listening = trio.Event()
         self._board = board
-        self._post_as = post
+        self._post_on = post
         self._peers: set[str] = set()
-        self._messages = 0
+        self._met = False
+        self.obstacle = ""
+        """What it said before it listened."""
+        self._answers = 0
+        self._wrong = 0
 
-    async def start(self, nursery: trio.Nursery) -> Child | None:
-        """Start the process, which says later that it listens; None if it is no program for this machine."""
-        self._board.add(self.node)
+    async def start(self, nursery: trio.Nursery, bootnode: str) -> Child | None:
+        """Start the process, which says later that it listens, or in `obstacle` why not; None if it is no program for this machine."""
+        command = [str(BINARY), "--protocols", "echo/1:8", "--max-peers", str(GO.places), "--bootnodes", bootnode]
         child: Child | None = None
         with suppress(OSError):
-            child = await start_child(nursery, [str(BINARY), "--protocols", "echo/1:8"], self._post)
-            self.node.pid = child.pid
+            child = await start_child(nursery, command, self.take)
         return child
 
     async def ask_for_ever(self, child: Child) -> None:
@@ -80,33 +84,35 @@ class GoPeer:
             for peer in tuple(self._peers):
                 await child.tell({**_ASK, "peer": peer})
             await trio.sleep(_ASK_EVERY)
-            self._post_as(NAME, NodeReport(messages=self._messages).to_event())
+            self._post(NodeReport(peers=len(self._peers), echo_answers=self._answers, wrong=self._wrong).to_event())
 
-    def _post(self, event: Event) -> None:
-        board = self._board
+    def take(self, event: Event) -> None:
+        """Take an event of the test peer."""
         match event:
             case {"event": "listening", "enode": enode, "id": identity, "name": client}:
-                self._post_as(NAME, {"event": "listening", "id": identity, "client": client, "enodes": [enode.partition("?")[0]]})
+                self._board.add(GO)
+                self._post({"event": "listening", "id": identity, "client": client, "enr": "", "enode": enode})
                 self.listening.set()
             case {"event": "peer", "peer": peer, "name": client, "inbound": inbound}:
                 self._peers.add(peer)
-                board.go, board.go_joined = f"joined as {self.node.client}", True
-                self._post_as(NAME, {"event": "connected", "peer": peer, "client": client, "inbound": inbound, "transport": "tcp4"})
-            case {"event": "drop", "peer": peer, "reason": reason, "error": error}:
+                if not self._met:
+                    self._met, self._board.go_joined = True, True
+                    self._board.go = f"takes part, found by discovery: {self._board.nodes[GO.name].client}"
+                    self._post({"event": "met", "peer": peer, "client": client, "inbound": inbound, "transport": "tcp4"})
+            case {"event": "drop", "peer": peer}:
                 self._peers.discard(peer)
-                self._post_as(NAME, {"event": "dropped", "peer": peer, "reason": reason, "why": error})
-            case {"event": "answered", "ok": ok, "error": error}:
-                self._count(ok=ok, error=error)
-            case {"event": "problem" | "complaint" | "stopped" | "gone"}:
+            case {"event": "answered", "ok": True}:
+                self._answers += 1
+            case {"event": "answered", "error": "wrong digest"}:
+                self._wrong += 1
+            case {"event": "gone"}:
                 self.listening.set()
-                self._post_as(NAME, event)
-            case {"event": "connected", "ok": False, "error": error}:
-                self._post_as(NAME, {"event": "dialled", "to": "", "error": error})
+            case {"event": "problem" | "complaint", "text": text} if not self.listening.is_set():
+                self.obstacle = self.obstacle or text
+            case {"event": "problem" | "complaint"}:
+                self._post_on(event)
             case _:
                 pass
 
-    def _count(self, *, ok: bool, error: str | None) -> None:
-        if not ok and not self._board.closing:
-            self._post_as(NAME, {"event": "problem", "text": f"a request failed: {error}"})
-            return
-        self._messages += 2
+    def _post(self, event: Event) -> None:
+        self._post_on({"node": GO.name, **event})

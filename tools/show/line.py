@@ -1,4 +1,4 @@
-"""A transport around another that counts the bytes which pass, and that can make them late, as a long line does."""
+"""A transport around another that counts the bytes which pass."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,8 @@ from devp2p.transports import OnLink
 
 @dataclass
 class Line:
-    """A node's connection to the world: what passed, in bytes, and by how many seconds each read is late."""
+    """A node's connection to the world: what passed, in bytes."""
 
-    delay: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
 
@@ -82,8 +81,6 @@ class _MeasuredStream(HalfCloseableStream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data = await self._inner.receive_some(max_bytes)
         self._line.bytes_in += len(data)
-        if self._line.delay and data:
-            await trio.sleep(self._line.delay)
         return data
 
     async def aclose(self) -> None:

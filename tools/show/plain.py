@@ -1,16 +1,16 @@
-"""The show as text: a few lines for a pipe or a file, JSON for programs; and the lines that end it."""
+"""The show as text: a few lines for a pipe or a file, JSON for programs."""
 
 from types import TracebackType
 from typing import Self
 
 from tools.show.board import Board
+from tools.show.plan import Nature
 from tools.show.reports import Event, write_line
-
-NO_GO = "left out (--no-go)"
+from tools.show.summary import summary_lines, tables_of
 
 _LINE_EVERY = 2.0
 _JSON_EVERY = 1.0
-_TOLD = {"connected", "dropped", "refused", "listening", "dialled", "problem", "complaint"}
+_TOLD = {"listening", "met", "connected", "dropped", "problem", "complaint"}
 
 
 class _Lines:
@@ -40,10 +40,12 @@ class PlainView(_Lines):
     def __init__(self) -> None:
         super().__init__(_LINE_EVERY)
         self._told = 0
+        self._begun = False
 
-    def event(self, name: str, event: Event, board: Board) -> None:
+    def event(self, event: Event, board: Board) -> None:
         """Print what the event has added to the log."""
-        del name, event
+        del event
+        self._begin(board)
         fresh = min(board.logged - self._told, len(board.log))
         for when, _, text in list(board.log)[len(board.log) - fresh :]:
             print(f"{when:6.1f} s  {text}", flush=True)
@@ -51,12 +53,11 @@ class PlainView(_Lines):
 
     def tick(self, board: Board, now: float) -> None:
         """Print how it goes."""
-        if self._is_time(board, now):
-            print(
-                f"{now - board.began:6.1f} s  {board.sessions} sessions, {board.total_messages} messages ({board.messages.rate:.0f}/s), "
-                f"{board.total_bytes / 1e6:.1f} MB ({board.bytes.rate / 1e6:.1f} MB/s)",
-                flush=True,
-            )
+        self._begin(board)
+        if self._is_time(board, now) and board.history:
+            last = board.history[-1]
+            taken = ", ".join(f"{count} {nature}" for nature, count in last.places.items())
+            print(f"{now - board.began:6.1f} s  service {last.share:.0%} of the best; peers of observers: {taken}", flush=True)
 
     def finish(self, board: Board, summary: Event) -> None:
         """Print the sum."""
@@ -64,60 +65,92 @@ class PlainView(_Lines):
         for line in summary_lines(summary):
             print(line)
 
+    def _begin(self, board: Board) -> None:
+        if not self._begun:
+            self._begun = True
+            print(f"{len(board.nodes)} nodes in {board.workers} processes; --seed {board.seed}, pace {board.pace:g}", flush=True)
+
 
 class JsonView(_Lines):
-    """One JSON object a line; the last is the summary."""
+    """One JSON object a line: first the plan, last the summary."""
 
     def __init__(self) -> None:
         super().__init__(_JSON_EVERY)
+        self._begun = False
 
-    def event(self, name: str, event: Event, board: Board) -> None:
+    def event(self, event: Event, board: Board) -> None:
         """Print what matters."""
+        self._begin(board)
         if event["event"] in _TOLD:
-            told = {"event": event["event"], "node": name, **event}
-            if "peer" in told:
-                told["peer_name"] = board.name_of(told["peer"])
-            print(write_line(told), flush=True)
+            named = {"peer_name": board.name_of(event["peer"])} if "peer" in event else {}
+            print(write_line({**event, **named}), flush=True)
 
     def tick(self, board: Board, now: float) -> None:
         """Print the figures of the moment."""
+        self._begin(board)
         if self._is_time(board, now):
-            progress = {
-                "event": "progress",
-                "seconds": round(now - board.began, 1),
-                "sessions": board.sessions,
-                "messages": board.total_messages,
-                "messages_per_s": round(board.messages.rate),
-                "bytes": board.total_bytes,
-                "mb_per_s": round(board.bytes.rate / 1e6, 2),
-                "go_ethereum": board.go,
-            }
-            print(write_line(progress), flush=True)
+            print(write_line(progress(board, now)), flush=True)
 
     def finish(self, board: Board, summary: Event) -> None:
         """Print the sum."""
         del board
         print(write_line(summary), flush=True)
 
-
-def summary_rows(summary: Event) -> list[tuple[str, str]]:
-    """The sum in words, as (what, how much)."""
-    chat, bulk, latency = summary["chat"], summary["bulk"], summary["latency_ms"]
-    go = summary["go_ethereum"]
-    also = " and go-ethereum's" if go is True else ""
-    round_trip = "none" if latency["p50"] is None else f"half within {latency['p50']:.1f} ms, 99 % within {latency['p99']:.1f} ms"
-    return [
-        ("nodes, sessions", f"{summary['nodes']} nodes{also}, {summary['sessions']} sessions, in {summary['seconds']:g} s"),
-        ("messages", f"{summary['messages']:,} in {summary['bytes'] / 1e6:,.1f} MB on the wire"),
-        ("chat", f"{chat['lines']:,} lines, {chat['requests']:,} questions answered"),
-        ("chat round trip", round_trip),
-        ("bulk data", f"{bulk['bytes'] / 1e6:,.1f} MB in {bulk['requests']:,} requests, {bulk['mb_per_s']:g} MB/s; {bulk['wrong']} wrong"),
-        ("go-ethereum", "took part" if go is True else str(go or NO_GO)),
-        ("errors", str(summary["errors"])),
-        *(("", problem) for problem in summary["problems"]),
-    ]
+    def _begin(self, board: Board) -> None:
+        if not self._begun:
+            self._begun = True
+            print(write_line(plan_event(board)), flush=True)
 
 
-def summary_lines(summary: Event) -> list[str]:
-    """The same as lines of text."""
-    return [f"{what:16} {much}" for what, much in summary_rows(summary)]
+def plan_event(board: Board) -> Event:
+    """Who is what, which nobody in the show is told."""
+    return {
+        "event": "plan",
+        "seed": board.seed,
+        "pace": board.pace,
+        "nodes": [
+            {
+                "name": plan.name,
+                "nature": str(plan.nature),
+                "observer": plan.observer,
+                "places": plan.places,
+                "external": list(plan.external),
+                "offers": dict(plan.qualities),
+                "service": {capability: plan.service(capability) for capability in plan.qualities},
+            }
+            for plan in (node.plan for node in board.nodes.values())
+        ],
+    }
+
+
+def progress(board: Board, now: float) -> Event:
+    """How it stands."""
+    last = board.history[-1] if board.history else None
+    return {
+        "event": "progress",
+        "seconds": round(now - board.began, 1),
+        "connected": board.connected,
+        "service_share_of_best": round(last.share, 3) if last is not None else None,
+        "hostile_in_slots": last.places[Nature.HOSTILE] if last is not None else None,
+        "mb_per_s": round(board.bytes.rate / 1e6, 2),
+        "tables": tables_of(board),
+        "observers": [
+            {
+                "name": node.plan.name,
+                "service_share_of_best": round(board.share(node), 3),
+                "peers": [
+                    {
+                        "name": row.plan.name if row.plan is not None else row.report.peer[:8],
+                        "nature": str(row.plan.nature) if row.plan is not None else None,
+                        "seconds": row.report.seconds,
+                        "rates": {name: round(rate, 2) for name, rate in row.rates.items()},
+                        "faults": sum(experience.invalid for experience in row.report.shared.values()),
+                        "timeouts": sum(experience.timeouts for experience in row.report.shared.values()),
+                    }
+                    for row in board.rows(node)
+                ],
+            }
+            for node in board.observers
+        ],
+        "go_ethereum": board.go,
+    }

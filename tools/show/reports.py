@@ -1,12 +1,13 @@
-"""The lines between the parent and its children: JSON objects, one a line.
+"""The lines between the parent and its workers: JSON objects, one a line.
 
-A child writes events to stdout (``listening``, ``connected``, ``dialled``, ``dropped``, ``refused``, ``report``, ``stopped``) and reads
-commands from stdin (``connect``, ``disconnect``). A line that is no JSON object is something that a capability has printed.
+A worker writes events to stdout, each with the name of its ``node``: ``listening``, ``met`` (its first session), ``report``, ``problem``;
+and of observers ``connected`` and ``dropped``, too. It reads one command from stdin: ``begin``, which names the bootnode. A line that is
+no JSON object is something that was printed by mistake.
 """
 
 import dataclasses
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from trio.abc import ReceiveStream
@@ -17,48 +18,63 @@ _LONGEST = 2**20  # bytes of one line
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Experience:
+    """What a node has seen of a peer in one capability: `devp2p.Conduct`, in units for people."""
+
+    useful: float = 0.0
+    latency_ms: float | None = None
+    invalid: int = 0
+    timeouts: int = 0
+    why: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class PeerReport:
-    """One session, as one of its two nodes sees its peer. Sizes are bytes; a latency is None until there is one."""
+    """One session of an observer, as it sees its peer."""
 
     peer: str
     """The node-ID, in hex."""
     client: str
     inbound: bool
     transport: str
-    """``tcp4``, ``tcp6`` or ``unix``."""
-    capabilities: tuple[str, ...]
-    """Those that were negotiated, as ``name/version``."""
-    lines: int = 0
-    """Chat lines that the peer has spoken."""
-    useful: int = 0
-    """Bytes of bulk data that it brought and that were right."""
-    chat_ms: float | None = None
-    bulk_ms: float | None = None
-    echo_ms: float | None = None
-    ping_ms: float | None = None
-    faults: int = 0
-    """The severities of what it did wrong, added up."""
-    timeouts: int = 0
+    """``tcp4`` or ``tcp6``."""
+    seconds: float
+    """How long it lasts already."""
+    shared: Mapping[str, Experience]
+    """By capability."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class NodeReport:
-    """What one node has done since it began, and its sessions."""
+    """What one node has done since it began. Those of nodes that do not observe end with the discovery tables."""
 
-    messages: int = 0
-    """Messages of the exchanges that it began: 1 for a line of chat, 2 for a request and its answer."""
-    chat_requests: int = 0
-    bulk_requests: int = 0
-    bulk_bytes: int = 0
+    peers: int = 0
+    inbound: int = 0
+    dials: int = 0
+    """Of nodes that discovery has found; there are no others."""
+    failed_dials: int = 0
+    found: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
+    """Nodes that each source has named and that were news."""
     bytes_in: int = 0
-    """On the wire, as the following."""
+    """On the wire of sessions, as the following."""
     bytes_out: int = 0
+    datagrams: int = 0
+    """Of discovery, in and out."""
+    table_v4: int = 0
+    table_v5: int = 0
+    bulk_bytes: int = 0
+    bulk_requests: int = 0
+    echo_answers: int = 0
+    news_first: int = 0
+    news_again: int = 0
     wrong: int = 0
-    """Answers whose checksum or digest was wrong."""
+    """Answers and news that were not what they should be."""
     timeouts: int = 0
+    refused: int = 0
+    """Links that did not become sessions; most find all places taken."""
     latencies_ms: tuple[float, ...] = ()
-    """Round trips of chat requests since the report before this one."""
-    peers: tuple[PeerReport, ...] = ()
+    """Round trips of echo since the report before this one."""
+    sessions: tuple[PeerReport, ...] = ()
 
     def to_event(self) -> Event:
         """The report as an event."""
@@ -67,9 +83,12 @@ class NodeReport:
     @classmethod
     def from_event(cls, event: Event) -> "NodeReport":
         """Read `to_event` back, after a journey through JSON."""
-        fields = {name: value for name, value in event.items() if name != "event"}
-        peers = tuple(PeerReport(**{**peer, "capabilities": tuple(peer["capabilities"])}) for peer in fields["peers"])
-        return cls(**{**fields, "latencies_ms": tuple(fields["latencies_ms"]), "peers": peers})
+        fields = {field.name: event[field.name] for field in dataclasses.fields(cls)}
+        sessions = tuple(
+            PeerReport(**{**peer, "shared": {name: Experience(**experience) for name, experience in peer["shared"].items()}})
+            for peer in fields["sessions"]
+        )
+        return cls(**{**fields, "latencies_ms": tuple(fields["latencies_ms"]), "sessions": sessions})
 
 
 def write_line(event: Event) -> str:

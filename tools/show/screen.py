@@ -1,5 +1,6 @@
-"""The live screen: a header, the nodes, their sessions, the last events. It fits itself to the terminal, from 80 x 24 up."""
+"""The live screen: a header, the observers, the peers of one of them, the last events. It fits itself to the terminal, from 80 x 24 up."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Self
@@ -12,21 +13,24 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tools.show.board import Board, NodeState, SessionRow, percentile
-from tools.show.plain import NO_GO, summary_rows
+from tools.show.board import Board, NodeState, SessionRow
+from tools.show.meters import curve, percentile
+from tools.show.plan import BULK, CAPABILITIES, ECHO, NEWS, Nature
 from tools.show.reports import Event
+from tools.show.summary import NO_GO, summary_rows
 
 _WIDE = 110  # columns from which the less important ones are shown
-_HEADER = 5  # lines of the first panel
+_HEADER = 6  # lines of the first panel
 _BORDER = 2  # lines of a panel beside its content
 _FRAME = 3  # the same of one with a table: its titles too
-_FEWEST_ROWS = 3
-_FEWEST_EVENTS = 3
+_FEWEST_ROWS = 4
+_FEWEST_EVENTS = 2
 _NOTHING = "–"  # noqa: RUF001  (a dash it is)
-_CURVE = "▁▂▃▄▅▆▇█"
 _CURVE_WIDE, _CURVE_NARROW = 18, 8
-_PAGE_EVERY = 3.0  # seconds until the next sessions are shown, where they do not all fit
-_KINDS = {"connected": "green", "dropped": "yellow", "error": "bold red"}
+_PAGE_EVERY = 4.0  # seconds until the next observer's peers are shown
+_KINDS = {"connected": "green", "dropped": "yellow", "error": "bold red", "met": "dim"}
+_NATURES = {Nature.GOOD: "green", Nature.SLOW: "yellow", Nature.USELESS: "bright_black", Nature.HOSTILE: "bold red"}
+_PEER, _FREE = "●", "·"
 
 
 class Screen:
@@ -43,7 +47,7 @@ class Screen:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._live.__exit__(kind, error, traceback)
 
-    def event(self, name: str, event: Event, board: Board) -> None:
+    def event(self, event: Event, board: Board) -> None:
         """The next picture will show it."""
 
     def tick(self, board: Board, now: float) -> None:
@@ -52,51 +56,71 @@ class Screen:
 
     def finish(self, board: Board, summary: Event) -> None:
         """Print what stays on the terminal."""
-        self._console.print(nodes_panel(board, wide=self._console.width >= _WIDE, final=True))
-        table = _table()
-        table.add_column(style="cyan", no_wrap=True)
-        table.add_column(overflow="fold", ratio=1)
-        table.show_header = False
-        for what, much in summary_rows(summary):
-            table.add_row(what, Text(much, "bold red" if what in {"errors", ""} and much != "0" else ""))
-        self._console.print(_panel(table, "the whole run"))
+        self._console.print(ending(board, summary, wide=self._console.width >= _WIDE))
 
 
 def picture(board: Board, now: float, width: int, height: int) -> RenderableType:
     """The whole screen for a terminal of `width` x `height` characters."""
     wide = width >= _WIDE
-    rows = board.rows()
-    left = height - _HEADER - _FRAME - len(board.nodes) - _FRAME - _BORDER
-    shown = max(_FEWEST_ROWS, min(len(rows), left - _FEWEST_EVENTS))
+    observers = board.observers
+    shown = min(len(observers), max(1, height - _HEADER - 2 * _FRAME - _FEWEST_ROWS - _BORDER - 1))
+    left = height - _HEADER - _FRAME - shown - _FRAME - _BORDER
+    chosen = int((now - board.began) / _PAGE_EVERY) % max(1, len(observers))
+    rows = board.rows(observers[chosen]) if observers else []
+    places = observers[chosen].plan.places if observers else 0
+    lines = max(_FEWEST_ROWS, min(places, left - _FEWEST_EVENTS))
     return Group(
-        header(board, now, wide=wide),
-        nodes_panel(board, wide=wide),
-        sessions_panel(rows, shown, page=int((now - board.began) / _PAGE_EVERY), wide=wide),
-        log_panel(board, max(1, left - shown)),
+        header(board, now),
+        observers_panel(board, shown, chosen, wide=wide),
+        peers_panel(observers[chosen] if observers else None, rows, lines, wide=wide),
+        log_panel(board, max(1, left - lines)),
     )
 
 
-def header(board: Board, now: float, *, wide: bool) -> RenderableType:
+def ending(board: Board, summary: Event, *, wide: bool) -> RenderableType:
+    """What stays on the terminal."""
+    table = _table()
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    table.show_header = False
+    for what, much in summary_rows(summary):
+        table.add_row(what, Text(much, "bold red" if what in {"errors", ""} and much != "0" else "yellow" if what == "note" else ""))
+    return Group(observers_panel(board, len(board.observers), None, wide=wide, final=True), _panel(table, "the whole run"))
+
+
+# The header
+
+
+def header(board: Board, now: float) -> RenderableType:
     """What this is, how much time is left, and the sums."""
     first = Table.grid(expand=True, padding=(0, 1))
     first.add_column(no_wrap=True)
     first.add_column(ratio=1)
     first.add_column(justify="right", no_wrap=True)
-    what = "talk in encrypted sessions (RLPx), each a process of its own" if wide else "in processes of their own"
-    first.add_row(Text(f"{len(board.nodes)} nodes {what}", "bold"), *_time_left(board, now))
+    first.add_row(Text(f"{board.connected} of {len(board.ours)} nodes connected from one bootnode", "bold"), *_time_left(board, now))
     p50 = percentile(board.latencies_ms, 50)
+    nodes = board.ours
     sums = Text.assemble(
-        *_figure(board.sessions, "sessions"),
-        *_figure(f"{board.total_messages:,}", f"messages ({board.messages.rate:,.0f}/s)"),
-        *_figure(f"{board.total_bytes / 1e6:,.1f}", f"MB ({board.bytes.rate / 1e6:.1f} MB/s)"),
-        *_figure(board.chat_lines, "chat lines"),
-        *(_figure(f"{p50:.1f}", "ms to an answer") if p50 is not None else ()),
+        *_figure(f"{board.total_bytes / 1e6:,.0f}", f"MB ({board.bytes.rate / 1e6:.1f} MB/s)"),
+        *_figure("{:.0f}/{:.0f}".format(*board.tables), "known by v4/v5"),
+        *_figure(sum(node.report.dials for node in nodes), "dials"),
+        *_figure(sum(board.drops.values()), "drops"),
+        *(_figure(f"{p50:.0f}", "ms to an answer") if p50 is not None else ()),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+    kinds = Counter(node.plan.nature for node in nodes if not node.plan.observer)
+    plan = Text.assemble(
+        ("truly: ", "dim"),
+        *(part for nature in Nature for part in ((f"{kinds[nature]} {nature}", _NATURES[nature]), "  ")),
+        (f"{len(board.observers)} observe", "cyan"),
+        (f"   --seed {board.seed}  pace {board.pace:g}", "dim"),
         no_wrap=True,
         overflow="ellipsis",
     )
     style = "green" if board.go_joined else "yellow"
     go = Text.assemble(("go-ethereum: ", "dim"), (board.go or NO_GO, style), no_wrap=True, overflow="ellipsis")
-    return _panel(Group(first, sums, go), "ÐΞVp2p", subtitle="Ctrl-C ends it", style="cyan")
+    return _panel(Group(first, sums, plan, go), "ÐΞVp2p", subtitle="Ctrl-C ends it", style="cyan")
 
 
 def _time_left(board: Board, now: float) -> tuple[RenderableType, Text]:
@@ -114,7 +138,7 @@ def _figure(number: object, what: str) -> Iterable[tuple[str, str]]:
     return (str(number), "bold"), (f" {what}   ", "dim")
 
 
-def _panel(content: RenderableType, title: str, *, subtitle: str | None = None, style: str = "dim") -> RenderableType:
+def _panel(content: RenderableType, title: str, *, subtitle: str | None = None, style: str = "dim") -> Panel:
     name, below = Text(title, "bold not dim"), None if subtitle is None else Text(subtitle)
     return Panel(content, box=box.ROUNDED, title=name, title_align="left", subtitle=below, subtitle_align="right", border_style=style)
 
@@ -123,104 +147,105 @@ def _table() -> Table:
     return Table(box=None, expand=True, header_style="dim", padding=(0, 1), collapse_padding=True, pad_edge=False)
 
 
-def nodes_panel(board: Board, *, wide: bool, final: bool = False) -> RenderableType:
-    """A line for each process."""
+# The observers
+
+
+def observers_panel(board: Board, most: int, chosen: int | None, *, wide: bool, final: bool = False) -> RenderableType:
+    """A line for each observer: whom it has, and what that is worth."""
     table = _table()
     table.add_column("node", no_wrap=True)
+    table.add_column("places", no_wrap=True)
+    table.add_column("true service", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for title in ("MB" if final else "MB/s", "answers" if final else "answers/s", "news" if final else "news/s"):
+        table.add_column(title, justify="right", no_wrap=True)
     if wide:
-        table.add_column("enode", no_wrap=True)
-        table.add_column("listens", no_wrap=True)
-    table.add_column("process", justify="right")
-    table.add_column("peers", justify="right")
-    table.add_column("messages" if final else "messages/s", justify="right", no_wrap=True)
-    table.add_column("MB in" if final else "MB/s in", justify="right", no_wrap=True)
-    table.add_column("MB out" if final else "MB/s out", justify="right", no_wrap=True)
-    table.add_column("" if final else "  lately", ratio=1, no_wrap=True, overflow="crop")
-    highest = max((value for node in board.nodes.values() for value in node.history), default=0.0)
-    for node in board.nodes.values():
-        name = Text.assemble((node.name, "bold"), (f"  {node.trait}", "dim") if node.trait else "")
-        place = [_short(node), ", ".join(map(_transport, node.enodes))] if wide else []
-        figures = _totals(node) if final else _rates(node)
-        curve = "" if final else Text("  " + _curve(list(node.history)[-(_CURVE_WIDE if wide else _CURVE_NARROW) :], highest), "cyan")
-        table.add_row(name, *place, str(node.pid or "…"), str(node.peers), *figures, curve)
-    return _panel(table, "nodes")
+        table.add_column("wrong", justify="right")
+        table.add_column("late", justify="right")
+        table.add_column("dialled", justify="right")
+        table.add_column("v4/v5", justify="right", no_wrap=True)
+    table.add_column("drops", justify="right")
+    length = _CURVE_WIDE if wide else _CURVE_NARROW
+    first = max(0, (chosen or 0) - most + 1)
+    for index, node in enumerate(board.observers[first : first + most], first):
+        name = Text(node.plan.name, "bold reverse cyan" if index == chosen else "bold")
+        lately = [sample.shares.get(node.plan.name, 0.0) for sample in board.history[-length:]]
+        amounts = _totals(node) if final else [f"{node.bulk.rate / 1e6:.2f}", f"{node.echo.rate:.0f}", f"{node.news.rate:.1f}"]
+        cells: list[RenderableType] = [name, _places(board, node), _share(board.share(node), wide=wide), Text(curve(lately, 1.0), "cyan")]
+        cells += amounts
+        if wide:
+            report = node.report
+            cells += [str(report.wrong), str(report.timeouts), str(report.peers - report.inbound), f"{report.table_v4}/{report.table_v5}"]
+        table.add_row(*cells, str(node.drops))
+    panel = _panel(table, "observers: few places, and who has them")
+    panel.subtitle = Text.assemble(*(part for nature in Nature for part in ((_PEER, _NATURES[nature]), f" {nature} ")))
+    return panel
 
 
-def _rates(node: NodeState) -> list[str]:
-    if not node.id:
-        return ["starting", "", ""]
-    return [f"{node.messages.rate:.0f}", *(_megabytes(meter.rate, node) for meter in (node.bytes_in, node.bytes_out))]
+def _places(board: Board, node: NodeState) -> Text:
+    """A dot for each place, in the colour of what its peer is truly like."""
+    order = list(Nature)
+    natures = sorted((peer.nature for peer in board.peers_of(node)), key=order.index)
+    free = max(0, node.plan.places - len(natures))
+    return Text.assemble(*((_PEER, _NATURES[nature]) for nature in natures), (_FREE * free, "dim"))
+
+
+def _share(share: float, *, wide: bool) -> Text:
+    length = 16 if wide else 8
+    full = round(min(1.0, share) * length)
+    return Text.assemble(("━" * full, "green"), ("━" * (length - full), "bright_black"), f" {share:4.0%}")
 
 
 def _totals(node: NodeState) -> list[str]:
     report = node.report
-    return [f"{report.messages:,}", *(_megabytes(total, node) for total in (report.bytes_in, report.bytes_out))]
+    return [f"{report.bulk_bytes / 1e6:.1f}", f"{report.echo_answers:,}", f"{report.news_first:,}"]
 
 
-def _megabytes(amount: float, node: NodeState) -> str:
-    return f"{amount / 1e6:.2f}" if node.report.bytes_in else _NOTHING  # the go-ethereum node does not say
+# The peers of one observer
 
 
-def _short(node: NodeState) -> str:
-    return node.enodes[0][:16] + "…" if node.enodes else ""
-
-
-def _transport(enode: str) -> str:
-    if enode.startswith("unix"):
-        return "unix"
-    return "tcp6" if "[" in enode else "tcp4"
-
-
-def _curve(values: Sequence[float], highest: float) -> str:
-    return "".join(_CURVE[min(7, int(value / highest * 7.99))] if highest else _CURVE[0] for value in values)
-
-
-def sessions_panel(rows: list[SessionRow], most: int, *, page: int, wide: bool) -> RenderableType:
-    """A line for each session, as the node that dialled sees its peer."""
+def peers_panel(node: NodeState | None, rows: Sequence[SessionRow], most: int, *, wide: bool) -> RenderableType:
+    """A line for each session: what the peer is truly like, and what the observer has seen of it."""
     table = _table()
-    table.add_column("session", no_wrap=True)
+    table.add_column("peer", no_wrap=True)
+    table.add_column("truly", no_wrap=True)
     if wide:
-        table.add_column("client", no_wrap=True, ratio=1, overflow="ellipsis")
+        table.add_column("gives", justify="right", no_wrap=True)
     table.add_column("by", no_wrap=True)
-    table.add_column("speaks", no_wrap=True, ratio=None if wide else 1, overflow="ellipsis")
-    table.add_column("lines", justify="right")
-    table.add_column("bulk MB", justify="right", no_wrap=True)
-    table.add_column("MB/s", justify="right", no_wrap=True)
-    for title in ("chat", "bulk", *(("echo",) if wide else ()), "ping"):
-        table.add_column(f"{title} ms", justify="right", no_wrap=True)
     if wide:
-        table.add_column("faults", justify="right", no_wrap=True)
-    first = page % max(1, -(-len(rows) // most)) * most
-    shown = rows[first : first + most]
-    for row in shown:
+        table.add_column("for", justify="right", no_wrap=True)
+    for title in ("bulk KB/s", "echo ms", "news/s"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("wrong", justify="right", no_wrap=True)
+    table.add_column("late", justify="right", no_wrap=True)
+    table.add_column("last thing seen", no_wrap=True, ratio=1, overflow="ellipsis")
+    for row in rows[:most]:
         table.add_row(*_session(row, wide=wide))
-    for _ in range(len(shown), min(most, len(rows))):
+    for _ in range(most - min(most, len(rows))):
         table.add_row()
-    part = f"{first + 1} to {first + len(shown)} of {len(rows)}" if len(rows) > most else None
-    return _panel(table, "sessions, and what the dialler thinks of its peer", subtitle=part)
+    title = "nobody observes" if node is None else f"{node.plan.name}: its peers, as it sees them"
+    return _panel(table, title, subtitle=f"{most} of {len(rows)}" if len(rows) > most else None)
 
 
 def _session(row: SessionRow, *, wide: bool) -> list[RenderableType]:
-    report = row.report
-    inbound = row.seer != row.dialler
-    pair = Text.assemble((row.dialler, "dim" if inbound else "bold"), " → ", (row.dialled, "bold" if inbound else ""))
-    capabilities = " ".join(name.partition("/")[0] for name in report.capabilities)
-    bulk = [f"{report.useful / 1e6:.1f}", f"{row.bulk_rate / 1e6:.2f}"] if report.bulk_ms is not None else [_NOTHING, _NOTHING]
-    latencies = [report.chat_ms, report.bulk_ms, *([report.echo_ms] if wide else []), report.ping_ms]
-    cells: list[RenderableType] = [pair]
-    if wide:
-        cells.append(Text(report.client, "dim"))
-    cells += [report.transport, Text(capabilities, "cyan"), str(report.lines), *bulk, *map(_latency, latencies)]
-    if wide:
-        cells.append(Text(str(report.faults + report.timeouts), "red" if report.faults + report.timeouts else "dim"))
+    report, shared = row.report, row.report.shared
+    name, nature = (row.plan.name, row.plan.nature) if row.plan is not None else (report.peer[:8], None)
+    how = ("←" if report.inbound else "→") + report.transport
+    wrong, late = sum(one.invalid for one in shared.values()), sum(one.timeouts for one in shared.values())
+    latency = shared[ECHO].latency_ms if ECHO in shared else None
+    style = "green" if latency is not None and latency < 100 else "yellow"
+    gives = sum(map(row.plan.service, CAPABILITIES)) if row.plan is not None else 0.0
+    cells: list[RenderableType] = [Text(name, "bold"), Text(str(nature or "?"), _NATURES[nature] if nature is not None else "")]
+    cells += [f"{gives:.2f}", how, f"{report.seconds:.0f} s"] if wide else [how]
+    cells += [
+        f"{row.rates[BULK] / 1e3:.0f}" if BULK in shared else Text(_NOTHING, "dim"),
+        Text(f"{latency:.0f}", style) if latency is not None else Text(_NOTHING, "dim"),
+        f"{row.rates[NEWS]:.1f}" if NEWS in shared else Text(_NOTHING, "dim"),
+        Text(str(wrong), "red" if wrong else "dim"),
+        Text(str(late), "red" if late else "dim"),
+        Text(next((shared[one].why for one in CAPABILITIES if one in shared and shared[one].why), ""), "dim"),
+    ]
     return cells
-
-
-def _latency(milliseconds: float | None) -> Text:
-    if milliseconds is None:
-        return Text(_NOTHING, "dim")
-    style = "green" if milliseconds < 15 else "yellow" if milliseconds < 50 else "red"
-    return Text(f"{milliseconds:.1f}", style)
 
 
 def log_panel(board: Board, most: int) -> RenderableType:
@@ -229,4 +254,4 @@ def log_panel(board: Board, most: int) -> RenderableType:
         Text.assemble((f"{when:5.1f} s  ", "dim"), (text, _KINDS.get(kind, "")), no_wrap=True, overflow="ellipsis")
         for when, kind, text in list(board.log)[-most:]
     ]
-    return _panel(Group(*lines) if lines else Text("nothing yet", "dim"), "events", subtitle=board.overheard or None)
+    return _panel(Group(*lines) if lines else Text("nothing yet", "dim"), "events")

@@ -41,6 +41,7 @@ type options struct {
 	lengths   map[p2p.Cap]uint64
 	maxPeers  int
 	noDial    bool
+	bootnodes []*enode.Node
 	name      string
 	verbosity int
 }
@@ -70,16 +71,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	defer cancel()
 	n := &node{ctx: ctx, out: out, sessions: newRegistry()}
 	n.server = &p2p.Server{Config: p2p.Config{
-		PrivateKey:      opts.key,
-		MaxPeers:        opts.maxPeers,
-		MaxPendingPeers: maxHandshakes,
-		DialRatio:       2,
-		NoDiscovery:     true,
-		Name:            opts.name,
-		Protocols:       n.protocols(opts),
-		ListenAddr:      opts.listen,
-		NoDial:          opts.noDial,
-		Logger:          log.NewLogger(newLogHandler(out, stderr, opts.verbosity)),
+		PrivateKey:       opts.key,
+		MaxPeers:         opts.maxPeers,
+		MaxPendingPeers:  maxHandshakes,
+		DialRatio:        2,
+		NoDiscovery:      len(opts.bootnodes) == 0,
+		DiscoveryV4:      true,
+		DiscoveryV5:      true,
+		BootstrapNodes:   opts.bootnodes,
+		BootstrapNodesV5: opts.bootnodes,
+		Name:             opts.name,
+		Protocols:        n.protocols(opts),
+		ListenAddr:       opts.listen,
+		NoDial:           opts.noDial,
+		Logger:           log.NewLogger(newLogHandler(out, stderr, opts.verbosity)),
 	}}
 	if err := n.server.Start(); err != nil {
 		return err
@@ -132,7 +137,11 @@ func listening(server *p2p.Server, accepts bool) event {
 		if ip == nil || ip.IsUnspecified() {
 			ip = net.IPv4(127, 0, 0, 1)
 		}
-		ev["enode"] = enode.NewV4(key, ip, tcp, 0).URLv4()
+		udp := tcp
+		if server.NoDiscovery {
+			udp = 0
+		}
+		ev["enode"] = enode.NewV4(key, ip, tcp, udp).URLv4()
 	}
 	return ev
 }
@@ -150,6 +159,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.StringVar(&opts.listen, "listen", "127.0.0.1:0", "TCP address to listen on; empty: do not listen")
 	flags.IntVar(&opts.maxPeers, "max-peers", 200, "most sessions at a time")
 	flags.BoolVar(&opts.noDial, "no-dial", false, "no slots for dialed nodes, all for inbound ones (connect still works)")
+	bootnodes := flags.String("bootnodes", "", "take part in discovery (v4 and v5), beginning with these, a comma-separated list of enr: or enode://")
 	flags.StringVar(&opts.name, "name", defaultName(), "client name in Hello")
 	flags.IntVar(&opts.verbosity, "verbosity", 0, "go-ethereum's log on stderr, 0 (none) to 5 (trace)")
 	if err := flags.Parse(args); err != nil {
@@ -166,6 +176,15 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("-key: %w", err)
+	}
+	if *bootnodes != "" {
+		for text := range strings.SplitSeq(*bootnodes, ",") {
+			n, err := enode.Parse(enode.ValidSchemes, text)
+			if err != nil {
+				return nil, fmt.Errorf("-bootnodes: %q: %w", text, err)
+			}
+			opts.bootnodes = append(opts.bootnodes, n)
+		}
 	}
 	if opts.protocols, opts.lengths, err = parseProtocols(*protocols); err != nil {
 		return nil, fmt.Errorf("-protocols: %w", err)

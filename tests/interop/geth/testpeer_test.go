@@ -115,6 +115,16 @@ func (p *peerUnderTest) quit() {
 	}
 }
 
+func TestDiscovery(t *testing.T) {
+	nobody := "enode://" + "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8" + "@127.0.0.1:9"
+	first := startPeer(t, "-bootnodes", nobody)
+	second := startPeer(t, "-bootnodes", first.enode)
+	second.expect("peer", event{"peer": first.id, "protocol": "echo"})
+	if _, err := parseOptions([]string{"-bootnodes", "nobody"}, io.Discard); err == nil {
+		t.Error("a bootnode that is none was accepted")
+	}
+}
+
 func TestMessages(t *testing.T) {
 	a := startPeer(t, "-protocols", "echo/1:8,blob/1:4,blob/2:4")
 	b := startPeer(t, "-protocols", "blob/1:4,blob/2:4,other/3:8,echo/1:8")
