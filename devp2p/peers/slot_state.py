@@ -7,7 +7,7 @@ from statistics import median
 
 from devp2p.peers.slot_classes import MARGIN_OF_PEER, MARGIN_OF_SET, assign, core_networks
 from devp2p.peers.slot_objective import Item, Rules, Selection
-from devp2p.peers.slot_values import NEWCOMER_DIALLED, SlotCandidate, SlotClass, SlotPeer, expected
+from devp2p.peers.slot_values import NEWCOMER_DIALLED, SlotCandidate, SlotClass, SlotPeer, SlotSpec, expected
 
 BEST = 32
 """Candidates of each capability that are looked at."""
@@ -26,13 +26,13 @@ class State:
         incumbents: Mapping[str, frozenset[bytes]],
     ) -> None:
         """`tenure`: how long a peer has been there. `explore_tenure`: how long it has an explore slot for sure."""
-        self.rules = rules
-        self.specs = rules.specs
-        self.tenure = tenure
-        self.outside = tuple(peer for peer in peers if peer.outside)
-        self.peers = {peer.id: peer for peer in peers if not peer.outside}
-        self.selection = Selection(rules, (item_of_peer(rules, peer) for peer in self.peers.values()))
-        self.inbound = len(self.peers) - self.selection.dialled
+        self.rules: Rules = rules
+        self.specs: tuple[SlotSpec, ...] = rules.specs
+        self.tenure: Callable[[SlotPeer], float] = tenure
+        self.outside: tuple[SlotPeer, ...] = tuple(peer for peer in peers if peer.outside)
+        self.peers: dict[bytes, SlotPeer] = {peer.id: peer for peer in peers if not peer.outside}
+        self.selection: Selection = Selection(rules, (item_of_peer(rules, peer) for peer in self.peers.values()))
+        self.inbound: int = len(self.peers) - self.selection.dialled
         self._explore_tenure = explore_tenure
         self._incumbents = incumbents
 

@@ -102,9 +102,9 @@ class Slots:
             raise LocalProtocolError("two capabilities have the same name")
         spare = max(0, min(math.ceil(SPARE_SHARE * budget), budget - floor, budget - 1))
         dialled_cap = max(floor, budget - budget // INBOUND_RATIO)
-        self.rules = Rules(tuple(specs), budget, cap, floor, tuple(spec.inbound for spec in specs), spare, dialled_cap)
-        self.pace = pace
-        self.changes_allowed = max(1, int(CHURN_SHARE * budget))
+        self.rules: Rules = Rules(tuple(specs), budget, cap, floor, tuple(spec.inbound for spec in specs), spare, dialled_cap)
+        self.pace: float = pace
+        self.changes_allowed: int = max(1, int(CHURN_SHARE * budget))
         """Exchanges within ten minutes."""
         self._secret = secret
         self._core: dict[str, frozenset[bytes]] = {}
