@@ -86,6 +86,8 @@ class Steering:
         self._random = SystemRandom().random
         self._changed = trio.lowlevel.ParkingLot()
         self._demands: list[tuple[str, int]] = []
+        self._anchors: dict[str, tuple[bytes, ...]] = {}
+        """As of the last tick: when the node ends, its peers go in any order, and some are gone before the last save."""
         rules = [RatingRule(one.name, one.metric, one.latency_target) for one in self._capabilities.values()]
         self.ratings: Ratings = Ratings(rules, pace=pace)
         """How peers behaved."""
@@ -241,6 +243,7 @@ class Steering:
                     self._end(decision.id, decision.disconnect, decision.reason)
                 case Swap() | Graft():
                     self._dial(decision.id)
+        self._anchors = self.policy.anchors(self._census.peers(now), now)
 
     def _fill(self, now: float) -> None:
         if self.dialer.is_busy or not (candidates := self._candidates(now)):
@@ -310,8 +313,7 @@ class Steering:
     def save(self) -> None:
         """Write ratings, bans and anchors into the book, if there is one."""
         if self._memory is not None:
-            now = trio.current_time()
-            self._memory.save(self.policy.anchors(self._census.peers(now), now), now)
+            self._memory.save(self._anchors, trio.current_time())
 
 
 def _spec_of(capability: AnyCapability, wanted: Mapping[str, int]) -> SlotSpec:
