@@ -4,7 +4,7 @@ What happens on the way from an address to a session is in `links`, and whom the
 """
 
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,6 +46,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     bootnodes: Iterable[str | NodeRecord] = (),
     dns_trees: Iterable[str] = (),
     discovery: bool | DiscoverySettings | None = None,
+    candidates: AsyncIterable[NodeRecord] | None = None,
     book: "Book | str | os.PathLike[str] | None" = None,
     max_peers: int = 50,
     slots: Mapping[str, int] | None = None,
@@ -64,7 +65,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     that one session. `handshake_extra`: encoded RLP items to append to auth and ack (EIP-8).
     `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or
     has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port, and dials what is found, as
-    the capabilities' slots want it; if it is False, it does not. `book`: what is known of nodes and how they behaved, or a file to keep it.
+    the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own, which are dialled in
+    the same way. `book`: what is known of nodes and how they behaved, or a file to keep it.
     `slots`: how many peers the capabilities with these names want, instead of what their classes say. `pace`: how many times faster than
     usual peers are rated and exchanged, for demonstrations and tests; whoever shows such a node has to say so.
 
@@ -85,11 +87,13 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     try:
         async with opened(book) as known, trio.open_nursery() as nursery:
             links = Links(local, nursery, roster, (TcpTransport(), UnixTransport()) if transports is None else transports, static + trusted)
-            dials = plan is not None and plan.settings.dials
+            dials = candidates is not None or (plan is not None and plan.settings.dials)
             steering = partial(Steering, max_peers=max_peers, wanted=slots or {}, book=known, dials=dials, pace=pace)
             node = Node(local, links, roster, nursery)
             obstacle = await node.begin(steering, addresses, static, plan, known)
             if obstacle is None:
+                if candidates is not None:
+                    nursery.start_soon(node.steering.collect_own, candidates)
                 yield node
             nursery.cancel_scope.cancel()
     finally:

@@ -337,3 +337,21 @@ async def test_links_that_nobody_accepted_are_closed_when_the_node_stops_listeni
 async def test_two_nodes_of_different_client_ids_meet() -> None:
     async with two_nodes([Chat()], [Chat()]) as (alice, bob):
         assert (alice.connected[0].client_id, bob.connected[0].client_id) == ("right", "left")
+
+
+async def test_nodes_of_a_source_of_ones_own_are_dialled_as_slots_want_them() -> None:
+    network = Network()
+    found, nodes = trio.open_memory_channel[NodeRecord](2)
+    async with (
+        running(network, "other", key=SMALL) as other,
+        running(network, "itself", key=LARGE, capabilities=[], max_peers=0) as elsewhere,
+        running(network, "seeking", candidates=nodes) as node,
+    ):
+        events = node.events()
+        await found.send(elsewhere.record)
+        await found.send(other.record)
+        async for event in events:
+            if isinstance(event, PeerConnected):
+                break
+        assert [peer.public_key for peer in node.connected] == [other.public_key]
+        assert [known.source for known in node.steering.pool] == ["own", "own"]

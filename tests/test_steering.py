@@ -44,9 +44,13 @@ class Judged(Chat):
 @asynccontextmanager
 async def steered(network: Network, conduct: dict[bytes, float], **options: Any) -> AsyncIterator[Node]:
     """A node that dials what it is offered, as one with discovery does."""
-    async with running(network, "steered", capabilities=[Judged(conduct)], **options) as node:
-        node.steering._dials = True
+    async with running(network, "steered", capabilities=[Judged(conduct)], **{"candidates": nobody(), **options}) as node:
         yield node
+
+
+async def nobody() -> AsyncIterator[NodeRecord]:
+    await trio.sleep_forever()
+    yield NodeRecord(KEYS[0].public_key, ())
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ class Candidate:
 
     record: NodeRecord
     source: str
-    """Who named it: ``v4``, ``v5``, ``dns``, ``book`` or ``bootnode``."""
+    """Who named it: ``v4``, ``v5``, ``dns``, ``book`` or ``bootnode``; in the pool also ``own``, ``user`` and ``anchor``."""
 
 
 class Mixer:

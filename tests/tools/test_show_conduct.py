@@ -16,10 +16,10 @@ from devp2p.capability import AnyCapability
 from devp2p.transports.memory import MemoryTransport
 from examples.bulk import PIECE, Bulk, GetPieces, fetch
 from tools.show.asking import Asking
-from tools.show.conduct import BULK_RATE, ECHO_PAUSE, ECHO_RATE, BulkByPlan, NewsByPlan, capabilities_of
+from tools.show.conduct import BULK_RATE, ECHO_RATE, BulkByPlan, NewsByPlan, capabilities_of
 from tools.show.echo import Echo, ask
 from tools.show.news import INTERVAL, Item, News, NewsMessage, Subscribe, item, latest
-from tools.show.plan import CAPABILITIES, FEWEST_NODES, MOST_NODES, SLOTS, Mood, Nature, NodePlan, plan_nodes, workers_for
+from tools.show.plan import CAPABILITIES, FEWEST_NODES, LIVELY, MOST_NODES, SLOTS, Mood, Nature, NodePlan, plan_nodes, workers_for
 from tools.show.truth import best_service, chance_service, service
 
 
@@ -148,7 +148,7 @@ def test_echo_is_answered_at_the_rate_of_the_plan(quality):
             began = trio.current_time()
             for _ in range(5):
                 await ask(peer[Echo], b"what")
-                await trio.sleep(ECHO_PAUSE)
+                await trio.sleep(LIVELY.echo_pause)
             assert 5 / (trio.current_time() - began) == pytest.approx(quality * ECHO_RATE, rel=0.05)
             assert peer.conduct(Echo).useful == 5
 

@@ -10,12 +10,11 @@ import trio
 from devp2p import Node, Peer, PeerDisconnected, RemoteProtocolError
 from devp2p.capability import AnyCapability
 from examples.bulk import Bulk, fetch
-from tools.show.conduct import ECHO_PAUSE
 from tools.show.echo import Echo, ask
+from tools.show.plan import LIVELY, Tempo
 
 _PIECES = 256  # of them downloads are made
 _ASKED = 256  # bytes to digest
-_BULK_PAUSE = 0.005
 
 _dice = random.Random()  # noqa: S311  (no secret is thrown with it)
 
@@ -36,15 +35,16 @@ class Tally:
 class Asking:
     """Asks every peer of a node, beginning as soon as a capability is ready."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, tempo: Tempo = LIVELY) -> None:
         self.tally = Tally()
+        self._tempo = tempo
         self._node = node
 
     async def run(self) -> None:
         """Go on until the node closes."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._with_each, Bulk, self._download, _BULK_PAUSE)
-            nursery.start_soon(self._with_each, Echo, self._ask_digest, ECHO_PAUSE)
+            nursery.start_soon(self._with_each, Bulk, self._download, self._tempo.bulk_pause)
+            nursery.start_soon(self._with_each, Echo, self._ask_digest, self._tempo.echo_pause)
 
     async def _with_each(self, capability: type[AnyCapability], exchange: Callable[[Peer], Awaitable[None]], pause: float) -> None:
         async with trio.open_nursery() as nursery:

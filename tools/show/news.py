@@ -40,9 +40,9 @@ class Item:
 NewsMessage = Subscribe | Item
 
 
-def latest(now: float | None = None) -> int:
-    """The number of the newest item; `now` is seconds since 1970, by default what the clock says."""
-    return int((time.time() if now is None else now) / INTERVAL)
+def latest(now: float, interval: float = INTERVAL) -> int:
+    """The number of the newest item; `now` is seconds since 1970."""
+    return int(now / interval)
 
 
 def item(number: int) -> Item:
@@ -58,8 +58,9 @@ class News(Capability[NewsMessage]):
     messages = {0x00: Subscribe, 0x01: Item}
     slots = SLOTS
 
-    def __init__(self, *, reads: bool = True, clock: Callable[[], float] = time.time) -> None:
-        """`reads`: whether to subscribe; `clock` gives seconds since 1970."""
+    def __init__(self, *, reads: bool = True, clock: Callable[[], float] = time.time, interval: float = INTERVAL) -> None:
+        """`reads`: whether to subscribe; `clock` gives seconds since 1970; `interval`: those between two items."""
+        self.interval = interval
         self._reads = reads
         self._clock = clock
         self._read: OrderedDict[int, None] = OrderedDict()
@@ -87,10 +88,10 @@ class News(Capability[NewsMessage]):
 
     async def tell(self, peer: Peer, channel: Channel[NewsMessage]) -> None:
         """Tell every item from now on."""
-        number = latest(self._clock())
+        number = latest(self._clock(), self.interval)
         while True:
             number += 1
-            await self.sleep_until(number * INTERVAL)
+            await self.sleep_until(number * self.interval)
             await self.pass_on(peer, channel, number)
 
     async def pass_on(self, peer: Peer, channel: Channel[NewsMessage], number: int) -> None:  # noqa: ARG002  (it tells all peers alike)
@@ -103,7 +104,7 @@ class News(Capability[NewsMessage]):
 
     def _take(self, channel: Channel[NewsMessage], message: Item) -> None:
         """Judge an item, and report what it is worth."""
-        newest = latest(self._clock())
+        newest = latest(self._clock(), self.interval)
         if message.number > newest or message != item(message.number):
             self.forged += 1
             channel.rate.invalid(3, "forged news")

@@ -32,6 +32,25 @@ _ROOM = 1.2  # places for each node of the show
 _PER_WORKER, _MOST_WORKERS = 12, 3
 
 
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """How often things happen in the show. How long an answer takes is not of it, but of the plan."""
+
+    echo_pause: float = 0.04
+    """Seconds that an observer waits between an answer and its next question to the same peer."""
+    bulk_pause: float = 0.005
+    news_interval: float = 0.2
+    """Seconds between two items."""
+    patience: float = 1.0
+    """A hostile node turns against its peers so many times later than its plan says."""
+
+
+LIVELY = Tempo()
+"""For people who watch."""
+SLOW = Tempo(echo_pause=30.0, bulk_pause=40.0, news_interval=20.0, patience=60.0)
+"""For hours at the usual pace under a simulated clock."""
+
+
 class Nature(enum.StrEnum):
     """What a node is truly like, which nobody in the show is told."""
 
