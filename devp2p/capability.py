@@ -16,7 +16,7 @@ from devp2p.channel import Channel, M
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import Limits
-from devp2p.meters import Traffic
+from devp2p.meters import Backlog, Traffic
 from devp2p.rates import Conduct, Stats, default_metric
 from devp2p.records import Address, NodeRecord
 from devp2p.requests import MessageTable
@@ -194,6 +194,10 @@ class Peer:
     def traffic(self, capability: type[AnyCapability]) -> Traffic:
         """What was exchanged with this peer in a capability; KeyError if it is not shared."""
         return self._channel(capability).meter.traffic
+
+    def backlog(self, capability: type[AnyCapability]) -> Backlog:
+        """What waits to be read of this peer, or sent to it, in a capability; KeyError if it is not shared."""
+        return self._channel(capability).backlog
 
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
         """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""

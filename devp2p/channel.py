@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 from devp2p import rlp
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
-from devp2p.meters import Meter
+from devp2p.meters import Backlog, Meter
 from devp2p.queues import Inbox, Outbox
 from devp2p.rates import Rate
 from devp2p.requests import MessageTable, R, Request, Response
@@ -202,6 +202,11 @@ class Channel(Generic[M]):
         with trio.move_on_after(patience) as scope:
             await self._inbox.wait_room(len(received.data))
         return not scope.cancelled_caught
+
+    @property
+    def backlog(self) -> Backlog:
+        """What waits in its queues."""
+        return Backlog(len(self._inbox), self._inbox.bytes, *self._outbox.waiting(self._index))
 
     @property
     def unread_bytes(self) -> int:

@@ -11,6 +11,7 @@ nodes of this kind that dial each other at once never both close what the other 
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -22,6 +23,7 @@ from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteP
 from devp2p.events import PeerRefused, told
 from devp2p.keys import PublicKey
 from devp2p.peers.admission import Admission
+from devp2p.peers.dial_history import kind_of
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
 from devp2p.session import LocalNode, Session, close_link, open_session, run_session, wait_for_choice
@@ -72,6 +74,20 @@ class Links:
         self._admission = Admission(local.limits)
         self._pending = trio.Semaphore(local.limits.pending_inbound)
         self._dialling: dict[bytes, trio.Event] = {}
+        self.dials: int = 0
+        """Attempts to reach a node, whoever wanted it."""
+        self.dial_failures: Counter[str] = Counter()
+        """Those of them that led to no session, by `peers.dial_history.kind_of`."""
+
+    @property
+    def handshakes(self) -> int:
+        """Accepted links that are not sessions yet, nor refused."""
+        return self._limits.pending_inbound - self._pending.value
+
+    @property
+    def dialling(self) -> int:
+        """Dials under way."""
+        return len(self._dialling)
 
     def is_outside(self, key: PublicKey) -> bool:
         """Whether a node is static or trusted: it stands outside of all slots."""
@@ -112,8 +128,12 @@ class Links:
             await trio.lowlevel.checkpoint()
             return peer
         self._dialling[key] = trio.Event()
+        self.dials += 1
         try:
             return await self._connect(record)
+        except DialError as error:
+            self.dial_failures[kind_of(error)] += 1
+            raise
         finally:
             self._dialling.pop(key).set()
 

@@ -1,4 +1,4 @@
-"""How much went through a channel, in messages and in bytes on the wire."""
+"""How much went through a channel, in messages and in bytes on the wire, and how much waits in it."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,19 @@ class Traffic:
     bytes_in: int = 0
     messages_out: int = 0
     bytes_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the queues of one capability and one peer, in messages and in bytes as they are there."""
+
+    unread_messages: int = 0
+    """Those that the capability has not taken yet; answers to requests are no messages here, but count in the bytes."""
+    unread_bytes: int = 0
+    """Compressed, as they came."""
+    unsent_messages: int = 0
+    unsent_bytes: int = 0
+    """Encoded, not yet compressed."""
 
 
 class Meter:

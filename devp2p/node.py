@@ -16,7 +16,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.links import Links
-from devp2p.node_discovery import DiscoveryPlan, DiscoverySettings, opened, own_record
+from devp2p.node_discovery import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_record
 from devp2p.peers.static import keep_connected
 from devp2p.queues import Budget
 from devp2p.records import Address, NodeRecord
@@ -59,16 +59,15 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
-    `listen`: addresses such as ``tcp://0.0.0.0:30303``, ``tcp://*:0`` (all interfaces, IPv4 and IPv6, any port) or ``unix:///run/node.sock``.
-    `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both beside `max_peers`.
-    `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as tests want it, instead of
-    that one session. `handshake_extra`: encoded RLP items to append to auth and ack (EIP-8).
-    `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or
-    has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port, and dials what is found, as
-    the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own, which are dialled in
-    the same way. `book`: what is known of nodes and how they behaved, or a file to keep it.
-    `slots`: how many peers the capabilities with these names want, instead of what their classes say. `pace`: how many times faster than
-    usual peers are rated and exchanged, for demonstrations and tests; whoever shows such a node has to say so.
+    `listen`: addresses such as ``tcp://0.0.0.0:30303``, ``tcp://*:0`` (all interfaces, IPv4 and IPv6, any port) or
+    ``unix:///run/node.sock``. `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both
+    beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as tests
+    want it, instead of that one session. `handshake_extra`: encoded RLP items to append to auth and ack (EIP-8). `bootnodes` and
+    `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or has settings,
+    the node takes part in discovery, at the UDP port of the same number as its first TCP port, and dials what is found, as the
+    capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own, which are dialled in the same
+    way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers the capabilities with these
+    names want, instead of what their classes say. `pace`: how many times faster than usual peers are rated, for demonstrations.
 
     Raises ValueError for what cannot be understood, LocalProtocolError for a capability or a number of peers that is not right, BookError
     for a book that cannot be opened, OSError if an address cannot be listened at. An exception that leaves the block arrives in an
@@ -76,9 +75,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     """
     limits = limits or Limits()
     static, trusted, addresses = _records(static_peers), _records(trusted_peers), _addresses(listen)
-    port = next((address.port or 0 for address in addresses if address.scheme == "tcp"), 0)
     budget = Budget(limits.total_inbox_bytes)
-    local = LocalNode(key, client_id or default_client_id(), tuple(capabilities), limits, port, strict, handshake_extra, budget)
+    local = LocalNode(key, client_id or default_client_id(), tuple(capabilities), limits, _port(addresses), strict, handshake_extra, budget)
     local.check()
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     from devp2p.steering import Steering  # noqa: PLC0415  (who opens no node need not wait until all of the policy is imported)
@@ -90,10 +88,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
             dials = candidates is not None or (plan is not None and plan.settings.dials)
             steering = partial(Steering, max_peers=max_peers, wanted=slots or {}, book=known, dials=dials, pace=pace)
             node = Node(local, links, roster, nursery)
-            obstacle = await node.begin(steering, addresses, static, plan, known)
+            obstacle = await node.begin(steering, addresses, static, plan, known, candidates)
             if obstacle is None:
-                if candidates is not None:
-                    nursery.start_soon(node.steering.collect_own, candidates)
                 yield node
             nursery.cancel_scope.cancel()
     finally:
@@ -110,6 +106,11 @@ def _addresses(listen: Iterable[str | Address]) -> list[Address]:
     return [Address.parse(item) if isinstance(item, str) else item for item in listen]
 
 
+def _port(addresses: Iterable[Address]) -> int:
+    """What Hello calls the listening port; 0 if there is none."""
+    return next((address.port or 0 for address in addresses if address.scheme == "tcp"), 0)
+
+
 class Node:
     """A running node; `open_node` makes it."""
 
@@ -123,8 +124,9 @@ class Node:
         """Where the node listens."""
         self.discovery: Discovery | None = None
         """Discovery, where the node takes part in it."""
+        self.links: Links = links
+        """All links; its counts are to be read."""
         self._local = local
-        self._links = links
         self._nursery = nursery
 
     @property
@@ -154,6 +156,11 @@ class Node:
     def max_peers(self) -> int:
         """How many peers it may have, beside static and trusted ones."""
         return self.steering.policy.rules.budget
+
+    @property
+    def capabilities(self) -> tuple[AnyCapability, ...]:
+        """What it runs with peers that share it."""
+        return self._local.capabilities
 
     @property
     def connected(self) -> tuple[Peer, ...]:
@@ -193,25 +200,26 @@ class Node:
         """
         record = NodeRecord.parse(target) if isinstance(target, str) else target
         with self.steering.wish(record.public_key):
-            return await self._links.reach(record)
+            return await self.links.reach(record)
 
     async def listen(self, address: Address) -> tuple[Address, ...]:
         """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
-        bound = await self._links.listen(address)
+        bound = await self.links.listen(address)
         self.addresses += bound
         return bound
 
-    async def begin(
+    async def begin(  # noqa: PLR0913, PLR0917  (as open_node was called)
         self,
         steering: "Callable[[LocalNode, Roster, Links], Steering]",
         addresses: Iterable[Address],
         static: Iterable[NodeRecord],
         plan: DiscoveryPlan | None,
         book: "Book | None",
+        candidates: AsyncIterable[NodeRecord] | None,
     ) -> Exception | None:
         """Listen, take part in discovery, and dial the static peers; `open_node` does this. Returns what stands in the way."""
         try:
-            self.steering = self._links.judge = steering(self._local, self.roster, self._links)
+            self.steering = self.links.judge = steering(self._local, self.roster, self.links)
             for address in addresses:
                 await self.listen(address)
             if plan is not None:
@@ -221,6 +229,8 @@ class Node:
         await self._nursery.start(self.steering.run)
         if self.discovery is not None and plan is not None and plan.settings.dials:
             self._nursery.start_soon(self.steering.collect, self.discovery.candidates(self.steering.may_be_dialled))
+        if candidates is not None:
+            self._nursery.start_soon(self.steering.collect, own_candidates(candidates, self.steering.may_be_dialled))
         for record in static:
-            self._nursery.start_soon(keep_connected, record, self._links.reach, self.roster.publish)
+            self._nursery.start_soon(keep_connected, record, self.links.reach, self.roster.publish)
         return None

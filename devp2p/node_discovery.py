@@ -5,7 +5,7 @@ imported here, and nowhere else on the way of ``import devp2p``, when they are u
 """
 
 import os
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from devp2p.keys import PrivateKey
 from devp2p.records import Address, NodeRecord
 
 if TYPE_CHECKING:
+    from devp2p.discovery.candidates import Candidate
     from devp2p.discovery.dns import Resolver
     from devp2p.discovery.service import Discovery, DiscoveryLimits
     from devp2p.discovery.v5_answers import TalkHandler
@@ -136,6 +137,15 @@ async def opened(book: "Book | str | os.PathLike[str] | None") -> "AsyncGenerato
 
         with Book.open(book) as own:
             yield own
+
+
+async def own_candidates(records: AsyncIterable[NodeRecord], wanted: Callable[[NodeRecord], bool]) -> "AsyncIterator[Candidate]":
+    """The nodes of a source of the user's own, as candidates."""
+    from devp2p.discovery.candidates import Candidate  # noqa: PLC0415  (see above)
+
+    async for record in records:
+        if wanted(record):
+            yield Candidate(record, "own")
 
 
 def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discovery | None") -> NodeRecord:

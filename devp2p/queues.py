@@ -66,6 +66,10 @@ class Outbox:
             _wake(self._room[index])
         return message
 
+    def waiting(self, index: int) -> tuple[int, int]:
+        """How many messages and bytes of a capability wait."""
+        return self._messages[index], self._bytes[index]
+
     def finish(self, end: PeerDisconnected, last: Outgoing | None, *, flush: bool) -> None:
         """Take no more messages; the writer sends what is queued (if `flush`), then `last`, and is done."""
         if not flush:

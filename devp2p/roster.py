@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Protocol
 from weakref import WeakSet
 
 import trio
@@ -11,6 +12,16 @@ from devp2p.events import Event, PeerConnected, PeerDropped, PeerReady
 from devp2p.keys import PublicKey
 
 _BACKLOG = 4096  # events that a slow subscriber may fall behind; beyond it the oldest are lost
+
+
+class Listener(Protocol):
+    """Who hears what happens, at the moment that it happens. It is forgotten when nobody else holds it."""
+
+    def put(self, event: Event) -> None:
+        """Something happened."""
+
+    def close(self) -> None:
+        """Nothing more will."""
 
 
 class Subscription:
@@ -51,7 +62,7 @@ class Roster:
 
     def __init__(self) -> None:
         self._peers: dict[bytes, Peer] = {}
-        self._subscriptions: WeakSet[Subscription | ReadyPeers] = WeakSet()
+        self._subscriptions: WeakSet[Listener] = WeakSet()
         self._left = trio.lowlevel.ParkingLot()
         self.closed: bool = False
         """Whether the node has ended."""
@@ -91,13 +102,17 @@ class Roster:
     def subscribe(self) -> Subscription:
         """Hear of what happens from now on, until the subscription is dropped."""
         subscription = Subscription()
-        self._subscriptions.add(subscription)
+        self.attach(subscription)
         return subscription
+
+    def attach(self, listener: Listener) -> None:
+        """Let somebody hear of what happens from now on, until nobody else holds it."""
+        self._subscriptions.add(listener)
 
     def ready_peers(self, capability: type[AnyCapability]) -> "ReadyPeers":
         """Iterate the peers with which a capability can be used, until the iterator is dropped."""
         peers = ReadyPeers(capability, self)
-        self._subscriptions.add(peers)
+        self.attach(peers)
         return peers
 
     def close(self) -> None:

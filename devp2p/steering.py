@@ -7,7 +7,7 @@ among those who come.
 """
 
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import SystemRandom, token_bytes
@@ -100,7 +100,7 @@ class Steering:
         history = DialHistory(limit_local_addresses=local.limits.limit_local_addresses)
         self.dialer: Dialer = Dialer(links.reach, history=history, book=book, failed=self._dial_failed, pace=pace)
         """What dials; its `statistics` are to be read."""
-        self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool)
+        self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool, pace=pace)
         self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside)
 
     # What the node tells it
@@ -207,19 +207,10 @@ class Steering:
     async def collect(self, candidates: "AsyncIterator[Candidate]") -> None:
         """Take candidates in, until there are no more."""
         async for candidate in candidates:
-            await self._take(candidate.record, candidate.source)
-
-    async def collect_own(self, records: AsyncIterable[NodeRecord]) -> None:
-        """Take in nodes from a source of the user's own."""
-        async for record in records:
-            if self.may_be_dialled(record):
-                await self._take(record, "own")
-
-    async def _take(self, record: NodeRecord, source: str) -> None:
-        self.pool.offer(record, source, self._census.wanting(record))
-        self._changed.unpark_all()
-        if self.pool.is_full:
-            await trio.sleep(BETWEEN_NEWS / self._pace)
+            self.pool.offer(candidate.record, candidate.source, self._census.wanting(candidate.record))
+            self._changed.unpark_all()
+            if self.pool.is_full:
+                await trio.sleep(BETWEEN_NEWS / self._pace)
 
     async def _steer(self) -> None:
         due = trio.current_time()

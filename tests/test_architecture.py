@@ -32,7 +32,7 @@ FLOORS = (
     ("node_discovery",),
     ("node",),
     ("devp2p",),  # devp2p/__init__.py
-    ("capabilities", "testing"),
+    ("capabilities", "metrics", "testing"),
     ("cli",),
 )
 PLACES = {name: (floor, group) for floor, groups in enumerate(FLOORS) for group in groups for name in group.split()}

@@ -83,7 +83,7 @@ def test_a_book_of_the_first_version_is_brought_up_to_date_and_keeps_its_nodes(t
 WRITE = """
 import os, signal, sys
 from devp2p.peers.book import Book
-from tests.test_book_standings import standings
+from tests.test_book_standings import PEERS, standings
 last = int(sys.argv[2])
 statements = 0
 def count(_):
@@ -95,7 +95,12 @@ with Book.open(sys.argv[1]) as book:
     book._database._connection.execute("PRAGMA cache_size = 5")  # so that half of a transaction is in the file already
     book._database._connection.set_trace_callback(count)
     for generation in range(1, 1000):
-        book.standings = standings(generation)
+        new, old = standings(generation, PEERS - generation % 3), book.standings
+        if sys.argv[3] == "whole":
+            book.standings = new
+        else:
+            forgotten, lifted = ({row.id for row in rows} for rows in (old.ratings, old.bans))
+            book.change_standings(new, forgotten=forgotten - {row.id for row in new.ratings}, lifted=lifted - {ban.id for ban in new.bans})
         print(generation, flush=True)
 """
 
@@ -108,22 +113,24 @@ def check_killed(path: Path, code: int, said: bytes) -> None:
         found = in_order(book.standings)
         generation = found.ratings[0].sessions if found.ratings else 0
         assert generation in {told, told + 1}
-        assert found == (in_order(standings(generation)) if generation else Standings())
+        assert found == (in_order(standings(generation, PEERS - generation % 3)) if generation else Standings())
         assert book._database.rows("PRAGMA integrity_check") == [("ok",)]
         book.standings = standings(5000)
 
 
-@pytest.mark.parametrize("last", [1, 2, 5, 60, 107, 500, 1003])
-def test_a_process_that_is_killed_while_it_writes_leaves_all_of_it_or_all_of_what_was_before(tmp_path, last):
+@pytest.mark.parametrize(
+    ("how", "last"), [*(("whole", last) for last in (1, 2, 5, 60, 107, 500, 1003)), *(("changed", last) for last in (5, 70, 400, 900))]
+)
+def test_a_process_that_is_killed_while_it_writes_leaves_all_of_it_or_all_of_what_was_before(tmp_path, how, last):
     path = tmp_path / "book"
-    done = subprocess.run([sys.executable, "-c", WRITE, path, str(last)], stdout=subprocess.PIPE, check=False)
+    done = subprocess.run([sys.executable, "-c", WRITE, path, str(last), how], stdout=subprocess.PIPE, check=False)
     check_killed(path, done.returncode, done.stdout)
 
 
 @pytest.mark.parametrize("generations", [1, 7, 20])
 def test_a_process_that_is_killed_from_outside_leaves_all_of_it_or_all_of_what_was_before(tmp_path, generations):
     path = tmp_path / "book"
-    with subprocess.Popen([sys.executable, "-c", WRITE, path, "0"], stdout=subprocess.PIPE) as process:
+    with subprocess.Popen([sys.executable, "-c", WRITE, path, "0", "changed"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         said = b"".join(process.stdout.readline() for _ in range(generations))
         process.kill()

@@ -56,6 +56,14 @@ def udp_address(text: str) -> Address:
     return address
 
 
+def metrics_address(text: str) -> Address:
+    """Read where to tell figures: ``HOST:PORT``, or a port of this machine alone."""
+    try:
+        return Address.parse(f"tcp://127.0.0.1:{text}" if text.isdigit() else f"tcp://{text.removeprefix('http://')}")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def external_address(text: str) -> str:
     """Read where others reach us."""
     try:

@@ -19,8 +19,8 @@ _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
 class News(Protocol):
     """Who is told what happens to a node."""
 
-    def started(self, node: Node, capabilities: Sequence[AnyCapability]) -> None:
-        """It listens."""
+    def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
+        """It listens. `metrics`: where it tells its figures."""
 
     def happened(self, event: Event) -> None:
         """Something happened to a peer."""
@@ -38,7 +38,7 @@ class JsonNews:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def started(self, node: Node, capabilities: Sequence[AnyCapability]) -> None:
+    def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
         """The first line."""
         self._write(
             {
@@ -49,6 +49,7 @@ class JsonNews:
                 "public_key": bytes(node.public_key).hex(),
                 "addresses": [str(address) for address in node.addresses],
                 "capabilities": [_offer(capability) for capability in capabilities],
+                **({"metrics": list(metrics)} if metrics else {}),
             }
         )
 
@@ -74,7 +75,7 @@ class TextNews:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def started(self, node: Node, capabilities: Sequence[AnyCapability]) -> None:
+    def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
         """What the node is, and how to reach it."""
         write_text(f"running    {', '.join(map(_offer, capabilities))}", self._file)
         write_text(f"listening  {', '.join(map(str, node.addresses))}", self._file)
@@ -83,6 +84,8 @@ class TextNews:
             write_text("           (from other machines, with this one's address instead of 127.0.0.1)", self._file)
         if node.enr is not None:
             write_text(f"enr        {node.enr}", self._file)
+        for url in metrics:
+            write_text(f"metrics    {url}", self._file)
         write_text("Ctrl-C ends it.", self._file)
 
     def happened(self, event: Event) -> None:

@@ -16,7 +16,17 @@ import trio
 from devp2p.allocator import keep_freed_memory
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
-from devp2p.cli.arguments import client_id, count, discovery_node, external_address, listen_address, node_record, seconds, slots
+from devp2p.cli.arguments import (
+    client_id,
+    count,
+    discovery_node,
+    external_address,
+    listen_address,
+    metrics_address,
+    node_record,
+    seconds,
+    slots,
+)
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.output import Exit, Failure, explain
@@ -52,6 +62,7 @@ examples:
       --peer enode://<public key>@203.0.113.5:30303
   devp2p node --capability chat:Chat --bootnode enr:-IS4QHCYrYZbAKW... \\
       --book nodes.db
+  devp2p node --capability chat:Chat --metrics 127.0.0.1:9100
 
 exit codes:
   0  ended by Ctrl-C or SIGTERM; every peer was told
@@ -80,6 +91,7 @@ class Plan:
     dns_trees: tuple[str, ...] = ()
     discovery: bool | DiscoverySettings = False
     book: str | None = None
+    metrics: Address | None = None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -89,6 +101,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_discovery(parser)
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="one JSON object for each event, one a line")
+    output.add_argument(
+        "--metrics",
+        metavar="HOST:PORT",
+        type=metrics_address,
+        help="tell figures to Prometheus, by HTTP at this address; a PORT alone is one of 127.0.0.1. Whoever can reach it can read them",
+    )
     output.add_argument(
         "--log-level",
         metavar="LEVEL",
@@ -205,6 +223,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             "a node without a capability has nothing to share, and every peer would leave it: add --capability NAME, "
             f"for example --capability examples.chat:Chat ({plugins.describe_installed()})"
         )
+    if options.metrics is not None and find_spec("prometheus_client") is None:
+        raise Failure("--metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'")
     logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
     stdout = sys.stdout
@@ -221,6 +241,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             slots_every=options.slots_every,
             max_peers=options.max_peers,
             client_id=options.client_id,
+            metrics=options.metrics,
             **_find_peers(options),
         )
         trio.run(_until_signal, plan, news)
@@ -235,6 +256,7 @@ async def _until_signal(plan: Plan, news: News) -> None:
 async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) -> None:
     """Run a node until `until` returns, telling what happens; `Failure` if it cannot listen."""
     async with contextlib.AsyncExitStack() as afterwards:
+        figures = await _listen_for_metrics(plan, afterwards)
         try:
             async with open_node(
                 plan.key,
@@ -252,8 +274,8 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
             ) as node:
                 events = node.events()
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
-                news.started(node, plan.capabilities)
                 async with trio.open_nursery() as nursery:
+                    news.started(node, plan.capabilities, await _tell_figures(nursery, node, figures))
                     nursery.start_soon(_follow, events, news)
                     nursery.start_soon(_tell_slots, node, plan.slots_every, news)
                     await until()
@@ -265,6 +287,32 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
         except BookError as error:
             raise Failure(str(error), Exit.FAILED) from None
     news.stopped()
+
+
+async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[trio.SocketListener]:
+    """Listen for who wants to know the figures, if anybody is to; `Failure` if that is impossible."""
+    if plan.metrics is None:
+        return []
+    from devp2p import metrics  # noqa: PLC0415  (it needs a library that is an extra)
+
+    try:
+        listeners = await metrics.listen(plan.metrics)
+    except OSError as error:
+        where = str(plan.metrics).removeprefix("tcp://")
+        raise Failure(f"cannot tell figures at {where}: {explain(error)}; --metrics names another address", Exit.FAILED) from None
+    for listener in listeners:
+        await afterwards.enter_async_context(listener)
+    return listeners
+
+
+async def _tell_figures(nursery: trio.Nursery, node: Node, listeners: list[trio.SocketListener]) -> list[str]:
+    """Begin to answer there; return where that is."""
+    if not listeners:
+        return []
+    from devp2p import metrics  # noqa: PLC0415  (as above)
+
+    await nursery.start(metrics.serve, node, listeners)
+    return [metrics.url_of(listener) for listener in listeners]
 
 
 async def _tell_slots(node: Node, every: float, news: News) -> None:

@@ -63,7 +63,7 @@ class Bans:
 
     def dump(self, now: float, wall: float) -> list[Ban]:
         """What to keep until the next start. `wall` is the time since 1970 that `now` is on our own clock."""
-        return [replace(ban, begun=wall - (now - ban.begun), until=wall + (ban.until - now)) for ban in self.active(now)]
+        return [dated(ban, now, wall) for ban in self.active(now)]
 
     def load(self, bans: Iterable[Ban], now: float, wall: float) -> None:
         """Take up what was kept; what has ended meanwhile is left out, and none lasts longer than it was meant."""
@@ -72,3 +72,8 @@ class Bans:
             left = min(ban.until - wall, length)
             if left > 0 and math.isfinite(length):
                 self._bans[bytes(ban.id)] = replace(ban, id=bytes(ban.id), begun=now - (length - left), until=now + left)
+
+
+def dated(ban: Ban, now: float, wall: float) -> Ban:
+    """A ban with its times in seconds since 1970. `wall` is what `now` is in these."""
+    return replace(ban, begun=wall - (now - ban.begun), until=wall + (ban.until - now))

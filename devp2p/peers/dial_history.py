@@ -31,6 +31,8 @@ HOST_INTERVAL: Final = 35.0
 HOST_WINDOW: Final = 600.0
 """Seconds in which at most `HOST_NODES` different nodes are dialled at one host."""
 HOST_NODES: Final = 3
+KINDS: Final = ("too many peers", "refused", "broke the rules", "unreachable")
+"""Why dials fail."""
 
 _STABLE = 60.0  # seconds after which a session counts as a success
 _REMEMBERED = 16384  # nodes, and hosts; the oldest are forgotten first
@@ -131,9 +133,9 @@ def _trim(remembered: OrderedDict[bytes, _Node] | OrderedDict[bytes, tuple[tuple
 
 
 def kind_of(error: DialError) -> str:
-    """Why a dial failed, in a word or two."""
+    """Why a dial failed, in a word or two: one of `KINDS`."""
     if error.reason in _BUSY_REASONS:
-        return "too many peers"
+        return KINDS[0]
     if error.reason is not None:
-        return "refused"
-    return "broke the rules" if isinstance(error.__cause__, RemoteProtocolError) else "unreachable"
+        return KINDS[1]
+    return KINDS[2] if isinstance(error.__cause__, RemoteProtocolError) else KINDS[3]

@@ -17,7 +17,7 @@ misbehave, and each of these is worth what the forgotten one became: a newcomer.
 import math
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -109,6 +109,8 @@ class _Peer:
     why: dict[str, str] = field(default_factory=dict[str, str])
     ratings: dict[str, float] = field(default_factory=dict[str, float])
     """Computed when `updated`; a capability in which it is not rated is missing."""
+    changed: bool = True
+    """Whether more than time has passed for it since it was kept."""
 
     @property
     def is_held(self) -> bool:
@@ -131,6 +133,9 @@ class Ratings:
     def __len__(self) -> int:
         return len(self._peers)
 
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._peers)
+
     def __contains__(self, node_id: bytes) -> bool:
         return bytes(node_id) in self._peers
 
@@ -142,7 +147,7 @@ class Ratings:
         peer = self._peers.setdefault(node_id, _Peer(now, now))
         self._peers.move_to_end(node_id)
         self._advance(peer, now)
-        peer.connected, peer.since, peer.sessions = True, now, peer.sessions + 1
+        peer.connected, peer.since, peer.sessions, peer.changed = True, now, peer.sessions + 1, True
         peer.seen.clear()
         for name in capabilities:
             if name in self._rules:
@@ -164,6 +169,7 @@ class Ratings:
         if news.invalid:
             peer.why[capability] = conduct.why
         self._rate(peer)
+        peer.changed = True
 
     def ended(self, node_id: bytes, end: PeerDisconnected, now: float) -> None:
         """A session is over. How it ended counts in all capabilities if it speaks against the peer."""
@@ -171,7 +177,7 @@ class Ratings:
         if peer is None or not peer.connected:
             return
         self._advance(peer, now)
-        peer.connected, peer.last_connected = False, now
+        peer.connected, peer.last_connected, peer.changed = False, now, True
         brief = (now - peer.since) * self._pace < _STABLE and not any(conduct.useful for conduct in peer.seen.values())
         if end.by_remote:
             if brief and end.reason not in _FAIR:
@@ -189,6 +195,7 @@ class Ratings:
             self._advance(peer, now)
             self._breach(peer, why)
             self._rate(peer)
+            peer.changed = True
 
     # How peers stand
 
@@ -245,15 +252,26 @@ class Ratings:
 
     # What is kept
 
-    def dump(self, now: float, wall: float) -> list[RatingRow]:
-        """What to keep until the next start. `wall` is the time since 1970 that `now` is on our own clock."""
+    def dump(self, now: float, wall: float, *, changed: bool = False) -> list[RatingRow]:
+        """What to keep until the next start. `wall` is the time since 1970 that `now` is on our own clock.
+
+        `changed`: only of the peers whose rows of the last time would say something else after a `load`. Those of an absent peer do not,
+        as long as both clocks go on alike and the pace is 1: `load` counts the time since then as the absence that it was.
+        """
         rows: list[RatingRow] = []
         for node_id, peer in self._peers.items():
+            if changed and not (peer.changed or peer.connected):
+                continue
             self._bring_up(peer, now)
             last = wall if peer.connected else wall - max(0.0, now - peer.last_connected) * self._pace
             for name, held in {_BASE: peer.base, **peer.evidence}.items():
                 rows.append(RatingRow(node_id, name, wall, last, peer.sessions, *_columns(held)))
         return rows
+
+    def kept(self) -> None:
+        """What `dump` has given is kept now."""
+        for peer in self._peers.values():
+            peer.changed = False
 
     def load(self, rows: Iterable[RatingRow], now: float, wall: float) -> None:
         """Take up what was kept, older by the time since then, which counts as absence; if the clock was set back, by none.
@@ -279,6 +297,7 @@ class Ratings:
             self._forget_some()
         for peer in self._peers.values():
             self._rate(peer)
+        self.kept()
         self.refresh(now)
 
     def _bring_up(self, peer: _Peer, now: float) -> None:

@@ -223,7 +223,51 @@ async def test_text_says_what_a_wildcard_means_for_the_enode(host):
     assert "(from other machines, with this one's address instead of 127.0.0.1)" in lines[3]
 
 
+@pytest.mark.real_clock
+async def test_a_process_tells_prometheus_figures_where_it_says():
+    async with running_node("--capability", "tests.chat:Chat", "--metrics", "0") as program:
+        listening = await program.event("listening")
+        (url,) = listening["metrics"]
+        port = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/metrics", url)
+        assert port is not None
+        async with open_node(KEY, [Chat()]) as node:
+            await node.connect(listening["enode"])
+            await program.event("ready")
+            async with await trio.open_tcp_stream("127.0.0.1", int(port[1])) as stream:
+                await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                answer = b"".join([data async for data in stream]).decode()
+        assert 'devp2p_sessions{direction="inbound"} 1.0\n' in answer
+        assert await program.end(signal.SIGTERM) == (0, "")
+
+
+@pytest.mark.real_clock
+async def test_text_says_where_the_figures_are():
+    async with serving(TextNews, metrics=ANY_PORT[0]) as (_, lines, _):
+        pass
+    assert [line for line in lines if re.fullmatch(r"metrics    http://127\.0\.0\.1:\d+/metrics", line)]
+
+
 # What does not begin
+
+
+@pytest.mark.real_clock
+async def test_an_address_for_figures_that_is_in_use_is_told_before_anything_begins():
+    output = io.StringIO()
+    async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"]) as node:
+        with pytest.raises(Failure) as caught:
+            await serve(
+                Plan(key=OTHER, capabilities=(Chat(),), listen=ANY_PORT, metrics=node.addresses[0]), TextNews(output), trio.sleep_forever
+            )
+    where = str(node.addresses[0]).removeprefix("tcp://")
+    assert str(caught.value) == f"cannot tell figures at {where}: address already in use; --metrics names another address"
+    assert caught.value.status == Exit.FAILED
+    assert output.getvalue() == ""
+
+
+def test_figures_without_the_library_for_them(capsys, monkeypatch):
+    monkeypatch.setattr("devp2p.cli.node.find_spec", lambda _: None)
+    assert main(["node", "--capability", "tests.chat:Chat", "--metrics", "127.0.0.1:0"]) == Exit.USAGE
+    assert capsys.readouterr().err == "devp2p: --metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'\n"
 
 
 @pytest.mark.real_clock
@@ -264,6 +308,8 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--client-id", ""], "argument --client-id: a client name has 1 to 256 printable characters"),
         (["--client-id", "a\nb"], "argument --client-id: a client name"),
         (["--client-id", "x" * 257], "argument --client-id: a client name"),
+        (["--metrics", "here"], "argument --metrics: the port is missing in 'here'"),
+        (["--metrics", "65536"], "argument --metrics: "),
         (["--log-level", "loud"], "argument --log-level: invalid choice"),
     ],
 )

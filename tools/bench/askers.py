@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from devp2p.discovery import v4_packets
 from devp2p.discovery.contacts import contact_of
@@ -14,6 +14,9 @@ from devp2p.discovery.v5 import Discv5
 from devp2p.discovery.v5_answers import Discv5Limits
 from devp2p.enr import LocalRecord, Record
 from devp2p.keys import PrivateKey
+from tools.bench.figures import Row
+
+NAMES: Final = ("flood/one_asker_v4", "flood/one_asker_v5")
 
 _RATE: Final = 1000
 _QUESTIONS: Final = 4000
@@ -98,9 +101,6 @@ def asker_v5() -> float:
     return _timed(take, [data for data, _ in asker.datagrams_to_send(_NOW)])
 
 
-def rows() -> list[dict[str, Any]]:
-    """Both, as rows of a table: name, our figure, its unit."""
-    return [
-        {"name": "flood/one_asker_v4", "ours": asker_v4(), "unit": "% of a core"},
-        {"name": "flood/one_asker_v5", "ours": asker_v5(), "unit": "% of a core"},
-    ]
+def rows() -> list[Row]:
+    """Both, as rows of a table."""
+    return [Row(name, measure(), None, "% of a core", None, None) for name, measure in zip(NAMES, (asker_v4, asker_v5), strict=True)]

@@ -10,11 +10,12 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -27,16 +28,27 @@ from devp2p.enr import Record
 from devp2p.keys import PrivateKey, PublicKey, recover
 from tools.bench import askers
 from tools.bench.endpoints.basics import emit
-from tools.bench.figures import percentile
+from tools.bench.figures import Row, percentile
 from tools.bench.footprint import cpu_time, memory
 from tools.bench.junk import Junk
-from tools.bench.sides import Process, Side
+from tools.bench.plan import Benchmark
+from tools.bench.sides import BenchError, Process, Side
 
 STRICT: Final = DiscoveryLimits(
     v4=Discv4Limits(limit_local_addresses=True, table=TableLimits(limit_local_addresses=True)),
     v5=Discv5Limits(table=TableLimits(limit_local_addresses=True)),
 )
 """Limits that hold for local addresses, too."""
+NAMES: Final = (
+    "flood/searches_that_succeed",
+    "flood/search_p99",
+    "flood/search_p99_without",
+    "flood/loop_lag_p99",
+    "flood/memory_growth",
+    "flood/cpu",
+    "flood/datagrams",
+    "flood/recoveries",
+)
 OURS: Final = Side("devp2p", (sys.executable, "-m", "tools.bench.flood"))
 
 _CROWD = 24  # more than one answer holds: after a shorter one of v4, more is awaited for a moment
@@ -229,20 +241,28 @@ def measure(seconds: float = 60.0, rate: float = 20_000.0, hosts: int = 256) -> 
     return quiet[0], flooded[0]
 
 
-def rows(seconds: float = 60.0, rate: float = 20_000.0, hosts: int = 256) -> list[dict[str, Any]]:
-    """What rows D3 and D11 of THREATS.md promise, as rows of a table: name, our figure, its unit."""
+def rows(seconds: float = 60.0, rate: float = 20_000.0, hosts: int = 256) -> list[Row]:
+    """What row D3 of THREATS.md promises."""
+    if not Path("/proc/self/status").exists():
+        raise BenchError("the flood comes from many addresses of 127.0.0.0/8, and that is this machine on Linux only")
     quiet, flooded = measure(seconds, rate, hosts)
     figures = (
-        ("searches_that_succeed", flooded.success, "%"),
-        ("search_p99", flooded.p99, "ms"),
-        ("search_p99_without", quiet.p99, "ms"),
-        ("loop_lag_p99", flooded.lag, "ms"),
-        ("memory_growth", (flooded.resident - quiet.resident) / 1024, "MiB"),
-        ("cpu", flooded.cpu, "% of a core"),
-        ("datagrams", flooded.received, "1/s"),
-        ("recoveries", flooded.recoveries / seconds, "1/s"),
+        (flooded.success, "%"),
+        (flooded.p99, "ms"),
+        (quiet.p99, "ms"),
+        (flooded.lag, "ms"),
+        ((flooded.resident - quiet.resident) / 1024, "MiB"),
+        (flooded.cpu, "% of a core"),
+        (flooded.received, "1/s"),
+        (flooded.recoveries / seconds, "1/s"),
     )
-    return [*({"name": f"flood/{name}", "ours": value, "unit": unit} for name, value, unit in figures), *askers.rows()]
+    return [Row(name, value, None, unit, None, None) for name, (value, unit) in zip(NAMES, figures, strict=True)]
+
+
+def benchmarks() -> Iterable[Benchmark]:
+    """The flood, which takes two minutes, and single askers."""
+    yield Benchmark(NAMES, lambda plan: rows(plan.seconds(60.0, 10.0)), variant=True)
+    yield Benchmark(askers.NAMES, lambda _: askers.rows())
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -268,8 +288,8 @@ def main(arguments: list[str] | None = None) -> None:
     elif options.job == "flood":
         be_the_flood(options.target, options.rate, options.hosts)
     else:
-        for row in rows(options.seconds, options.rate, options.hosts):
-            print(f"{row['name']:30} {row['ours']:10.1f} {row['unit']}")
+        for row in (*rows(options.seconds, options.rate, options.hosts), *askers.rows()):
+            print(f"{row.name:30} {row.ours:10.1f} {row.unit}")
 
 
 if __name__ == "__main__":

@@ -1,42 +1,52 @@
 """How long a decision about peers takes: 100 of them, 1,000 candidates, three capabilities. Without a peer to compare with.
 
-Run it by itself: ``python -m tools.bench.slots`` prints a line of JSON for each row.
+And how long it takes to save how they behaved, which happens once a minute, where 8,192 peers are remembered.
 """
 
-import json
 import random
-import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
-from typing import TypedDict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final
 
 from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.keys import NodeId
+from devp2p.peers.bans import Bans
+from devp2p.peers.book import Book
+from devp2p.peers.memory import Memory
+from devp2p.peers.pool import Pool
 from devp2p.peers.ratings import RatingRule, Ratings, Standing, standings_of
 from devp2p.peers.slot_values import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.peers.slots import Slots
 from devp2p.rates import Conduct
-from tools.bench.figures import percentile
+from tools.bench.figures import Row, percentile
+from tools.bench.plan import Benchmark, Plan
 
-_NAMES = ("eth", "snap", "chat")
-_PEERS, _CANDIDATES, _ROUNDS = 100, 1000, 200
+KINDS: Final = ("decision", "dial", "admission", "ratings_tick", "save")
+SHARES: Final = (50, 99)
 
-
-class Figure(TypedDict):
-    """One row."""
-
-    name: str
-    ours: float
-    unit: str
+_NAMES: Final = ("eth", "snap", "chat")
+_PEERS, _CANDIDATES, _REMEMBERED, _ROUNDS = 100, 1000, 8192, 200
 
 
-def rows(rounds: int = _ROUNDS) -> list[Figure]:
-    """Medians and 99th percentiles of each kind of decision, and of a tick of the ratings for 1,100 nodes, of which 100 are connected."""
+def benchmarks() -> Iterable[Benchmark]:
+    """One for all rows: they take a few seconds."""
+    names = tuple(f"slots/{kind}_p{share}" for kind in KINDS for share in SHARES)
+    yield Benchmark(names, lambda plan: rows(_rounds(plan)))
+
+
+def _rounds(plan: Plan) -> int:
+    return _ROUNDS // 4 if plan.quick else _ROUNDS
+
+
+def rows(rounds: int = _ROUNDS) -> list[Row]:
+    """Medians and 99th percentiles: of each kind of decision, of a tick of the ratings for 1,100 nodes, and of a save."""
     chance = random.Random(1)  # noqa: S311  (a benchmark that is the same each time)
-    return [*_decisions(chance, rounds), *_ratings(chance, max(1, rounds // 4))]
+    return [*_decisions(chance, rounds), *_ratings(chance, max(1, rounds // 4)), *_saves(chance, max(1, rounds // 2))]
 
 
-def _decisions(chance: random.Random, rounds: int) -> Iterator[Figure]:
+def _decisions(chance: random.Random, rounds: int) -> Iterator[Row]:
     specs = [SlotSpec("eth", 40, minimum=5, weight=2.0), SlotSpec("snap", 20, minimum=2), SlotSpec("chat", 10)]
     slots = Slots(specs, _PEERS, secret=bytes(16))
     peers = [
@@ -58,36 +68,59 @@ def _decisions(chance: random.Random, rounds: int) -> Iterator[Figure]:
     yield from _timed("slots/admission", rounds, lambda: slots.admit(newcomer, peers, now))
 
 
-def _ratings(chance: random.Random, rounds: int) -> Iterator[Figure]:
-    ratings = Ratings([RatingRule(name) for name in _NAMES])
-    ids = [_id(n) for n in range(_PEERS + _CANDIDATES)]
-    for node_id in ids:
-        ratings.proved(node_id, _NAMES, 0.0)
-        for name in _NAMES:
-            ratings.observe(node_id, name, Conduct(useful=chance.random() * 100, latency=0.1), 1.0)
-    for node_id in ids[_PEERS:]:
-        ratings.ended(node_id, PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False), 1.0)
+def _ratings(chance: random.Random, rounds: int) -> Iterator[Row]:
+    ratings, there = _rated(chance, _PEERS + _CANDIDATES)
     now = 1.0
 
     def tick() -> None:
         nonlocal now
         now += 10.0
         ratings.refresh(now)
-        for node_id in ids[:_PEERS]:
+        for node_id in there:
             standings_of(ratings, node_id, _NAMES, now)
 
     yield from _timed("slots/ratings_tick", rounds, tick)
 
 
-def _timed(name: str, rounds: int, call: Callable[[], object]) -> Iterator[Figure]:
+def _rated(chance: random.Random, count: int) -> tuple[Ratings, list[bytes]]:
+    """So many peers that brought something, and those of them that are still there."""
+    ratings = Ratings([RatingRule(name) for name in _NAMES])
+    ids = [chance.randbytes(32) for _ in range(count)]
+    for node_id in ids:
+        ratings.proved(node_id, _NAMES, 0.0)
+        for name in _NAMES:
+            ratings.observe(node_id, name, Conduct(useful=chance.random() * 100, latency=0.1), 1.0)
+    for node_id in ids[_PEERS:]:
+        ratings.ended(node_id, PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False), 1.0)
+    return ratings, ids[:_PEERS]
+
+
+def _saves(chance: random.Random, rounds: int) -> Iterator[Row]:
+    """The rows that a minute changes: those of who is connected, and of some who have come or gone."""
+    ratings, _ = _rated(chance, _REMEMBERED)
+    absent = list(ratings)[_PEERS:]
+    with tempfile.TemporaryDirectory() as folder, Book.open(Path(folder) / "book") as book:
+        memory = Memory(book, ratings, Bans(), Pool())
+        # Both clocks stand still, as they would not between two saves: it makes no difference to what is written.
+        memory.save({}, 1.0)
+
+        def save() -> None:
+            for node_id in chance.sample(absent, 10):
+                ratings.breach(node_id, 1.0)
+            memory.save({}, 1.0)
+
+        yield from _timed("slots/save", rounds, save)
+
+
+def _timed(name: str, rounds: int, call: Callable[[], object]) -> Iterator[Row]:
     times: list[float] = []
     for _ in range(rounds):
         start = time.perf_counter()
         call()
         times.append((time.perf_counter() - start) * 1000)
     times.sort()
-    for share in (50, 99):
-        yield {"name": f"{name}_p{share}", "ours": percentile(times, share), "unit": "ms"}
+    for share in SHARES:
+        yield Row(f"{name}_p{share}", percentile(times, share), None, "ms", None, None)
 
 
 def _id(number: int) -> bytes:
@@ -100,14 +133,3 @@ def _shared(chance: random.Random) -> list[str]:
 
 def _standings(chance: random.Random) -> dict[str, Standing]:
     return {name: Standing(quantile=chance.random(), rating=chance.gauss(1, 2), sessions=1) for name in _shared(chance)}
-
-
-def main() -> int:
-    """Print each row."""
-    for row in rows():
-        sys.stdout.write(json.dumps(row) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

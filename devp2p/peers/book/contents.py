@@ -6,7 +6,7 @@ any thread, but from one at a time.
 """
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ from devp2p.errors import DamagedBookError, LocalProtocolError
 from devp2p.peers.book.database import MEMORY, Database, OnDamage, move_aside
 from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, merged, new_row
 from devp2p.peers.book.schema import APPLICATION_ID, MIGRATIONS
-from devp2p.peers.book.standings import Standings, load, save
+from devp2p.peers.book.standings import Standings, change, load, save
 from devp2p.records import NodeRecord
 
 _FORGOTTEN_AFTER: Final = 30 * 86400.0
@@ -203,6 +203,14 @@ class Book:
     def standings(self, standings: Standings) -> None:
         with self.changes():
             save(self._database, standings)
+
+    def change_standings(self, changed: Standings, *, forgotten: Collection[bytes] = (), lifted: Collection[bytes] = ()) -> None:
+        """Replace what is kept of some nodes, all at once or not at all: `changed` holds all ratings of each node that it names.
+
+        Nothing stays of the ratings of `forgotten` nodes, and of the bans of `lifted` ones. Anchors are replaced as a whole.
+        """
+        with self.changes():
+            change(self._database, changed, forgotten, lifted)
 
     # What we have to remember of ourselves
 

@@ -1,10 +1,10 @@
-"""What a book keeps of how peers behaved: ratings, bans and anchors, written and read as a whole.
+"""What a book keeps of how peers behaved: ratings, bans and anchors, read as a whole, and written so or as far as they have changed.
 
-They are replaced together, in one transaction: a process that is killed leaves either what was kept before or what is kept now.
+Each time that is one transaction: a process that is killed leaves either what was kept before or what is kept now.
 Rows that say what cannot be (a damaged file, in a way that SQLite cannot see) are passed over here or by whoever loads them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from devp2p.peers.bans import Ban
@@ -28,10 +28,27 @@ class Standings:
 
 def save(database: Database, standings: Standings) -> None:
     """Write all of it in place of what was there; to be called within ``changes()``."""
-    for table in ("ratings", "bans", "anchors"):
+    for table in ("ratings", "bans"):
         database.run(f"DELETE FROM {table}")  # noqa: S608  (our own names)
+    _insert(database, standings)
+
+
+def change(database: Database, changed: Standings, forgotten: Collection[bytes], lifted: Collection[bytes]) -> None:
+    """Write what has changed, and all anchors, in place of what was there of the same nodes; to be called within ``changes()``.
+
+    `forgotten`: node IDs of which no rating is kept any more, and `lifted` those of bans that are over. No rating may stay of a peer that
+    has others now: one that was forgotten and came back may share less than before.
+    """
+    stale = {row.id for row in changed.ratings}.union(forgotten)
+    database.run_many("DELETE FROM ratings WHERE id = ?", ((node_id,) for node_id in stale))
+    database.run_many("DELETE FROM bans WHERE id = ?", ((node_id,) for node_id in {ban.id for ban in changed.bans}.union(lifted)))
+    _insert(database, changed)
+
+
+def _insert(database: Database, standings: Standings) -> None:
     database.run_many(_RATINGS, standings.ratings)
     database.run_many("INSERT INTO bans VALUES (?, ?, ?, ?)", ((ban.id, ban.begun, ban.until, ban.reason) for ban in standings.bans))
+    database.run("DELETE FROM anchors")
     anchors = ((anchor.capability, anchor.position, anchor.id, anchor.enode, anchor.saved) for anchor in standings.anchors)
     database.run_many("INSERT INTO anchors VALUES (?, ?, ?, ?, ?)", anchors)
 

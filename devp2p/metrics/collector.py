@@ -1,0 +1,175 @@
+"""The figures of a node, as families of Prometheus's client library.
+
+Names follow Prometheus's conventions: a unit in plural, ``_total`` for what only grows. Each figure is one number, or one for each
+*label*, and whoever scrapes keeps a time series of each for weeks. So a label is never anything that a stranger can choose, and never
+a peer: identities cost nothing, and a node meets thousands in a day. Labels are our own capabilities' names, and words out of lists that
+stand in the source. Of ratings, which are a peer's, the least, the median and the greatest are told.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from statistics import median
+from typing import TYPE_CHECKING, TypeVar
+
+import trio
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from devp2p.meters import Backlog
+from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally, direction_of
+from devp2p.node import Node
+from devp2p.peers.dial_history import KINDS
+from devp2p.peers.slot_values import SlotClass
+from devp2p.version import __version__
+
+if TYPE_CHECKING:  # a node without discovery does not import it
+    from devp2p.discovery.kademlia import TableStatistics
+    from devp2p.discovery.service import Discovery
+
+K = TypeVar("K", bound=tuple[str, ...])
+"""The values of a sample's labels."""
+
+
+class NodeCollector(Collector):
+    """Gives the figures of a node that runs. To be asked in the thread in which the node does, since nothing there is locked.
+
+    Sessions, traffic and decisions are counted from when it is made; make it when the node is opened.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._names = tuple(dict.fromkeys(capability.name for capability in node.capabilities))
+        self._tally = Tally(node.connected)
+        node.roster.attach(self._tally)
+
+    def collect(self) -> Iterator[Metric]:
+        """All families, each with a sample for each of its labels, whether or not it is zero."""
+        yield _gauge("devp2p_build_info", "The version of the library that runs.", {(__version__,): 1}, "version")
+        parts: tuple[Callable[[], Iterable[Metric]], ...] = (
+            self._traffic,
+            self._queues,
+            self._ratings,
+            self._slots,
+            self._churn,
+            self._links,
+        )
+        for part in parts:
+            yield from part()
+        if self._node.discovery is not None:
+            yield from _discovery(self._node.discovery)
+
+    def _traffic(self) -> Iterator[Metric]:
+        found = self._tally.traffic(self._node.roster)
+        sums = {name: found[name] for name in self._names if name in found}
+        messages = {key: 0.0 for name in self._names for key in ((name, "in"), (name, "out"))}
+        size = dict(messages)
+        for name, one in sums.items():
+            messages[name, "in"], messages[name, "out"] = one.messages_in, one.messages_out
+            size[name, "in"], size[name, "out"] = one.bytes_in, one.bytes_out
+        yield _counter("devp2p_messages_total", "Messages of capabilities.", messages, "capability", "direction")
+        text = "Bytes of these on the wire: whole frames, compressed, padded, with header and MACs."
+        yield _counter("devp2p_wire_bytes_total", text, size, "capability", "direction")
+
+    def _queues(self) -> Iterator[Metric]:
+        waiting: dict[str, list[Backlog]] = {name: [] for name in self._names}
+        for peer in self._node.roster:
+            for capability in peer.active:
+                waiting[capability.name].append(peer.backlog(type(capability)))
+        messages, size, largest = dict[tuple[str, ...], float](), dict[tuple[str, ...], float](), dict[tuple[str, ...], float]()
+        for name, backlogs in waiting.items():
+            for queue, counts in (
+                ("inbox", [(one.unread_messages, one.unread_bytes) for one in backlogs]),
+                ("outbox", [(one.unsent_messages, one.unsent_bytes) for one in backlogs]),
+            ):
+                messages[name, queue] = sum(count for count, _ in counts)
+                size[name, queue] = sum(count for _, count in counts)
+                largest[name, queue] = max((count for _, count in counts), default=0)
+        labels = ("capability", "queue")
+        yield _gauge("devp2p_queue_messages", "Messages that wait to be read by capabilities, or to be sent.", messages, *labels)
+        yield _gauge("devp2p_queue_bytes", "Bytes of these.", size, *labels)
+        yield _gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
+
+    def _ratings(self) -> Iterator[Metric]:
+        ratings, now = self._node.steering.ratings, trio.current_time()
+        found: dict[tuple[str, ...], float] = {}
+        for name in self._names:
+            standings = (ratings.standing(bytes(peer.id), name, now) for peer in self._node.roster)
+            rated = [standing.rating for standing in standings if standing.rating is not None]
+            if rated:
+                found.update({(name, "min"): min(rated), (name, "median"): median(rated), (name, "max"): max(rated)})
+        yield _gauge("devp2p_peer_rating", "Ratings of the connected peers; none where nobody is rated.", found, "capability", "statistic")
+        population = {(name,): ratings.population(name) for name in self._names}
+        yield _gauge("devp2p_rated_peers", "Peers that others are compared with, connected now or within a day.", population, "capability")
+        yield _gauge("devp2p_remembered_peers", "Peers whose conduct is remembered.", {(): len(ratings)})
+
+    def _slots(self) -> Iterator[Metric]:
+        view = self._node.slots()
+        wanted = {(one.spec.name,): one.spec.slots for one in view.capabilities}
+        filled = {(one.spec.name, kind.value): one.filled.get(kind, 0) for one in view.capabilities for kind in SlotClass}
+        sharing = {(one.spec.name,): one.peers for one in view.capabilities}
+        yield _gauge("devp2p_slots_wanted", "Slots of capabilities.", wanted, "capability")
+        yield _gauge("devp2p_slots_filled", "Slots that have a peer, by what they are for.", filled, "capability", "slot")
+        yield _gauge("devp2p_capability_peers", "Peers that share a capability, with a slot or without.", sharing, "capability")
+        yield _gauge("devp2p_places", "Places for peers.", {(): view.budget})
+        taken = {("dialled",): view.dialled, ("inbound",): view.inbound, ("outside",): view.outside}
+        yield _gauge("devp2p_places_taken", "Peers by what place they have; static and trusted ones are outside.", taken, "kind")
+        yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and exchanged.", {(): view.pace})
+
+    def _churn(self) -> Iterator[Metric]:
+        tally = self._tally
+        sessions = dict.fromkeys(((direction,) for direction in DIRECTIONS), 0)
+        for peer in self._node.roster:
+            sessions[direction_of(peer),] += 1
+        opened = {(direction,): tally.opened[direction] for direction in DIRECTIONS}
+        decisions = {(kind,): tally.decisions[kind] for kind in DECISIONS}
+        yield _gauge("devp2p_sessions", "Sessions.", sessions, "direction")
+        yield _counter("devp2p_sessions_opened_total", "Sessions that have begun.", opened, "direction")
+        yield _counter("devp2p_sessions_ended_total", "Sessions that are over.", tally.ended, "ended_by", "reason")
+        yield _counter("devp2p_decisions_total", "What was decided about peers.", decisions, "kind")
+
+    def _links(self) -> Iterator[Metric]:
+        links, steering = self._node.links, self._node.steering
+        failures = {(kind.replace(" ", "_"),): links.dial_failures[kind] for kind in KINDS}
+        yield _gauge("devp2p_handshakes_pending", "Accepted links that are not sessions yet.", {(): links.handshakes})
+        yield _counter("devp2p_links_refused_total", "Accepted links that did not become sessions.", {(): self._tally.refused})
+        yield _gauge("devp2p_dials_pending", "Dials under way.", {(): links.dialling})
+        yield _counter("devp2p_dials_total", "Dials.", {(): links.dials})
+        yield _counter("devp2p_dial_failures_total", "Dials that led to no session.", failures, "kind")
+        yield _gauge("devp2p_candidates", "Nodes that could be dialled some day.", {(): len(steering.pool)})
+        yield _gauge("devp2p_bans", "Nodes that are not let in.", {(): len(steering.bans.active(trio.current_time()))})
+
+
+def _discovery(discovery: "Discovery") -> Iterator[Metric]:
+    counts = discovery.statistics
+    for name, text, count in (
+        ("received", "Datagrams of discovery.", counts.received),
+        ("sent", "Datagrams of discovery.", counts.sent),
+        ("unsent", "Datagrams that the system did not take.", counts.not_sent),
+        ("unhandled", "Datagrams received that were of neither protocol.", counts.unhandled),
+    ):
+        yield _counter(f"devp2p_discovery_datagrams_{name}_total", text, {(): count})
+    tables = {version: table for version, table in (("v4", counts.v4), ("v5", counts.v5)) if table is not None}
+
+    def of_each(read: "Callable[[TableStatistics], float]") -> dict[tuple[str], float]:
+        return {(version,): read(table) for version, table in tables.items()}
+
+    yield _gauge("devp2p_discovery_table_nodes", "Nodes in the table.", of_each(lambda table: table.entries), "version")
+    yield _gauge("devp2p_discovery_table_live_nodes", "Those that have answered.", of_each(lambda table: table.live), "version")
+    yield _gauge("devp2p_discovery_table_waiting_nodes", "Nodes that would take a place.", of_each(lambda table: table.waiting), "version")
+    text = "Nodes that did not get in because of their network."
+    yield _counter("devp2p_discovery_table_refused_total", text, of_each(lambda table: table.refused), "version")
+    found = {(source,): count for source, count in counts.candidates.items()}
+    yield _counter("devp2p_discovery_candidates_total", "Nodes that were news to whoever wants candidates.", found, "source")
+
+
+def _gauge(name: str, text: str, samples: Mapping[K, float], *labels: str) -> Metric:
+    return _filled(GaugeMetricFamily(name, text, labels=labels), samples)
+
+
+def _counter(name: str, text: str, samples: Mapping[K, float], *labels: str) -> Metric:
+    return _filled(CounterMetricFamily(name, text, labels=labels), samples)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, samples: Mapping[K, float]) -> Metric:
+    for values, figure in samples.items():
+        family.add_metric(list(values), figure)
+    return family

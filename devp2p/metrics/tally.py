@@ -1,0 +1,76 @@
+"""What is counted of a node over time, beside what the node itself counts: sessions, decisions, and the traffic of sessions that are over.
+
+Nothing is counted for each message: a session's channels have counted already, and when it ends their sums are added here.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+
+from devp2p.capability import Peer
+from devp2p.errors import DisconnectReason, PeerDisconnected
+from devp2p.events import Event, PeerConnected, PeerDropped, PeerRefused, SlotDecision
+from devp2p.meters import Traffic
+from devp2p.peers.slot_values import Admit, Dial, Drop, Evict, Graft, Refuse, Swap
+
+DECISIONS = tuple(kind.__name__.lower() for kind in (Dial, Swap, Graft, Drop, Evict, Admit, Refuse))
+"""All kinds of decisions. An `Admit` is told where somebody has to go for it."""
+REASONS = (*(reason.name.lower() for reason in DisconnectReason), "unknown")
+"""All reasons for which sessions end: those that a peer makes up are one."""
+DIRECTIONS = ("inbound", "outbound")
+
+
+class Tally:
+    """Counts what happens from when it is attached to the node's roster on."""
+
+    def __init__(self, present: Iterable[Peer]) -> None:
+        """`present`: the sessions that there are."""
+        self.opened: Counter[str] = Counter(direction_of(peer) for peer in present)
+        """Sessions by direction."""
+        self.ended: Counter[tuple[str, str]] = Counter()
+        """Sessions that are over, by who ended them and why."""
+        self.decisions: Counter[str] = Counter()
+        self.refused: int = 0
+        """Accepted links that did not become sessions."""
+        self._traffic: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+
+    def put(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case PeerConnected(peer):
+                self.opened[direction_of(peer)] += 1
+            case PeerDropped(peer, end):
+                self.ended["remote" if end.by_remote else "local", reason_of(end)] += 1
+                _add(self._traffic, peer)
+            case PeerRefused():
+                self.refused += 1
+            case SlotDecision(decision):
+                self.decisions[type(decision).__name__.lower()] += 1
+            case _:
+                pass
+
+    def close(self) -> None:
+        """The node has ended."""
+
+    def traffic(self, present: Iterable[Peer]) -> dict[str, Traffic]:
+        """What was exchanged in each capability in all, with those who are there and those who were."""
+        sums = defaultdict(lambda: [0, 0, 0, 0], {name: list(counts) for name, counts in self._traffic.items()})
+        for peer in present:
+            _add(sums, peer)
+        return {name: Traffic(*counts) for name, counts in sums.items()}
+
+
+def _add(sums: defaultdict[str, list[int]], peer: Peer) -> None:
+    for capability in peer.capabilities:
+        found, counts = peer.traffic(type(capability)), sums[capability.name]
+        for index, count in enumerate((found.messages_in, found.bytes_in, found.messages_out, found.bytes_out)):
+            counts[index] += count
+
+
+def direction_of(peer: Peer) -> str:
+    """The direction of a session."""
+    return DIRECTIONS[0] if peer.inbound else DIRECTIONS[1]
+
+
+def reason_of(end: PeerDisconnected) -> str:
+    """Why a session ended, in one of so many words."""
+    return end.reason.name.lower() if isinstance(end.reason, DisconnectReason) else REASONS[-1]
