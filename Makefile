@@ -9,7 +9,7 @@ LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test check lint types coverage fallback interop format bench long docs lock clean
+.PHONY: help install run test check lint types coverage fallback interop format fuzz bench long docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,8 +54,13 @@ format: $(VENV)/.installed-lint ## let ruff mend what it can
 bench: install ## benchmarks; figures belong here, never into a test
 	@$(PY) -m tools.bench $(ARGS)
 
-long: install ## fuzzing, soaks and large simulations: minutes to hours
+fuzz: $(VENV)/.installed-fuzz ## 60 s of coverage-guided fuzzing for each target, two at a time (ARGS: targets, --seconds, --keep)
+	@$(PY) -m tests.fuzz $(ARGS)
+
+SECONDS := 3600
+long: $(VENV)/.installed-fuzz ## soaks, large simulations, then fuzzing for SECONDS a target (an hour: four in all)
 	$(PY) -m pytest -m long --hypothesis-profile=long $(ARGS)
+	$(PY) -m tests.fuzz --seconds $(SECONDS)
 
 docs: install ## check the links and examples of the documentation
 	$(PY) -m pytest tests/test_docs.py
@@ -63,6 +68,7 @@ docs: install ## check the links and examples of the documentation
 lock: $(PY) ## pin the requirements anew (ARGS=--upgrade: to the newest versions)
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PY) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && set -x && \
 	"$$uv/bin/uv" $(LOCK) pyproject.toml --all-extras --group build --group test --group show -o requirements/test.txt $(ARGS) && \
+	"$$uv/bin/uv" $(LOCK) --group fuzz -c requirements/test.txt -o requirements/fuzz.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS)
 
 clean: ## remove what builds and tools leave behind; .venv stays
@@ -86,6 +92,11 @@ $(VENV)/.installed: requirements/test.txt pyproject.toml | $(PY)
 	@echo 'Installing requirements/test.txt and devp2p'
 	@$(PIP_INSTALL) --require-hashes -r requirements/test.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-fuzz: requirements/fuzz.txt $(VENV)/.installed
+	@echo 'Installing requirements/fuzz.txt'
+	@$(PIP_INSTALL) --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
 $(VENV)/.installed-lint: requirements/lint.txt $(VENV)/.installed

@@ -320,8 +320,8 @@ def _key_bytes(key: str | bytes) -> bytes:
 
 
 def _quote(key: bytes) -> str:
-    """Name a key, which can be any bytes, so that it can be printed."""
-    return ascii(key[:32].decode("latin-1"))
+    """Name a key, which can be any bytes, so that it can be printed; two of them in one complaint, at four characters a byte."""
+    return ascii(key[:20].decode("latin-1"))
 
 
 def _base64url(data: bytes) -> str:

@@ -211,6 +211,13 @@ def test_a_bad_record_is_refused_with_a_reason(data, complaint):
             Record.parse(f"enr:{text}")
 
 
+def test_a_complaint_about_two_long_keys_is_one_line_of_a_log():
+    """Each byte of them may take four characters, as fuzzing found out."""
+    with pytest.raises(DecodingError, match="comes after") as caught:
+        Record.decode(make(b"\xad" * 33, b"", b"\xac" * 33, b""))
+    assert len(str(caught.value)) < 250
+
+
 def test_what_the_bad_records_are_made_of_is_good():
     assert Record.decode(make_v4()) == Record.sign(KEY, 1, {})
     assert len(make_v4(x=bytes(177))) == len(Record.decode(make_v4(x=bytes(177))).encode()) == 300

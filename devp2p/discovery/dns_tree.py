@@ -267,7 +267,7 @@ def _build(leaves: Sequence[str], entries: dict[bytes, str]) -> bytes:
 
 def _check_domain(domain: str) -> None:
     if len(domain) > _MAX_DOMAIN or not _DOMAIN.fullmatch(domain):
-        raise DecodingError(f"{domain[:40]!a} is not a domain of at most {_MAX_DOMAIN} characters")
+        raise DecodingError(f"{ascii(domain[:40])[:80]} is not a domain of at most {_MAX_DOMAIN} characters")
 
 
 def _read_hash(text: str) -> bytes:

@@ -1,0 +1,129 @@
+"""The first inputs of each target: published vectors, what the targets make of them, and one message of each kind.
+
+A target seals what it is given, so beside the packets stand the plaintexts: a fuzzer never finds its way through a MAC.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+from devp2p import rlp
+from devp2p.enr import Record
+from devp2p.errors import DisconnectReason
+from devp2p.keys import PrivateKey
+from devp2p.records import NodeRecord
+from devp2p.rlp.items import encode_list
+from devp2p.wire import base, compression, ecies
+from devp2p.wire.handshake import Initiator, Recipient
+from tests.fuzz.rlp_targets import Everything, Inner, Nested
+from tests.fuzz.wire_targets import KEY, OTHER, entropy
+from tests.rlp.shapes import BAD_ITEMS
+from tests.rlp.test_items import GOOD_ITEMS
+from tests.wire.forger import our_hello
+
+VECTORS: Final = Path(__file__).resolve().parent.parent / "vectors"
+
+
+def vectors(name: str) -> Any:
+    return json.loads((VECTORS / f"{name}.json").read_text("utf-8"))
+
+
+def of_rlp() -> list[bytes]:
+    bad = [bytes.fromhex(item) if isinstance(item, str) else bytes(item) for item in BAD_ITEMS.values()]
+    return [data for data in (*bad, *(bytes.fromhex(encoding) for _, encoding in GOOD_ITEMS)) if len(data) <= 300] + of_schemas()
+
+
+def of_schemas() -> list[bytes]:
+    first = Inner(1, "a", flag=True)
+    whole = Everything(1, 2, 3, b"", b"four", b"1", (5, b"b"), first, (first,), (b"four",), b"\xc0", rlp.Lazy([first]), 9, (b"\x05",))
+    return [rlp.codec(type(value)).encode(value) for value in (first, whole, Nested(1, 2, reverse=False, extra=b"x"))]
+
+
+def of_handshake() -> list[bytes]:
+    given = vectors("rlpx_handshake")
+    found = []
+    for name, key in (("auth", given["static_key_b"]), ("ack", given["static_key_a"])):
+        for packet in (bytes.fromhex(each["packet"]) for each in given[name]):
+            found += [packet, ecies.decrypt(PrivateKey.from_bytes(bytes.fromhex(key)), packet[2:], packet[:2])]
+    found += [bytes.fromhex(given[name]["packet"]) for name in ("plain_auth", "plain_ack")]
+    auth = Initiator(OTHER, KEY.public_key, entropy(2)).packet
+    recipient = Recipient(OTHER, entropy(2))
+    recipient.receive_data(Initiator(KEY, OTHER.public_key, entropy(1)).packet)
+    return found + [part for packet in (auth, recipient.packet) for part in (packet, ecies.decrypt(KEY, packet[2:], packet[:2]))]
+
+
+def of_messages() -> list[bytes]:
+    plain = [base.encode_hello(our_hello(OTHER)), *(base.encode_disconnect(reason) for reason in list(DisconnectReason)[:2]), *of_schemas()]
+    return [b"", *plain, *(bytes(compression.compress(data)) for data in (*plain, bytes(300)))]
+
+
+def of_connection() -> list[bytes]:
+    """Flags, then for each frame its kind and the size of its content in one byte, then the content."""
+
+    def say(code: bytes, data: bytes) -> bytes:
+        return bytes([2 << 5 | 1 + len(data)]) + code + data
+
+    pings = say(b"\x02", b"\x01\x00\xc0") + say(b"\x03", b"\x01\x00\xc0")
+    messages = say(b"\x10", b"\x05\x10hello") + say(b"\x12", b"\x01\x00\xc0") + say(b"\x14", b"\x01\x00\xc0")
+    return [b"\0\0", b"\1\0", *(bytes([flags]) + pings + messages + say(b"\x01", b"\x01\x00\x04") for flags in (2, 3, 10))]
+
+
+def of_session() -> list[bytes]:
+    """Flags, then two bytes a step: see `fuzz_session`."""
+    talk = bytes([0x00, 9, 0x11, 99, 0x20, 200, 0x30, 0, 0x33, 0])
+    deliver = bytes([0x5E, 255, 0x5F, 255])
+    deeds = [bytes([(8 + deed) << 4 | 4, 100]) for deed in range(8)]
+    return [b"\1" + talk + deliver + talk + deed + deliver for deed in deeds] + [
+        b"\0" + deliver * 3 + talk * 2 + b"\x40\x01" + talk + deliver
+    ]
+
+
+def of_records() -> list[bytes]:
+    record = Record.parse(vectors("enr")["enr"])
+    given = vectors("dns_tree")
+    texts = [record.text, NodeRecord.from_enr(record).enode, given["root_valid"], given["root_syntax_error"], *given["link_errors"]]
+    texts += [each["txt"] for each in given["zone"]]
+    texts += ["@127.0.0.1:30303?discport=30301", "@[::1]:30303", "@example.org:1"]
+    entries = rlp.encode(b"tcp") + rlp.encode(30303) + rlp.encode(b"udp") + rlp.encode(30303)
+    return [record.encode(), entries, *(text.encode() for text in texts)]
+
+
+def of_v4() -> list[bytes]:
+    packets = [bytes.fromhex(each["packet"]) for each in vectors("discv4_packets")["packets"]]
+    return [*packets, *(packet[98:] for packet in packets)]
+
+
+def of_v5() -> list[bytes]:
+    given = vectors("discv5_wire")
+    found = []
+    for each in given["packets"]:
+        packet = bytes.fromhex(each["packet"])
+        node_id = bytes.fromhex(each["fields"]["dest-node-id"].removeprefix("0x"))
+        header = Cipher(algorithms.AES(node_id[:16]), modes.CTR(packet[:16])).decryptor().update(packet[16:])
+        size = int.from_bytes(header[21:23])
+        found += [packet, header[8 : 23 + size], header[8:9] + header[23 : 23 + size]]
+    key, signature = given["key_derivation"]["dest_pubkey"], given["id_signature"]
+    found.append(bytes.fromhex(key.removeprefix("0x") + signature["signature"].removeprefix("0x")) + b"challenge")
+    record = Record.parse(vectors("enr")["enr"]).encode()
+    bodies: list[rlp.Encodable] = [[b"1", 2], [b"1", 2, bytes(4), 30303], [b"1", [256, 255]], [b"1", b"talk", b"x"], [b"1", b"answer"]]
+    nodes = encode_list(rlp.encode(b"1") + rlp.encode(1) + encode_list(record))
+    return [*found, *(rlp.encode(body) for body in bodies), nodes]
+
+
+OF: Final = {
+    "rlp": of_rlp,
+    "handshake": of_handshake,
+    "messages": of_messages,
+    "connection": of_connection,
+    "session": of_session,
+    "records": of_records,
+    "v4": of_v4,
+    "v5": of_v5,
+}
+
+
+def seeds(name: str) -> list[bytes]:
+    """The first inputs of a target."""
+    return OF[name]()

@@ -1,0 +1,43 @@
+"""All fuzz targets by name: what the fuzzers run, what the corpus is kept for.
+
+A target is some entry points that read the same kind of bytes, so that they share a corpus and a minute in CI; each input is given to all
+of them. An entry point takes any bytes and raises nothing, but for a defect.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from tests.fuzz import adversary, discovery_targets, dns_targets, rlp_targets, session_targets, wire_targets
+
+EntryPoint = Callable[[bytes], None]
+
+TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
+    "rlp": (rlp_targets.fuzz_rlp_decode, rlp_targets.fuzz_rlp_typed, rlp_targets.fuzz_rlp_lazy),
+    "handshake": (wire_targets.fuzz_ecies, wire_targets.fuzz_auth, wire_targets.fuzz_ack),
+    "messages": (
+        wire_targets.fuzz_frames,
+        session_targets.fuzz_hello,
+        session_targets.fuzz_disconnect,
+        session_targets.fuzz_snappy,
+        session_targets.fuzz_message,
+    ),
+    "connection": (session_targets.fuzz_connection,),
+    "session": (adversary.fuzz_session,),
+    "records": (
+        discovery_targets.fuzz_enr_rlp,
+        discovery_targets.fuzz_enr_text,
+        discovery_targets.fuzz_enode,
+        dns_targets.fuzz_dns_entry,
+        dns_targets.fuzz_dns_root,
+    ),
+    "v4": (discovery_targets.fuzz_v4_packet,),
+    "v5": (discovery_targets.fuzz_v5_packet, discovery_targets.fuzz_v5_handshake, discovery_targets.fuzz_v5_message),
+}
+MAX_SIZE: Final = 1400
+"""The most bytes of an input: a datagram has at most 1,280."""
+
+
+def run(name: str, data: bytes) -> None:
+    """Give an input to a target."""
+    for entry_point in TARGETS[name]:
+        entry_point(data)
