@@ -190,10 +190,10 @@ class PrivateKey:
 
     __slots__ = ("_public_key", "_secret")
 
-    def __init__(self, secret: bytes, public_key: PublicKey) -> None:
-        """Keep the two halves of a key; `generate` and `from_bytes` make them."""
+    def __init__(self, secret: bytes) -> None:
+        """Keep a secret that is one; `generate` and `from_bytes` make keys."""
         self._secret = secret
-        self._public_key = public_key
+        self._public_key: PublicKey | None = None
 
     @classmethod
     def generate(cls) -> Self:
@@ -206,14 +206,17 @@ class PrivateKey:
         secret = bytes(secret)
         if len(secret) != 32:
             raise LocalProtocolError(f"a private key has 32 bytes, not {len(secret)}")
-        point = _ffi.new("secp256k1_pubkey *")
-        if not _lib.secp256k1_ec_pubkey_create(_context, point, secret):
+        if not _lib.secp256k1_ec_seckey_verify(_context, secret):
             raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1")
-        return cls(secret, PublicKey(point))
+        return cls(secret)
 
     @property
     def public_key(self) -> PublicKey:
-        """The public half."""
+        """The public half. It is computed when it is first wanted: the keys that are drawn for a handshake with a stranger seldom are."""
+        if self._public_key is None:
+            point = _ffi.new("secp256k1_pubkey *")
+            _lib.secp256k1_ec_pubkey_create(_context, point, self._secret)
+            self._public_key = PublicKey(point)
         return self._public_key
 
     def sign(self, digest: bytes) -> bytes:
@@ -250,7 +253,7 @@ class PrivateKey:
 
     def __repr__(self) -> str:
         """Name the public half only."""
-        return f"<PrivateKey of {self._public_key!r}>"
+        return f"<PrivateKey of {self.public_key!r}>"
 
 
 def recover(digest: bytes, signature: bytes) -> PublicKey:

@@ -20,6 +20,9 @@ class Limits:
     """Until a transport has a link."""
     pending_inbound: int = 50
     """Accepted links that are not sessions yet, nor refused."""
+    crowded_timeout: float = 1.0
+    """How long one of these may take to its valid Hello while a further one waits for a place. It keeps what places there are for those who
+    go on: silent links from 300 networks, each as often as it may come, would hold all of them for the whole `handshake_timeout`."""
     pending_per_subnet: int = 2
     """The same for one IPv4 /24 or IPv6 /64; local addresses are exempt unless ``limit_local_addresses``."""
     inbound_retry: float = 30.0

@@ -11,6 +11,7 @@ nodes of this kind that dial each other at once never both close what the other 
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -73,6 +74,7 @@ class Links:
         self._transports = {scheme: transport for transport in transports for scheme in transport.schemes}
         self._admission = Admission(local.limits)
         self._pending = trio.Semaphore(local.limits.pending_inbound)
+        self._unproved: dict[Link, tuple[float, trio.CancelScope]] = {}  # inbound ones before their Hello, the oldest first, since when
         self._dialling: dict[bytes, trio.Event] = {}
         self.dials: int = 0
         """Attempts to reach a node, whoever wanted it."""
@@ -140,7 +142,7 @@ class Links:
     async def _connect(self, record: NodeRecord) -> Peer:
         link = await self._dial(record)
         try:
-            peer = await self._establish(link, record.public_key)
+            peer = await self._begin(await open_session(link, self._local, expect=record.public_key))
         except PeerDisconnected as error:
             if (other := self._roster.get(record.public_key)) is not None:
                 return other  # it dialled us at the same time, and that link was the one to stay
@@ -176,15 +178,34 @@ class Links:
             await close_link(link)
             return
         try:
-            await self._pending.acquire()
+            await self._take_place()
         except trio.Cancelled:
             await close_link(link)
             raise
         self._nursery.start_soon(self._serve_link, link)
 
+    async def _take_place(self) -> None:
+        """Wait for a place among those who shake hands; whoever has had one for long, and has not come to his Hello, makes room."""
+        while True:
+            try:
+                self._pending.acquire_nowait()
+            except trio.WouldBlock:
+                oldest = next(iter(self._unproved), None)
+            else:
+                return
+            since, scope = self._unproved[oldest] if oldest is not None else (math.inf, None)
+            with trio.move_on_at(since + self._limits.crowded_timeout):
+                await self._pending.acquire()
+                return
+            if oldest in self._unproved and scope is not None:
+                del self._unproved[oldest]
+                scope.cancel()
+                await self._pending.acquire()
+                return
+
     async def _serve_link(self, link: Link) -> None:
         try:
-            await self._establish(link, None)
+            await self._begin(await self._hear(link))
         except (RemoteProtocolError, PeerDisconnected) as error:
             _logger.debug("link from %s failed: %s", link.remote, error)
             self._roster.publish(PeerRefused(link.remote, told(error)))
@@ -195,11 +216,20 @@ class Links:
             self._pending.release()
             self._admission.release(link.remote)
 
+    async def _hear(self, link: Link) -> Session:
+        """Shake hands with who called, for as long as nobody else needs the place. Raises what `open_session` raises."""
+        with trio.CancelScope() as scope:
+            self._unproved[link] = trio.current_time(), scope
+            try:
+                return await open_session(link, self._local)
+            finally:
+                self._unproved.pop(link, None)
+        raise RemoteProtocolError(f"no handshake and Hello within {self._limits.crowded_timeout:g} s, while others wait for a place")
+
     # Both
 
-    async def _establish(self, link: Link, expect: PublicKey | None) -> Peer:
-        """Make a session of a link; returns once its capabilities run. Raises what `open_session` raises."""
-        session = await open_session(link, self._local, expect=expect)
+    async def _begin(self, session: Session) -> Peer:
+        """Admit a session, or refuse it by PeerDisconnected; returns once its capabilities run."""
         try:
             peer: Peer = await self._nursery.start(self._live, session)
         except BaseException:  # also if the node has ended meanwhile

@@ -1,4 +1,4 @@
-"""THREATS.md keeps its word: every row is there, every test that it names exists, and each row of discovery has a rule and a control."""
+"""THREATS.md keeps its word: every row is there, and every test that it names; rows of discovery and the handshake have controls."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ TESTS = ROOT / "tests"
 TEXT = (ROOT / "THREATS.md").read_text("utf-8")
 
 ROWS = [f"{letter}{number}" for letter, last in (("D", 22), ("H", 9), ("F", 14), ("P", 4)) for number in range(1, last + 1)]
-NOT_YET = {"D10", "H4", "H9", "P2", "P3"}
+NOT_YET = {"D10", "P2", "P3"}
 """Rows without any test, which have to say so."""
 NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
 
@@ -78,6 +78,13 @@ def test_a_row_names_its_tests_or_says_that_there_are_none(row):
 def test_a_row_of_discovery_has_a_test_and_a_control(row):
     own = {name for name in named_by(row) if row in numbers_of(name)}
     assert any("control" in name for name in own)
+    assert any("control" not in name for name in own)
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.startswith("H")])
+def test_a_row_of_the_handshake_has_a_test_and_a_control(row):
+    own = {name for name in named_by(row) if row in numbers_of(name)}
+    assert any("control" in name for name in own) is (row != "H9")  # there is no defence of ours against a weakness of the protocol
     assert any("control" not in name for name in own)
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import trio
@@ -19,6 +19,7 @@ from devp2p.transports import Link
 from devp2p.wire import base
 from devp2p.wire import connection as wire
 from devp2p.wire.handshake import Entropy, Initiator
+from devp2p.wire.replays import SeenAuths
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
@@ -40,6 +41,8 @@ class LocalNode:
     """Encoded RLP items appended to auth and ack (EIP-8)."""
     budget: Budget | None = None
     """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
+    seen_auths: SeenAuths = field(default_factory=SeenAuths)
+    """What refuses an auth that came before."""
 
     @cached_property
     def tables(self) -> dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]]:
@@ -126,8 +129,15 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
     try:
         specs = [table.spec for _, table in local.tables.values()]
-        remote = expect if link.initiator else None
-        connection = wire.Connection(local.key, local.hello, specs, Entropy.draw(os.urandom), remote=remote, extra=local.handshake_extra)
+        connection = wire.Connection(
+            local.key,
+            local.hello,
+            specs,
+            Entropy.draw(os.urandom),
+            remote=expect if link.initiator else None,
+            extra=local.handshake_extra,
+            is_new=lambda point: local.seen_auths.is_new(point, trio.current_time()),
+        )
         with trio.fail_after(local.limits.handshake_timeout):
             stream = await (link.open_stream() if link.initiator else link.accept_stream())
             try:

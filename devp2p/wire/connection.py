@@ -14,7 +14,7 @@ weighed on the wire; but their declared size has been checked against what the c
 
 import enum
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -111,6 +111,7 @@ class Connection:
 
     With ``remote`` given this side is the initiator, who must know the key of the node it calls; without, it is the recipient.
     ``extra`` are encoded RLP items that go into our auth or ack behind the specified ones (EIP-8); peers ignore what they do not know.
+    A recipient asks ``is_new`` whether it sees an auth for the first time; see `Recipient`.
     """
 
     def __init__(  # noqa: PLR0913  (one call, with what a handshake needs)
@@ -122,6 +123,7 @@ class Connection:
         *,
         remote: PublicKey | None = None,
         extra: tuple[bytes, ...] = (),
+        is_new: Callable[[bytes], bool] | None = None,
     ) -> None:
         self.state: State = State.HANDSHAKE
         self._next = _TRANSITIONS[self.state]
@@ -143,7 +145,7 @@ class Connection:
         self._opener: FrameOpener | None = None
         self._handshake: Initiator | Recipient
         if remote is None:
-            self._handshake = Recipient(key, entropy, extra)
+            self._handshake = Recipient(key, entropy, extra, is_new=is_new)
         else:
             self._handshake = Initiator(key, remote, entropy, extra)
             self._to_send += self._handshake.packet

@@ -22,10 +22,11 @@ from devp2p.keys import PrivateKey, PublicKey
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_POINT: Final = 65
+POINT: Final = 65
+"""Bytes of the ephemeral point, with which a ciphertext begins."""
 _IV: Final = 16
 _TAG: Final = 32
-OVERHEAD: Final = _POINT + _IV + _TAG
+OVERHEAD: Final = POINT + _IV + _TAG
 """How many bytes longer the ciphertext is than the plaintext."""
 
 
@@ -44,19 +45,20 @@ def decrypt(key: PrivateKey, ciphertext: "Buffer", shared_mac_data: bytes = b"")
     """Decrypt what was encrypted to ``key``; HandshakeError, always the same, for anything else."""
     ciphertext = bytes(ciphertext)
     if len(ciphertext) < OVERHEAD or ciphertext[0] != 0x04:
-        raise _does_not_open()
+        raise does_not_open()
     try:
-        ephemeral = PublicKey.from_bytes(ciphertext[:_POINT])
+        ephemeral = PublicKey.from_bytes(ciphertext[:POINT])
     except DecodingError:
-        raise _does_not_open() from None
+        raise does_not_open() from None
     encryption_key, mac_key = _derive_keys(key.ecdh(ephemeral))
-    authenticated, tag = ciphertext[_POINT:-_TAG], ciphertext[-_TAG:]
+    authenticated, tag = ciphertext[POINT:-_TAG], ciphertext[-_TAG:]
     if not hmac.compare_digest(tag, hmac.digest(mac_key, authenticated + shared_mac_data, "sha256")):
-        raise _does_not_open()
+        raise does_not_open()
     return _aes_ctr(encryption_key, authenticated[:_IV], authenticated[_IV:])
 
 
-def _does_not_open() -> HandshakeError:
+def does_not_open() -> HandshakeError:
+    """The one error for every packet that is not opened."""
     return HandshakeError("handshake packet does not open")
 
 

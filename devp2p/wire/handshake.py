@@ -148,15 +148,19 @@ class Initiator:
 class Recipient:
     """The side that accepted the link: ``receive_data`` takes the auth, and then ``packet`` is the ack to send."""
 
-    def __init__(self, key: PrivateKey, entropy: Entropy, extra: tuple[bytes, ...] = ()) -> None:
+    def __init__(
+        self, key: PrivateKey, entropy: Entropy, extra: tuple[bytes, ...] = (), *, is_new: Callable[[bytes], bool] | None = None
+    ) -> None:
         """Wait for an auth.
 
         ``extra`` are RLP items to append to the ack's list, each as its encoding; an ack in the old format has no place for them.
+        ``is_new`` is asked about the auth's ephemeral point, the 65 bytes as they came, before anything is computed with it: an auth whose
+        point is not new is refused as one that does not open (see `replays`).
         """
         self._key = key
         self._entropy = entropy
         self._extra = extra
-        self._reader = _PacketReader(key, _MIN_AUTH, _PLAIN_AUTH)
+        self._reader = _PacketReader(key, _MIN_AUTH, _PLAIN_AUTH, is_new)
         self._packet: bytes | None = None
 
     @property
@@ -215,8 +219,9 @@ class _Opened:
 class _PacketReader:
     """Gathers one handshake packet and opens it."""
 
-    def __init__(self, key: PrivateKey, min_size: int, plain_size: int) -> None:
+    def __init__(self, key: PrivateKey, min_size: int, plain_size: int, is_new: Callable[[bytes], bool] | None = None) -> None:
         self._key = key
+        self._is_new = is_new
         self._min_size = min_size
         self._plain_size = plain_size
         self._may_be_plain = True
@@ -251,13 +256,18 @@ class _PacketReader:
             self._may_be_plain = False
             packet = bytes(received[: self._plain_size])
             try:
-                return _Opened(packet, ecies.decrypt(self._key, packet), plain=True)
+                return _Opened(packet, self._decrypt(packet), plain=True)
             except HandshakeError:
                 pass  # then it is the beginning of a longer one
         if len(received) < 2 + size:
             return None
         packet = bytes(received[: 2 + size])
-        return _Opened(packet, ecies.decrypt(self._key, packet[2:], prefix), plain=False)
+        return _Opened(packet, self._decrypt(packet[2:], prefix), plain=False)
+
+    def _decrypt(self, ciphertext: bytes, shared_mac_data: bytes = b"") -> bytes:
+        if self._is_new is not None and not self._is_new(ciphertext[: ecies.POINT]):
+            raise ecies.does_not_open()
+        return ecies.decrypt(self._key, ciphertext, shared_mac_data)
 
 
 def _seal(remote: PublicKey, body: bytes, entropy: Entropy) -> bytes:

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p.discovery.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
-from tools.bench import breakdown, discovery, report
+from devp2p.keys import PrivateKey
+from tools.bench import breakdown, discovery, oracle, report
 from tools.bench.__main__ import choose, every_benchmark
 from tools.bench.endpoints.__main__ import MODES
 from tools.bench.endpoints.basics import Options
@@ -76,6 +77,25 @@ def test_a_straight_line_has_its_slope(steepness, height):
 def test_one_point_has_no_slope():
     with pytest.raises(ValueError, match="two different"):
         slope([(1.0, 2.0)])
+
+
+def test_two_samples_that_differ_have_a_large_t_and_others_have_not():
+    same = [100 + number % 10 for number in range(1000)]
+    assert oracle.welch(same, same) == 0
+    assert oracle.welch(same, [value + 5 for value in same]) < -4.5
+    assert abs(oracle.welch(same, [*same[:-50], *[10**6] * 50])) < 4.5  # the slowest do not count
+    with pytest.raises(ValueError, match="too few"):
+        oracle.welch([1, 1, 1], [])
+
+
+def test_each_refusal_is_timed_and_each_packet_is_used():
+    key = PrivateKey.generate()
+    seen: list[bytes] = []
+    first, last = forgeries = oracle.forgeries(key)
+    times = oracle.refusal_times(seen.append, forgeries, 0.01)
+    assert (first[-32] ^ last[-32], first[-1] ^ last[-1], len(first)) == (1, 1, len(last))
+    assert set(seen) == set(forgeries)
+    assert len(times[0]) + len(times[1]) == len(seen) - 200
 
 
 def test_sizes_are_written_as_in_the_names():
