@@ -1,7 +1,9 @@
 """The peers that there are, and the nodes that could be dialled, as the policy of slots looks at them."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from devp2p.capability import AnyCapability, Peer
 from devp2p.keys import PublicKey
@@ -12,24 +14,54 @@ from devp2p.peers.slot_values import SlotCandidate, SlotPeer
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
 
+A = TypeVar("A")
+V = TypeVar("V")
+
+_logger = logging.getLogger(__name__)
+
+
+def unless_it_fails(opinion: Callable[[A], V], otherwise: V, quietly: tuple[type[Exception], ...] = ()) -> Callable[[A], V]:
+    """Make a plugin's `wants` or `metric` safe to call: what a stranger has signed or done must not end the node by a bug in it.
+
+    Where `opinion` fails, the answer is `otherwise`. The first failure is logged with its traceback, and those to come are not, since
+    strangers could have any number of them; what is among `quietly` never is.
+    """
+    told = False
+
+    def ask(about: A) -> V:
+        nonlocal told
+        try:
+            return opinion(about)
+        except quietly:
+            return otherwise
+        except Exception:
+            if not told:
+                _logger.exception("%s failed, and is taken for %r whenever it does", opinion, otherwise)
+                told = True
+            return otherwise
+
+    return ask
+
 
 class Census:
     """Counts who is there. Times are on trio's clock."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (made in one place, by what steers)
         self,
         capabilities: dict[str, AnyCapability],
         roster: Roster,
         ratings: Ratings,
         pool: Pool,
         is_outside: Callable[[PublicKey], bool],
+        *,
+        strict: bool = False,
     ) -> None:
-        """`capabilities`: ours, by name. `is_outside`: whether a peer is static or trusted."""
+        """`capabilities`: ours, by name. `is_outside`: whether a peer is static or trusted. `strict`: let their stray exceptions out."""
         self.leaving: set[bytes] = set()
         """The IDs of peers whose sessions are being ended: they count no more."""
         self.wished: set[bytes] = set()
         """The IDs of nodes that the user wants."""
-        self._capabilities = capabilities
+        self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
         self._roster = roster
         self._ratings = ratings
         self._pool = pool
@@ -66,7 +98,7 @@ class Census:
 
     def wanting(self, record: NodeRecord) -> tuple[str, ...]:
         """The capabilities that want a node, by what its record says."""
-        return tuple(name for name, capability in self._capabilities.items() if capability.wants(record))
+        return tuple(name for name, wants in self._wants.items() if wants(record))
 
     def observe(self, peer: Peer, now: float) -> None:
         """Take in how a peer has behaved."""

@@ -69,7 +69,8 @@ class Channel(Generic[M]):
         self._compressed = compressed
         self._request_timeout = request_timeout
         self._end: PeerDisconnected | None = None
-        self._handle: object = self if ready_at_once else None
+        self._is_handle = ready_at_once
+        self._handle: object = None
         self._ready = trio.Event()
         if ready_at_once:
             self._ready.set()
@@ -148,7 +149,7 @@ class Channel(Generic[M]):
         if self._end is not None:
             raise self._end.again()
         if self._ready.is_set():
-            why = "declare ready_within to publish a handle" if self._handle is self else "the channel is ready already"
+            why = "declare ready_within to publish a handle" if self._is_handle else "the channel is ready already"
             raise LocalProtocolError(why)
         self._handle = handle
         self._ready.set()
@@ -168,7 +169,7 @@ class Channel(Generic[M]):
     async def wait_ready(self) -> None:
         """Wait for a handle; PeerDisconnected if the session ends first."""
         await self._ready.wait()
-        if self._handle is None and self._end is not None:
+        if self._handle is None and not self._is_handle and self._end is not None:
             raise self._end.again()
 
     @property
@@ -176,6 +177,8 @@ class Channel(Generic[M]):
         """What ``peer[Capability]`` is; LocalProtocolError before it is ready, PeerDisconnected after the end."""
         if self._end is not None:
             raise self._end.again()
+        if self._is_handle:
+            return self
         if self._handle is None:
             raise LocalProtocolError("the capability has not finished its handshake with this peer; await peer.ready(...)")
         return self._handle
@@ -223,8 +226,9 @@ class Channel(Generic[M]):
                 waiter.done.set()
 
     def discard(self) -> None:
-        """Give back what the inbox holds, once nobody is left to read it."""
+        """Give back what the inbox holds, once nobody is left to read it, and let go of what may refer to this channel."""
         self._inbox.discard()
+        self._handle = self._iterating = None
 
     async def _send(self, message: object, *, number: int | None = None) -> None:
         """Queue a message; `number` is the id that `request` gave it."""

@@ -15,6 +15,7 @@ from devp2p.errors import LocalProtocolError
 
 WORST_SEVERITY = 4
 _LATENCIES = 64  # of which the median is taken
+_MOST_WHY = 200  # characters of a reason that are kept: it may quote what the peer sent
 _QUICKEST = 0.001  # seconds; what answers sooner is as good, and a logarithm wants more than zero
 
 
@@ -67,7 +68,7 @@ class Rate:
         if not 0 <= amount < float("inf"):
             raise LocalProtocolError(f"a useful amount is a finite number from 0 up, not {amount!r}")
         self._useful += amount
-        self._why = why or self._why
+        self._why = why[:_MOST_WHY] or self._why
 
     def latency(self, seconds: float) -> None:
         """The peer took so long to answer; `request` reports this by itself."""
@@ -80,7 +81,7 @@ class Rate:
         if severity not in range(1, WORST_SEVERITY + 1):
             raise LocalProtocolError(f"a severity is 1 to {WORST_SEVERITY}, not {severity!r}")
         self._invalid += severity
-        self._why = why or self._why
+        self._why = why[:_MOST_WHY] or self._why
 
     def timed_out(self) -> None:
         """A request got no answer in time; `request` reports this by itself."""

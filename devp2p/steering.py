@@ -7,7 +7,8 @@ among those who come.
 """
 
 import logging
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+import math
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from secrets import SystemRandom, token_bytes
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.census import Census
+from devp2p.census import Census, unless_it_fails
 from devp2p.errors import DisconnectReason
 from devp2p.events import SlotDecision
 from devp2p.keys import PublicKey
@@ -40,9 +41,11 @@ from devp2p.peers.slot_values import (
     Swap,
 )
 from devp2p.peers.slots import TICK, Slots
+from devp2p.rates import Stats
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
 from devp2p.session import LocalNode
+from devp2p.wire.base import printable
 
 if TYPE_CHECKING:  # a node without discovery or a book does not import them
     from devp2p.discovery.candidates import Candidate
@@ -88,7 +91,8 @@ class Steering:
         self._demands: list[tuple[str, int]] = []
         self._anchors: dict[str, tuple[bytes, ...]] = {}
         """As of the last tick: when the node ends, its peers go in any order, and some are gone before the last save."""
-        rules = [RatingRule(one.name, one.metric, one.latency_target) for one in self._capabilities.values()]
+        metrics = {name: _metric_of(capability, strict=local.strict) for name, capability in self._capabilities.items()}
+        rules = [RatingRule(name, metrics[name], capability.latency_target) for name, capability in self._capabilities.items()]
         self.ratings: Ratings = Ratings(rules, pace=pace)
         """How peers behaved."""
         self.bans: Bans = Bans()
@@ -101,7 +105,7 @@ class Steering:
         self.dialer: Dialer = Dialer(links.reach, history=history, book=book, failed=self._dial_failed, pace=pace)
         """What dials; its `statistics` are to be read."""
         self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool, pace=pace)
-        self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside)
+        self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside, strict=local.strict)
 
     # What the node tells it
 
@@ -287,7 +291,7 @@ class Steering:
                 peer.disconnect(reason, detail)
 
     def _tell(self, decision: Dial | Swap | Graft | Drop | Evict | Admit | Refuse) -> None:
-        _logger.info("%s %s: %s", type(decision).__name__.lower(), decision.id.hex()[:16], decision.reason)
+        _logger.info("%s %s: %s", type(decision).__name__.lower(), decision.id.hex()[:16], printable(decision.reason))
         self._roster.publish(SlotDecision(decision))
 
     @contextmanager
@@ -314,6 +318,17 @@ class Steering:
         """Write ratings, bans and anchors into the book, if there is one."""
         if self._memory is not None:
             self._memory.save(self._anchors, trio.current_time())
+
+
+def _metric_of(capability: AnyCapability, *, strict: bool) -> Callable[[Stats], float]:
+    """A capability's metric; one that fails leaves a peer unrated, as one that cannot be computed does (see `peers.ratings`)."""
+    if strict:
+        return capability.metric
+
+    def metric(stats: Stats) -> float:
+        return float(capability.metric(stats))
+
+    return unless_it_fails(metric, math.nan, (ArithmeticError, ValueError))
 
 
 def _spec_of(capability: AnyCapability, wanted: Mapping[str, int]) -> SlotSpec:

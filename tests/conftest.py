@@ -10,6 +10,8 @@ import trio
 from hypothesis import settings
 from trio.testing import MockClock
 
+from tests.steps import StepWatch
+
 # A shell that starts the tests in the background ignores SIGINT for them, which the programs that they start and interrupt would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -20,6 +22,9 @@ settings.register_profile("dev", deadline=None, print_blob=True, max_examples=10
 settings.register_profile("ci", deadline=None, print_blob=True, max_examples=200, derandomize=False)
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=50_000)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+WATCH = StepWatch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,5 +44,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         with trio.fail_after(30 if real else 10**6):  # a test that waits for ever fails instead of hanging
             await test()
 
-    trio.run(main, clock=None if real else MockClock(autojump_threshold=0))
+    WATCH.test = pyfuncitem.nodeid
+    trio.run(main, clock=None if real else MockClock(autojump_threshold=0), instruments=[WATCH])
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell how long the library kept the loop busy at most; nothing is asserted, since machines are noisy."""
+    step = WATCH.longest
+    if step.task:
+        terminalreporter.write_line(f"longest step of the library: {step.seconds * 1000:.1f} ms, {step.task} in {step.test}")

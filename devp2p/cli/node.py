@@ -29,7 +29,7 @@ from devp2p.cli.arguments import (
 )
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.news import JsonNews, News, TextNews
-from devp2p.cli.output import Exit, Failure, explain
+from devp2p.cli.output import Exit, Failure, LogFormatter, explain
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
 from devp2p.node import Node, open_node
@@ -225,7 +225,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         )
     if options.metrics is not None and find_spec("prometheus_client") is None:
         raise Failure("--metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'")
-    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    log = logging.StreamHandler()
+    log.setFormatter(LogFormatter())
+    logging.basicConfig(level=options.log_level.upper(), handlers=[log])
     keep_freed_memory()
     stdout = sys.stdout
     news = JsonNews(stdout) if options.json else TextNews(stdout)

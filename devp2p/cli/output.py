@@ -2,10 +2,11 @@
 
 import enum
 import json
+import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Any, TextIO
 
 from devp2p.wire.base import printable
 
@@ -25,6 +26,21 @@ class Failure(Exception):  # noqa: N818  (it is told to a user, who knows no cla
     def __init__(self, message: str, status: Exit = Exit.USAGE) -> None:
         super().__init__(message)
         self.status: Exit = status
+
+
+class LogFormatter(logging.Formatter):
+    """Keeps a stranger's text, which may also be in an exception's message, from passing for a line of the log: tracebacks are indented."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (as logging calls it)
+        """One line."""
+        return printable(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802  (as above)
+        """Lines that none of a log's looks like."""
+        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
 def warn(message: str) -> None:

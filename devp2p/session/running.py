@@ -32,6 +32,8 @@ from devp2p.wire import base
 from devp2p.wire import connection as wire
 from devp2p.wire.schedule import Outgoing
 
+_MOST_DETAIL = 500  # characters of a complaint that are kept: a plugin may quote the message that it complains of
+
 _logger = logging.getLogger(__name__)
 
 
@@ -345,8 +347,11 @@ class _Session:
     # Ends
 
     def _fault(self, error: RemoteProtocolError) -> None:
-        _logger.info("%r broke the rules: %s", self.peer, error)
-        self.end(PeerDisconnected(error.reason, by_remote=False, detail=str(error)))
+        detail = str(error)
+        if len(detail) > _MOST_DETAIL:
+            detail = f"{detail[:_MOST_DETAIL]}…"
+        _logger.info("%r broke the rules: %s", self.peer, base.printable(detail))
+        self.end(PeerDisconnected(error.reason, by_remote=False, detail=detail))
 
     def _lost(self, detail: str, *, by_remote: bool = True) -> None:
         self.end(PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=by_remote, detail=detail))

@@ -1,6 +1,4 @@
-import ast
 import ipaddress
-from pathlib import Path
 
 import pytest
 
@@ -36,73 +34,3 @@ def test_addresses_in_the_clothes_of_others():
 def test_endpoints_as_text():
     assert str(Endpoint(packed("1.2.3.4"), 30303)) == "1.2.3.4:30303"
     assert str(Endpoint(packed("fe80::1"), 9000)) == "[fe80::1]:9000"
-
-
-# P1: the hash of an int is not salted. 256-bit numbers can be chosen so that all collide, and a dict of them is slow enough to stop a node.
-
-KEYED = {"add", "get", "setdefault", "pop", "discard", "remove", "move_to_end"}
-
-
-def int_keys(tree: ast.AST) -> list[int]:
-    """The lines in which something is kept, or looked up, under an int that was made of bytes or text."""
-    numbers = set[str]()
-    for node in ast.walk(tree):
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-                numbers |= {name} if is_number(value, numbers) else set()
-    lines: list[int] = []
-    for node in ast.walk(tree):
-        keys: list[ast.expr | None] = []
-        match node:
-            case ast.Dict(keys=keys):
-                pass
-            case ast.Set(elts=elements):
-                keys = [*elements]
-            case ast.DictComp(key=key) | ast.SetComp(elt=key) | ast.Subscript(slice=key):
-                keys = [key]
-            case ast.Call(func=ast.Attribute(attr=attr), args=[key, *_]) if attr in KEYED:
-                keys = [key]
-        lines += [key.lineno for key in keys if key is not None and is_number(key, numbers)]
-    return lines
-
-
-def is_number(node: ast.expr, numbers: set[str]) -> bool:
-    match node:
-        case ast.Name(id=name):
-            return name in numbers
-        case ast.BinOp(left=left, right=right):
-            return is_number(left, numbers) or is_number(right, numbers)
-        case ast.Call(func=ast.Name(id="int"), args=[ast.BinOp()]):
-            return False  # rounding
-        case ast.Call(func=function):
-            return ast.unparse(function) in {"int", "int.from_bytes"}
-    return False
-
-
-FILES = sorted((Path(__file__).parents[2] / "devp2p" / "discovery").glob("*.py"))
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_p1_nothing_from_the_network_is_kept_under_an_int(path):
-    assert int_keys(ast.parse(path.read_text("utf-8"))) == []
-
-
-@pytest.mark.parametrize(
-    "bad",
-    [
-        "d[int.from_bytes(node)]",
-        "x = int.from_bytes(node)\ns.add(x)",
-        "{int(a): b}",
-        "{int(a) ^ b for a in c}",
-        "x: int = int.from_bytes(node)\nx in seen or seen.add(x)",
-        "d.get(int(text), None)",
-    ],
-)
-def test_p1_the_rule_finds_its_fault(bad):
-    assert int_keys(ast.parse(bad)) != []
-
-
-def test_p1_ids_made_to_collide_as_ints_do_not_as_bytes():
-    ids = [(1 + place * (2**61 - 1)).to_bytes(32) for place in range(5000)]
-    assert len({hash(int.from_bytes(node)) for node in ids}) == 1
-    assert len({hash(node) for node in ids}) == len(ids)

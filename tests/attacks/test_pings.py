@@ -1,0 +1,109 @@
+"""Row F9 of THREATS.md: Pings without number (CVE-2023-40591 was a task of its own for each).
+
+Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+"""
+
+from dataclasses import dataclass
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from devp2p import DisconnectReason, Limits
+from devp2p.session.running import _Session
+from devp2p.testing import ScriptedPeer, scripted_peer
+from devp2p.wire import base
+from tests.chat import Chat
+
+FLOOD = 100_000
+PING = b"\x02\x01\x00\xc0"
+
+
+def tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+@dataclass
+class Siege:
+    """What came of a flood."""
+
+    pongs: int = 0
+    taken: int = 0
+    """How many Pings left before the peer was told to go."""
+    farewell: int | None = None
+    more_tasks: int = 0
+
+
+async def flood(limits: Limits, pings: int, *, at_once: int) -> Siege:
+    """Send Pings, so many at a time, and read what comes back."""
+    siege = Siege()
+    async with scripted_peer([Chat()], limits=limits) as (_, peer), trio.open_nursery() as nursery:
+        nursery.start_soon(hear, peer, siege)
+        await wait_all_tasks_blocked()
+        before = tasks()
+        while siege.farewell is None and siege.taken < pings:
+            burst = b"".join(peer.seal(PING) for _ in range(at_once))
+            try:
+                await peer.stream.send_all(burst)
+            except trio.BrokenResourceError:
+                break
+            siege.taken += at_once
+            siege.more_tasks = max(siege.more_tasks, tasks() - before)
+            await trio.sleep(at_once / FLOOD)  # as many in a second
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    return siege
+
+
+async def hear(peer: ScriptedPeer, siege: Siege) -> None:
+    while siege.farewell is None:
+        code, data = await peer.receive()
+        if code == base.PONG:
+            siege.pongs += 1
+        elif code == base.DISCONNECT:
+            siege.farewell = base.decode_disconnect(data, compressed=False)
+
+
+async def test_f9_of_a_hundred_thousand_pings_in_a_second_five_are_answered_and_then_it_is_over():
+    siege = await flood(Limits(), FLOOD, at_once=1)
+    assert (siege.pongs, siege.farewell) == (5, DisconnectReason.PROTOCOL_BREACH)
+    assert siege.taken < 10
+    assert siege.more_tasks <= 0
+
+
+async def test_f9_nor_are_more_answered_if_a_thousand_come_at_once():
+    siege = await flood(Limits(), FLOOD, at_once=1000)
+    assert siege.pongs <= 5
+    assert siege.farewell == DisconnectReason.PROTOCOL_BREACH
+    assert siege.more_tasks <= 0
+
+
+async def test_f9_control_without_the_bound_each_is_answered():
+    siege = await flood(Limits(ping_burst=10**9), 3000, at_once=100)
+    assert (siege.pongs, siege.farewell) == (3000, None)
+
+
+async def waiting_tasks(limits: Limits) -> int:
+    """How many tasks there are more when a peer has sent 3,000 Pings and reads nothing."""
+    async with scripted_peer([Chat()], limits=limits) as (_, peer):
+        before = tasks()
+        with trio.move_on_after(0.01):
+            await peer.stream.send_all(b"".join(peer.seal(PING) for _ in range(3000)))
+        return tasks() - before
+
+
+async def test_f9_pings_of_a_peer_that_never_reads_leave_no_task_behind():
+    assert await waiting_tasks(Limits()) <= 0
+
+
+async def test_f9_control_with_a_task_for_each_there_are_thousands(monkeypatch):
+    async with trio.open_nursery() as nursery:
+        turns = trio.Lock()
+
+        async def answer(session: _Session) -> None:
+            async with turns:
+                await trio.sleep(1)  # the peer does not read
+                session._outbox.put_base(base.PONG, base.EMPTY_LIST)
+
+        monkeypatch.setattr(_Session, "_pong", lambda session: nursery.start_soon(answer, session))
+        assert await waiting_tasks(Limits()) >= 2000
+        nursery.cancel_scope.cancel()
