@@ -11,8 +11,6 @@ TESTS = ROOT / "tests"
 TEXT = (ROOT / "THREATS.md").read_text("utf-8")
 
 ROWS = [f"{letter}{number}" for letter, last in (("D", 22), ("H", 9), ("F", 14), ("P", 5)) for number in range(1, last + 1)]
-NOT_YET = {"D10"}
-"""Rows without any test, which have to say so."""
 NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
 
 
@@ -66,15 +64,6 @@ def test_nothing_else_is_named_like_a_test():
 
 
 @pytest.mark.parametrize("row", ROWS)
-def test_a_row_names_its_tests_or_says_that_there_are_none(row):
-    if row in NOT_YET:
-        assert not named_by(row)
-        assert re.search("not yet|to come|weakness of the protocol", THREATS[row][1])
-    else:
-        assert named_by(row)
-
-
-@pytest.mark.parametrize("row", [row for row in ROWS if row not in NOT_YET])
 def test_a_row_has_a_test_and_a_control_of_its_own(row):
     own = {name for name in named_by(row) if row in numbers_of(name)}
     assert any("control" not in name for name in own)

@@ -1,10 +1,14 @@
 """A node's record as the routing table wants it: where the node takes datagrams (pure; enr.md, "Node Table" in discv5's theory)."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Final
 
 from devp2p.discovery.kademlia import Contact
 from devp2p.discovery.networks import Endpoint, Scope, relay_fault, scope_of, unmapped
 from devp2p.enr import Record
+
+_REMEMBERED: Final = 4096  # records, of the same of which one is told again and again
 
 
 def endpoints_of(record: Record, ip_versions: Sequence[int] = (4, 6), *, told_by: bytes | None = None) -> tuple[Endpoint, ...]:
@@ -14,13 +18,18 @@ def endpoints_of(record: Record, ip_versions: Sequence[int] = (4, 6), *, told_by
     not tell us of.
     """
     found: dict[int, Endpoint] = {}
-    for address, port in ((record.ip, record.udp), (record.ip6, record.udp6)):
-        if address is not None and port:
-            endpoint = Endpoint(unmapped(address.packed), port)
-            bad = scope_of(endpoint.ip) is Scope.SPECIAL if told_by is None else relay_fault(told_by, endpoint) is not None
-            if not bad:
-                found.setdefault(4 if len(endpoint.ip) == 4 else 6, endpoint)
+    for endpoint in _named_by(record):
+        bad = scope_of(endpoint.ip) is Scope.SPECIAL if told_by is None else relay_fault(told_by, endpoint) is not None
+        if not bad:
+            found.setdefault(4 if len(endpoint.ip) == 4 else 6, endpoint)
     return tuple(found[version] for version in ip_versions if version in found)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _named_by(record: Record) -> tuple[Endpoint, ...]:
+    """The endpoints that are in a record, whatever they are."""
+    pairs = ((record.ip, record.udp), (record.ip6, record.udp6))
+    return tuple(Endpoint(unmapped(address.packed), port) for address, port in pairs if address is not None and port)
 
 
 def contact_of(

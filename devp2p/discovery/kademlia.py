@@ -10,8 +10,10 @@ to whoever spends the time, and nothing to anyone else.
 Nodes are checked at random, one of the fast list (new ones, and those that were silent) at most every 3 s and one of the slow list at most
 every 9 s. An answer adds one to a node's ``checks``; silence divides them by three, and at zero the node loses its place to one that
 waits, at random and preferably to one that has proved itself. So an old node that answers is never displaced by a newcomer, and who
-floods the table with fresh keys can only fill it up. Against that: few nodes of one network, in a bucket and in the whole table; at most
-half of a bucket for nodes that came by themselves, and none of those before our own search has filled the table (`accepts_incoming`).
+floods the table with fresh keys can only fill it up. Against that: few nodes of one network, in a bucket and in the whole table (shares.py:
+one that has answered takes the place of a farther one, so that those are missing least that are near); at most half of a bucket for nodes
+that came by themselves, and none of those before our own search has filled the table (`accepts_incoming`).
+
 No node is told to others before it has answered from its endpoint, and one whose endpoint changes has to do so again.
 """
 
@@ -20,7 +22,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from devp2p.discovery.networks import Endpoint, is_local, network_of
+from devp2p.discovery.networks import Endpoint, network_of
+from devp2p.discovery.shares import Shares, TableLimits
 from devp2p.errors import LocalProtocolError
 
 ID_SIZE = 32
@@ -53,20 +56,6 @@ class Contact(NamedTuple, Generic[Record]):
     endpoint: Endpoint
     seq: int
     record: Record
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableLimits:
-    """How many nodes one network may have in the table, where a network is what `network_of` says."""
-
-    per_bucket: int = 2
-    """Of one IPv4 /24 or IPv6 /48 in one bucket, with those that wait."""
-    per_table: int = 10
-    """Of one IPv4 /24 or IPv6 /32 in the table, with those that wait."""
-    incoming: int = BUCKET_SIZE // 2
-    """Nodes of a bucket that came by themselves; of those that wait, half may be such."""
-    limit_local_addresses: bool = False
-    """Hold loopback and private addresses to the limits too."""
 
 
 class Addition(enum.Enum):
@@ -174,7 +163,7 @@ class RoutingTable(Generic[Record]):
         self._random = random
         self._limits = limits or TableLimits()
         self._buckets: tuple[_Bucket[Record], ...] = tuple(_Bucket() for _ in range(BUCKETS))
-        self._networks: dict[bytes, int] = {}
+        self._shares = Shares(self._limits)
         self._fast: _Agenda[Record] = _Agenda(_FAST, random)
         self._slow: _Agenda[Record] = _Agenda(_SLOW, random)
         self._asked: dict[bytes, Endpoint] = {}
@@ -225,11 +214,13 @@ class RoutingTable(Generic[Record]):
         if entry is not None:
             outcome = self._update(bucket, entry, contact, now)
             entry.incoming = entry.incoming and incoming
-        elif self._claim(bucket, contact.endpoint.ip):
+        elif self._has_room(bucket, contact.endpoint.ip, now, live=live):
             entry = Entry(contact, now, incoming=incoming)
+            self._shares.count(bucket.networks, contact.endpoint.ip)
             self._enqueue(bucket, entry)
             outcome = Addition.WAITING
         else:
+            self._refused += 1
             return Addition.REFUSED
         if contact.endpoint == entry.contact.endpoint and (live or incoming):
             entry.seen = now
@@ -247,7 +238,7 @@ class RoutingTable(Generic[Record]):
             entry.agenda.remove(entry)
         entry = entry or bucket.waiting.pop(node_id, None)
         if entry is not None:
-            self._release(bucket, entry.contact.endpoint.ip)
+            self._shares.release(bucket.networks, entry.contact.endpoint.ip)
             self._fill(bucket, now)
 
     def next_timer(self) -> float | None:
@@ -282,7 +273,9 @@ class RoutingTable(Generic[Record]):
         if ok:
             entry.seen = now
             self._proved(entry, now)
-            return True
+            if self._shares.is_exceeded(entry.contact.endpoint.ip):
+                self.remove(node_id, now)
+            return node_id in self
         entry.checks //= _FORGIVENESS
         if entry.checks:
             self._fast.push(entry, now)
@@ -332,9 +325,11 @@ class RoutingTable(Generic[Record]):
             self._conflicts += contact.seq == old.seq and contact.endpoint != old.endpoint
             return Addition.KNOWN
         if contact.endpoint.ip != old.endpoint.ip:
-            self._release(bucket, old.endpoint.ip)
-            if not self._claim(bucket, contact.endpoint.ip):
-                self._claim(bucket, old.endpoint.ip)
+            self._shares.release(bucket.networks, old.endpoint.ip)
+            moves = self._shares.has_room(bucket.networks, contact.endpoint.ip)
+            self._shares.count(bucket.networks, contact.endpoint.ip if moves else old.endpoint.ip)
+            if not moves:
+                self._refused += 1
                 return Addition.KNOWN
         entry.contact = contact
         if contact.endpoint != old.endpoint:
@@ -353,7 +348,7 @@ class RoutingTable(Generic[Record]):
             surplus = waiting[0]
         if surplus is not None:
             del bucket.waiting[surplus.contact.id]
-            self._release(bucket, surplus.contact.endpoint.ip)
+            self._shares.release(bucket.networks, surplus.contact.endpoint.ip)
 
     def _fill(self, bucket: _Bucket[Record], now: float) -> None:
         """Give places that are free to nodes that wait."""
@@ -367,28 +362,19 @@ class RoutingTable(Generic[Record]):
             bucket.entries[entry.contact.id] = entry
             (self._slow if entry.live else self._fast).push(entry, now)
 
-    def _claim(self, bucket: _Bucket[Record], ip: bytes) -> bool:
-        """Count an address for its networks, or tell that one of them has enough nodes."""
-        if self._is_exempt(ip):
+    def _has_room(self, bucket: _Bucket[Record], ip: bytes, now: float, *, live: bool) -> bool:
+        """Whether the network of a new node has room for it: one that has answered makes a farther one of its network go."""
+        if self._shares.has_room(bucket.networks, ip):
             return True
-        near, wide = network_of(ip), network_of(ip, wide=True)
-        here, overall = bucket.networks.get(near, 0), self._networks.get(wide, 0)
-        if here >= self._limits.per_bucket or overall >= self._limits.per_table:
-            self._refused += 1
+        if not live or not self._shares.has_room(bucket.networks, ip, instead=True):
             return False
-        bucket.networks[near], self._networks[wide] = here + 1, overall + 1
-        return True
-
-    def _release(self, bucket: _Bucket[Record], ip: bytes) -> None:
-        if self._is_exempt(ip):
-            return
-        for networks, network in ((bucket.networks, network_of(ip)), (self._networks, network_of(ip, wide=True))):
-            networks[network] -= 1
-            if not networks[network]:
-                del networks[network]
-
-    def _is_exempt(self, ip: bytes) -> bool:
-        return not self._limits.limit_local_addresses and is_local(ip)
+        network = network_of(ip, wide=True)
+        for other in reversed(self._buckets[self._buckets.index(bucket) + 1 :]):
+            for entry in (*other.waiting.values(), *other.entries.values()):
+                if network_of(entry.contact.endpoint.ip, wide=True) == network:
+                    self.remove(entry.contact.id, now)
+                    return True
+        return False
 
 
 def _checked(node_id: bytes) -> bytes:

@@ -27,24 +27,22 @@ ALPHA = 3
 MAX_QUERIES = 128
 """How often a search asks, in all."""
 ATTEMPTS = 3
-"""How often it asks one node that stays silent."""
+"""How often it asks one node that stays silent; twice as often one that is there, but does not answer the question."""
 PER_NETWORK = 2
 """How many nodes of one public network (`network_of`) it considers."""
 
 _REMEMBERED = 256  # candidates; beyond it the farthest that nobody has asked yet are forgotten
 
 
-def lookup_distances(target: bytes, node_id: bytes, count: int = 3) -> list[int]:
-    """The logarithmic distances to ask a node for, so that it names nodes near `target`: its own distance from there, then those around it.
+def lookup_distances(target: bytes, node_id: bytes, count: int = 5) -> list[int]:
+    """The logarithmic distances to ask a node for, so that it names nodes near `target`: its own distance from there, then greater ones.
 
-    Always at least one and at most `count` of 0 to 256; 0, which asks for the node's own record, only if the node is the target.
+    At its own distance lie all that are closer to the target than it is; at a greater one those that are as far from the target. What is
+    left at 256 is filled with smaller ones, where those are that are about as far as itself. At least one and at most `count` of 0 to 256;
+    0, which asks for the node's own record, only if the node is the target.
     """
     middle = distance(target, node_id)
-    wanted = [middle]
-    for step in range(1, count):
-        wanted += [middle + step] if middle + step <= 256 else []
-        wanted += [middle - step] if middle - step > 0 else []
-    return wanted[:count]
+    return [*range(middle, 257), *range(middle - 1, 0, -1)][:count]
 
 
 class _State(enum.Enum):
@@ -64,6 +62,8 @@ class _Candidate(Generic[Record]):
     """How many answers led to it."""
     state: _State = _State.HEARD
     tries: int = 0
+    present: bool = False
+    """It has shown since it was asked that it is there."""
     elsewhere: Contact[Record] | None = None
     """The first other endpoint that was given for it."""
 
@@ -128,13 +128,14 @@ class Lookup(Generic[Record]):
             self._hear(contact, candidate.hops + 1)
         self._forget()
 
-    def failed(self, node: Contact[Record]) -> None:
-        """`node`, which was asked, has stayed silent, or its answer was not fit to be used."""
+    def failed(self, node: Contact[Record], *, present: bool = False) -> None:
+        """`node`, which was asked, has stayed silent, or its answer was not fit to be used. `present`: but it is there."""
         candidate = self._asked_candidate(node)
         if candidate.state is not _State.ASKED:
             return
         self._in_flight -= 1
-        if candidate.tries < self._attempts:
+        candidate.present |= present
+        if candidate.tries < self._attempts * (2 if candidate.present else 1):
             candidate.state = _State.SILENT
         else:
             candidate.state = _State.FAILED

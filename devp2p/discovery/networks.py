@@ -9,12 +9,14 @@ Addresses are packed: 4 bytes for IPv4, 16 for IPv6. An IPv4 address in IPv6 clo
 
 import enum
 import ipaddress
+from functools import lru_cache
 from typing import NamedTuple
 
 LOWEST_PORT = 1025
 """The lowest UDP port of nodes that others tell us of: below are services that should not be sent what they never asked for."""
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
+_REMEMBERED = 4096  # addresses, each of which is judged many times over: whenever it is named
 
 
 class Endpoint(NamedTuple):
@@ -77,6 +79,7 @@ def unmapped(ip: bytes) -> bytes:
     return ip[12:] if len(ip) == 16 and ip.startswith(_MAPPED) else ip
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def scope_of(ip: bytes) -> Scope:
     """Tell from where an address can be reached; what is not 4 or 16 bytes is SPECIAL too."""
     ip = unmapped(ip)

@@ -29,6 +29,7 @@ from devp2p.discovery.clock import TOLERANCE, Clock
 from devp2p.discovery.datagrams import DatagramSocket
 from devp2p.discovery.dns import DnsSource, Resolver
 from devp2p.discovery.dns_tree import TreeUrl
+from devp2p.discovery.external_address import AddressChanged
 from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
 from devp2p.discovery.kademlia import TableStatistics
 from devp2p.discovery.known_nodes import KnownNodes, parse_tree, system_resolver, with_ip_addresses
@@ -36,12 +37,10 @@ from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.own_record import OwnRecord, parse_external
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import AddressChanged as AddressChangedV4
 from devp2p.discovery.v4_events import ClockDoubtful
 from devp2p.discovery.v4_events import Event as EventV4
 from devp2p.discovery.v5 import Discv5
 from devp2p.discovery.v5_answers import Discv5Limits, TalkHandler
-from devp2p.discovery.v5_events import AddressChanged as AddressChangedV5
 from devp2p.discovery.v5_events import Event as EventV5
 from devp2p.enr import Entries, Record
 from devp2p.errors import LocalProtocolError
@@ -251,7 +250,7 @@ class Discovery:
 
     def _take(self, event: EventV4 | EventV5) -> None:
         match event:
-            case AddressChangedV4() | AddressChangedV5():
+            case AddressChanged():
                 if self._own.address_changed():
                     _logger.info("others see us at %s; our record has the number %d", event.ipv4 or event.ipv6, self.record.sequence)
             case ClockDoubtful():

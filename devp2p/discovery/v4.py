@@ -9,8 +9,9 @@
 Theory of operation. `Exchange` talks to single nodes, and knows of endpoint proofs and of what strangers may cost. Here is what is made of
 that. A node that answered our Ping gets into the table, and counts there as one that came by itself if we know it from its own Ping only.
 Those in the table are pinged now and then. Where a Pong names a newer record of its sender than we have, we ask for it, but at most once in
-ten minutes. At the start and every half hour the table is refreshed by searches for ourselves and for three random places. And every Pong
-says where its sender sees us, which makes a vote on our own address.
+ten minutes. At the start and every half hour the table is refreshed by searches for ourselves and for three random places. Soon after the
+start we search for ourselves more often, since then the few datagrams that mattered may have been lost. And every Pong says where its
+sender sees us, which makes a vote on our own address.
 """
 
 import enum
@@ -20,12 +21,12 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeAlias
 
-from devp2p.discovery.external_address import ExternalAddress
+from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.kademlia import BUCKET_SIZE, RoutingTable
 from devp2p.discovery.lookup import Lookup
 from devp2p.discovery.networks import Endpoint, unmapped
 from devp2p.discovery.v4_bonds import Discv4Limits, Recent
-from devp2p.discovery.v4_events import AddressChanged, ClockDoubtful, Event, LookupDone, PingResult, RecordFound
+from devp2p.discovery.v4_events import ClockDoubtful, Event, LookupDone, PingResult, RecordFound
 from devp2p.discovery.v4_exchange import Exchange, PublishesRecord
 from devp2p.discovery.v4_nodes import Node, add_record, contact_of
 from devp2p.discovery.v4_outcomes import Heard, NodesEnded, PingEnded, RecordEnded
@@ -41,6 +42,7 @@ RECORD_INTERVAL: Final = 600.0
 SILENCES: Final = 32
 """Questions in a row without any answer that make the clock doubtful."""
 
+_YOUNG = 60.0  # seconds from the start until we search for ourselves once more; they double each time, up to the above
 _LONELY = 30.0  # seconds until the next refreshing while nobody is there
 _WALKS = 3  # searches for random places in a refreshing
 _RECORDS = 1024  # nodes for which it is remembered when they were asked
@@ -106,7 +108,8 @@ class Discv4:
         self._numbers = count(1)
         self._operations: set[int] = set()
         self._refresh_at = float("-inf")
-        self._refreshing = 0
+        self._pause = _YOUNG
+        self._refreshing = self._walks = 0
         self._asked: Recent[bytes, float] = Recent(_RECORDS)  # when a node was asked for its record
         self._told: Recent[bytes, tuple[float, Record]] = Recent(_RECORDS)  # and what it said
         self._silences = 0
@@ -242,7 +245,7 @@ class Discv4:
         for purpose in outcome.purposes:
             if isinstance(purpose, _Search):
                 if nodes is None:
-                    purpose.lookup.failed(contact)
+                    purpose.lookup.failed(contact, present=outcome.present)
                 else:
                     purpose.lookup.answered(contact, nodes)
                 self._continue(purpose, now)
@@ -278,24 +281,26 @@ class Discv4:
             self._exchange.request_record(contact, now, operation)
 
     def _refresh(self, now: float) -> None:
-        """Search for ourselves, which fills the close buckets, and then for other places."""
-        self._refresh_at = now + REFRESH_INTERVAL * (0.9 + 0.2 * self._random())
+        """Search for ourselves, which fills the close buckets, and then, at the start and every half hour, for other places."""
         for contact in self._known:
             self.table.add(contact, now)
         if not self._refreshing:
-            self._refreshing = 1 + _WALKS
+            self._walks = _WALKS if self._pause in {_YOUNG, REFRESH_INTERVAL} else 0
+            self._refreshing = 1 + self._walks
             self._search(bytes(self._key.public_key), now)
+        self._refresh_at = now + self._pause * (0.9 + 0.2 * self._random())
+        self._pause = min(2 * self._pause, REFRESH_INTERVAL)
 
     def _refreshed(self, now: float) -> None:
         """One of the searches is over."""
         self._refreshing -= 1
-        if self._refreshing == _WALKS:
-            for _ in range(_WALKS):
-                self._search(self._random_bytes(_TARGET), now)
-        elif not self._refreshing:
+        walks, self._walks = self._walks, 0
+        for _ in range(walks):
+            self._search(self._random_bytes(_TARGET), now)
+        if not self._refreshing:
             self.table.accepts_incoming = True
             if self._known and not self.table.statistics().live:
-                self._refresh_at = min(self._refresh_at, now + _LONELY)
+                self._refresh_at, self._pause = min(self._refresh_at, now + _LONELY), _YOUNG
 
     def _search(self, target: bytes, now: float, operation: int | None = None, wanted: PublicKey | None = None) -> None:
         node_id = keccak256(target)

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from devp2p.discovery.kademlia import TableLimits
 from devp2p.discovery.networks import Endpoint, is_local
+from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.throttle import Throttle, host_of
 
 PROOF_LIFETIME: Final = 12 * 3600.0

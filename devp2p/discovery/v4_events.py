@@ -6,7 +6,7 @@ An operation is known by the number that the method gave which began it. Each en
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.external_address import AddressChanged
 from devp2p.discovery.v4_nodes import Node
 from devp2p.discovery.v4_packets import Pong
 from devp2p.enr import Record
@@ -44,14 +44,6 @@ class LookupDone:
     """64 bytes, as it was asked for."""
     contacts: tuple[Node, ...]
     """The closest nodes that answered, closest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class AddressChanged:
-    """Enough others agree on where we are for it to belong into our record."""
-
-    ipv4: Endpoint | None
-    ipv6: Endpoint | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,12 @@ nothing: so a node is asked one question at a time.
 Before a question there may be more to do, since the other side wants an endpoint proof of us. A conversation goes through these stages:
 
     PINGED     our Ping waits for a Pong; silence ends all
-    AWAITED    the Pong is here, and the other's own Ping should follow; if it does not, we are known there already
+    AWAITED    the Pong is here, and the other's own Ping should follow; if it does not, we are known there already, or it was lost
     SETTLING   we have just answered it, and our Pong must not be overtaken by the question
     ASKED      the question waits for its answer
+
+The other's own Ping does not follow each of ours: we, for one, ping back once a minute, as the address may be a victim's. Where that Ping
+or our Pong was lost, our next Ping is filled up (`PAID_PING`), since a Pong and a Ping are hardly more than that, and answer such a one.
 """
 
 import enum
@@ -42,10 +45,13 @@ EXPIRATION: Final = 20
 SETTLING: Final = 0.1
 """Seconds between our Pong and a question, and for more of an answer to come."""
 AMPLIFICATION: Final = 1.2
-"""How much larger than a stranger's Ping the Pong may be."""
+"""How much larger than a stranger's Ping may be what comes of it, but for one Ping a minute."""
+PAID_PING: Final = 300
+"""Bytes of a Ping that is filled up: `AMPLIFICATION` times this are enough for any Pong and Ping of ours together."""
 
 _ALLOWANCE = 16  # packets that may come in answer to one FindNode
 _QUEUED = 4096  # datagrams to be sent
+_LARGEST_PING = 170  # bytes of a Ping of ours, if it is not filled up
 
 T = TypeVar("T")
 
@@ -100,6 +106,8 @@ class _Conversation(Generic[Purpose]):
     allowance: int = 0
     nodes: dict[bytes, Node] = field(default_factory=dict[bytes, Node])
     answered: bool = False
+    present: bool = False
+    """The node has answered our Ping."""
 
     def admits(self, kind: type[packets.Packet], data: bytes) -> bool:
         """Whether a packet may be the answer that is waited for; each that might costs one of the allowance."""
@@ -131,8 +139,8 @@ class Exchange(Generic[Purpose]):
         self._ping_backs = 0
         self._expirations: Recent[Endpoint, int] = Recent(limits.bonds)
 
-    def ping(self, contact: Node, now: float, *purposes: Purpose, incoming: bool = False) -> None:
-        """Ask a node whether it is there; PingEnded will follow. If it is being asked already, its answer serves this too."""
+    def ping(self, contact: Node, now: float, *purposes: Purpose, incoming: bool = False, size: int = 0) -> None:
+        """Ask a node whether it is there, by `size` bytes at least; PingEnded will follow. If it is being asked, that answer serves."""
         here = self._pings.setdefault(contact.endpoint, {})
         ping = here.get(contact.id)
         if ping is not None:
@@ -143,7 +151,7 @@ class Exchange(Generic[Purpose]):
         # Not all take an empty address from who does not know his own.
         sender = packets.Endpoint(bytes(len(contact.endpoint.ip)) if ip is None else ip.packed, udp or 0, self._tcp_port)
         recipient = packets.Endpoint(contact.endpoint.ip, contact.endpoint.port, 0)
-        packet_hash = self._send(packets.Ping(sender, recipient, expiration, record.sequence), contact.endpoint)
+        packet_hash = self._send(packets.Ping(sender, recipient, expiration, record.sequence), contact.endpoint, size)
         ping = here[contact.id] = _Ping(contact, packet_hash, now, incoming, list(purposes))
         self._ping_backs += incoming
         self._timers.set(ping, now + RESPONSE_TIMEOUT)
@@ -247,31 +255,33 @@ class Exchange(Generic[Purpose]):
     def _on_ping(self, ping: packets.Ping, packet_hash: bytes, contact: Node, size: int, now: float) -> None:
         """Answer a Ping, and see to it that there is an endpoint proof."""
         source, proved = contact.endpoint, self._bonds.is_proved(contact.id, contact.endpoint, now)
-        if not self._send_pong(packet_hash, source, now, None if proved else int(AMPLIFICATION * size)):
+        room = packets.MAX_PACKET if proved else int(AMPLIFICATION * size)
+        sent = self._send_pong(packet_hash, source, now, room)
+        if not sent:
             return
         self._bonds.serve(contact.id, source, now)
         if proved:
             self.outcomes.append(Heard(contact, ping.enr_sequence))
-        elif self._may_ping_back(contact, now):
+        elif self._may_ping_back(contact, room - sent, now):
             self.ping(contact, now, incoming=True)
         conversation = self._conversations.get(source, {}).get(contact.id)
         if conversation is not None and conversation.stage is _Stage.AWAITED:
             self._advance(conversation, now)
 
-    def _may_ping_back(self, contact: Node, now: float) -> bool:
+    def _may_ping_back(self, contact: Node, room: int, now: float) -> bool:
         if contact.id in self._pings.get(contact.endpoint, {}) or self._ping_backs >= self._limits.ping_backs:
             return False
-        return self._gate.allows_ping_back(contact.endpoint, now)
+        return room >= _LARGEST_PING or self._gate.allows_ping_back(contact.endpoint, now)
 
-    def _send_pong(self, packet_hash: bytes, source: Endpoint, now: float, room: int | None) -> bool:
-        """Answer a Ping, if that takes no more bytes than there is room for; the number of our record may be left out."""
+    def _send_pong(self, packet_hash: bytes, source: Endpoint, now: float, room: int) -> int:
+        """Answer a Ping, if there is room for so many bytes, and tell how many they are; the number of our record may be left out."""
         for sequence in (self._local.record.sequence, None):
             pong = packets.Pong(packets.Endpoint(source.ip, source.port, 0), packet_hash, int(now) + EXPIRATION, sequence)
             data, _ = packets.encode(pong, self._key)
-            if room is None or len(data) <= room:
+            if len(data) <= room:
                 self.outgoing.append((data, source))
-                return True
-        return False
+                return len(data)
+        return 0
 
     def _on_answer(self, conversation: _Conversation[Purpose], answer: packets.Neighbors | packets.ENRResponse, now: float) -> None:
         question = conversation.questions[0]
@@ -306,10 +316,11 @@ class Exchange(Generic[Purpose]):
         if conversation is None or conversation.stage is not _Stage.PINGED:
             return
         if pong is not None:
+            conversation.present = True
             self._advance(conversation, now)
             return
         _remove(self._conversations, contact)
-        self.outcomes.extend(self._ended(contact, question, None, None) for question in conversation.questions)
+        self.outcomes.extend(self._ended(conversation, question) for question in conversation.questions)
 
     def _ask(self, contact: Node, question: _Question[Purpose], now: float) -> None:
         here = self._conversations.setdefault(contact.endpoint, {})
@@ -327,7 +338,8 @@ class Exchange(Generic[Purpose]):
         proved = self._bonds.is_proved(node_id, endpoint, now)
         if not proved or (served is None and conversation.stage is _Stage.NEW):
             conversation.stage = _Stage.PINGED
-            self.ping(conversation.contact, now)
+            asked = self._expirations.get(endpoint) or 0  # by us; so that they may have pinged back already
+            self.ping(conversation.contact, now, size=PAID_PING if asked - EXPIRATION + self._limits.ping_back_interval > now else 0)
         elif served is None:
             conversation.stage = _Stage.AWAITED
             self._timers.set(conversation, now + RESPONSE_TIMEOUT)
@@ -352,20 +364,22 @@ class Exchange(Generic[Purpose]):
     ) -> None:
         question = conversation.questions.popleft()
         conversation.due, conversation.stage = None, _Stage.NEW
-        self.outcomes.append(self._ended(conversation.contact, question, nodes, record))
+        self.outcomes.append(self._ended(conversation, question, nodes, record))
         if conversation.questions:
             self._advance(conversation, now)
         else:
             _remove(self._conversations, conversation.contact)
 
     @staticmethod
-    def _ended(contact: Node, question: _Question[Purpose], nodes: Sequence[Node] | None, record: Record | None) -> Outcome[Purpose]:
+    def _ended(
+        talk: _Conversation[Purpose], question: _Question[Purpose], nodes: Sequence[Node] | None = None, record: Record | None = None
+    ) -> Outcome[Purpose]:
         if question.target is None:
-            return RecordEnded(contact, record, question.purposes)
-        return NodesEnded(contact, nodes, question.purposes)
+            return RecordEnded(talk.contact, record, question.purposes)
+        return NodesEnded(talk.contact, nodes, talk.present, question.purposes)
 
-    def _send(self, packet: packets.Packet, endpoint: Endpoint) -> bytes:
-        data, packet_hash = packets.encode(packet, self._key)
+    def _send(self, packet: packets.Packet, endpoint: Endpoint, size: int = 0) -> bytes:
+        data, packet_hash = packets.encode(packet, self._key, size=size)
         self.outgoing.append((data, endpoint))
         return packet_hash
 

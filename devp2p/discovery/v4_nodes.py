@@ -4,9 +4,9 @@ A node that has sent us a Ping is where the Ping came from, whatever it says; on
 of such an address at all. A record adds to that, but never says where a node takes datagrams: the endpoint that works is worth more.
 """
 
-import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 from devp2p.discovery.ip_bytes import pack_ip, unpack_ip
@@ -20,6 +20,8 @@ from devp2p.records import Address, NodeRecord
 
 Node: TypeAlias = Contact[NodeRecord]
 """Its `seq` is that of the ENR in its `record`, 0 without one."""
+
+_REMEMBERED = 4096  # nodes: a search is told of the same ones again and again
 
 
 def contact_of(node: NodeRecord) -> Node:
@@ -53,7 +55,7 @@ def judge_neighbor(neighbor: Neighbor, sender: bytes) -> Node | None:
     if relay_fault(sender, endpoint) is not None:
         return None
     try:
-        return contact_at(PublicKey.from_bytes(neighbor.public_key), endpoint, neighbor.tcp)
+        return _named(neighbor.public_key, endpoint, neighbor.tcp)
     except DecodingError:
         return None
 
@@ -66,7 +68,12 @@ def make_neighbors(contacts: Iterable[Node], asker: Endpoint) -> Iterator[tuple[
         yield tuple(told[start : start + MAX_NEIGHBORS])
 
 
+@lru_cache(maxsize=_REMEMBERED)
+def _named(public_key: bytes, endpoint: Endpoint, tcp_port: int) -> Node:
+    return contact_at(PublicKey.from_bytes(public_key), endpoint, tcp_port)
+
+
 def _neighbor(contact: Node) -> Neighbor:
-    host = str(ipaddress.ip_address(contact.endpoint.ip))
+    host = str(unpack_ip(contact.endpoint.ip))
     tcp = next((address.port for address in contact.record.addresses if address.scheme == "tcp" and address.host == host), None)
     return Neighbor(contact.endpoint.ip, contact.endpoint.port, tcp or 0, bytes(contact.record.public_key))

@@ -33,6 +33,8 @@ class NodesEnded(Generic[Purpose]):
     contact: Node
     nodes: Sequence[Node] | None
     """What passed; None if there was no answer."""
+    present: bool
+    """The node has answered something: our Ping, if not the question."""
     purposes: Sequence[Purpose]
 
 

@@ -157,12 +157,15 @@ class Decoded:
     hash: bytes
 
 
-def encode(packet: Packet, key: PrivateKey) -> tuple[bytes, bytes]:
-    """Sign a packet: the datagram, and its 32-byte hash. LocalProtocolError if it is too large or cannot be encoded."""
+def encode(packet: Packet, key: PrivateKey, *, size: int = 0) -> tuple[bytes, bytes]:
+    """Sign a packet: the datagram, and its 32-byte hash. LocalProtocolError if it is too large or cannot be encoded.
+
+    A datagram of less than `size` bytes is filled up with zeros, which every recipient ignores (EIP-8).
+    """
     kind = _KINDS.get(type(packet))
     if kind is None:
         raise LocalProtocolError(f"{type(packet).__name__} is no packet of discovery v4")
-    body = bytes([kind]) + _CODECS[kind].encode(packet)
+    body = (bytes([kind]) + _CODECS[kind].encode(packet)).ljust(size - _TYPE, b"\0")
     signed = key.sign(keccak256(body)) + body
     if _HASH + len(signed) > MAX_PACKET:
         raise LocalProtocolError(f"a {type(packet).__name__} of {_HASH + len(signed)} bytes, where {MAX_PACKET} are allowed")

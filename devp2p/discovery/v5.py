@@ -8,8 +8,9 @@
 Theory of operation. v5_exchange.py asks and answers: with v5_sessions.py, which knows who has proved to be who, v5_requests.py, which knows
 what was asked and not answered yet, and v5_answers.py, which knows what to tell others. kademlia.py knows which nodes there are, and
 lookup.py whom to ask next. Here they are put together. The table is kept by pinging its nodes (`RoutingTable.next_revalidation`), by
-searching for our own ID and for random ones every half hour, and by fetching the records of nodes whose Pong tells of a newer one. A node
-that comes by itself is offered to the table if its record names the very endpoint that it proved itself from.
+searching for our own ID and for random ones every half hour (for our own more often in the beginning), and by fetching the records of
+nodes whose Pong tells of a newer one. A node that comes by itself is offered to the table if its record names the very endpoint that it
+proved itself from.
 
 Nothing that a stranger sends is answered by more bytes than it had, until the handshake has shown that the stranger is where it seems to
 be. From then on a node, and all nodes of one host together, may ask some times a second.
@@ -23,13 +24,13 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from devp2p.discovery.contacts import contact_of, contacts_told_by
-from devp2p.discovery.external_address import ExternalAddress
+from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.kademlia import ID_SIZE, Contact, RoutingTable
 from devp2p.discovery.lookup import Lookup, lookup_distances
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.throttle import Throttle
 from devp2p.discovery.v5_answers import MAX_TALK, Answers, Discv5Limits, TalkHandler
-from devp2p.discovery.v5_events import AddressChanged, Event, LookupDone, NodesFound, PingResult, Resolved, TalkAnswered
+from devp2p.discovery.v5_events import Event, LookupDone, NodesFound, PingResult, Resolved, TalkAnswered
 from devp2p.discovery.v5_exchange import Ended, Exchange, Heard, PublishesRecord
 from devp2p.discovery.v5_messages import FindNode, Ping, Pong, TalkRequest, TalkResponse
 from devp2p.discovery.v5_sessions import RandomBytes
@@ -40,7 +41,7 @@ from devp2p.keys import PrivateKey
 REFRESH: Final = 1800.0
 """Seconds between two rounds of searches that fill the table."""
 
-_EMPTY_REFRESH = 60.0  # the same while the table is empty
+_YOUNG = 60.0  # seconds from the start until we look for ourselves once more; they double each time, up to the above
 _RANDOM_SEARCHES = 3  # of a round, beside the one for our own ID
 _FETCH_RATE = 1 / 600  # how often a second the record of one node is fetched
 _REMEMBERED = 1024  # nodes whose records were fetched
@@ -131,6 +132,7 @@ class Discv5:
         self._operations = count(1)
         self._open_operations: set[int] = set()
         self._refresh_at = 0.0
+        self._pause = _YOUNG
 
     # What the owner asks for
 
@@ -210,7 +212,6 @@ class Discv5:
         while (entry := self.table.next_revalidation(now)) is not None:
             self._exchange.ask(entry.contact, self._make_ping, _Check(), now)
         if self._refresh_at <= now:
-            self._refresh_at = now + REFRESH
             self._refresh(now)
 
     def next_event(self) -> Event | None:
@@ -301,12 +302,20 @@ class Discv5:
     # Searches
 
     def _refresh(self, now: float) -> None:
+        """Search for ourselves and, at the start and every half hour, for other places.
+
+        Who came at the same time as we, or lost the few datagrams that mattered, is found by the searches soon after the start.
+        """
         for record in self._bootnodes:
             contact = contact_of(record, self._ip_versions)
             if contact is not None:
                 self.table.add(contact, now)
-        for target in (self._own_id, *(self._random_bytes(ID_SIZE) for _ in range(_RANDOM_SEARCHES))):
-            self._search(target, now)
+        self._search(self._own_id, now)
+        if self._pause in {_YOUNG, REFRESH}:
+            for _ in range(_RANDOM_SEARCHES):
+                self._search(self._random_bytes(ID_SIZE), now)
+        self._refresh_at = now + self._pause
+        self._pause = min(2 * self._pause, REFRESH)
 
     def _search(self, target: bytes, now: float, operation: int | None = None, known: Record | None = None) -> None:
         seeds = self.table.closest(target, live_only=False)
@@ -336,8 +345,8 @@ class Discv5:
         if search.operation is None:
             # Our own neighbourhood has its places now, before others come by themselves.
             self.table.accepts_incoming |= lookup.target == self._own_id
-            if not len(self.table):
-                self._refresh_at = min(self._refresh_at, now + _EMPTY_REFRESH)
+            if not self.table.statistics().live:
+                self._refresh_at, self._pause = min(self._refresh_at, now + _YOUNG), _YOUNG
         elif search.known is not None:
             self._end(Resolved(search.operation, search.known, search.confirmed))
         else:

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from devp2p.discovery.kademlia import Contact, RoutingTable, TableLimits
+from devp2p.discovery.kademlia import Contact, RoutingTable
 from devp2p.discovery.networks import Endpoint, is_local, relay_fault
+from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.throttle import Throttle, host_of
 from devp2p.discovery.v5_messages import FindNode, Message, Ping, Pong, TalkRequest, TalkResponse
 from devp2p.discovery.v5_nodes import MAX_RECORDS, split_records

@@ -6,8 +6,8 @@ An operation is known by the number that the method gave which began it. Each en
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from devp2p.discovery.external_address import AddressChanged
 from devp2p.discovery.kademlia import Contact
-from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v5_messages import Pong
 from devp2p.enr import Record
 
@@ -63,14 +63,6 @@ class Resolved:
     """The newest that was found; the one that was given, if there is no newer one."""
     confirmed: bool
     """Whether the node itself or a search gave it, so that it is not just the one that was known before."""
-
-
-@dataclass(frozen=True, slots=True)
-class AddressChanged:
-    """Enough others agree on where we are for it to belong into our record."""
-
-    ipv4: Endpoint | None
-    ipv6: Endpoint | None
 
 
 Event: TypeAlias = PingResult | NodesFound | TalkAnswered | LookupDone | Resolved | AddressChanged

@@ -14,6 +14,7 @@ from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_bonds import Bonds, Discv4Limits, Recent
 from devp2p.discovery.v4_events import PingResult
+from devp2p.discovery.v4_exchange import PAID_PING
 from devp2p.keys import PublicKey, recover
 from tests.discovery.strangers import (
     FAR,
@@ -50,14 +51,14 @@ def recovered(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return digests
 
 
-def flood(node: Discv4, seconds: int, each_second: int, *, keys: int = 20) -> tuple[int, int, int]:
-    """Send Pings in the victim's name; how many bytes went in and out, and how many Pings of ours are among those out."""
+def flood(node: Discv4, seconds: int, each_second: int, *, keys: int = 20, size: int = 0) -> tuple[int, int, int]:
+    """Send Pings of `size` bytes at least in the victim's name; how many bytes went in and out, and how many Pings of ours went out."""
     attackers = [Stranger(key_of(number), VICTIM) for number in range(300, 300 + keys)]
     into = out = pings = 0
     for tick in range(seconds * each_second):
         now = START + tick / each_second
         attacker = attackers[tick % keys]
-        data, _ = packets.encode(attacker.ping(now, expiration=int(now) + 20 + tick, enr_sequence=1), attacker.key)
+        data, _ = packets.encode(attacker.ping(now, expiration=int(now) + 20 + tick, enr_sequence=1), attacker.key, size=size)
         into += len(data)
         node.receive_datagram(data, VICTIM, now)
         for each, to in node.datagrams_to_send(now):
@@ -74,6 +75,13 @@ def test_d2_a_flood_in_a_victims_name_is_not_made_larger(each_second):
     assert pings == 1
     assert out <= 1.2 * into
     assert out < 122 * 160  # the packets of a minute, and those that may come at once
+
+
+@pytest.mark.parametrize("size", [PAID_PING, packets.MAX_PACKET])
+def test_d2_large_pings_are_answered_by_a_ping_each_and_not_made_larger_either(size):
+    into, out, pings = flood(fresh(), 60, 1, size=size)
+    assert pings >= 20
+    assert out <= 1.2 * into
 
 
 def test_d2_control_without_the_bounds_it_is():

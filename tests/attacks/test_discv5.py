@@ -11,7 +11,7 @@ from devp2p.discovery import v5_crypto, v5_messages, v5_packets, v5_sessions
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v5_messages import Ping, Pong
 from devp2p.discovery.v5_sessions import Keys, Remote, Sessions
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Stranger, Wire, key_of, make_party, record_of, state_of
 
 # D14: handshakes that are not what they should be

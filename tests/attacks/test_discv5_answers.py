@@ -21,7 +21,7 @@ from devp2p.discovery.v5_events import NodesFound, PingResult
 from devp2p.discovery.v5_messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse
 from devp2p.discovery.v5_nodes import MAX_PARTS, MAX_RECORDS, NodesAnswer, split_records
 from devp2p.errors import DecodingError
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, make_party, record_of
 
 # D15: answers to FINDNODE

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from devp2p import rlp
 from devp2p.discovery import v5_crypto, v5_messages, v5_packets, v5_sessions
 from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.kademlia import TableLimits
 from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v5_answers import Discv5Limits
 from devp2p.discovery.v5_messages import FindNode, Ping
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, header_of, make_party, ordinary, record_of, state_of, whoareyou
 
 RECORDS = [record_of(number) for number in range(100, 110)]

@@ -9,14 +9,15 @@ from unittest.mock import patch
 
 import pytest
 
-from devp2p.discovery.kademlia import WAITING_SIZE, Addition, Contact, RoutingTable, TableLimits
+from devp2p.discovery.kademlia import WAITING_SIZE, Addition, Contact, RoutingTable
 from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v5_messages import Ping
+from tests.discovery.nodes import Node, endpoint_of
 from tests.discovery.tables import OWN, full_bucket, id_at, node, table_of
-from tests.discovery.toy import Node, endpoint_of
 from tests.discovery.v5_wire import Stranger, make_party, record_of
 
-OPEN = TableLimits(per_bucket=10**9, per_table=10**9, incoming=10**9)
+OPEN = TableLimits(per_bucket=10**9, per_table=10**9, shared=10**12, incoming=10**9)
 
 
 def test_d7_two_of_a_slash_24_in_a_bucket_and_ten_in_the_table():
@@ -148,9 +149,13 @@ def places(limits: TableLimits | None, hosts: int, *, incoming: bool) -> int:
     return len(table)
 
 
-@pytest.mark.parametrize("hosts", [1, 2, 16])
-def test_d7_each_network_gets_ten_places_however_many_nodes_it_has(hosts):
-    assert places(None, hosts, incoming=False) <= 10 * hosts
+@pytest.mark.parametrize(("hosts", "most"), [(1, 10), (2, 20), (16, 96), (100, 100), (200, 200)])
+def test_d7_each_network_gets_ten_places_or_its_share_of_a_hundred(hosts, most):
+    assert 0.6 * most <= places(None, hosts, incoming=False) <= most
+
+
+def test_d7_control_ten_places_for_each_network_are_most_of_the_table_for_twenty():
+    assert places(TableLimits(shared=10**12), 20, incoming=False) >= 120
 
 
 def test_d7_control_without_limits_one_host_gets_all():
@@ -195,9 +200,9 @@ def besieged(limits: TableLimits | None) -> tuple[int, int]:
     return sybils, sum(entry.contact.id in honest for entry in table)
 
 
-def test_d9_two_hosts_have_twenty_places_at_most_after_a_day():
+def test_d9_two_hosts_have_four_places_at_most_after_a_day():
     sybils, honest = besieged(None)
-    assert sybils <= 20
+    assert sybils <= 4
     assert honest > 2 * sybils
 
 

@@ -36,7 +36,7 @@ def make_node(
     entries = {"ip" if len(endpoint.ip) == 4 else "ip6": packets.Neighbor(endpoint.ip, 1, 1, bytes(64)).address, "udp": endpoint.port}
     local = LocalRecord(key, entries)
     node = Discv4(
-        local, key, random=chance.random, random_bytes=chance.randbytes, bootnodes=bootnodes, limits=limits, tcp_port=30300 + number
+        local, key, random=chance.random, random_bytes=chance.randbytes, bootnodes=bootnodes, limits=limits, tcp_port=30300 + number % 30000
     )
     return node, endpoint
 

@@ -2,8 +2,9 @@
 
 import random
 
-from devp2p.discovery.kademlia import BUCKET_SIZE, Contact, RoutingTable, TableLimits
-from tests.discovery.toy import Node, endpoint_of
+from devp2p.discovery.kademlia import BUCKET_SIZE, Contact, RoutingTable
+from devp2p.discovery.shares import TableLimits
+from tests.discovery.nodes import Node, endpoint_of
 
 OWN = bytes(32)
 

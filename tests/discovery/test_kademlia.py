@@ -6,8 +6,8 @@ import pytest
 from devp2p.discovery.kademlia import BUCKET_SIZE, CLOSEST, WAITING_SIZE, Addition, Contact, RoutingTable, distance
 from devp2p.discovery.networks import Endpoint
 from devp2p.errors import LocalProtocolError
-from tests.discovery.tables import OWN, full_bucket, id_at, node, table_of
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
+from tests.discovery.tables import OWN, check, full_bucket, id_at, node, table_of
 
 
 def test_distances():
@@ -43,6 +43,44 @@ def test_a_full_bucket_remembers_ten_more():
     assert (statistics.entries, statistics.waiting, statistics.buckets[-1]) == (16, 10, 16)
     assert {entry.contact for entry in table} == set(nodes)
     assert table.get(nodes[3].id) is not None
+
+
+def test_a_node_that_may_not_move_stays_although_its_network_has_more_than_its_share():
+    table = table_of()
+    crowd = [node(number, 240 + number, place=7) for number in range(10)]
+    for each in crowd:
+        table.add(each, 0.0, live=True)
+    for number in range(60):
+        table.add(node(number, 256 - number % 16, place=1000 + number), 0.0, live=True)  # from now on each network has one
+    mover = crowd[0]
+    taken = node(0, 256, place=1000).endpoint
+    assert table.add(mover._replace(seq=1, endpoint=taken), 1.0) is Addition.KNOWN
+    assert mover.id in table
+    for each in crowd:
+        table.remove(each.id, 2.0)
+    assert table.add(node(99, 250, place=7), 3.0, live=True) is Addition.ADDED
+
+
+def test_with_more_networks_whoever_is_checked_goes_if_there_are_others_of_his():
+    table = table_of()
+    crowd = [node(number, 240 + number, place=7) for number in range(10)]
+    for each in crowd:
+        table.add(each, 0.0, live=True)
+    for number in range(60):
+        table.add(node(number, 256 - number % 16, place=1000 + number), 0.0, live=True)
+    kept = [check(table, each, 10.0, ok=True) for each in crowd]
+    assert kept == [False] * 9 + [True]
+
+
+def test_whoever_has_answered_takes_the_place_of_a_farther_one_of_his_network():
+    table = table_of()
+    for number in range(10):
+        table.add(node(number, 247 + number, place=7), 0.0, live=True)
+    near = node(0, 244, place=7)
+    assert table.add(near, 0.0) is Addition.REFUSED
+    assert table.add(near, 0.0, live=True) is Addition.ADDED
+    assert node(9, 256).id not in table
+    assert table.add(node(1, 256, place=7), 0.0, live=True) is Addition.REFUSED
 
 
 def test_every_distance_has_a_bucket():

@@ -7,8 +7,8 @@ import pytest
 from devp2p.discovery.kademlia import Addition, Contact, distance
 from devp2p.discovery.networks import Endpoint
 from devp2p.errors import LocalProtocolError
+from tests.discovery.nodes import Node, closest_of
 from tests.discovery.tables import OWN, check, full_bucket, id_at, node, table_of
-from tests.discovery.toy import Node, closest_of
 
 
 def test_only_nodes_that_have_answered_are_told_to_others():

@@ -7,9 +7,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from devp2p.discovery.kademlia import Addition, Contact, RoutingTable, TableLimits, distance
+from devp2p.discovery.kademlia import Addition, Contact, RoutingTable, distance
 from devp2p.discovery.networks import Endpoint, is_local, network_of
-from tests.discovery.toy import Node, closest_of
+from devp2p.discovery.shares import TableLimits
+from tests.discovery.nodes import Node, closest_of
 
 OWN = bytes(32)
 AWAY = st.sampled_from([256, 256, 256, 256, 255, 200])
@@ -44,17 +45,34 @@ class TableMachine(RuleBasedStateMachine):
         return everyone
 
     def settle(self, before: set[bytes], gone: set[bytes]) -> None:
-        """Only nodes that were waiting may vanish unasked, each for a newer one."""
-        for node_id in self.held.keys() - self.everyone().keys():
-            assert node_id in gone or node_id not in before
+        """Only nodes that were waiting may vanish unasked, each for a newer one; and one of `gone`."""
+        vanished = self.held.keys() - self.everyone().keys()
+        assert len(vanished & before) <= 1
+        assert vanished & before <= gone
+        for node_id in vanished:
             del self.held[node_id]
             self.live.discard(node_id)
+
+    def counted(self) -> Counter[bytes]:
+        """How many nodes each network has."""
+        ips = [contact.endpoint.ip for contact in self.held.values()]
+        return Counter(network_of(ip, wide=True) for ip in ips if self.limit_local or not is_local(ip))
+
+    def share(self) -> int:
+        return max(1, min(10, 100 // max(1, len(self.counted()))))
+
+    def farther(self, contact: Node) -> set[bytes]:
+        """Nodes of the same network that are in farther buckets."""
+        network = network_of(contact.endpoint.ip, wide=True)
+        others = (other for other in self.held.values() if network_of(other.endpoint.ip, wide=True) == network)
+        return {other.id for other in others if distance(OWN, other.id) > max(240, distance(OWN, contact.id))}
 
     @rule(node_id=IDS, endpoint=ENDPOINTS, seq=st.integers(0, 3), incoming=st.booleans(), live=st.booleans())
     def add(self, *, node_id: bytes, endpoint: Endpoint, seq: int, incoming: bool, live: bool) -> None:
         contact: Node = Contact(node_id, endpoint, seq, None)
         held = self.held.get(node_id)
         entries = {entry.contact.id for entry in self.table}
+        farther = self.farther(contact) if live and held is None else set[bytes]()
         outcome = self.table.add(contact, self.now, incoming=incoming, live=live)
         if incoming and not self.table.accepts_incoming:
             assert outcome is Addition.REFUSED
@@ -78,7 +96,9 @@ class TableMachine(RuleBasedStateMachine):
                 assert network_of(endpoint.ip) != network_of(held.endpoint.ip)  # the only reason
         if live and node_id in self.held and self.held[node_id].endpoint == endpoint:
             self.live.add(node_id)
-        self.settle(entries, set())
+        self.settle(entries, farther)
+        if held is None and outcome is not Addition.REFUSED:
+            assert self.counted()[network_of(endpoint.ip, wide=True)] <= self.share()
 
     @rule(away=st.sampled_from([256, 255]), first=st.integers(1, 60), number=st.integers(5, 30), incoming=st.booleans())
     def add_many(self, *, away: int, first: int, number: int, incoming: bool) -> None:
@@ -106,10 +126,11 @@ class TableMachine(RuleBasedStateMachine):
         entries = {entry.contact.id for entry in self.table}
         current = entry is not None and entry.contact.endpoint == endpoint
         doomed = entry is not None and current and not ok and entry.checks < 3
+        if entry is not None and current and ok:
+            doomed = self.counted()[network_of(endpoint.ip, wide=True)] > self.share()
+            self.live.add(node_id)
         kept = self.table.revalidated(node_id, self.now, ok=ok)
         assert kept == (entry is not None and not doomed)
-        if ok and current:
-            self.live.add(node_id)
         self.settle(entries, {node_id} if doomed else set())
 
     @precondition(lambda self: self.held)
@@ -144,7 +165,6 @@ class TableMachine(RuleBasedStateMachine):
 
     @invariant()
     def it_keeps_its_limits(self) -> None:
-        overall = Counter[bytes]()
         for index, bucket in enumerate(self.table._buckets):
             entries, waiting = list(bucket.entries.values()), list(bucket.waiting.values())
             assert len(entries) <= 16
@@ -159,11 +179,10 @@ class TableMachine(RuleBasedStateMachine):
                 ip = entry.contact.endpoint.ip
                 if self.limit_local or not is_local(ip):
                     here[network_of(ip)] += 1
-                    overall[network_of(ip, wide=True)] += 1
             assert bucket.networks == here
             assert max(here.values(), default=0) <= 2
-        assert self.table._networks == overall
-        assert max(overall.values(), default=0) <= 10
+        assert self.table._shares._counts == self.counted()
+        assert max(self.counted().values(), default=0) <= 10
 
     @invariant()
     def every_entry_is_on_one_agenda(self) -> None:

@@ -9,7 +9,7 @@ from devp2p.discovery.kademlia import Contact, distance
 from devp2p.discovery.lookup import ALPHA, ATTEMPTS, MAX_QUERIES, Lookup, lookup_distances
 from devp2p.discovery.networks import Endpoint
 from devp2p.errors import LocalProtocolError
-from tests.discovery.toy import Node, closest_of, endpoint_of, make_nodes
+from tests.discovery.nodes import Node, closest_of, endpoint_of, make_nodes
 
 TARGET = bytes(32)
 
@@ -232,7 +232,13 @@ def test_whatever_happens_it_ends_and_keeps_its_bounds(data, chance, alpha, atte
 
 @pytest.mark.parametrize(
     ("middle", "expected"),
-    [(256, [256, 255, 254]), (255, [255, 256, 254]), (200, [200, 201, 199]), (2, [2, 3, 1]), (1, [1, 2, 3]), (0, [0, 1, 2])],
+    [
+        (256, [256, 255, 254, 253, 252]),
+        (254, [254, 255, 256, 253, 252]),
+        (200, [200, 201, 202, 203, 204]),
+        (1, [1, 2, 3, 4, 5]),
+        (0, [0, 1, 2, 3, 4]),
+    ],
 )
 def test_the_distances_to_ask_for(middle, expected):
     node = (1 << middle >> 1).to_bytes(32)

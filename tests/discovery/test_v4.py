@@ -6,6 +6,7 @@ from devp2p.discovery import v4_packets as packets
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_events import LookupDone, PingResult
+from devp2p.discovery.v4_exchange import PAID_PING
 from devp2p.discovery.v4_nodes import contact_at
 from devp2p.enr import LocalRecord
 from devp2p.keys import keccak256
@@ -55,6 +56,26 @@ def test_two_nodes_prove_their_endpoints_to_each_other_with_one_ping_each():
     assert [entry.live for entry in one.table] == [entry.live for entry in two.table] == [True]
     assert not entry_of(one, record_of(two).id).incoming
     assert entry_of(two, record_of(one).id).incoming
+
+
+def test_whoever_is_not_pinged_back_asks_with_a_larger_ping_and_is():
+    """The first Ping of the other is lost, and we are pinged back but once a minute: else neither could ask the other anything."""
+    (one, here), (two, there) = (make_node(0), make_node(1))
+    for node in (one, two):
+        quiet(node, START)
+    one._exchange.find_nodes(contact_to(two), bytes(64), START, 1)
+    for data, _ in one.datagrams_to_send(START):
+        two.receive_datagram(data, here, START)
+    (pong, _), (back, _) = two.datagrams_to_send(START)
+    assert type(packets.decode(back).packet) is packets.Ping  # which is lost
+    one.receive_datagram(pong, there, START)
+    deliver(START, (one, here), seconds=5.0)
+    pass_time(two, START + 5)
+    one._exchange.find_nodes(contact_to(two), bytes(64), START + 5, 1)
+    ((again, _),) = one.datagrams_to_send(START + 5)
+    assert len(again) == PAID_PING
+    two.receive_datagram(again, here, START + 5)
+    assert kinds(two, START + 5) == ["Pong", "Ping"]
 
 
 def test_a_ping_says_where_its_sender_is_and_the_number_of_its_record():

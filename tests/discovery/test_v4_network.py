@@ -9,8 +9,8 @@ from devp2p.discovery.kademlia import BUCKET_SIZE
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_events import Event, LookupDone
-from tests.discovery.simulation import Network
 from tests.discovery.strangers import START, Stranger, endpoint_of, key_of, make_node, quiet, record_of
+from tests.simulation.network import Network
 
 Nodes = dict[Endpoint, Discv4]
 

@@ -1,15 +1,16 @@
 """What a node of discovery v4 keeps and finds: searches, records, the table, its own address, its clock."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
 from devp2p.discovery import v4_packets as packets
-from devp2p.discovery.external_address import ExternalAddress
+from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import AddressChanged, ClockDoubtful, LookupDone, RecordFound
+from devp2p.discovery.v4_events import ClockDoubtful, LookupDone, RecordFound
 from devp2p.discovery.v4_nodes import contact_of
 from devp2p.enr import LocalRecord, Record
 from devp2p.errors import LocalProtocolError
@@ -176,14 +177,25 @@ def test_nodes_of_the_table_are_checked_and_the_silent_leave():
     assert now == START + 180
 
 
-def test_half_an_hour_after_the_start_the_table_is_refreshed():
+def refreshings(node: Discv4, other: Stranger, until: float) -> list[float]:
+    """When a node asks another one anything, who does not answer."""
+    times: list[float] = []
+    while (due := node.next_timer()) < until:
+        node.table._fast.due = node.table._slow.due = None  # no checks: they are another matter
+        node.handle_timer(due)
+        times += [due - START] if kinds(node, due, other.endpoint) else []
+    return times
+
+
+def test_a_young_node_searches_for_itself_again_soon_and_then_less_and_less_often():
     node, other = fresh(), guest()
     other.bond(node, START)
-    node.table._fast.due = node.table._slow.due = None  # no checks: they are another matter
-    due = node.next_timer()
-    assert START + 1600 < due < START + 2000
-    node.handle_timer(due)
-    assert kinds(node, due, other.endpoint) == ["FindNode"]
+    times = refreshings(node, other, START + 7200)
+    pauses = [later - earlier for earlier, later in pairwise([0.0, *times])]
+    firsts = [pause for pause in pauses if pause > 20]  # the rest is asking again, and the searches for other places
+    expected = [60, 120, 240, 480, 960, 1800, 1800, 1800]
+    assert all(0.89 * right <= pause <= 1.11 * right for pause, right in zip(firsts, expected, strict=False)), firsts
+    assert len(firsts) >= 7
 
 
 def test_a_lonely_node_calls_its_bootnodes_again_soon():

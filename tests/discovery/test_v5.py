@@ -9,7 +9,7 @@ from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v5 import Discv5
 from devp2p.discovery.v5_events import PingResult
 from devp2p.discovery.v5_packets import Handshake, WhoAreYou
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Wire, header_of, lose, make_party, pair, restart, whoareyou
 
 HANDSHAKE = ["Ordinary", "WhoAreYou", "Handshake", "Ordinary"]  # provocation, challenge, proof with the request, answer

@@ -11,7 +11,7 @@ from devp2p.discovery.v5_answers import MAX_TALK
 from devp2p.discovery.v5_events import NodesFound, Resolved, TalkAnswered
 from devp2p.enr import Record
 from devp2p.errors import DecodingError, LocalProtocolError
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import key_of, lose, pair, record_of
 
 

@@ -14,8 +14,8 @@ from devp2p.discovery.v5 import Discv5
 from devp2p.discovery.v5_events import Event, PingResult
 from devp2p.enr import LocalRecord, Record
 from devp2p.keys import NodeId, PrivateKey
-from tests.discovery.simulation import Network
-from tests.discovery.toy import endpoint_of
+from tests.discovery.nodes import endpoint_of
+from tests.simulation.network import Network
 
 T = TypeVar("T")
 

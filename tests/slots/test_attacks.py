@@ -156,11 +156,11 @@ def run_s4(runs: int) -> None:
     assert max(minutes) <= 15
 
 
-def test_s4_a_node_whose_sources_are_poisoned_keeps_honest_peers_and_recovers():
+def test_d10_s4_a_node_whose_sources_are_poisoned_keeps_honest_peers_and_recovers():
     run_s4(4)
 
 
-def test_s4_control_where_every_place_is_for_whoever_comes_first_it_has_none():
+def test_d10_s4_control_where_every_place_is_for_whoever_comes_first_it_has_none():
     assert [hijack(seed, defended=False) for seed in range(2)] == [0, 0]
 
 

@@ -223,24 +223,29 @@ def test_without_a_floor_it_does_not_in_that_time():
     assert exchanged == 0
 
 
-def test_restart_anchors_keep_a_node_from_being_surrounded_when_its_table_is_poisoned():
-    def restarted(*, with_anchors: bool) -> World:
-        before = World([ETH], 20)
-        before.add(crowd(0, 100, 10.0, spread=20.0))
-        before.run(3600)
-        anchors = before.slots.anchors(before.peers(), before.now)["eth"]
-        assert len(anchors) == 2
-        after = World([ETH], 20, seed=2)
-        liars = [Node(n, {"eth": 15.0}, network(n), honest=False) for n in range(5000, 5300)]
-        after.add(liars)
-        if with_anchors:
-            after.add(before.nodes[node_id] for node_id in anchors)
-            after.anchors = set(anchors)
-        after.run(600)
-        return after
+def honest_after_a_restart(*, with_anchors: bool) -> int:
+    """How many honest peers a node has, ten minutes after a restart in which all that it is told of are liars."""
+    before = World([ETH], 20)
+    before.add(crowd(0, 100, 10.0, spread=20.0))
+    before.run(3600)
+    anchors = before.slots.anchors(before.peers(), before.now)["eth"]
+    assert len(anchors) == 2
+    after = World([ETH], 20, seed=2)
+    liars = [Node(n, {"eth": 15.0}, network(n), honest=False) for n in range(5000, 5300)]
+    after.add(liars)
+    if with_anchors:
+        after.add(before.nodes[node_id] for node_id in anchors)
+        after.anchors = set(anchors)
+    after.run(600)
+    return sum(session.node.honest for session in after.sessions.values())
 
-    assert sum(session.node.honest for session in restarted(with_anchors=True).sessions.values()) == 2
-    assert sum(session.node.honest for session in restarted(with_anchors=False).sessions.values()) == 0
+
+def test_d10_anchors_keep_a_node_from_being_surrounded_after_a_restart_when_its_table_is_poisoned():
+    assert honest_after_a_restart(with_anchors=True) == 2
+
+
+def test_d10_control_without_anchors_it_is():
+    assert honest_after_a_restart(with_anchors=False) == 0
 
 
 def test_offline_for_more_than_seven_days_the_ratings_are_gone_and_the_anchors_are_not():

@@ -234,7 +234,7 @@ def test_anchors_are_dialled_first_then_what_is_lacking_then_for_an_explore_slot
         assert (found.id, found.reason) == (node_id(number), reason)
 
 
-def test_first_among_equals_is_whom_somebody_vouches_for_and_then_the_rarer_source():
+def test_d10_first_among_equals_is_whom_somebody_vouches_for_and_then_the_rarer_source():
     slots = Slots([ETH], 20, secret=SECRET)
     some = [candidate(n, source="v4") for n in range(5)] + [candidate(7, source="dns")]
     found = slots.next_dial([], some, (), 0.0, lambda: 0.5)

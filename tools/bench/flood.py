@@ -20,8 +20,8 @@ from typing import Final
 import trio
 
 from devp2p.discovery import v4_packets
-from devp2p.discovery.kademlia import TableLimits
 from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
+from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v4_bonds import Discv4Limits
 from devp2p.discovery.v5_answers import Discv5Limits
 from devp2p.enr import Record

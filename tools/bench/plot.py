@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from xml.sax.saxutils import escape
 
 from tools.bench.figures import Row
+from tools.svg import BAD, GOOD, GRID, INK, bar, document, line, text
 
 _LEFT, _WIDTH, _RIGHT = 270, 520, 60  # for the names, the bars, the numbers behind them
 _LINE, _BAR, _TOP, _BOTTOM = 20, 12, 44, 30
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100)
-_BETTER, _WORSE, _INK, _GRID, _PAPER = "#2a7f62", "#c2703d", "#222222", "#d8d8d8", "#ffffff"
 
 
 class _Scale:
@@ -30,23 +29,15 @@ class _Scale:
         yield from (tick for tick in _TICKS if self.least <= tick <= self.most)
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
-
-
-def _line(x1: float, x2: float, y1: float, y2: float, colour: str) -> str:
-    return f'<line x1="{x1}" x2="{x2}" y1="{y1}" y2="{y2}" stroke="{colour}"/>'
-
-
 def _bar(row: Row, ratio: float, top: float, scale: _Scale) -> Iterator[str]:
     middle, start, end = top + _LINE / 2, scale.x(1), scale.x(ratio)
-    colour = _BETTER if ratio >= 1 else _WORSE
-    yield _text(_LEFT - 8, middle + 4, row.name, "end")
+    colour = GOOD if ratio >= 1 else BAD
+    yield text(_LEFT - 8, middle + 4, row.name, "end")
     left, width = min(start, end), round(abs(end - start), 1)
-    yield f'<rect x="{left}" y="{middle - _BAR / 2}" width="{width}" height="{_BAR}" fill="{colour}"/>'
+    yield bar(left, middle - _BAR / 2, width, _BAR, colour)
     if row.spread is not None:
-        yield _line(scale.x(row.spread[0]), scale.x(row.spread[1]), middle, middle, _INK)
-    yield _text(_LEFT + _WIDTH + 8, middle + 4, f"{ratio:.2f}")
+        yield line(scale.x(row.spread[0]), scale.x(row.spread[1]), middle, middle, INK)
+    yield text(_LEFT + _WIDTH + 8, middle + 4, f"{ratio:.2f}")
 
 
 def bars(rows: Sequence[Row]) -> str:
@@ -54,14 +45,10 @@ def bars(rows: Sequence[Row]) -> str:
     shown = [(row, row.ratio) for row in rows if row.ratio]
     scale, bottom = _Scale(rows), _TOP + _LINE * len(shown)
     width, height = _LEFT + _WIDTH + _RIGHT, bottom + _BOTTOM
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12" fill="{_INK}">',
-        f'<rect width="{width}" height="{height}" fill="{_PAPER}"/>',
-        _text(_LEFT, 18, "How many times better than go-ethereum (1: the same; the line shows the spread)"),
-    ]
+    parts = [text(_LEFT, 18, "How many times better than go-ethereum (1: the same; the line shows the spread)")]
     for tick in scale.ticks():
-        parts += [_line(scale.x(tick), scale.x(tick), _TOP - 4, bottom, _INK if tick == 1 else _GRID)]
-        parts += [_text(scale.x(tick), _TOP - 8, f"{tick:g}", "middle"), _text(scale.x(tick), bottom + 16, f"{tick:g}", "middle")]
+        parts += [line(scale.x(tick), scale.x(tick), _TOP - 4, bottom, INK if tick == 1 else GRID)]
+        parts += [text(scale.x(tick), _TOP - 8, f"{tick:g}", "middle"), text(scale.x(tick), bottom + 16, f"{tick:g}", "middle")]
     for number, (row, ratio) in enumerate(shown):
         parts += _bar(row, ratio, _TOP + _LINE * number, scale)
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    return document(width, height, parts)

@@ -5,6 +5,7 @@ one timer is set. There are no sockets, no trio, no waiting: an hour of a thousa
 """
 
 import heapq
+import os
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from devp2p.discovery.networks import Endpoint
+
+SEED = int(os.environ.get("SIMULATION_SEED", "1"))
+"""What the simulations take their chance from."""
 
 Data = TypeVar("Data")
 Event_co = TypeVar("Event_co", covariant=True)
@@ -43,7 +47,7 @@ class Traffic:
 class Network(Generic[Data, Event]):
     """Nodes by endpoint. Each datagram is lost with probability `loss`, or takes a time between the two of `delay`: some overtake."""
 
-    def __init__(self, seed: int = 0, *, loss: float = 0.0, delay: tuple[float, float] = (0.02, 0.12)) -> None:
+    def __init__(self, seed: int = SEED, *, loss: float = 0.0, delay: tuple[float, float] = (0.02, 0.12)) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
         self.loss = loss
