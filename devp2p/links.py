@@ -76,6 +76,8 @@ class Links:
         self._pending = trio.Semaphore(local.limits.pending_inbound)
         self._unproved: dict[Link, tuple[float, trio.CancelScope]] = {}  # inbound ones before their Hello, the oldest first, since when
         self._dialling: dict[bytes, trio.Event] = {}
+        self._reaching: set[trio.CancelScope] = set()
+        self._closed = False
         self.dials: int = 0
         """Attempts to reach a node, whoever wanted it."""
         self.dial_failures: Counter[str] = Counter()
@@ -90,6 +92,12 @@ class Links:
     def dialling(self) -> int:
         """Dials under way."""
         return len(self._dialling)
+
+    def close(self) -> None:
+        """The node ends: so do dials, those that a task outside of its nursery waits for among them."""
+        self._closed = True
+        for scope in self._reaching:
+            scope.cancel()
 
     def is_outside(self, key: PublicKey) -> bool:
         """Whether a node is static or trusted: it stands outside of all slots."""
@@ -122,8 +130,6 @@ class Links:
         key = bytes(record.public_key)
         if record.public_key == self._key:
             raise DialError("that is this node itself", target=record, reason=DisconnectReason.CONNECTED_TO_SELF)
-        if self._roster.closed:
-            raise DialError("the node has ended", target=record)
         while (peer := self._roster.get(record.public_key)) is None and key in self._dialling:
             await self._dialling[key].wait()
         if peer is not None:
@@ -131,13 +137,19 @@ class Links:
             return peer
         self._dialling[key] = trio.Event()
         self.dials += 1
+        scope = trio.CancelScope()
+        self._reaching.add(scope)
         try:
-            return await self._connect(record)
+            with scope:
+                if not self._closed:
+                    return await self._connect(record)
         except DialError as error:
             self.dial_failures[kind_of(error)] += 1
             raise
         finally:
+            self._reaching.discard(scope)
             self._dialling.pop(key).set()
+        raise DialError("the node has ended", target=record)
 
     async def _connect(self, record: NodeRecord) -> Peer:
         link = await self._dial(record)
@@ -179,7 +191,8 @@ class Links:
             return
         try:
             await self._take_place()
-        except trio.Cancelled:
+        except BaseException:
+            self._admission.release(link.remote)
             await close_link(link)
             raise
         self._nursery.start_soon(self._serve_link, link)

@@ -5,7 +5,7 @@ What happens on the way from an address to a session is in `links`, and whom the
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -84,18 +84,22 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     roster, obstacle = Roster(), None
     try:
         async with opened(book) as known, trio.open_nursery() as nursery:
-            links = Links(local, nursery, roster, (TcpTransport(), UnixTransport()) if transports is None else transports, static + trusted)
-            dials = candidates is not None or (plan is not None and plan.settings.dials)
-            steering = partial(Steering, max_peers=max_peers, wanted=slots or {}, book=known, dials=dials, pace=pace)
-            node = Node(local, links, roster, nursery)
-            obstacle = await node.begin(steering, addresses, static, plan, known, candidates)
-            if obstacle is None:
-                yield node
+            with closing(Links(local, nursery, roster, _transports(transports), static + trusted)) as links:
+                dials = candidates is not None or (plan is not None and plan.settings.dials)
+                steering = partial(Steering, max_peers=max_peers, wanted=slots or {}, book=known, dials=dials, pace=pace)
+                node = Node(local, links, roster, nursery)
+                obstacle = await node.begin(steering, addresses, static, plan, known, candidates)
+                if obstacle is None:
+                    yield node
             nursery.cancel_scope.cancel()
     finally:
         roster.close()
     if obstacle is not None:
         raise obstacle
+
+
+def _transports(chosen: Sequence[Transport] | None) -> Sequence[Transport]:
+    return (TcpTransport(), UnixTransport()) if chosen is None else chosen
 
 
 def _records(nodes: Iterable[str | NodeRecord]) -> list[NodeRecord]:

@@ -1,6 +1,5 @@
 """The beginning of a session: handshake and Hellos over a link, under one deadline (RLPx, "Initial Handshake" and "Hello")."""
 
-import contextlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -160,19 +159,28 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
 
 
 async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connection) -> base.Hello:
+    broken = False
     while True:
-        if outgoing := connection.data_to_send():
-            with contextlib.suppress(trio.BrokenResourceError):  # what the peer said before it closed may tell why it did
+        outgoing = connection.data_to_send()
+        if outgoing and not broken:
+            try:
                 await stream.send_all(outgoing)
+            except trio.BrokenResourceError:
+                broken = True  # what the peer said before it closed may tell why it did; but nothing can be written any more
         while (event := connection.next_event()) is not None:
-            if isinstance(event, wire.HelloReceived):
+            if isinstance(event, wire.HelloReceived) and not broken:
                 return event.hello
             if isinstance(event, wire.DisconnectReceived):
                 raise PeerDisconnected(event.reason, by_remote=True)
         data = await stream.receive_some(CHUNK)
         if not data:
             raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the peer hung up during the handshake")
-        connection.receive_data(data)
+        try:
+            connection.receive_data(data)
+        except RemoteProtocolError:
+            if broken:
+                raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the link broke") from None
+            raise
 
 
 async def _send_disconnect(stream: HalfCloseableStream, connection: wire.Connection, reason: int) -> None:

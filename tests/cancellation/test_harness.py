@@ -1,0 +1,151 @@
+"""The harness finds what it looks for: each fault that is planted here into the library is noticed."""
+
+from contextlib import suppress
+from typing import Any
+
+import trio
+
+import devp2p.links
+import devp2p.session.opening
+from devp2p import Channel
+from devp2p.errors import PeerDisconnected
+from devp2p.links import Links
+from devp2p.peers.admission import Admission
+from devp2p.roster import Roster
+from devp2p.session.running import _Session
+from devp2p.steering import Steering
+from tests.cancellation import scenarios
+from tests.cancellation.harness import Fault, Scenario, pairs, play, sweep
+from tests.cancellation.world import World
+
+
+def found(scenario: Scenario, victim: str, kind: str = "cancel") -> str:
+    return "\n".join(sweep(scenario, victim, kind).violations)
+
+
+def test_a_token_that_is_not_returned_is_noticed(monkeypatch):
+    connect = Links._connect
+
+    async def keep_a_token(self: Links, *arguments: Any) -> Any:
+        try:
+            return await connect(self, *arguments)
+        except trio.Cancelled:
+            self._pending.acquire_nowait()
+            raise
+
+    monkeypatch.setattr(Links, "_connect", keep_a_token)
+    assert "a still holds places for pending links: 1" in found(scenarios.DIAL, "user")
+
+
+def test_a_place_of_a_network_that_is_not_given_back_is_noticed(monkeypatch):
+    monkeypatch.setattr(Admission, "release", lambda *_: None)
+    assert "b still holds places of networks" in found(scenarios.DIAL, "a")
+
+
+def test_a_wish_that_stays_is_noticed(monkeypatch):
+    wish = Steering.wish
+
+    def wish_for_ever(self: Steering, key: Any) -> Any:
+        self._census.wished.add(b"somebody")
+        return wish(self, key)
+
+    monkeypatch.setattr(Steering, "wish", wish_for_ever)
+    assert "a still holds places of peers that are gone" in found(scenarios.DIAL, "user")
+
+
+def test_a_link_that_stays_open_is_noticed(monkeypatch):
+    async def leave_open(_: Any) -> None:
+        pass
+
+    monkeypatch.setattr(devp2p.session.opening, "close_link", leave_open)
+    text = found(scenarios.DIAL, "user")
+    assert "open streams of" in text
+    assert "at the end there are streams of" in text
+
+
+def test_a_session_that_stays_in_the_roster_is_noticed(monkeypatch):
+    monkeypatch.setattr(Roster, "remove", lambda *_: None)
+    assert "keeps a session with b, which is gone" in found(scenarios.DIAL, "b")
+
+
+def test_a_swallowed_cancellation_is_noticed_in_a_task_of_the_nodes(monkeypatch):
+    read = _Session._read
+
+    async def deaf(self: _Session) -> None:
+        with suppress(trio.Cancelled):
+            await read(self)
+
+    monkeypatch.setattr(_Session, "_read", deaf)
+    assert ".deaf was cancelled while it waited, and ended with Value(None)" in found(scenarios.REQUEST, "a")
+
+
+def test_a_swallowed_cancellation_is_noticed_in_the_users_call(monkeypatch):
+    request = Channel.request
+
+    async def whatever(self: Channel[Any], *arguments: Any) -> Any:
+        try:
+            return await request(self, *arguments)
+        except trio.Cancelled:
+            raise PeerDisconnected(0, by_remote=False) from None
+
+    monkeypatch.setattr(Channel, "request", whatever)
+    assert "came back although it was cancelled" in found(scenarios.REQUEST, "user")
+
+
+def test_a_slow_end_is_noticed(monkeypatch):
+    close = _Session._close
+
+    async def linger(self: _Session) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(1.5)
+        await close(self)
+
+    monkeypatch.setattr(_Session, "_close", linger)
+    assert "a took 1.5 s to end after it was cancelled" in found(scenarios.REQUEST, "a")
+
+
+def test_dials_that_outlive_their_node_are_noticed(monkeypatch):
+    monkeypatch.setattr(Links, "close", lambda _: None)
+    assert "Nursery is closed to new arrivals" in found(scenarios.DIAL, "a")
+
+
+def test_a_stream_that_is_used_after_a_cut_off_write_is_noticed(monkeypatch):
+    write = _Session._write
+
+    async def one_more(self: _Session) -> None:
+        await write(self)
+        if self.ending.detail == "the link broke":
+            with suppress(trio.BrokenResourceError):
+                await self._stream.send_all(b"farewell")
+
+    monkeypatch.setattr(_Session, "_write", one_more)
+    assert "a wrote 8 bytes after a write that was cut off" in found(scenarios.REQUEST, "a", "broken")
+
+
+def test_a_task_that_spins_is_noticed(monkeypatch):
+    monkeypatch.setattr("tests.cancellation.harness._MOST_STEPS", 500)
+
+    async def spin(_: World) -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+
+    violations = play(Scenario(name="spin", prepare=scenarios.two, user=spin)).violations
+    assert "it spins" in violations
+
+
+def test_what_never_ends_is_noticed():
+    async def wait(_: World) -> None:
+        await trio.sleep_forever()
+
+    violations = play(Scenario(name="wait", prepare=scenarios.two, user=wait), Fault("nobody", 0)).violations
+    assert violations[0] == "the scenario does not come to its end by itself"
+
+
+def test_each_run_is_like_the_other():
+    assert play(scenarios.CROSSING).steps == play(scenarios.CROSSING).steps
+    at = [play(scenarios.CROSSING, Fault("a", 30)).hits for _ in range(2)]
+    assert at[0] == at[1] != []
+
+
+def test_two_things_do_go_wrong():
+    assert any(len(one.hits) == 2 for one in pairs(scenarios.DIAL, 10, seed=3))
