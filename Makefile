@@ -36,8 +36,8 @@ types: $(VENV)/.installed-lint ## mypy and pyright, both strict, with tests/typi
 	$(PY) -m pyright
 	PATH="$(abspath $(VENV))/bin:$$PATH" pyright --ignoreexternal --verifytypes devp2p # it asks the `python` on the PATH where devp2p is
 
-coverage: install ## the tests again, measured: at least 95 % of the branches of devp2p/wire
-	$(PY) -m pytest --quiet --cov --cov-report=
+coverage: install ## the tests of the wire again, measured: at least 95 % of the branches of devp2p/wire
+	$(PY) -m pytest --quiet --cov --cov-report= tests/wire tests/session tests/attacks/test_handshake_replays.py
 	$(PY) -m coverage report --include='devp2p/wire/*' --fail-under=95
 
 fallback: install ## the tests of keys, wire and sessions with pycryptodome's keccak instead of safe-pysha3's
