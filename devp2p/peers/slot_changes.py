@@ -82,7 +82,10 @@ def graft(  # noqa: PLR0913, PLR0917  (one call)
 
 
 def rotation(state: State, candidates: Sequence[SlotCandidate], margins: Margins, random: Random) -> Swap | None:
-    """The worst of those whose time in an explore slot is over, for one that chance chooses."""
+    """The worst of those whose time in an explore slot is over, for one that chance chooses.
+
+    Who has been rated in all that it offers, and is worth less, is passed over: there is nothing to find out.
+    """
     for spec in state.specs:
         slots, values = state.slots[spec.name], state.values[spec.name]
         explorers = [peer for peer in state.sharing[spec.name] if slots.get(peer.id) is SlotClass.EXPLORE]
@@ -99,7 +102,9 @@ def rotation(state: State, candidates: Sequence[SlotCandidate], margins: Margins
         leaves = state.selection.get(worst.id)
         for candidate in shuffled([c for c in candidates if spec.name in c.standings], random)[:_DRAWN]:
             item = item_of_candidate(state.rules, candidate)
-            if leaves is not None and state.selection.has_room_for(item, leaves) and state.keeps_minimums(item, leaves):
+            if leaves is None or _is_known_for_worse(state, candidate, item, leaves):
+                continue
+            if state.selection.has_room_for(item, leaves) and state.keeps_minimums(item, leaves):
                 why = f"an explore slot of {spec.name} passes on after {state.tenure(worst) / 60:.0f} min"
                 return Swap(candidate.id, worst.id, why, state.selection.swap_gain(item, leaves))
     return None
@@ -115,6 +120,10 @@ def _may_go(state: State, peer: SlotPeer) -> bool:
     if peer.protected or tenure < TENURE:
         return False
     return tenure >= EXPLORE_TENURE or SlotClass.EXPLORE not in state.slots_of(peer.id).values()
+
+
+def _is_known_for_worse(state: State, candidate: SlotCandidate, enters: Item, leaves: Item) -> bool:
+    return all(one.quantile is not None for one in candidate.standings.values()) and state.selection.swap_gain(enters, leaves) < 0
 
 
 def _is_poor(standing: Standing | None, median: float) -> bool:

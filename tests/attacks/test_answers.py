@@ -20,6 +20,7 @@ from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
 from devp2p.wire import compression
 from devp2p.wire.schedule import Lane, Outgoing
 from tests.chat import Blob, Chat, ChatMessage, GetTime, chat, collect
+from tests.network import NO_PINGS
 
 # F11: one capability floods, the other says little
 
@@ -129,7 +130,7 @@ class Model:
 async def play(script: list[str]) -> None:
     """Follow a script, and see that the node does what the model says."""
     model, got = Model(), dict[int, int]()
-    async with scripted_peer([Chat()]) as (node, peer), trio.open_nursery() as nursery:
+    async with scripted_peer([Chat()], limits=NO_PINGS) as (node, peer), trio.open_nursery() as nursery:
         remote, channel, asked = node.connected[0], node.connected[0][Chat], 0
 
         async def ask(number: int) -> None:

@@ -15,15 +15,27 @@ import dns.rrset
 UDP_SIZE = 512
 
 
+def _bound() -> tuple[socket.socket, socket.socket]:
+    """A UDP and a TCP socket at one port: the next, where the other half of the first is somebody else's."""
+    for last in (False,) * 9 + (True,):
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        udp.bind(("127.0.0.1", 0))
+        try:
+            return udp, socket.create_server(udp.getsockname())
+        except OSError:
+            udp.close()
+            if last:
+                raise
+    raise AssertionError
+
+
 class NameServer:
     """`texts` are TXT records by name, each as the bytes of one text. Other names do not exist, but for those in `without_texts`."""
 
     def __init__(self, texts: Mapping[str, list[bytes]], without_texts: tuple[str, ...] = ()) -> None:
         self.texts, self.without_texts = texts, without_texts
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
+        self.udp, self.tcp = _bound()
         self.port: int = self.udp.getsockname()[1]
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
         self.asked: list[str] = []
         self.tcp_queries = 0
 

@@ -129,6 +129,14 @@ def test_explore_slots_pass_on_after_ten_minutes_and_not_before():
     assert (change.drop, change.reason) == (node_id(7), "an explore slot of eth passes on after 10 min")
 
 
+def test_an_explore_slot_does_not_pass_to_who_is_known_for_worse():
+    peers = [peer(n, 0.9) for n in range(4)] + [peer(7, 0.4, since=-600.0)]
+    for quantile, passes in ((0.3, False), (0.41, True), (None, True)):
+        slots = Slots([SlotSpec("eth", 5)], 10, secret=SECRET, dialled_floor=0)
+        changes = slots.decide(peers, [candidate(50, quantile)], 1.0, lambda: 0.5)
+        assert [change.id for change in changes] == ([node_id(50)] if passes else []), quantile
+
+
 def test_a_graduate_enters_core_only_if_it_is_clearly_better():
     spec = SlotSpec("eth", 1)
     slots = Slots([spec], 5, secret=SECRET)

@@ -16,6 +16,8 @@ What the nodes are truly like is in the plan, which the screen shows and no node
 - plain:        text for pipes and files, JSON for programs
 - plot:         the run as SVG and as a page
 - reports:      the lines between parent and workers
+- simulation:   the same nodes at the usual pace under a simulated clock; a program of its own
+- choice:       other ways to choose peers, as controls
 - worker:       the program of a child: some of the nodes
 - actor:        one node
 - asking:       what an observer asks its peers

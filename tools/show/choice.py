@@ -1,0 +1,53 @@
+"""How an observer chooses its peers: as the library does, or in one of two other ways, to see what the difference is."""
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from devp2p.capability import AnyCapability
+from devp2p.peers.ratings import Ratings, Standing
+from devp2p.rates import Stats
+from tools.show.plan import CAPABILITIES
+
+
+class Choice(enum.StrEnum):
+    """How an observer chooses its peers."""
+
+    SLOTS = "slots"
+    """As the library does: each capability's rating, for its own slots."""
+    ONE_SCORE = "one score"
+    """By a single number for each peer, of its conduct in all capabilities together."""
+    RANDOM = "random"
+    """Nobody is better than another."""
+
+
+def unrated(capabilities: Sequence[AnyCapability]) -> Sequence[AnyCapability]:
+    """The capabilities, which from now on say the same of every peer."""
+    for capability in capabilities:
+        capability.metric = _nothing  # type: ignore[method-assign]
+    return capabilities
+
+
+def _nothing(stats: Stats) -> float:  # noqa: ARG001  (whatever it did)
+    return 0.0
+
+
+def merge(ratings: Ratings) -> None:
+    """Let a peer stand in each capability by one number: the sum of what all of them say of it, as where there is one reputation."""
+    own: Callable[[bytes, str, float], Standing] = ratings.standing
+    sums: dict[bytes, float] = {}
+    reckoned = -1.0
+
+    def standing(node_id: bytes, capability: str, now: float) -> Standing:
+        nonlocal reckoned
+        if now != reckoned:
+            sums.clear()
+            for one in ratings:
+                some = [rating for name in CAPABILITIES if (rating := own(one, name, now).rating) is not None]
+                if some:
+                    sums[one] = sum(some)
+            reckoned = now
+        worse = [total for total in sums.values() if node_id in sums and total < sums[node_id]]
+        return replace(own(node_id, capability, now), quantile=len(worse) / len(sums) if node_id in sums else None)
+
+    ratings.standing = standing  # type: ignore[method-assign]
