@@ -95,8 +95,8 @@ class Town:
         while True:
             if self._dice.random() < RABBLE:
                 await self._stray()
-            with suppress(*_OVER):
-                async with open_node(key, [Chat()], limits=Limits(ping_interval=5.0)) as visitor:
+            async with open_node(key, [Chat()], limits=Limits(ping_interval=5.0)) as visitor:
+                with suppress(*_OVER):
                     self._counts["links"] += 1
                     peer = await visitor.connect(self._node.record)
                     self._counts["sessions"] += 1
