@@ -5,27 +5,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import pytest
 import trio
 import trio.testing
-from rich.console import Console
 
 from devp2p import Address
 from devp2p.transports import Link, StreamLink
 from devp2p.transports.memory import MemoryTransport
+from tests.tools.boards import BAD, GOOD, POOR, report, session, small_board
 from tools.show import worker
 from tools.show.board import Board
 from tools.show.line import Line, MeasuredTransport
 from tools.show.meters import Meter, curve, percentile
-from tools.show.plan import CAPABILITIES, GO, Nature, NodePlan, plan_nodes
-from tools.show.plot import write_plots
-from tools.show.reports import Event, Experience, NodeReport, PeerReport, lines_of, read_line, write_line
-from tools.show.screen import ending, picture
-from tools.show.summary import summary_lines, summary_of
+from tools.show.plan import GO, Nature, NodePlan, plan_nodes
+from tools.show.reports import Event, Experience, NodeReport, lines_of, read_line, write_line
+from tools.show.summary import summary_lines, summary_of, usual_time
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PATIENCE = 60  # seconds after which a test gives up
@@ -87,6 +85,7 @@ def test_all_nodes_find_each_other_from_one_bootnode_and_nothing_is_left_behind(
     assert summary["bulk"]["bytes"] + summary["echo"]["answers"] + summary["news"]["first"] > 0
     assert (summary["seed"], summary["go_ethereum"]) == (1, False)
     assert all(Path(path).stat().st_size > 0 for path in summary["plots"])
+    assert [Path(path).suffix for path in summary["plots"]] == [".svg", ".html", ".png"][: 3 - len(summary["notes"])]
     assert len(pids_of(events)) == 2
     assert not any(map(is_running, pids_of(events)))
 
@@ -146,28 +145,6 @@ def test_a_curve_goes_from_bottom_to_top():
 
 # What the parent knows
 
-GOOD = NodePlan("ada", Nature.GOOD, 0, "", (), 20, qualities={"bulk": 0.75, "echo": 0.5})
-POOR = NodePlan("bob", Nature.SLOW, 0, "", (), 20, qualities={"bulk": 0.05})
-BAD = NodePlan("cal", Nature.HOSTILE, 0, "", (), 20, qualities={"bulk": 1.0, "echo": 1.0}, turns=5.0)
-WATCHED = NodePlan("dan", Nature.GOOD, 0, "", (), 2, observer=True)
-
-
-def session(plan: NodePlan, shared: Mapping[str, Experience] | None = None, seconds: float = 3.0) -> PeerReport:
-    return PeerReport(f"id of {plan.name}", "c", inbound=True, transport="tcp6", seconds=seconds, shared=shared or {})
-
-
-def small_board() -> Board:
-    board = Board([GOOD, POOR, BAD, WATCHED], seed=7, pace=60.0)
-    for name in board.nodes:
-        board.apply({"event": "listening", "node": name, "id": f"id of {name}", "client": "c", "enr": "enr:", "enode": "enode://"}, 0.0)
-        board.apply({"event": "met", "node": name, "peer": "id of ada"}, 0.5)
-    board.show_began, board.show_ends = 1.0, 11.0
-    return board
-
-
-def report(board: Board, report: NodeReport, now: float, name: str = "dan") -> None:
-    board.apply(json.loads(write_line({"node": name, "source": "worker 0", **report.to_event()})), now)
-
 
 def test_the_share_is_what_peers_truly_give_over_the_best():
     board = small_board()
@@ -206,6 +183,8 @@ def test_a_summary_of_nothing_is_one():
     board = Board(plan_nodes(3, 0, ipv6=False))
     summary = summary_of(board, 1.0)
     assert (summary["connected"], summary["service_share_of_best"]) == (0, None)
+    assert usual_time(60.0, 300.0).endswith("as much steering as in 5.0 h at the usual one")
+    assert usual_time(2.0, 60.0).endswith("as in 2 min at the usual one")
     assert "nothing was measured" in "\n".join(summary_lines(summary))
 
 
@@ -253,7 +232,8 @@ def test_a_traceback_is_one_problem():
 
 
 def test_reports_survive_the_journey():
-    sessions = (session(GOOD, {"bulk": Experience(9.0, 2.5, 3, 1, "why")}),)
+    seen = session(GOOD, {"bulk": Experience(9.0, 2.5, 3, 1, "why")})
+    sessions = (replace(seen, slots={"bulk": "core"}, ratings={"bulk": 0.9}, value=0.4, why="core in bulk"),)
     sent = NodeReport(peers=3, found={"v4": 2}, latencies_ms=(1.5,), sessions=sessions)
     event = read_line(write_line({"node": "ada", **sent.to_event()}))
     assert event is not None
@@ -301,62 +281,3 @@ def test_a_line_counts_bytes():
 
     line = trio.run(main)
     assert (line.bytes_in, line.bytes_out) == (5, 5)
-
-
-# Pictures
-
-
-def crowded(nodes: int) -> Board:
-    """A board whose observers have all places taken."""
-    plans = plan_nodes(nodes, 5, ipv6=True) if nodes else []
-    board = Board(plans, seed=5)
-    for name in board.nodes:
-        board.apply({"event": "listening", "node": name, "id": f"id of {name}", "client": "c", "enr": "", "enode": ""}, 0.0)
-    everything = {capability: Experience(1e6, 12345.6, 99, 99, "something long " * 9) for capability in CAPABILITIES}
-    for node in board.observers:
-        peers = [session(other, everything) for other in plans if other is not node.plan][: node.plan.places]
-        report(board, NodeReport(bulk_bytes=10**9, bytes_in=10**9, sessions=tuple(peers)), 1.0, node.plan.name)
-        board.problem(2.0, "something long " * 20)
-    board.show_began, board.show_ends = 1.0, 20.0
-    for now in range(2, 9):
-        board.sample(now)
-    return board
-
-
-def drawn(what: object, width: int, height: int) -> list[str]:
-    console = Console(width=width, height=height, force_terminal=True, legacy_windows=False)
-    with console.capture() as capture:
-        console.print(what)
-    return capture.get().splitlines()
-
-
-@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 36), (200, 60)])
-@pytest.mark.parametrize("nodes", [0, 3, 30])
-def test_the_picture_fits_the_terminal(width, height, nodes):
-    board = crowded(nodes)
-    lines = drawn(picture(board, 4.0, width, height), width, height)
-    assert len(lines) <= height
-    assert all(node.plan.name in "\n".join(lines) for node in board.observers[:4])
-
-
-def test_each_observer_has_its_turn():
-    board = crowded(30)
-    seen = {line.split()[1] for now in range(0, 60, 4) for line in drawn(picture(board, now, 100, 40), 100, 40) if "its peers" in line}
-    assert len(seen) == len(board.observers) == 6
-
-
-def test_what_stays_on_the_terminal_names_every_observer():
-    board = crowded(30)
-    text = "\n".join(drawn(ending(board, summary_of(board, 9.0), wide=True), 120, 40))
-    assert all(node.plan.name in text for node in board.observers)
-
-
-def test_the_plots_are_whole_documents(tmp_path):
-    board = crowded(30)
-    svg, html = write_plots(board, summary_of(board, 9.0), tmp_path / "new")
-    picture = ET.fromstring(svg.read_text("utf-8"))  # noqa: S314  (we wrote it)
-    texts = [element.text or "" for element in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert any(text.startswith("mean ") for text in texts)
-    lines = picture.findall("{http://www.w3.org/2000/svg}polyline")
-    assert len(lines) == len(board.observers) + 1
-    assert all(name in html.read_text("utf-8") for name in board.nodes)

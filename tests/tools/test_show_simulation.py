@@ -23,7 +23,7 @@ def test_in_two_hours_the_peers_of_observers_serve_well_and_chosen_at_random_the
 
 
 @pytest.mark.long
-def test_in_five_hours_five_networks_reach_nine_tenths_of_the_best_and_the_controls_do_not():
+def test_in_four_hours_five_networks_reach_nine_tenths_of_the_best_and_the_controls_do_not():
     with ProcessPoolExecutor() as pool:
         runs = {(choice, seed): pool.submit(run, choice, seed) for choice in Choice for seed in SEEDS}
         courses = [one.result() for one in runs.values()]

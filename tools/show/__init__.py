@@ -10,11 +10,12 @@ What the nodes are truly like is in the plan, which the screen shows and no node
 - children:     the child processes and their lines of JSON
 - gopeer:       a go-ethereum node that joins, where Go is installed
 - board:        what the parent has heard
+- changes:      what nodes decide about their peers, in words and counts
 - meters:       rates, percentiles, curves
 - summary:      the whole run as JSON and in words
 - screen:       the live screen (the only module that needs rich)
 - plain:        text for pipes and files, JSON for programs
-- plot:         the run as SVG and as a page
+- plot:         the run as SVG, PNG and a page
 - reports:      the lines between parent and workers
 - simulation:   the same nodes at the usual pace under a simulated clock; a program of its own
 - choice:       other ways to choose peers, as controls

@@ -1,14 +1,16 @@
 """One node of the show: it lives by its plan, and tells what happens to it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
 import devp2p
-from devp2p import Address, DiscoverySettings, Limits, Node, Peer, PeerConnected, PeerDropped, PeerRefused, PrivateKey
+from devp2p import Address, DiscoverySettings, Limits, Node, Peer, PeerConnected, PeerDropped, PeerRefused, PrivateKey, SlotDecision
+from devp2p.peers.slot_values import PeerView
 from devp2p.transports.tcp import TcpTransport
 from tools.show.asking import Asking
+from tools.show.changes import event_of
 from tools.show.conduct import capabilities_of
 from tools.show.line import Line, MeasuredTransport
 from tools.show.news import News
@@ -80,6 +82,9 @@ class Actor:
                     seconds = round(trio.current_time() - peer.since, 1)
                     told = {"peer": peer.id.hex(), "reason": int(end.reason), "why": str(end), "by_remote": end.by_remote}
                     tell({"event": "dropped", **told, "seconds": seconds})
+                case SlotDecision(decision) if self.plan.observer:
+                    if (decided := event_of(decision)) is not None:
+                        tell(decided)
                 case PeerRefused():
                     self.refused += 1
                 case _:
@@ -111,13 +116,29 @@ class Actor:
             timeouts=tally.timeouts,
             refused=self.refused,
             latencies_ms=tuple(round(seconds * 1000, 2) for seconds in latencies),
-            sessions=tuple(map(describe, node.connected)) if observer else (),
+            sessions=describe_all(node) if observer else (),
         )
 
 
-def describe(peer: Peer) -> PeerReport:
-    """One session as it stands."""
-    return PeerReport(
+def describe_all(node: Node) -> tuple[PeerReport, ...]:
+    """A node's sessions as they stand."""
+    views = {view.id: view for view in node.slots().peers}
+    return tuple(describe(peer, views.get(bytes(peer.id))) for peer in node.connected)
+
+
+def describe(peer: Peer, view: PeerView | None) -> PeerReport:
+    """One session; `view` is None for one that is about to end."""
+    explained = PeerReport("", "", inbound=False, transport="", seconds=0.0, shared={})
+    if view is not None:
+        explained = replace(
+            explained,
+            slots={name: kind.value for name, kind in view.slots.items()},
+            ratings={name: round(quantile, 3) for name, quantile in view.quantiles.items()},
+            value=round(view.marginal, 3),
+            why=view.why,
+        )
+    return replace(
+        explained,
         peer=peer.id.hex(),
         client=peer.client_id,
         inbound=peer.inbound,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from devp2p import DisconnectReason
 from devp2p.errors import describe_reason
+from tools.show.changes import Changes, words_of
 from tools.show.meters import Meter, mean
 from tools.show.plan import CAPABILITIES, Nature, NodePlan
 from tools.show.reports import Event, NodeReport, PeerReport
@@ -58,6 +59,8 @@ class NodeState:
     bulk: Meter = field(default_factory=Meter)
     echo: Meter = field(default_factory=Meter)
     news: Meter = field(default_factory=Meter)
+    changes: int = 0
+    """Peers that have come for another one."""
     drops: int = 0
 
 
@@ -91,6 +94,8 @@ class Board:
         self.problems: list[str] = []
         self.drops: Counter[str] = Counter()
         """Of observers' sessions, by reason."""
+        self.changes = Changes()
+        """What observers' nodes have decided about their peers."""
         self.sessions = 0
         """That observers have had."""
         self.latencies_ms: list[float] = []
@@ -147,6 +152,11 @@ class Board:
         node = self.node_of(identity)
         return identity[:8] if node is None else f"{node.plan.name} ({node.plan.nature})"
 
+    def nature_of(self, identity: str) -> str | None:
+        """What a node is truly like; None of one that is not of this show."""
+        node = self.node_of(identity)
+        return None if node is None else str(node.plan.nature)
+
     # What happens
 
     def problem(self, now: float, text: str) -> None:
@@ -189,11 +199,22 @@ class Board:
             case "connected":
                 self.sessions += 1
                 how = "was found by" if event["inbound"] else "found"
-                self.note(now, "connected", f"{node.plan.name} {how} {self.named(event['peer'])}, by {event['transport']}")
+                if not self.changes.began(node.plan.name, event["peer"]):
+                    self.note(now, "connected", f"{node.plan.name} {how} {self.named(event['peer'])}, by {event['transport']}")
+            case "decided":
+                self._take_decided(node, event, now)
             case "dropped":
                 self._take_dropped(node, event, now)
             case _:
                 pass
+
+    def _take_decided(self, node: NodeState, event: Event, now: float) -> None:
+        if self.closing:
+            return
+        node.changes += event["what"] == "admit"
+        news = self.changes.take(node.plan.name, event, self.nature_of)
+        if news is not None:
+            self.note(now, news["what"], words_of(node.plan.name, news, self.named))
 
     def _take_report(self, node: NodeState, report: NodeReport, now: float) -> None:
         node.report = report
@@ -211,10 +232,12 @@ class Board:
             return
         node.drops += 1
         self.drops[describe_reason(event["reason"])] += 1
+        known = self.changes.ended(node.plan.name, event["peer"])
         text = f"{node.plan.name} lost {self.named(event['peer'])} after {event['seconds']:g} s: {event['why']}"
         peer = self.node_of(event["peer"])
         if event["reason"] in _FAIR or (peer is not None and peer.plan.nature is Nature.HOSTILE):
-            self.note(now, "dropped", text)
+            if not known:  # else the log has said why
+                self.note(now, "dropped", text)
         else:
             self.problem(now, text)
 

@@ -16,7 +16,7 @@ from tools.show import gopeer
 from tools.show.board import Board
 from tools.show.children import Child, start_child
 from tools.show.plan import GO, plan_nodes
-from tools.show.plot import write_plots
+from tools.show.plot import NoPngError, write_plots, write_png
 from tools.show.reports import Event
 from tools.show.summary import summary_of
 
@@ -60,7 +60,11 @@ async def run_show(options: Options, view: View) -> int:
     summary = summary_of(show.board, show.ended)
     if show.board.history:
         try:
-            summary["plots"] = [str(path) for path in write_plots(show.board, summary, options.out)]
+            svg, html = write_plots(show.board, summary, options.out)
+            summary["plots"] = [str(svg), str(html)]
+            summary["plots"].append(str(write_png(svg)))
+        except NoPngError as lack:
+            summary["notes"].append(str(lack))
         except OSError as error:
             summary["problems"].append(f"no plot: {error}")
             summary["errors"] += 1

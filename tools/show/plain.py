@@ -10,7 +10,7 @@ from tools.show.summary import summary_lines, tables_of
 
 _LINE_EVERY = 2.0
 _JSON_EVERY = 1.0
-_TOLD = {"listening", "met", "connected", "dropped", "problem", "complaint"}
+_TOLD = {"listening", "met", "connected", "decided", "dropped", "problem", "complaint"}
 
 
 class _Lines:
@@ -82,7 +82,7 @@ class JsonView(_Lines):
         """Print what matters."""
         self._begin(board)
         if event["event"] in _TOLD:
-            named = {"peer_name": board.name_of(event["peer"])} if "peer" in event else {}
+            named = {f"{who}_name": board.name_of(event[who]) for who in ("peer", "dropped_peer") if who in event}
             print(write_line({**event, **named}), flush=True)
 
     def tick(self, board: Board, now: float) -> None:
@@ -144,7 +144,12 @@ def progress(board: Board, now: float) -> Event:
                         "nature": str(row.plan.nature) if row.plan is not None else None,
                         "seconds": row.report.seconds,
                         "rates": {name: round(rate, 2) for name, rate in row.rates.items()},
+                        "service": round(sum(row.plan.service(name) for name in row.report.shared), 2) if row.plan is not None else None,
                         "faults": sum(experience.invalid for experience in row.report.shared.values()),
+                        "slots": dict(row.report.slots),
+                        "ratings": dict(row.report.ratings),
+                        "value": row.report.value,
+                        "why": row.report.why,
                         "timeouts": sum(experience.timeouts for experience in row.report.shared.values()),
                     }
                     for row in board.rows(node)

@@ -1,5 +1,6 @@
-"""The run as pictures, drawn by hand: true service over time, and who has taken the places; as SVG, and in a page with the figures."""
+"""The run as pictures, drawn by hand: true service over time, and who has taken the places; as SVG, PNG, and a page with the figures."""
 
+import math
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
@@ -14,7 +15,10 @@ COLOURS = {Nature.GOOD: "#2a7f62", Nature.SLOW: "#d9a441", Nature.USELESS: "#9a9
 _INK, _GRID, _PAPER, _FAINT, _CHANCE = "#222222", "#d8d8d8", "#ffffff", "#8fb9ab", "#555555"
 _LEFT, _WIDTH, _RIGHT = 64, 640, 150
 _TOP, _HEIGHT, _GAP, _BOTTOM = 56, 220, 56, 44
-_FIGURES = ("places", "bulk_bytes", "echo_answers", "news_first", "wrong", "timeouts", "drops")
+_LINE = 16  # from one line of text to the next
+_FIGURES = ("places", "bulk_bytes", "echo_answers", "news_first", "wrong", "timeouts", "changes", "drops")
+_FONTS = "Helvetica, Arial, DejaVu Sans, Liberation Sans, Noto Sans, Segoe UI, sans-serif"  # what makes the PNG knows no generic ones
+_ZOOM = 2  # pixels of the PNG for each unit of the SVG
 _STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto} table{margin:1em 0} td,th{padding:2px 10px;text-align:left}"
 
 
@@ -76,12 +80,13 @@ def _places(history: Sequence[Sample], places: int, frame: _Frame) -> Iterator[s
     ticks = [(0.0, "0"), (float(places), str(places))]
     yield from frame.axes("Places of all observers together, by what their peers are truly like", ticks)
     below = [(one.seconds, 0.0) for one in history]
+    last = math.inf
     for nature in (Nature.HOSTILE, Nature.USELESS, Nature.SLOW, Nature.GOOD):
         above = [(one.seconds, under + one.places[nature]) for one, (_, under) in zip(history, below, strict=True)]
         yield f'<polygon points="{frame.points(above)} {frame.points(below[::-1])}" fill="{COLOURS[nature]}"/>'
         if count := history[-1].places[nature]:
-            middle = (frame.y(above[-1][1]) + frame.y(below[-1][1])) / 2
-            yield _text(_LEFT + _WIDTH + 10, middle + 4, f"{nature} {count}", colour=COLOURS[nature])
+            last = min((frame.y(above[-1][1]) + frame.y(below[-1][1])) / 2, last - _LINE)
+            yield _text(_LEFT + _WIDTH + 10, last + 4, f"{nature} {count}", colour=COLOURS[nature])
         below = above
 
 
@@ -94,7 +99,7 @@ def draw(board: Board, *, title: str) -> str:
     below = _Frame(above.bottom + _GAP, seconds, places)
     width, height = _LEFT + _WIDTH + _RIGHT, below.bottom + _BOTTOM
     chance = mean([board.chance(node) for node in board.observers])
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="{_FONTS}" font-size="12">'
     paper = f'<rect width="{width}" height="{height}" fill="{_PAPER}"/>'
     parts = [head, paper, _text(_LEFT, 26, title, colour=_INK), *_service(history, chance, above), *_places(history, places, below)]
     return "\n".join([*parts, "</svg>"]) + "\n"
@@ -119,6 +124,10 @@ def _page(board: Board, summary: Event, picture: str) -> str:
     return f"{head}\n{picture}\n{tables}\n</html>\n"
 
 
+class NoPngError(Exception):
+    """Why there is no PNG."""
+
+
 def write_plots(board: Board, summary: Event, directory: Path) -> tuple[Path, Path]:
     """Write ``service.svg`` and ``service.html`` into a directory, which is made if need be; OSError if that is impossible."""
     picture = draw(board, title=f"{summary['nodes']} nodes, seed {board.seed}, peers steered at pace {board.pace:g}")
@@ -127,3 +136,30 @@ def write_plots(board: Board, summary: Event, directory: Path) -> tuple[Path, Pa
     svg.write_text(picture, "utf-8")
     html.write_text(_page(board, summary, picture), "utf-8")
     return svg, html
+
+
+def write_png(svg: Path) -> Path:
+    """Write a picture in pixels beside an SVG document; NoPngError if something for it is missing, OSError if it cannot be written."""
+    png = svg.with_suffix(".png")
+    png.unlink(missing_ok=True)  # that of another run
+    png.write_bytes(as_png(svg.read_text("utf-8")))
+    return png
+
+
+def as_png(picture: str) -> bytes:
+    """An SVG document in pixels, with this machine's fonts; NoPngError if something for it is missing."""
+    try:
+        import resvg_py  # noqa: PLC0415  (optional, and nothing else needs it)
+    except ImportError:
+        raise NoPngError("a PNG of the plot needs the package resvg-py (pip install resvg-py)") from None
+
+    def render(svg: str) -> bytes:
+        return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_ZOOM))
+
+    word, nothing = (
+        render(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" font-family="{_FONTS}"><text y="15">{text}</text></svg>')
+        for text in ("word", "")
+    )
+    if word == nothing:
+        raise NoPngError("a PNG of the plot needs a font, such as DejaVu Sans, and none was found")
+    return render(picture)

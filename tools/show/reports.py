@@ -1,8 +1,8 @@
 """The lines between the parent and its workers: JSON objects, one a line.
 
 A worker writes events to stdout, each with the name of its ``node``: ``listening``, ``met`` (its first session), ``report``, ``problem``;
-and of observers ``connected`` and ``dropped``, too. It reads one command from stdin: ``begin``, which names the bootnode. A line that is
-no JSON object is something that was printed by mistake.
+and of observers ``connected``, ``decided`` (something about their peers) and ``dropped``, too. It reads one command from stdin: ``begin``,
+which names the bootnode. A line that is no JSON object is something that was printed by mistake.
 """
 
 import dataclasses
@@ -42,6 +42,14 @@ class PeerReport:
     """How long it lasts already."""
     shared: Mapping[str, Experience]
     """By capability."""
+    slots: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """Which slot it fills in which capability: ``core``, ``diverse`` or ``explore``."""
+    ratings: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
+    """By capability: the share of all that are rated there that are worse, or what it is taken for as a newcomer."""
+    value: float = 0.0
+    """How much less the observer's set of peers would be worth without it, in its node's own reckoning."""
+    why: str = ""
+    """Why it is kept, in that node's words."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The live screen: a header, the observers, the peers of one of them, the last events. It fits itself to the terminal, from 80 x 24 up."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from types import TracebackType
@@ -16,10 +17,10 @@ from rich.text import Text
 from tools.show.board import Board, NodeState, SessionRow
 from tools.show.meters import curve, percentile
 from tools.show.plan import BULK, CAPABILITIES, ECHO, NEWS, Nature
-from tools.show.reports import Event
+from tools.show.reports import Event, PeerReport
 from tools.show.summary import NO_GO, summary_rows
 
-_WIDE = 110  # columns from which the less important ones are shown
+_WIDE, _WIDEST = 110, 150  # columns from which the less important ones, and the least important ones are shown
 _HEADER = 6  # lines of the first panel
 _BORDER = 2  # lines of a panel beside its content
 _FRAME = 3  # the same of one with a table: its titles too
@@ -28,9 +29,12 @@ _FEWEST_EVENTS = 2
 _NOTHING = "–"  # noqa: RUF001  (a dash it is)
 _CURVE_WIDE, _CURVE_NARROW = 18, 8
 _PAGE_EVERY = 4.0  # seconds until the next observer's peers are shown
-_KINDS = {"connected": "green", "dropped": "yellow", "error": "bold red", "met": "dim"}
+_KINDS = {"connected": "dim", "dropped": "dim", "error": "bold red", "met": "dim", "refuse": "dim", "drop": "bold"}
 _NATURES = {Nature.GOOD: "green", Nature.SLOW: "yellow", Nature.USELESS: "bright_black", Nature.HOSTILE: "bold red"}
+_RANK = re.compile(r" \(better than \d+ %\)")  # columns say it
 _PEER, _FREE = "●", "·"
+_SLOTS = {"core": "green", "diverse": "cyan", "explore": "magenta"}
+_SLOT_NAMES = {"core": "core", "diverse": "div", "explore": "expl"}
 
 
 class Screen:
@@ -63,7 +67,7 @@ def picture(board: Board, now: float, width: int, height: int) -> RenderableType
     """The whole screen for a terminal of `width` x `height` characters."""
     wide = width >= _WIDE
     observers = board.observers
-    shown = min(len(observers), max(1, height - _HEADER - 2 * _FRAME - _FEWEST_ROWS - _BORDER - 1))
+    shown = min(len(observers), max(1, height - _HEADER - 2 * _FRAME - _FEWEST_ROWS - _BORDER - _FEWEST_EVENTS))
     left = height - _HEADER - _FRAME - shown - _FRAME - _BORDER
     chosen = int((now - board.began) / _PAGE_EVERY) % max(1, len(observers))
     rows = board.rows(observers[chosen]) if observers else []
@@ -72,7 +76,7 @@ def picture(board: Board, now: float, width: int, height: int) -> RenderableType
     return Group(
         header(board, now),
         observers_panel(board, shown, chosen, wide=wide),
-        peers_panel(observers[chosen] if observers else None, rows, lines, wide=wide),
+        peers_panel(observers[chosen] if observers else None, rows, lines, width=width),
         log_panel(board, max(1, left - lines)),
     )
 
@@ -104,7 +108,8 @@ def header(board: Board, now: float) -> RenderableType:
         *_figure(f"{board.total_bytes / 1e6:,.0f}", f"MB ({board.bytes.rate / 1e6:.1f} MB/s)"),
         *_figure("{:.0f}/{:.0f}".format(*board.tables), "known by v4/v5"),
         *_figure(sum(node.report.dials for node in nodes), "dials"),
-        *_figure(sum(board.drops.values()), "drops"),
+        *_figure(board.changes.swaps, "swaps"),
+        *_figure(board.changes.decided["drop"], "banned"),
         *(_figure(f"{p50:.0f}", "ms to an answer") if p50 is not None else ()),
         no_wrap=True,
         overflow="ellipsis",
@@ -164,7 +169,7 @@ def observers_panel(board: Board, most: int, chosen: int | None, *, wide: bool, 
         table.add_column("late", justify="right")
         table.add_column("dialled", justify="right")
         table.add_column("v4/v5", justify="right", no_wrap=True)
-    table.add_column("drops", justify="right")
+    table.add_column("changes", justify="right")
     length = _CURVE_WIDE if wide else _CURVE_NARROW
     first = max(0, (chosen or 0) - most + 1)
     for index, node in enumerate(board.observers[first : first + most], first):
@@ -176,7 +181,7 @@ def observers_panel(board: Board, most: int, chosen: int | None, *, wide: bool, 
         if wide:
             report = node.report
             cells += [str(report.wrong), str(report.timeouts), str(report.peers - report.inbound), f"{report.table_v4}/{report.table_v5}"]
-        table.add_row(*cells, str(node.drops))
+        table.add_row(*cells, str(node.changes))
     panel = _panel(table, "observers: few places, and who has them")
     panel.subtitle = Text.assemble(*(part for nature in Nature for part in ((_PEER, _NATURES[nature]), f" {nature} ")))
     return panel
@@ -204,48 +209,69 @@ def _totals(node: NodeState) -> list[str]:
 # The peers of one observer
 
 
-def peers_panel(node: NodeState | None, rows: Sequence[SessionRow], most: int, *, wide: bool) -> RenderableType:
-    """A line for each session: what the peer is truly like, and what the observer has seen of it."""
+def peers_panel(node: NodeState | None, rows: Sequence[SessionRow], most: int, *, width: int) -> RenderableType:
+    """A line for each session: what the peer is truly like, which slots it fills, what the observer has seen of it, why it is kept."""
+    wide, widest = width >= _WIDE, width >= _WIDEST
     table = _table()
     table.add_column("peer", no_wrap=True)
     table.add_column("truly", no_wrap=True)
     if wide:
         table.add_column("gives", justify="right", no_wrap=True)
-    table.add_column("by", no_wrap=True)
-    if wide:
-        table.add_column("for", justify="right", no_wrap=True)
-    for title in ("bulk KB/s", "echo ms", "news/s"):
+        table.add_column("by", no_wrap=True)
+    for title in (*CAPABILITIES, "value"):
         table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("wrong", justify="right", no_wrap=True)
-    table.add_column("late", justify="right", no_wrap=True)
-    table.add_column("last thing seen", no_wrap=True, ratio=1, overflow="ellipsis")
+    for title in ("KB/s", "ms", "news/s") if widest else ():
+        table.add_column(title, justify="right", no_wrap=True)
+    for title in ("wrong", "late") if wide else ():
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("here", justify="right", no_wrap=True)
+    table.add_column("why it is kept", no_wrap=True, ratio=1, overflow="ellipsis")
     for row in rows[:most]:
-        table.add_row(*_session(row, wide=wide))
+        table.add_row(*_session(row, wide=wide, widest=widest))
     for _ in range(most - min(most, len(rows))):
         table.add_row()
     title = "nobody observes" if node is None else f"{node.plan.name}: its peers, as it sees them"
-    return _panel(table, title, subtitle=f"{most} of {len(rows)}" if len(rows) > most else None)
+    panel = _panel(table, title)
+    more = f"{most} of {len(rows)}   " if len(rows) > most else ""
+    kinds = [part for kind, colour in _SLOTS.items() for part in (" ", (kind, f"{colour} not dim"))]
+    panel.subtitle = Text.assemble(more, "slots:", *kinds, ", better than so many %", style="not dim")
+    return panel
 
 
-def _session(row: SessionRow, *, wide: bool) -> list[RenderableType]:
+def _session(row: SessionRow, *, wide: bool, widest: bool) -> list[RenderableType]:
     report, shared = row.report, row.report.shared
     name, nature = (row.plan.name, row.plan.nature) if row.plan is not None else (report.peer[:8], None)
-    how = ("←" if report.inbound else "→") + report.transport
-    wrong, late = sum(one.invalid for one in shared.values()), sum(one.timeouts for one in shared.values())
-    latency = shared[ECHO].latency_ms if ECHO in shared else None
-    style = "green" if latency is not None and latency < 100 else "yellow"
-    gives = sum(map(row.plan.service, CAPABILITIES)) if row.plan is not None else 0.0
     cells: list[RenderableType] = [Text(name, "bold"), Text(str(nature or "?"), _NATURES[nature] if nature is not None else "")]
-    cells += [f"{gives:.2f}", how, f"{report.seconds:.0f} s"] if wide else [how]
-    cells += [
-        f"{row.rates[BULK] / 1e3:.0f}" if BULK in shared else Text(_NOTHING, "dim"),
-        Text(f"{latency:.0f}", style) if latency is not None else Text(_NOTHING, "dim"),
-        f"{row.rates[NEWS]:.1f}" if NEWS in shared else Text(_NOTHING, "dim"),
-        Text(str(wrong), "red" if wrong else "dim"),
-        Text(str(late), "red" if late else "dim"),
-        Text(next((shared[one].why for one in CAPABILITIES if one in shared and shared[one].why), ""), "dim"),
-    ]
-    return cells
+    if wide:
+        gives = sum(map(row.plan.service, CAPABILITIES)) if row.plan is not None else 0.0
+        cells += [f"{gives:.2f}", ("←" if report.inbound else "→") + report.transport]
+    cells += [*(_slot(report, one) for one in CAPABILITIES), f"{report.value:.2f}"]
+    cells += _measured(row) if widest else []
+    if wide:
+        faults = sum(one.invalid for one in shared.values()), sum(one.timeouts for one in shared.values())
+        cells += [Text(str(count), "red" if count else "dim") for count in faults]
+    return [*cells, f"{report.seconds:.0f} s", Text(_RANK.sub("", report.why) or _NOTHING, "dim")]
+
+
+def _slot(report: PeerReport, capability: str) -> Text:
+    """``core 92``: the slot that a peer fills in a capability, and how many percent of all are worse there."""
+    rating = report.ratings.get(capability)
+    if rating is None:
+        return Text(_NOTHING, "dim")
+    kind = report.slots.get(capability, "")
+    return Text(f"{_SLOT_NAMES.get(kind, _NOTHING)} {100 * rating:3.0f}", _SLOTS.get(kind, "dim"))
+
+
+def _measured(row: SessionRow) -> list[RenderableType]:
+    """What the observer has got of a peer."""
+    shared = row.report.shared
+    latency = shared[ECHO].latency_ms if ECHO in shared else None
+    figures = (
+        f"{row.rates[BULK] / 1e3:.0f}" if BULK in shared else None,
+        f"{latency:.0f}" if latency is not None else None,
+        f"{row.rates[NEWS]:.1f}" if NEWS in shared else None,
+    )
+    return [Text(_NOTHING, "dim") if figure is None else Text(figure) for figure in figures]
 
 
 def log_panel(board: Board, most: int) -> RenderableType:
@@ -254,4 +280,7 @@ def log_panel(board: Board, most: int) -> RenderableType:
         Text.assemble((f"{when:5.1f} s  ", "dim"), (text, _KINDS.get(kind, "")), no_wrap=True, overflow="ellipsis")
         for when, kind, text in list(board.log)[-most:]
     ]
-    return _panel(Group(*lines) if lines else Text("nothing yet", "dim"), "events")
+    for line in lines:
+        for nature, colour in _NATURES.items():
+            line.highlight_words([f"({nature})"], colour)
+    return _panel(Group(*lines) if lines else Text("nothing yet", "dim"), "what happens, and why")

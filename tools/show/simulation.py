@@ -25,7 +25,7 @@ from tools.show.plan import SLOW, Nature, NodePlan, plan_nodes
 from tools.show.truth import best_service, chance_service, service
 from tools.svg import BAD, GOOD, GRID, INK, document, line, text
 
-NODES, HOURS, SEEDS = 30, 5.0, range(1, 6)
+NODES, HOURS, SEEDS = 30, 4.0, range(1, 6)
 PLOT = Path(__file__).resolve().parent.parent.parent / "docs" / "steering.svg"
 _LIMITS = Limits(ping_interval=300.0)  # as hours of them would be most of the work
 _SAMPLE_EVERY = 60.0

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from tools.show.board import Board, NodeState
+from tools.show.changes import by_nature
 from tools.show.meters import mean, percentile
 from tools.show.plan import Nature
 from tools.show.reports import Event
@@ -36,6 +37,7 @@ def summary_of(board: Board, now: float) -> Event:
         "datagrams": sum(report.datagrams for report in reports),
         "sessions": board.sessions,
         "drops": dict(board.drops.most_common()),
+        "steering": board.changes.summary(),
         "service_share_of_best": round(last.share, 3) if last is not None else None,
         "service_share_mean": round(mean([sample.share for sample in board.history]), 3) if last is not None else None,
         "service_share_of_chance": round(mean([board.chance(node) for node in observers]), 3),
@@ -59,6 +61,7 @@ def summary_of(board: Board, now: float) -> Event:
         "problems": board.problems,
         "seconds": round(seconds, 1),
         "plots": [],
+        "notes": [],
     }
 
 
@@ -85,6 +88,7 @@ def _observer(board: Board, node: NodeState) -> Event:
         "news_first": report.news_first,
         "wrong": report.wrong,
         "timeouts": report.timeouts,
+        "changes": node.changes,
         "drops": node.drops,
     }
 
@@ -98,7 +102,7 @@ def summary_rows(summary: Event) -> list[tuple[str, str]]:
     sources = ", ".join(f"{count} by {source}" for source, count in summary["found_by"].items()) or "nothing"
     round_trip = "none" if latency["p50"] is None else f"half within {latency['p50']:.1f} ms, 99 % within {latency['p99']:.0f} ms"
     return [
-        ("plan", f"--seed {summary['seed']}, pace {summary['pace']:g}, {summary['seconds']:g} s watched"),
+        ("plan", f"--seed {summary['seed']}, {summary['seconds']:g} s watched, {usual_time(summary['seconds'], summary['pace'])}"),
         (
             "nodes",
             f"{summary['connected']} of {summary['nodes']} connected from one bootnode by discovery alone"
@@ -109,6 +113,8 @@ def summary_rows(summary: Event) -> list[tuple[str, str]]:
         ("dials", f"{summary['dials']:,}, of which {summary['failed_dials']:,} found no place or nobody"),
         ("service", service_line(summary)),
         ("hostile", f"{summary['hostile_in_slots']} of {summary['places']} places at the end"),
+        ("steering", steering_line(summary)),
+        ("places", f"lost by {by_nature(summary['steering']['left'])}; given instead to {by_nature(summary['steering']['came'])}"),
         ("drops", ", ".join(f"{count} × {reason}" for reason, count in summary["drops"].items()) or "none"),  # noqa: RUF001  (times)
         ("bulk data", f"{bulk['bytes'] / 1e6:,.1f} MB in {bulk['requests']:,} requests, {bulk['mb_per_s']:g} MB/s"),
         ("echo", f"{summary['echo']['answers']:,} answers, {round_trip}"),
@@ -119,6 +125,7 @@ def summary_rows(summary: Event) -> list[tuple[str, str]]:
         ("errors", str(summary["errors"])),
         *(("", problem) for problem in summary["problems"]),
         *(("plot", path) for path in summary["plots"]),
+        *(("note", note) for note in summary["notes"]),
     ]
 
 
@@ -128,6 +135,22 @@ def service_line(summary: Event) -> str:
     if share is None:
         return "nothing was measured"
     return f"{share:.0%} of the best at the end, {over_time:.0%} on average; peers taken at random give {chance:.0%}"
+
+
+def usual_time(seconds: float, pace: float) -> str:
+    """How long a time would be if peers were judged as fast as usual."""
+    usual = seconds * pace
+    in_words = f"{usual / 3600:.1f} h" if usual >= 3600 else f"{usual / 60:.0f} min"
+    return f"pace {pace:g}: as much steering as in {in_words} at the usual one"
+
+
+def steering_line(summary: Event) -> str:
+    """What the observers' nodes have decided."""
+    did = summary["steering"]
+    return (
+        f"{did['swaps']} swaps of {did['swaps_tried']} tried, {did['grafts']} grafts, {did['made_room']} made room; "
+        f"{did['drops']} dropped for bad conduct, {did['evictions']} evicted, {did['refusals']:,} refused"
+    )
 
 
 def summary_lines(summary: Event) -> list[str]:

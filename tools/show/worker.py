@@ -18,6 +18,9 @@ from tools.show.plan import NodePlan, plan_nodes
 from tools.show.reports import Event, lines_of, read_line, write_line
 
 _REPORT_EVERY = 0.5
+_SLOWER = 30.0
+"""So many times slower than the observers live those whom nobody watches: else their dials and choices take most of the machine's time. At
+the usual pace they would not knock again in a whole show where they were refused, and leave inbound places empty."""
 
 
 def tell(name: str, event: Event) -> None:
@@ -47,7 +50,8 @@ async def run_worker(plans: Sequence[NodePlan], *, has_bootnode: bool, pace: flo
 
 async def _start(plan: NodePlan, bootnodes: Sequence[str], pace: float, actors: list[Actor], nursery: trio.Nursery) -> None:
     try:
-        actors.append(await nursery.start(run_actor, plan, bootnodes, pace, partial(tell, plan.name)))
+        own_pace = pace if plan.observer else max(1.0, pace / _SLOWER)
+        actors.append(await nursery.start(run_actor, plan, bootnodes, own_pace, partial(tell, plan.name)))
     except OSError as error:
         tell(plan.name, {"event": "problem", "text": f"did not start: {error}"})
 
