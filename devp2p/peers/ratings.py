@@ -32,7 +32,7 @@ FORGOTTEN_AFTER: Final = 7 * 86400.0
 LEAST_FAULT: Final = 0.5
 """What is left of the severity of faults below this no longer makes a peer a bad one."""
 
-_BREACH: Final = Conduct(invalid=1)
+_BREACH: Final = Conduct(invalid=2)
 _SILENCE: Final = Conduct(timeouts=1)
 _FAIR: Final = frozenset({DisconnectReason.TOO_MANY_PEERS, DisconnectReason.ALREADY_CONNECTED, DisconnectReason.CLIENT_QUITTING})
 _STABLE: Final = 60.0  # seconds; a peer that leaves sooner, and did nothing, was of no use
@@ -189,7 +189,7 @@ class Ratings:
         self._rate(peer)
 
     def breach(self, node_id: bytes, now: float, why: str = "") -> None:
-        """A peer broke the base protocol: rating and score are halved, and it counts as an invalid message in every capability."""
+        """A peer broke the base protocol: rating and score are halved, and it counts as a fault of severity 2 in every capability."""
         peer = self._peers.get(bytes(node_id))
         if peer is not None:
             self._advance(peer, now)

@@ -136,14 +136,14 @@ def test_a_protocol_breach_halves_rating_and_score_in_all_capabilities_and_count
         new = found.standing(A, name, 3600.0)
         assert old.score > 0
         assert new.score == pytest.approx(old.score / 2)
-        assert new.severity == 1
+        assert new.severity == 2
         assert new.rating is not None
         assert old.rating is not None
         assert new.rating <= old.rating / 2
     strong = ratings()
     served(strong, A, useful=1000.0)
     strong.breach(A, 0.0)
-    assert rating(strong, A, 0.0) == pytest.approx((math.log1p(1000) - 1) / 2)
+    assert rating(strong, A, 0.0) == pytest.approx((math.log1p(1000) - 4) / 2)
 
 
 def test_a_bad_rating_is_not_made_better_by_halving_it():
@@ -158,7 +158,7 @@ def test_a_bad_rating_is_not_made_better_by_halving_it():
     ("end", "seconds", "useful", "expected"),
     [
         (ending(DisconnectReason.PING_TIMEOUT), 500, 0.0, -1.0),
-        (ending(DisconnectReason.PROTOCOL_BREACH), 500, 0.0, -1.0),
+        (ending(DisconnectReason.PROTOCOL_BREACH), 500, 0.0, -4.0),
         (ending(DisconnectReason.USELESS_PEER, by_remote=True), 59, 0.0, -1.0),
         (ending(DisconnectReason.USELESS_PEER, by_remote=True), 61, 0.0, None),
         (ending(DisconnectReason.USELESS_PEER, by_remote=True), 59, 1.0, math.log1p(1)),

@@ -18,6 +18,8 @@ What the nodes are truly like is in the plan, which the screen shows and no node
 - plot:         the run as SVG, PNG and a page
 - reports:      the lines between parent and workers
 - simulation:   the same nodes at the usual pace under a simulated clock; a program of its own
+- seeds:        the show with five seeds and the controls; a program of its own
+- courses:      their tables and pictures
 - choice:       other ways to choose peers, as controls
 - worker:       the program of a child: some of the nodes
 - actor:        one node

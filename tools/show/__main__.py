@@ -7,7 +7,7 @@ import random
 import sys
 from pathlib import Path
 
-from tools.show.plan import FEWEST_NODES, MOST_NODES
+from tools.show.plan import FEWEST_NODES, MOST_NODES, Choice
 
 _NOBODY_WATCHES = {errno.EPIPE, errno.EIO}  # the reader of our output is gone, the terminal closed
 _OUT = Path("build/show")
@@ -24,6 +24,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="how long to watch once all are connected (default: 60)")
     parser.add_argument("--seed", type=int, metavar="N", help="decides who behaves how (default: a new one each time, which is shown)")
     parser.add_argument("--pace", type=float, default=300.0, metavar="X", help="how many times faster observers judge peers (default: 300)")
+    parser.add_argument(
+        "--choice", type=Choice, choices=list(Choice), default=Choice.SLOTS, help="how observers choose their peers (default: slots)"
+    )
     parser.add_argument("--no-go", dest="go", action="store_false", help="without a go-ethereum node")
     parser.add_argument("--out", type=Path, default=_OUT, metavar="DIR", help=f"where the plots go (default: {_OUT})")
     options = parser.parse_args(arguments)
@@ -58,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
             view = Screen()
     else:
         view = PlainView()
-    chosen = Options(options.nodes, options.seconds, options.seed, options.pace, options.go, options.out)
+    chosen = Options(options.nodes, options.seconds, options.seed, options.pace, options.go, options.out, options.choice)
     return trio.run(run_show, chosen, view)
 
 

@@ -11,10 +11,11 @@ from devp2p.peers.slot_values import PeerView
 from devp2p.transports.tcp import TcpTransport
 from tools.show.asking import Asking
 from tools.show.changes import event_of
+from tools.show.choice import merge, unrated
 from tools.show.conduct import capabilities_of
 from tools.show.line import Line, MeasuredTransport
 from tools.show.news import News
-from tools.show.plan import NodePlan
+from tools.show.plan import Choice, NodePlan
 from tools.show.reports import Event, Experience, NodeReport, PeerReport
 
 _LIMITS = Limits(ping_interval=5.0)  # so that a short show sees some pings
@@ -29,6 +30,8 @@ async def run_actor(
     line = Line()
     key = PrivateKey.generate()
     capabilities = capabilities_of(plan)
+    if plan.choice is Choice.RANDOM:
+        unrated(capabilities)
     client_id = f"devp2p.py/{plan.name}/v{devp2p.__version__}"
     tcp = Address.parse(plan.listen)
     async with devp2p.open_node(
@@ -43,6 +46,8 @@ async def run_actor(
         limits=_LIMITS,
         transports=[MeasuredTransport(TcpTransport(), line)],
     ) as node:
+        if plan.choice is Choice.ONE_SCORE:
+            merge(node.steering.ratings)
         actor = Actor(plan, node, line, next(one for one in [*capabilities, None] if one is None or isinstance(one, News)))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.tell_events, tell)

@@ -1,6 +1,5 @@
-"""How an observer chooses its peers: as the library does, or in one of two other ways, to see what the difference is."""
+"""How observers come to choose their peers in another way than the library's (`plan.Choice`), to see what the difference is."""
 
-import enum
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -8,17 +7,6 @@ from devp2p.capability import AnyCapability
 from devp2p.peers.ratings import Ratings, Standing
 from devp2p.rates import Stats
 from tools.show.plan import CAPABILITIES
-
-
-class Choice(enum.StrEnum):
-    """How an observer chooses its peers."""
-
-    SLOTS = "slots"
-    """As the library does: each capability's rating, for its own slots."""
-    ONE_SCORE = "one score"
-    """By a single number for each peer, of its conduct in all capabilities together."""
-    RANDOM = "random"
-    """Nobody is better than another."""
 
 
 def unrated(capabilities: Sequence[AnyCapability]) -> Sequence[AnyCapability]:

@@ -15,7 +15,7 @@ import trio
 from tools.show import gopeer
 from tools.show.board import Board
 from tools.show.children import Child, start_child
-from tools.show.plan import GO, plan_nodes
+from tools.show.plan import GO, Choice, plan_nodes
 from tools.show.plot import NoPngError, write_plots, write_png
 from tools.show.reports import Event
 from tools.show.summary import summary_of
@@ -37,6 +37,8 @@ class Options:
     pace: float
     go: bool
     out: Path
+    choice: Choice = Choice.SLOTS
+    """How observers choose their peers."""
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -153,6 +155,7 @@ class Show:
     async def _start(self, number: int, processes: trio.Nursery) -> None:
         command = [sys.executable, "-m", "tools.show.worker", "--worker", str(number), "--pace", str(self.board.pace)]
         command += ["--nodes", str(self._options.nodes), "--seed", str(self._options.seed), *(["--ipv6"] if self.ipv6 else [])]
+        command += ["--choice", self._options.choice]
         child = await start_child(processes, command, partial(self._post, f"worker {number}"))
         self._children.append(child)
         self._pids[number] = child.pid

@@ -64,6 +64,17 @@ class Nature(enum.StrEnum):
     """It serves best of all, until it begins to cheat or to break the rules."""
 
 
+class Choice(enum.StrEnum):
+    """How an observer chooses its peers."""
+
+    SLOTS = "slots"
+    """As the library does: each capability's rating, for its own slots."""
+    ONE_SCORE = "one score"
+    """By a single number for each peer, of its conduct in all capabilities together."""
+    RANDOM = "random"
+    """Nobody is better than another."""
+
+
 class Mood(enum.Enum):
     """What a node does with a question."""
 
@@ -91,6 +102,8 @@ class NodePlan:
     """How many peers it has room for."""
     observer: bool = False
     """Whether it asks its peers for things, and is shown."""
+    choice: Choice = Choice.SLOTS
+    """How it chooses its peers, if it observes."""
     qualities: Mapping[str, float] = field(default_factory=dict[str, float])
     """What it offers, and how well it serves there as long as it does, from 0 to 1: as well as anybody in the show."""
     turns: float = math.inf

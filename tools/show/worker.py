@@ -9,12 +9,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import trio
 
 from tools.show.actor import Actor, run_actor
-from tools.show.plan import NodePlan, plan_nodes
+from tools.show.plan import Choice, NodePlan, plan_nodes
 from tools.show.reports import Event, lines_of, read_line, write_line
 
 _REPORT_EVERY = 0.5
@@ -81,9 +82,10 @@ def main() -> None:
     parser.add_argument("--worker", type=int, required=True, help="which of the workers this is")
     parser.add_argument("--ipv6", action="store_true")
     parser.add_argument("--pace", type=float, default=1.0, help="how many times faster than usual peers are judged")
+    parser.add_argument("--choice", type=Choice, default=Choice.SLOTS, help="how observers choose their peers")
     options = parser.parse_args()
     plans = plan_nodes(options.nodes, options.seed, ipv6=options.ipv6)
-    own = [plan for plan in plans if plan.worker == options.worker]
+    own = [replace(plan, choice=options.choice if plan.observer else Choice.SLOTS) for plan in plans if plan.worker == options.worker]
     trio.run(partial(run_worker, own, has_bootnode=options.worker == 0, pace=options.pace))
 
 
