@@ -62,7 +62,8 @@ async def test_message_of_10_mib(our_plain_node, we_dial, kind):
         assert peer.ended is None
 
 
-# Snappy makes 16 MiB of random data 772 bytes longer, and the message id takes one. Go counts the payload before compression, too.
+# Snappy makes 16 MiB of random data 772 bytes longer, and the message id takes one. Go counts the payload before compression, too. What it
+# draws is new each time: one in some hundreds repeats four bytes by chance, which costs two more. Ours is always the same.
 @pytest.mark.parametrize(("kind", "largest"), [("zeros", LARGEST_PAYLOAD), ("random", LARGEST_PAYLOAD - 1 - 772)])
 async def test_largest_message_that_a_frame_can_hold(our_plain_node, kind, largest):
     head = 4  # bytes before a byte string of this size
@@ -70,9 +71,10 @@ async def test_largest_message_that_a_frame_can_hold(our_plain_node, kind, large
         peer, talk = await meet(node, go)
         us = node.public_key.node_id.hex()
 
-        await go.command("send", peer=us, code=4, size=largest - head, kind=kind)
+        theirs = largest - (16 if kind == "random" else 0)
+        await go.command("send", peer=us, code=4, size=theirs - head, kind=kind)
         sent = await go.event("sent", peer=us, ok=True)
-        assert sent["size"] == largest
+        assert sent["size"] == theirs
         assert sha256(rlp.encode(await talk.sunk())).hex() == sent["sha256"]
 
         data = payload(kind, largest - head)
