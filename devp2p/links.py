@@ -1,7 +1,7 @@
 """From addresses to sessions: dials and accepts links, shakes hands, admits or refuses, and runs what was admitted.
 
-Theory of operation. Every link, dialled or accepted, goes the same way: handshake and Hello (`open_session`), then `Node._admit`, which is
-where the node's rules stand, then `run_session` until the end. Nothing is kept under a node-ID before that node has proved itself by
+Theory of operation. Every link, dialled or accepted, goes the same way: handshake and Hello (`open_session`), then `Links._admit`, which
+asks the `Judge`, then `run_session` until the end. Nothing is kept under a node-ID before that node has proved itself by
 its Hello, the first valid frame.
 
 Two links to one node. An established session is never closed in favour of a second link, since we cannot know which of the two the

@@ -247,7 +247,8 @@ class Steering:
                     self._end(decision.id, decision.disconnect, decision.reason)
                 case Swap() | Graft():
                     self._dial(decision.id)
-        self._anchors = self.policy.anchors(self._census.peers(now), now)
+        if self._memory is not None:
+            self._anchors = self.policy.anchors(self._census.peers(now), now)
 
     def _fill(self, now: float) -> None:
         if self.dialer.is_busy or not (candidates := self._candidates(now)):

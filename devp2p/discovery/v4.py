@@ -25,6 +25,7 @@ from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.kademlia import BUCKET_SIZE, RoutingTable
 from devp2p.discovery.lookup import Lookup
 from devp2p.discovery.networks import Endpoint, unmapped
+from devp2p.discovery.refreshing import Refreshing
 from devp2p.discovery.v4_bonds import Discv4Limits, Recent
 from devp2p.discovery.v4_events import ClockDoubtful, Event, LookupDone, PingResult, RecordFound
 from devp2p.discovery.v4_exchange import Exchange, PublishesRecord
@@ -35,14 +36,11 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.records import NodeRecord
 
-REFRESH_INTERVAL: Final = 1800.0
-"""Seconds between two refreshings of the table."""
 RECORD_INTERVAL: Final = 600.0
 """Seconds between two requests for one node's record."""
 SILENCES: Final = 32
 """Questions in a row without any answer that make the clock doubtful."""
 
-_YOUNG = 60.0  # seconds from the start until we search for ourselves once more; they double each time, up to the above
 _LONELY = 30.0  # seconds until the next refreshing while nobody is there
 _WALKS = 3  # searches for random places in a refreshing
 _RECORDS = 1024  # nodes for which it is remembered when they were asked
@@ -107,8 +105,7 @@ class Discv4:
         self._events: deque[Event] = deque()
         self._numbers = count(1)
         self._operations: set[int] = set()
-        self._refresh_at = float("-inf")
-        self._pause = _YOUNG
+        self._rounds = Refreshing(float("-inf"))
         self._refreshing = self._walks = 0
         self._asked: Recent[bytes, float] = Recent(_RECORDS)  # when a node was asked for its record
         self._told: Recent[bytes, tuple[float, Record]] = Recent(_RECORDS)  # and what it said
@@ -128,7 +125,7 @@ class Discv4:
 
     def next_timer(self) -> float:
         """When to call `handle_timer`; in the past if that should be at once, as it should in the beginning."""
-        timers = (self._refresh_at, self._exchange.next_timer(), self.table.next_timer())
+        timers = (self._rounds.due, self._exchange.next_timer(), self.table.next_timer())
         return min(timer for timer in timers if timer is not None)
 
     def handle_timer(self, now: float) -> None:
@@ -137,7 +134,7 @@ class Discv4:
         self._work(now)
         while (entry := self.table.next_revalidation(now)) is not None:
             self._exchange.ping(entry.contact, now, _Own.REVALIDATION)
-        if self._refresh_at <= now:
+        if self._rounds.due <= now:
             self._refresh(now)
             self._work(now)
 
@@ -285,11 +282,10 @@ class Discv4:
         for contact in self._known:
             self.table.add(contact, now)
         if not self._refreshing:
-            self._walks = _WALKS if self._pause in {_YOUNG, REFRESH_INTERVAL} else 0
+            self._walks = _WALKS if self._rounds.is_wide else 0
             self._refreshing = 1 + self._walks
             self._search(bytes(self._key.public_key), now)
-        self._refresh_at = now + self._pause * (0.9 + 0.2 * self._random())
-        self._pause = min(2 * self._pause, REFRESH_INTERVAL)
+        self._rounds.done(now, 0.9 + 0.2 * self._random())
 
     def _refreshed(self, now: float) -> None:
         """One of the searches is over."""
@@ -300,7 +296,7 @@ class Discv4:
         if not self._refreshing:
             self.table.accepts_incoming = True
             if self._known and not self.table.statistics().live:
-                self._refresh_at, self._pause = min(self._refresh_at, now + _LONELY), _YOUNG
+                self._rounds.lonely(now, _LONELY)
 
     def _search(self, target: bytes, now: float, operation: int | None = None, wanted: PublicKey | None = None) -> None:
         node_id = keccak256(target)

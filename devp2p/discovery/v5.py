@@ -21,13 +21,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from devp2p.discovery.contacts import contact_of, contacts_told_by
 from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.kademlia import ID_SIZE, Contact, RoutingTable
 from devp2p.discovery.lookup import Lookup, lookup_distances
 from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.refreshing import Refreshing
 from devp2p.discovery.throttle import Throttle
 from devp2p.discovery.v5_answers import MAX_TALK, Answers, Discv5Limits, TalkHandler
 from devp2p.discovery.v5_events import Event, LookupDone, NodesFound, PingResult, Resolved, TalkAnswered
@@ -38,10 +39,6 @@ from devp2p.enr import Record
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
 
-REFRESH: Final = 1800.0
-"""Seconds between two rounds of searches that fill the table."""
-
-_YOUNG = 60.0  # seconds from the start until we look for ourselves once more; they double each time, up to the above
 _RANDOM_SEARCHES = 3  # of a round, beside the one for our own ID
 _FETCH_RATE = 1 / 600  # how often a second the record of one node is fetched
 _REMEMBERED = 1024  # nodes whose records were fetched
@@ -131,8 +128,7 @@ class Discv5:
         self._fetches = Throttle(_FETCH_RATE, 1, remembered=_REMEMBERED)
         self._operations = count(1)
         self._open_operations: set[int] = set()
-        self._refresh_at = 0.0
-        self._pause = _YOUNG
+        self._rounds = Refreshing(0.0)
 
     # What the owner asks for
 
@@ -200,7 +196,7 @@ class Discv5:
 
     def next_timer(self) -> float | None:
         """When `handle_timer` is due."""
-        timers = [self._exchange.next_timer(), *([self.table.next_timer(), self._refresh_at] if self._maintains else [])]
+        timers = [self._exchange.next_timer(), *([self.table.next_timer(), self._rounds.due] if self._maintains else [])]
         return min((timer for timer in timers if timer is not None), default=None)
 
     def handle_timer(self, now: float) -> None:
@@ -211,7 +207,7 @@ class Discv5:
             return
         while (entry := self.table.next_revalidation(now)) is not None:
             self._exchange.ask(entry.contact, self._make_ping, _Check(), now)
-        if self._refresh_at <= now:
+        if self._rounds.due <= now:
             self._refresh(now)
 
     def next_event(self) -> Event | None:
@@ -302,20 +298,16 @@ class Discv5:
     # Searches
 
     def _refresh(self, now: float) -> None:
-        """Search for ourselves and, at the start and every half hour, for other places.
-
-        Who came at the same time as we, or lost the few datagrams that mattered, is found by the searches soon after the start.
-        """
+        """Search for ourselves and, at the start and every half hour, for other places."""
         for record in self._bootnodes:
             contact = contact_of(record, self._ip_versions)
             if contact is not None:
                 self.table.add(contact, now)
         self._search(self._own_id, now)
-        if self._pause in {_YOUNG, REFRESH}:
+        if self._rounds.is_wide:
             for _ in range(_RANDOM_SEARCHES):
                 self._search(self._random_bytes(ID_SIZE), now)
-        self._refresh_at = now + self._pause
-        self._pause = min(2 * self._pause, REFRESH)
+        self._rounds.done(now)
 
     def _search(self, target: bytes, now: float, operation: int | None = None, known: Record | None = None) -> None:
         seeds = self.table.closest(target, live_only=False)
@@ -346,7 +338,7 @@ class Discv5:
             # Our own neighbourhood has its places now, before others come by themselves.
             self.table.accepts_incoming |= lookup.target == self._own_id
             if not self.table.statistics().live:
-                self._refresh_at, self._pause = min(self._refresh_at, now + _YOUNG), _YOUNG
+                self._rounds.lonely(now)
         elif search.known is not None:
             self._end(Resolved(search.operation, search.known, search.confirmed))
         else:

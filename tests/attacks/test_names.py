@@ -22,6 +22,7 @@ from devp2p.cli.output import LogFormatter
 from devp2p.testing import ScriptedPeer
 from devp2p.wire.base import Hello
 from tests.network import MIDDLE, Network, running
+from tools import svg
 from tools.show import plot
 
 BRING = "2026-01-01 00:00:00 ERROR devp2p.node: forged"
@@ -199,7 +200,7 @@ def page(monkeypatch: pytest.MonkeyPatch, name: str) -> str:
     """The tables and a line of the picture, where a name is in both."""
     monkeypatch.setattr(plot, "summary_rows", lambda _: [("go-ethereum", f"takes part, found by discovery: {name}")])
     summary: dict[str, Any] = {"observers": [{"name": name, "service_share_of_best": 1.0, "peers": {}, **dict.fromkeys(plot._FIGURES, 0)}]}
-    return plot._page(cast("Any", SimpleNamespace(nodes={})), summary, plot._text(0, 0, name))
+    return plot._page(cast("Any", SimpleNamespace(nodes={})), summary, svg.text(0, 0, name))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -210,5 +211,6 @@ def test_f14_a_page_shows_a_name_as_text(name, monkeypatch):
 
 
 def test_f14_control_without_escapes_a_name_runs_in_the_browser(monkeypatch):
-    monkeypatch.setattr(plot, "escape", str)
+    for writer in (plot, svg):
+        monkeypatch.setattr(writer, "escape", str)
     assert page(monkeypatch, NAMES["markup"]).count("<script>") == 3

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devp2p.discovery import v4_exchange, v5
+from devp2p.discovery import refreshing, v4_exchange
 from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v4_bonds import Discv4Limits
 from tests.simulation.crowd import People, defenceless
@@ -81,7 +81,7 @@ def unpaid_v4() -> Survey:
 def hurried_v5() -> Survey:
     """Nodes that search for themselves only once in half an hour."""
     with envelopes(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(v5, "_YOUNG", v5.REFRESH)
+        patch.setattr(refreshing, "YOUNG", refreshing.INTERVAL)
         return _small(grow_v5, 100)
 
 

@@ -4,9 +4,10 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
-from tools.show.courses import Course, Moment, chart
+from tools.show.board import Sample
+from tools.show.courses import Course, chart
 from tools.show.meters import mean
-from tools.show.plan import Choice
+from tools.show.plan import Choice, Nature
 from tools.show.simulation import SEEDS, run
 
 
@@ -37,6 +38,6 @@ def test_in_four_hours_five_networks_come_near_to_the_best_and_the_controls_do_n
 
 
 def test_the_picture_shows_each_way_to_choose():
-    moments = tuple(Moment(3600.0 * hour, (0.5, 0.7), 0) for hour in range(1, 3))
-    picture = chart([Course(choice, 1, moments, 0.4) for choice in Choice], "two hours", 3600, "h")
+    samples = tuple(Sample(3600.0 * hour, {"ada": 0.5, "eve": 0.7}, dict.fromkeys(Nature, 0)) for hour in range(1, 3))
+    picture = chart([Course(choice, 1, samples, 0.4) for choice in Choice], "two hours", 3600, "h")
     assert all(f">{label}</text>" in picture for label in ("slots 60%", "one score 60%", "random 60%", "by chance 40%"))

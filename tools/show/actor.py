@@ -1,7 +1,8 @@
 """One node of the show: it lives by its plan, and tells what happens to it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 
 import trio
 
@@ -133,23 +134,22 @@ def describe_all(node: Node) -> tuple[PeerReport, ...]:
 
 def describe(peer: Peer, view: PeerView | None) -> PeerReport:
     """One session; `view` is None for one that is about to end."""
-    explained = PeerReport("", "", inbound=False, transport="", seconds=0.0, shared={})
+    explained: dict[str, Any] = {}
     if view is not None:
-        explained = replace(
-            explained,
-            slots={name: kind.value for name, kind in view.slots.items()},
-            ratings={name: round(quantile, 3) for name, quantile in view.quantiles.items()},
-            value=round(view.marginal, 3),
-            why=view.why,
-        )
-    return replace(
-        explained,
+        explained = {
+            "slots": {name: kind.value for name, kind in view.slots.items()},
+            "ratings": {name: round(quantile, 3) for name, quantile in view.quantiles.items()},
+            "value": round(view.marginal, 3),
+            "why": view.why,
+        }
+    return PeerReport(
         peer=peer.id.hex(),
         client=peer.client_id,
         inbound=peer.inbound,
         transport=transport_of(peer),
         seconds=round(trio.current_time() - peer.since, 1),
         shared={capability.name: _experience(peer.conduct(type(capability))) for capability in peer.capabilities},
+        **explained,
     )
 
 

@@ -3,25 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tools.show.board import Sample
 from tools.show.meters import mean
-from tools.show.plan import Choice
-from tools.svg import BAD, GOOD, GRID, INK, document, line, text
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """How all observers stand."""
-
-    seconds: float
-    shares: tuple[float, ...]
-    """Of each observer: what its peers truly give, over the best that as many places could."""
-    hostile: int
-    """Places of all observers that hostile nodes have."""
-
-    @property
-    def share(self) -> float:
-        """The mean of all observers."""
-        return mean(self.shares)
+from tools.show.plan import Choice, Nature
+from tools.svg import BAD, GOOD, GRID, INK, curve, document, line, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,19 +15,19 @@ class Course:
 
     choice: Choice
     seed: int
-    moments: tuple[Moment, ...]
+    samples: tuple[Sample, ...]
     by_chance: float
     """The share that as many peers taken at random would have, on average."""
 
     @property
     def share(self) -> float:
-        """The mean of the last 30 moments."""
-        return mean([moment.share for moment in self.moments[-30:]])
+        """The mean of the last 30 samples."""
+        return mean([sample.share for sample in self.samples[-30:]])
 
     @property
     def hostile(self) -> int:
         """Places that hostile nodes have in the end."""
-        return self.moments[-1].hostile
+        return self.samples[-1].places[Nature.HOSTILE]
 
 
 def tell(rows: Iterable[Sequence[Course]]) -> list[Course]:
@@ -62,9 +47,8 @@ _LEFT, _WIDTH, _RIGHT, _TOP, _HEIGHT = 64, 640, 150, 52, 280
 _FEWEST = 0.3  # the share at the lower edge
 
 
-def _curve(points: Iterable[tuple[float, float]], seconds: float, colour: str, width: float, opacity: float) -> str:
-    places = " ".join(f"{_LEFT + _WIDTH * at / seconds:.1f},{_y(share):.1f}" for at, share in points)
-    return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-opacity="{opacity}"/>'
+def _x(seconds: float, length: float) -> float:
+    return round(_LEFT + _WIDTH * seconds / length, 1)
 
 
 def _y(share: float) -> float:
@@ -73,23 +57,23 @@ def _y(share: float) -> float:
 
 def chart(courses: Sequence[Course], subtitle: str, second: float, unit: str) -> str:
     """A thin curve for each run, a thick one for the mean of each way to choose. `second`: how many make one of the time axis's units."""
-    length = min(len(course.moments) for course in courses)
-    seconds = courses[0].moments[length - 1].seconds
+    length = min(len(course.samples) for course in courses)
+    seconds = courses[0].samples[length - 1].seconds
     parts = [text(_LEFT, 22, "True service of the observers' peers, over the best that as many places could give")]
     parts += [text(_LEFT, 40, subtitle)]
     for tick in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
         parts += [line(_LEFT, _LEFT + _WIDTH, _y(tick), _y(tick), GRID), text(_LEFT - 8, _y(tick) + 4, f"{tick:.0%}", "end")]
     step = max(1, round(seconds / second / 6))
     for tick in range(0, int(seconds / second) + 1, step):
-        parts += [text(round(_LEFT + _WIDTH * tick * second / seconds, 1), _TOP + _HEIGHT + 20, f"{tick} {unit}", "middle")]
+        parts += [text(_x(tick * second, seconds), _TOP + _HEIGHT + 20, f"{tick} {unit}", "middle")]
     chance = mean([course.by_chance for course in courses])
     labels = [(chance, f"by chance {chance:.0%}", INK)]
     parts += [line(_LEFT, _LEFT + _WIDTH, _y(chance), _y(chance), INK)]
     for choice, colour in _COLOURS.items():
-        some = [course.moments[:length] for course in courses if course.choice is choice]
-        parts += [_curve([(one.seconds, one.share) for one in moments], seconds, colour, 1, 0.3) for moments in some]
-        means = [(ones[0].seconds, mean([one.share for one in ones])) for ones in zip(*some, strict=True)]
-        parts += [_curve(means, seconds, colour, 3, 1)]
+        some = [course.samples[:length] for course in courses if course.choice is choice]
+        parts += [curve([(_x(one.seconds, seconds), _y(one.share)) for one in samples], colour, opacity=0.3) for samples in some]
+        means = [(_x(ones[0].seconds, seconds), mean([one.share for one in ones])) for ones in zip(*some, strict=True)]
+        parts += [curve([(x, _y(share)) for x, share in means], colour, 3)]
         labels += [(means[-1][1], f"{choice} {means[-1][1]:.0%}", colour)]
     return document(_LEFT + _WIDTH + _RIGHT, _TOP + _HEIGHT + 36, [*parts, *_labels(labels)])
 
@@ -99,4 +83,4 @@ def _labels(labels: Iterable[tuple[float, str, str]]) -> Iterable[str]:
     above = 0.0
     for share, label, colour in sorted(labels, reverse=True):
         above = max(_y(share) + 4, above + 16)
-        yield f'<g fill="{colour}">{text(_LEFT + _WIDTH + 8, round(above, 1), label)}</g>'
+        yield text(_LEFT + _WIDTH + 8, round(above, 1), label, colour=colour)

@@ -10,14 +10,14 @@ from tools.show.meters import mean
 from tools.show.plan import Nature
 from tools.show.reports import Event
 from tools.show.summary import summary_rows
+from tools.svg import FONTS, GRID, INK, area, curve, document, line, text
 
 COLOURS = {Nature.GOOD: "#2a7f62", Nature.SLOW: "#d9a441", Nature.USELESS: "#9a9a9a", Nature.HOSTILE: "#b5383b"}
-_INK, _GRID, _PAPER, _FAINT, _CHANCE = "#222222", "#d8d8d8", "#ffffff", "#8fb9ab", "#555555"
+_FAINT, _CHANCE = "#8fb9ab", "#555555"
 _LEFT, _WIDTH, _RIGHT = 64, 640, 150
 _TOP, _HEIGHT, _GAP, _BOTTOM = 56, 220, 56, 44
 _LINE = 16  # from one line of text to the next
 _FIGURES = ("places", "bulk_bytes", "echo_answers", "news_first", "wrong", "timeouts", "changes", "drops")
-_FONTS = "Helvetica, Arial, DejaVu Sans, Liberation Sans, Noto Sans, Segoe UI, sans-serif"  # what makes the PNG knows no generic ones
 _ZOOM = 2  # pixels of the PNG for each unit of the SVG
 _STYLE = "body{font-family:sans-serif;max-width:60em;margin:2em auto} table{margin:1em 0} td,th{padding:2px 10px;text-align:left}"
 
@@ -35,30 +35,20 @@ class _Frame:
     def y(self, value: float) -> float:
         return round(self.bottom - _HEIGHT * min(value, self._most) / self._most, 1)
 
-    def points(self, values: Sequence[tuple[float, float]]) -> str:
-        return " ".join(f"{self.x(seconds)},{self.y(value)}" for seconds, value in values)
+    def points(self, values: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+        return [(self.x(seconds), self.y(value)) for seconds, value in values]
+
+    def across(self, value: float, colour: str, dash: str = "none") -> str:
+        return line(_LEFT, _LEFT + _WIDTH, self.y(value), self.y(value), colour, dash=dash)
 
     def axes(self, title: str, ticks: Sequence[tuple[float, str]]) -> Iterator[str]:
-        yield _text(_LEFT, self.top - 12, title, colour=_INK)
+        yield text(_LEFT, self.top - 12, title, bold=True)
         for value, label in ticks:
-            yield _across(self.y(value), _INK if value == 0 else _GRID)
-            yield _text(_LEFT - 8, self.y(value) + 4, label, "end")
+            yield self.across(value, INK if value == 0 else GRID)
+            yield text(_LEFT - 8, self.y(value) + 4, label, "end")
         step = next(step for step in (0.5, 1, 2, 5, 10, 30, 60, 300, 3600) if self._seconds / step <= 10 or step == 3600)
         for tick in range(int(self._seconds / step) + 1):
-            yield _text(self.x(tick * step), self.bottom + 18, f"{tick * step:g} s", "middle")
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", *, colour: str = "") -> str:
-    weight, colour = ("bold", colour) if colour else ("normal", _INK)
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-weight="{weight}" fill="{colour}">{escape(text)}</text>'
-
-
-def _across(y: float, colour: str, dash: str = "none") -> str:
-    return f'<line x1="{_LEFT}" x2="{_LEFT + _WIDTH}" y1="{y}" y2="{y}" stroke="{colour}" stroke-dasharray="{dash}"/>'
-
-
-def _curve(points: str, colour: str, width: float) -> str:
-    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"/>'
+            yield text(self.x(tick * step), self.bottom + 18, f"{tick * step:g} s", "middle")
 
 
 def _service(history: Sequence[Sample], chance: float, frame: _Frame) -> Iterator[str]:
@@ -66,13 +56,13 @@ def _service(history: Sequence[Sample], chance: float, frame: _Frame) -> Iterato
     ticks = [(0.0, "0"), (0.25, "25 %"), (0.5, "50 %"), (0.75, "75 %"), (1.0, "best")]
     yield from frame.axes("True service of the observers' peers, over the best that as many places could give", ticks)
     for name in history[-1].shares:
-        yield _curve(frame.points([(one.seconds, one.shares[name]) for one in history if name in one.shares]), _FAINT, 1)
-    yield _across(frame.y(chance), _CHANCE, "5 4")
-    yield _curve(frame.points([(one.seconds, one.share) for one in history]), COLOURS[Nature.GOOD], 3)
+        yield curve(frame.points([(one.seconds, one.shares[name]) for one in history if name in one.shares]), _FAINT, 1)
+    yield frame.across(chance, _CHANCE, "5 4")
+    yield curve(frame.points([(one.seconds, one.share) for one in history]), COLOURS[Nature.GOOD], 3)
     beside, last = _LEFT + _WIDTH + 10, frame.y(history[-1].share)
-    yield _text(beside, last + 4, f"mean {history[-1].share:.0%}", colour=COLOURS[Nature.GOOD])
+    yield text(beside, last + 4, f"mean {history[-1].share:.0%}", colour=COLOURS[Nature.GOOD], bold=True)
     at = frame.y(chance) + 4
-    yield _text(beside, at + (18 if abs(at - last - 4) < 16 else 0), f"by chance {chance:.0%}", colour=_CHANCE)
+    yield text(beside, at + (18 if abs(at - last - 4) < 16 else 0), f"by chance {chance:.0%}", colour=_CHANCE, bold=True)
 
 
 def _places(history: Sequence[Sample], places: int, frame: _Frame) -> Iterator[str]:
@@ -83,10 +73,10 @@ def _places(history: Sequence[Sample], places: int, frame: _Frame) -> Iterator[s
     last = math.inf
     for nature in (Nature.HOSTILE, Nature.USELESS, Nature.SLOW, Nature.GOOD):
         above = [(one.seconds, under + one.places[nature]) for one, (_, under) in zip(history, below, strict=True)]
-        yield f'<polygon points="{frame.points(above)} {frame.points(below[::-1])}" fill="{COLOURS[nature]}"/>'
+        yield area(frame.points([*above, *below[::-1]]), COLOURS[nature])
         if count := history[-1].places[nature]:
             last = min((frame.y(above[-1][1]) + frame.y(below[-1][1])) / 2, last - _LINE)
-            yield _text(_LEFT + _WIDTH + 10, last + 4, f"{nature} {count}", colour=COLOURS[nature])
+            yield text(_LEFT + _WIDTH + 10, last + 4, f"{nature} {count}", colour=COLOURS[nature], bold=True)
         below = above
 
 
@@ -99,10 +89,8 @@ def draw(board: Board, *, title: str) -> str:
     below = _Frame(above.bottom + _GAP, seconds, places)
     width, height = _LEFT + _WIDTH + _RIGHT, below.bottom + _BOTTOM
     chance = mean([board.chance(node) for node in board.observers])
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="{_FONTS}" font-size="12">'
-    paper = f'<rect width="{width}" height="{height}" fill="{_PAPER}"/>'
-    parts = [head, paper, _text(_LEFT, 26, title, colour=_INK), *_service(history, chance, above), *_places(history, places, below)]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    parts = [text(_LEFT, 26, title, bold=True), *_service(history, chance, above), *_places(history, places, below)]
+    return document(width, height, parts)
 
 
 def _page(board: Board, summary: Event, picture: str) -> str:
@@ -156,10 +144,10 @@ def as_png(picture: str) -> bytes:
     def render(svg: str) -> bytes:
         return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_ZOOM))
 
-    word, nothing = (
-        render(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" font-family="{_FONTS}"><text y="15">{text}</text></svg>')
-        for text in ("word", "")
+    some, none = (
+        render(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" font-family="{FONTS}"><text y="15">{word}</text></svg>')
+        for word in ("word", "")
     )
-    if word == nothing:
+    if some == none:
         raise NoPngError("a PNG of the plot needs a font, such as DejaVu Sans, and none was found")
     return render(picture)

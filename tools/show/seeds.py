@@ -11,10 +11,10 @@ from typing import Self
 import trio
 
 from tools.show.board import Board
-from tools.show.courses import Course, Moment, chart, tell
+from tools.show.courses import Course, chart, tell
 from tools.show.director import Options, run_show
 from tools.show.meters import mean
-from tools.show.plan import Choice, Nature
+from tools.show.plan import Choice
 from tools.show.reports import Event
 
 NODES, SECONDS, PACE, SEEDS = 30, 60.0, 300.0, range(1, 6)
@@ -51,8 +51,7 @@ def course_of(choice: Choice, seed: int) -> Course:
     status = trio.run(run_show, Options(NODES, SECONDS, seed, PACE, go=False, out=Path("build/show"), choice=choice), view)
     if status or view.board is None:
         raise RuntimeError(f"seed {seed}, {choice}: {'; '.join(view.problems)}")
-    moments = [Moment(one.seconds, tuple(one.shares.values()), one.places[Nature.HOSTILE]) for one in view.board.history]
-    return Course(choice, seed, tuple(moments), mean([view.board.chance(node) for node in view.board.observers]))
+    return Course(choice, seed, tuple(view.board.history), mean([view.board.chance(node) for node in view.board.observers]))
 
 
 def main() -> None:

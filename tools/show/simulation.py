@@ -5,6 +5,7 @@ controls. It prints a table, and writes docs/steering.svg. Discovery has no part
 """
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,9 +18,10 @@ from trio.testing import MockClock
 from devp2p import Address, Limits, Node, NodeRecord, PrivateKey, open_node
 from devp2p.transports.memory import MemoryTransport
 from tools.show.asking import Asking
+from tools.show.board import Sample
 from tools.show.choice import merge, unrated
 from tools.show.conduct import capabilities_of
-from tools.show.courses import Course, Moment, chart, tell
+from tools.show.courses import Course, chart, tell
 from tools.show.meters import mean
 from tools.show.plan import SLOW, Choice, Nature, NodePlan, plan_nodes
 from tools.show.truth import best_service, chance_service, service
@@ -69,20 +71,18 @@ class World:
             self.nodes[plan.name] = node
             yield node
 
-    def moment(self) -> Moment:
-        """How the observers stand."""
+    def sample(self) -> Sample:
+        """How the observers' places are taken."""
         peers = {one.name: [self._by_key[bytes(peer.public_key)] for peer in self.nodes[one.name].connected] for one in self.observers}
-        return Moment(
-            trio.current_time(),
-            tuple(service(some) / self._bests[name] for name, some in peers.items()),
-            sum(peer.nature is Nature.HOSTILE for some in peers.values() for peer in some),
-        )
+        places = Counter(peer.nature for some in peers.values() for peer in some)
+        shares = {name: service(some) / self._bests[name] for name, some in peers.items()}
+        return Sample(trio.current_time(), shares, {nature: places[nature] for nature in Nature})
 
 
 async def course_of(choice: Choice, seed: int, nodes: int = NODES, hours: float = HOURS) -> Course:
     """Run the nodes of a seed; the clock should be a simulated one."""
     world = World(choice, seed, nodes)
-    moments: list[Moment] = []
+    samples: list[Sample] = []
     async with AsyncExitStack() as stack:
         for plan in world.plans:
             await stack.enter_async_context(world.node(plan))
@@ -91,9 +91,9 @@ async def course_of(choice: Choice, seed: int, nodes: int = NODES, hours: float 
             nursery.start_soon(Asking(world.nodes[one.name], SLOW).run)
         while trio.current_time() < hours * 3600:
             await trio.sleep(_SAMPLE_EVERY)
-            moments.append(world.moment())
+            samples.append(world.sample())
         nursery.cancel_scope.cancel()
-    return Course(choice, seed, tuple(moments), world.by_chance)
+    return Course(choice, seed, tuple(samples), world.by_chance)
 
 
 def run(choice: Choice, seed: int, nodes: int = NODES, hours: float = HOURS) -> Course:
