@@ -90,16 +90,16 @@ $(PY):
 
 $(VENV)/.installed: requirements/test.txt pyproject.toml | $(PY)
 	@echo 'Installing requirements/test.txt and devp2p'
-	@$(PIP_INSTALL) --require-hashes -r requirements/test.txt
+	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements/test.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-fuzz: requirements/fuzz.txt $(VENV)/.installed
 	@echo 'Installing requirements/fuzz.txt'
-	@$(PIP_INSTALL) --require-hashes -r requirements/fuzz.txt
+	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
 $(VENV)/.installed-lint: requirements/lint.txt $(VENV)/.installed
 	@echo 'Installing requirements/lint.txt'
-	@$(PIP_INSTALL) --require-hashes -r requirements/lint.txt
+	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements/lint.txt
 	@touch $@
