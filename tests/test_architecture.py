@@ -41,7 +41,10 @@ IMPURE = {"trio", "time", "socket", "random", "secrets", "os.urandom"}
 IMPURE_IN = {"keys": {"secrets", "os.urandom"}}  # new keys
 ABOVE = {"tools", "tests", "examples"}
 
+# Alarms, not designers: what outgrows one either holds two things and is split, or is granted here with its reason.
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_METHODS = 400, 60, 25
+GRANTED: dict[str, str] = {}
+"""What may be larger, "file" or "file:name" -> why it is one thing all the same."""
 BANNED_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "abc"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -108,11 +111,14 @@ def import_faults(root: Path) -> Iterator[str]:
 
 def size_faults(path: Path, where: Path) -> Iterator[str]:
     text = path.read_text("utf-8")
+    granted = {name for name in GRANTED if name.partition(":")[0] == where.as_posix()}
     if path.stem.strip("_") in BANNED_NAMES:
         yield f"{where}:1: a module called {path.stem} says nothing about what is in it"
-    if (lines := len(text.splitlines())) > MAX_MODULE_LINES:
+    if (lines := len(text.splitlines())) > MAX_MODULE_LINES and where.as_posix() not in granted:
         yield f"{where}:{MAX_MODULE_LINES + 1}: the module has {lines} lines, more than {MAX_MODULE_LINES}"
     for node in ast.walk(ast.parse(text)):
+        if f"{where.as_posix()}:{getattr(node, 'name', '')}" in granted:
+            continue
         if isinstance(node, FUNCTIONS) and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES:
             yield f"{where}:{node.lineno}: {node.name} has {lines} lines, more than {MAX_FUNCTION_LINES}"
         if isinstance(node, ast.ClassDef) and (methods := len({f.name for f in node.body if isinstance(f, FUNCTIONS)})) > MAX_METHODS:
@@ -162,6 +168,19 @@ GOOD = {
     "errors.py": "",
     "capabilities/eth.py": "from devp2p import open_node",
 }
+
+
+def test_what_is_granted_is_there_and_outgrows_a_bound() -> None:
+    told = "\n".join(fault for name in GRANTED for fault in _faults_without_grants(name.partition(":")[0]))
+    for name in GRANTED:
+        path, _, inside = name.partition(":")
+        assert f"{path}:" in told and f"{inside or 'the module'} has" in told, f"{name} is granted for nothing"  # noqa: PT018
+
+
+def _faults_without_grants(path: str) -> list[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(globals(), "GRANTED", {})
+        return list(size_faults(ROOT / path, Path(path)))
 
 
 def write(root: Path, files: dict[str, str]) -> None:
