@@ -87,7 +87,8 @@ class Steering:
         self._dials = dials
         self._pace = pace
         self._random = SystemRandom().random
-        self._changed = trio.lowlevel.ParkingLot()
+        self._news = trio.Event()
+        """Something has changed since the last look for somebody to dial."""
         self._demands: list[tuple[str, int]] = []
         self._anchors: dict[str, tuple[bytes, ...]] = {}
         """As of the last tick: when the node ends, its peers go in any order, and some are gone before the last save."""
@@ -102,7 +103,7 @@ class Steering:
         self.policy: Slots = Slots(self._specs, max_peers, secret=token_bytes(16), dialled_floor=None if dials else 0, pace=pace)
         """What decides."""
         history = DialHistory(limit_local_addresses=local.limits.limit_local_addresses)
-        self.dialer: Dialer = Dialer(links.reach, history=history, book=book, failed=self._dial_failed, pace=pace)
+        self.dialer: Dialer = Dialer(links.reach, history=history, book=book, over=self._dial_over, pace=pace)
         """What dials; its `statistics` are to be read."""
         self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool, pace=pace)
         self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside, strict=local.strict)
@@ -150,7 +151,7 @@ class Steering:
             self.ratings.ended(node_id, peer.ended, now)
         self._census.gone(node_id)
         self.dialer.ended(peer)
-        self._changed.unpark_all()
+        self._news.set()
 
     # What the user asks of it
 
@@ -212,7 +213,7 @@ class Steering:
         """Take candidates in, until there are no more."""
         async for candidate in candidates:
             self.pool.offer(candidate.record, candidate.source, self._census.wanting(candidate.record))
-            self._changed.unpark_all()
+            self._news.set()
             if self.pool.is_full:
                 await trio.sleep(BETWEEN_NEWS / self._pace)
 
@@ -223,10 +224,11 @@ class Steering:
             if now >= due:
                 self._tick(now)
                 due = now + TICK / self._pace
+            self._news = trio.Event()  # before the look, so that what comes while it lasts, or soon after it, is not missed
             self._fill(now)
             await trio.sleep(BETWEEN_DIALS / self._pace)
             with trio.move_on_at(due):
-                await self._changed.park()
+                await self._news.wait()
 
     def _recall(self, capability: str, record: NodeRecord) -> None:
         """A node was one of our best before the restart."""
@@ -272,9 +274,10 @@ class Steering:
         known.anchor = False  # it has had its chance
         self.dialer.dial(known.record)
 
-    def _dial_failed(self, record: NodeRecord) -> None:
-        self.policy.gave_up(bytes(record.id))
-        self._changed.unpark_all()
+    def _dial_over(self, record: NodeRecord, peer: Peer | None) -> None:
+        if peer is None:
+            self.policy.gave_up(bytes(record.id))
+        self._news.set()
 
     def _candidates(self, now: float) -> list[SlotCandidate]:
         if not self._dials:
@@ -313,7 +316,7 @@ class Steering:
             least = max((count for name, count in self._demands if name == spec.name), default=0)
             specs.append(replace(spec, slots=max(spec.slots, least), minimum=max(spec.minimum, least)))
         self.policy.respecify(specs)
-        self._changed.unpark_all()
+        self._news.set()
 
     def save(self) -> None:
         """Write ratings, bans and anchors into the book, if there is one."""

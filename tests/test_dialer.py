@@ -32,7 +32,12 @@ class World:
         self.refusals: dict[bytes, DialError] = {}
         self.inbound: set[bytes] = set()
         self.failed: list[NodeRecord] = []
-        self.dialer = Dialer(self.connect, history=DialHistory(), book=book, failed=self.failed.append, pace=pace)
+        self.reached: list[NodeRecord] = []
+        self.dialer = Dialer(self.connect, history=DialHistory(), book=book, over=self.over, pace=pace)
+
+    def over(self, record: NodeRecord, peer: Peer | None) -> None:
+        assert record.id not in self.dialer.dialling, "another may be dialled now"
+        (self.failed if peer is None else self.reached).append(record)
 
     async def connect(self, record: NodeRecord) -> Peer:
         self.dials.append(record)
@@ -67,6 +72,7 @@ async def test_it_dials_what_it_is_told_to_and_says_when_it_is_busy():
         await wait_all_tasks_blocked()
         statistics = world.dialer.statistics
         assert (statistics.dialling, statistics.connected, statistics.dials, statistics.failed) == (0, DIALS_AT_ONCE, DIALS_AT_ONCE, 0)
+        assert {bytes(record.id) for record in world.reached} == {bytes(record.id) for record in world.dials}
         nursery.cancel_scope.cancel()
 
 

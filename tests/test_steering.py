@@ -12,12 +12,15 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import Channel, DialError, DisconnectReason, Node, NodeRecord, Peer, PeerConnected, PeerDropped, PrivateKey
 from devp2p.discovery.candidates import Candidate
 from devp2p.events import SlotDecision
+from devp2p.peers.dialer import DIALS_AT_ONCE
 from devp2p.peers.slot_values import Drop, Refuse, Swap
 from devp2p.rates import Stats
+from devp2p.steering import BETWEEN_DIALS
 from tests.chat import Chat, ChatMessage
 from tests.network import Network, running
 
 KEYS = [PrivateKey.generate() for _ in range(16)]
+MANY = [PrivateKey.generate() for _ in range(DIALS_AT_ONCE + 4)]
 
 
 class Judged(Chat):
@@ -191,6 +194,42 @@ async def test_ratings_bans_and_anchors_survive_a_restart(tmp_path: Path) -> Non
             assert refused.value.reason == DisconnectReason.USELESS_PEER
             assert stranger.public_key not in connected
             nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.2, 0.249, 0.3])
+async def test_a_candidate_is_dialled_at_once_whenever_it_comes(after: float) -> None:
+    """Also just after a look for somebody to dial, which did not find it: it does not wait for the next tick."""
+    network = Network()
+
+    async def late(record: NodeRecord) -> AsyncIterator[Candidate]:
+        await trio.sleep(after)
+        yield Candidate(record, "v4")
+        await trio.sleep_forever()
+
+    async with others(network, 1) as (other,), steered(network, {}) as node, trio.open_nursery() as nursery:
+        events, begun = node.events(), trio.current_time()
+        nursery.start_soon(node.steering.collect, late(other.record))
+        async for event in events:
+            if isinstance(event, PeerConnected):
+                break
+        assert trio.current_time() - begun < after + 2 * BETWEEN_DIALS
+        nursery.cancel_scope.cancel()
+
+
+async def test_when_a_dial_has_led_to_a_session_the_next_one_is_dialled_at_once() -> None:
+    """While all dials are under way there is nobody to be dialled, and dials that succeed change that, too."""
+    network = Network()
+    async with AsyncExitStack() as stack:
+        records = [(await stack.enter_async_context(running(network, f"node{n}", key=key))).record for n, key in enumerate(MANY)]
+        node = await stack.enter_async_context(steered(network, {}, slots={"chat": 40}))
+        begun = trio.current_time()
+        await trio.lowlevel.checkpoint()
+        nursery = await stack.enter_async_context(trio.open_nursery())
+        nursery.start_soon(node.steering.collect, candidates(records))
+        while len(node.connected) < len(MANY):
+            assert trio.current_time() < begun + 2, f"{len(node.connected)} of {len(MANY)}"
+            await trio.sleep(0.1)
+        nursery.cancel_scope.cancel()
 
 
 async def _hung_up(node: Node, other: Node) -> None:

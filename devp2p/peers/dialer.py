@@ -41,15 +41,15 @@ class Dialer:
     """Dials in the background. Times are on trio's clock, which goes `pace` times faster for what is remembered of dials."""
 
     def __init__(
-        self, connect: Connect, *, history: DialHistory, book: "Book | None", failed: Callable[[NodeRecord], None], pace: float
+        self, connect: Connect, *, history: DialHistory, book: "Book | None", over: Callable[[NodeRecord, Peer | None], None], pace: float
     ) -> None:
-        """`failed` is told of each dial that did not lead to a session."""
+        """`over` is told of each dial that is over, with the peer that it led to, if it did."""
         self.dialling: set[bytes] = set()
         """The IDs of the nodes that are being dialled."""
         self._connect = connect
         self._history = history
         self._book = book
-        self._failed = failed
+        self._over = over
         self._pace = pace
         self._nursery: trio.Nursery | None = None
         self._connected: set[bytes] = set()
@@ -99,13 +99,14 @@ class Dialer:
             self._note("failed", record, kind_of(error))
             _logger.debug("%s: %s; not again for %.0f s", record.enode, error, delay / self._pace)
             self.dialling.discard(bytes(record.id))
-            self._failed(record)
+            self._over(record, None)
             return
         finally:
             self.dialling.discard(bytes(record.id))
         self._note("connected", record)
         if not peer.inbound and peer.ended is None:  # else it came while we dialled, or is gone already
             self._connected.add(bytes(record.id))
+        self._over(record, peer)
 
     def _now(self) -> float:
         return trio.current_time() * self._pace
