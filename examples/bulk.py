@@ -92,4 +92,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    try:
+        trio.run(main)
+    except* KeyboardInterrupt:
+        pass  # Ctrl-C: every peer was told, and there is nothing to report

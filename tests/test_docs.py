@@ -1,6 +1,7 @@
 """What the documents promise: their links lead somewhere, and the README's example runs as printed."""
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,17 @@ def test_the_readme_example_runs_as_printed(tmp_path):
     for said in lines:
         assert any(re.search(r"devp2p\.py/\S+: hello$", line) for line in said)
         assert any(re.search(r"it is \d+ s past 1970 here$", line) for line in said)
+
+
+@pytest.mark.parametrize("name", ["chat", "bulk"])
+def test_the_examples_end_by_ctrl_c_without_a_traceback(name):
+    command = [sys.executable, "-W", "error", "-u", str(ROOT / f"examples/{name}.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("listening at enode://")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (out, err, process.returncode) == ("", "", 0)
 
 
 def test_every_make_target_that_the_documents_name_exists():

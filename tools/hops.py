@@ -4,13 +4,14 @@ The networks are those of tests/simulation/ideal.py: true tables and searches, w
 with probability 0.05 each. It takes about a minute.
 """
 
+import argparse
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import linear_regression
 
 from tests.simulation.ideal import Ways, ideal
-from tools.svg import BAD, GOOD, GRID, INK, document, dot, line, text
+from tools.svg import BAD, GOOD, GRID, INK, document, dot, drawing, line, text
 
 PLOT = Path(__file__).resolve().parent.parent / "docs" / "discovery.svg"
 SIZES = (100, 300, 1000, 3000, 10_000)
@@ -48,14 +49,25 @@ def chart(ways: Mapping[int, Ways]) -> str:
     return document(_LEFT + _WIDTH + 20, _TOP + _HEIGHT + 50, parts)
 
 
-def main() -> None:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; wrong ones end the program with status 2."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.hops",
+        description="Search in model networks of 100 to 10,000 nodes. It takes about a minute, prints a table and draws a plot.",
+    )
+    parser.add_argument("--out", type=drawing, default=PLOT, metavar="FILE", help="where the plot goes (default: docs/discovery.svg)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Search, draw, print."""
+    options = parse(arguments)
     ways: dict[int, Ways] = {}
     print("| nodes | hops | questions | all 16 closest found |\n|---|---|---|---|")
     for nodes in SIZES:
         way = ways[nodes] = ideal(nodes, 1).survey(SEARCHES, 1, loss=LOSS)
         print(f"| {nodes:,} | {way.hops:.2f} ± {way.hops_error:.2f} | {way.queries:.1f} | {way.exact:.1%} |", flush=True)
-    PLOT.write_text(chart(ways), encoding="utf-8")
+    options.out.write_text(chart(ways), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,22 @@
 """Charts as SVG, drawn by hand: what they are all made of."""
 
+import argparse
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
 
 INK, GRID, PAPER = "#222222", "#d8d8d8", "#ffffff"
 GOOD, BAD = "#2a7f62", "#c2703d"
 FONTS = "Helvetica, Arial, DejaVu Sans, Liberation Sans, Noto Sans, Segoe UI, sans-serif"
 """By name, as what makes pixels of a chart may know no generic ones."""
+
+
+def drawing(path: str) -> Path:
+    """Read from a command line where a chart is to go, before it costs minutes to make it."""
+    file = Path(path)
+    if file.is_dir() or not file.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"a file in a directory that exists is wanted, not {path!r}")
+    return file
 
 
 def text(x: float, y: float, content: str, anchor: str = "start", *, colour: str = INK, bold: bool = False) -> str:  # noqa: PLR0913  (how it looks)

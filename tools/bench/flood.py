@@ -56,6 +56,7 @@ _SEARCHES = 8.0  # a second, by all of the crowd together: each asks each other 
 _SETTLING = 10.0  # seconds until the crowd has found each other
 _LAG = 0.005  # seconds between two looks at the clock
 _PATIENCE = 60.0
+_MOST_HOSTS = 60_000  # of 127.0.0.0/8, two hundred and fifty in each second byte
 
 
 @dataclass(frozen=True)
@@ -275,7 +276,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=20_000.0, help="datagrams a second (default: 20000)")
     parser.add_argument("--hosts", type=int, default=256, help="addresses that they come from (default: 256)")
     parser.add_argument("--target", default="", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not 1 <= options.seconds <= 3600:
+        parser.error("--seconds is 1 to 3600")
+    if not 1 <= options.rate <= 1_000_000:
+        parser.error("--rate is 1 to 1000000")
+    if not 1 <= options.hosts <= _MOST_HOSTS:
+        parser.error(f"--hosts is 1 to {_MOST_HOSTS}")
+    if options.job in {"crowd", "flood"} and not options.target:
+        parser.error(f"{options.job} needs the node's record: --target enr:...")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -28,11 +28,14 @@ def save(rows: Sequence[Row], path: Path) -> None:
 
 
 def load(path: Path) -> list[Row]:
-    """Read what `save` wrote; BenchError if it is not there."""
+    """Read what `save` wrote; BenchError if it is not there, or something else."""
     if not path.exists():
-        raise BenchError(f"there is no {path.relative_to(ROOT)} yet: run the benchmarks first")
-    rows = json.loads(path.read_text("utf-8"))
-    return [Row(**{**row, "spread": row["spread"] and tuple(row["spread"])}) for row in rows]
+        raise BenchError(f"there is no {path} yet: run the benchmarks first")
+    try:
+        rows = json.loads(path.read_text("utf-8"))
+        return [Row(**{**row, "spread": row["spread"] and tuple(row["spread"])}) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BenchError(f"{path} is no result of these benchmarks: {error}") from None
 
 
 def figure(value: float | None) -> str:

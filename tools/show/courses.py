@@ -1,12 +1,14 @@
 """What became of observers that choose their peers in several ways: tables and pictures (pure but for printing)."""
 
+import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools.show.board import Sample
 from tools.show.meters import mean
 from tools.show.plan import Choice, Nature
-from tools.svg import BAD, GOOD, GRID, INK, curve, document, line, text
+from tools.svg import BAD, GOOD, GRID, INK, curve, document, drawing, line, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,13 @@ class Course:
     def hostile(self) -> int:
         """Places that hostile nodes have in the end."""
         return self.samples[-1].places[Nature.HOSTILE]
+
+
+def parse(program: str, description: str, plot: Path, arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line of what makes such tables and pictures; wrong ones end the program with status 2."""
+    parser = argparse.ArgumentParser(prog=program, description=description)
+    parser.add_argument("--out", type=drawing, default=plot, metavar="FILE", help=f"where the plot goes (default: docs/{plot.name})")
+    return parser.parse_args(arguments)
 
 
 def tell(rows: Iterable[Sequence[Course]]) -> list[Course]:

@@ -1,8 +1,6 @@
-"""``python -m tools.show.seeds``: the show with five seeds, each three times, with peers chosen as the library does and with two controls.
+"""``python -m tools.show.seeds``: the show with five seeds, each three times: with peers chosen as the library does, and two controls."""
 
-It takes a quarter of an hour, needs a quiet machine, prints a table, and writes docs/show.svg.
-"""
-
+import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +9,7 @@ from typing import Self
 import trio
 
 from tools.show.board import Board
-from tools.show.courses import Course, chart, tell
+from tools.show.courses import Course, chart, parse, tell
 from tools.show.director import Options, run_show
 from tools.show.meters import mean
 from tools.show.plan import Choice
@@ -49,12 +47,12 @@ def course_of(choice: Choice, seed: int) -> Course:
     """One show."""
     view = Silent()
     status = trio.run(run_show, Options(NODES, SECONDS, seed, PACE, go=False, out=Path("build/show"), choice=choice), view)
-    if status or view.board is None:
-        raise RuntimeError(f"seed {seed}, {choice}: {'; '.join(view.problems)}")
+    if status or view.board is None or len(view.board.history) < SECONDS / 2:
+        raise SystemExit(f"seed {seed}, {choice}: {'; '.join(view.problems) or 'it was ended before its time'}")
     return Course(choice, seed, tuple(view.board.history), mean([view.board.chance(node) for node in view.board.observers]))
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Run all, print, draw."""
 
     def rows() -> Iterator[list[Course]]:
@@ -62,8 +60,15 @@ def main() -> None:
             yield [course_of(choice, seed) for choice in Choice]
 
     subtitle = f"{len(SEEDS)} shows of {NODES} nodes over sockets, at {PACE:g} times the usual pace"
-    PLOT.write_text(chart(tell(rows()), subtitle, 1, "s"), "utf-8")
+    options.out.write_text(chart(tell(rows()), subtitle, 1, "s"), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        parse(
+            "python -m tools.show.seeds",
+            "Run the show with five seeds, each three times: with peers chosen as the library does, and with two controls. "
+            "It takes a quarter of an hour, and needs a quiet machine. It prints a table and draws a plot.",
+            PLOT,
+        )
+    )

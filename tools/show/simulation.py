@@ -4,6 +4,7 @@
 controls. It prints a table, and writes docs/steering.svg. Discovery has no part in it: each observer is told of all others, and they of it.
 """
 
+import argparse
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +22,7 @@ from tools.show.asking import Asking
 from tools.show.board import Sample
 from tools.show.choice import merge, unrated
 from tools.show.conduct import capabilities_of
-from tools.show.courses import Course, chart, tell
+from tools.show.courses import Course, chart, parse, tell
 from tools.show.meters import mean
 from tools.show.plan import SLOW, Choice, Nature, NodePlan, plan_nodes
 from tools.show.truth import best_service, chance_service, service
@@ -110,14 +111,21 @@ async def _those(records: Sequence[NodeRecord]) -> AsyncIterator[NodeRecord]:
         yield record
 
 
-def main() -> None:
+def run_all(options: argparse.Namespace) -> None:
     """Run all, print, draw."""
     with ProcessPoolExecutor() as pool:
         runs = {(choice, seed): pool.submit(run, choice, seed) for seed in SEEDS for choice in Choice}
         courses = tell([runs[choice, seed].result() for choice in Choice] for seed in SEEDS)
     subtitle = f"{len(SEEDS)} networks of {NODES} nodes, at the usual pace under a simulated clock"
-    PLOT.write_text(chart(courses, subtitle, 3600, "h"), "utf-8")
+    options.out.write_text(chart(courses, subtitle, 3600, "h"), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    run_all(
+        parse(
+            "python -m tools.show.simulation",
+            "Run the nodes of the show for four hours of a simulated clock, with five seeds, each three times: with peers chosen as the "
+            "library does, and with two controls. It keeps all cores busy for minutes. It prints a table and draws a plot.",
+            PLOT,
+        )
+    )
