@@ -86,6 +86,7 @@ async def crowd_of_one_network(links: int, hosts: int, limits: Limits) -> tuple[
         await wait_all_tasks_blocked()
         took = await join(network, "30.0.0.7", node)
         for _ in range(5):
+            await wait_all_tasks_blocked()  # at each full second one link makes room for the next, and between the two its place is empty
             most = max(most, len(node.links._unproved))
             await trio.sleep(1)
         nursery.cancel_scope.cancel()
