@@ -206,6 +206,10 @@ class Channel(Generic[M]):
             await self._inbox.wait_room(len(received.data))
         return not scope.cancelled_caught
 
+    async def wait_taken(self) -> None:
+        """Wait until all that was delivered has been taken, or nothing more can be."""
+        await self._inbox.wait_empty()
+
     @property
     def backlog(self) -> Backlog:
         """What waits in its queues."""

@@ -270,7 +270,7 @@ class Links:
 
     async def _admit(self, session: Session) -> None:
         """Let a session begin, or refuse it: says so to the peer and raises PeerDisconnected. No await stands behind the last check."""
-        if session.connection.farewell is not None:
+        if session.connection.farewell is not None and not session.connection.has_messages:
             raise PeerDisconnected(session.connection.farewell, by_remote=True)
         if session.public_key == self._key:
             await self._refuse(session, DisconnectReason.CONNECTED_TO_SELF, "it is this node itself")

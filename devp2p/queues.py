@@ -180,6 +180,11 @@ class Inbox:
         else:
             await self._taken.park()
 
+    async def wait_empty(self) -> None:
+        """Wait until everything has been taken out, or the end."""
+        while self._queue and self._end is None:
+            await self._taken.park()
+
     def reserve(self, size: int) -> None:
         """Count bytes that wait elsewhere on behalf of the capability."""
         self.bytes += size

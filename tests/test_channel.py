@@ -141,7 +141,7 @@ async def test_what_had_arrived_can_be_taken_after_the_end_and_then_iteration_ra
     ends: list[PeerDisconnected] = []
 
     async def read_late(peer: Peer, channel: Channel[ChatMessage]) -> None:
-        await trio.sleep(1)
+        await trio.sleep(1.5)  # the end waits half a second for the messages to be taken
         with pytest.raises(PeerDisconnected):
             await channel.send(Say("too late"))
         with pytest.raises(PeerDisconnected) as caught:

@@ -99,13 +99,15 @@ class Session:
     async def wait_farewell(self) -> None:
         """Wait for the peer to end a session that does not run yet: raises PeerDisconnected when it does.
 
-        What else arrives is kept for `run_session`, up to a bound beyond which nothing is read.
+        What else arrives is kept for `run_session`, up to a bound beyond which nothing is read. A farewell behind messages is kept
+        with them: a peer that leaves and comes again at once does not lose what it said meanwhile.
         """
         received = 0
         while True:
-            if self.connection.farewell is not None:  # perhaps it came with the Hello
-                raise PeerDisconnected(self.connection.farewell, by_remote=True)
-            if received >= _MOST_WHILE_WAITING:
+            farewell, has_messages = self.connection.farewell, self.connection.has_messages
+            if farewell is not None and not has_messages:  # perhaps it came with the Hello
+                raise PeerDisconnected(farewell, by_remote=True)
+            if farewell is not None or received >= _MOST_WHILE_WAITING:
                 await trio.sleep_forever()
             try:
                 data = await self.stream.receive_some(CHUNK)

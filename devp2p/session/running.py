@@ -239,6 +239,7 @@ class _Session:
                 case wire.PongReceived():
                     self._ponged.set()
                 case wire.DisconnectReceived():
+                    await self._wait_taken()
                     self.end(PeerDisconnected(event.reason, by_remote=True))
                 case _:
                     pass
@@ -258,12 +259,20 @@ class _Session:
         capability, channel = self._by_index[event.capability]
         self._held_up = math.inf
         while not self._deliver(event):
-            if self._connection.farewell is not None:
-                break  # the peer says goodbye behind it; nobody will wait for this message
-            if not await channel.wait_room(event, self._limits.inbox_patience):
+            if await channel.wait_room(event, self._limits.inbox_patience):
+                continue
+            if self._connection.farewell is not None:  # it has left, and said why
+                self.end(PeerDisconnected(self._connection.farewell, by_remote=True))
+            else:
                 detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
                 self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
         self._held_up = trio.current_time()
+
+    async def _wait_taken(self) -> None:
+        """Give the capabilities a moment to take what the peer sent before it left: after the end they could not even greet it."""
+        with trio.move_on_after(self._limits.closing_timeout / 2):
+            for _, channel in self._by_index:
+                await channel.wait_taken()
 
     def _pong(self) -> None:
         limits, now = self._limits, trio.current_time()
@@ -354,6 +363,8 @@ class _Session:
         self.end(PeerDisconnected(error.reason, by_remote=False, detail=detail))
 
     def _lost(self, detail: str, *, by_remote: bool = True) -> None:
+        if self._connection.farewell is not None:
+            return  # the peer has left, as it said: the reader delivers what came before the farewell, and then ends the session
         self.end(PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=by_remote, detail=detail))
 
 

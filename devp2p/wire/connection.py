@@ -155,6 +155,11 @@ class Connection:
         """Whether a frame has begun to arrive and is not complete."""
         return self._opener is not None and self._opener.in_frame
 
+    @property
+    def has_messages(self) -> bool:
+        """Whether a message of a capability is among the events that were not taken yet."""
+        return any(isinstance(event, MessageReceived) for event in self._events)
+
     def data_to_send(self) -> bytes:
         """Take what the handshake and our Hello have to send; empty once that is done."""
         data = bytes(self._to_send)

@@ -1,0 +1,118 @@
+"""Sessions that are over before they have begun here: what the peer sent before its Disconnect is delivered, then the end."""
+
+from collections.abc import Iterable
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from devp2p import Channel, DisconnectReason, Limits, Peer, PeerConnected, PeerDropped, PeerRefused, rlp
+from devp2p.testing import ScriptedPeer
+from devp2p.wire import base, compression
+from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat, collect
+from tests.network import LARGE, Network, running
+
+SAY, GET_TIME = 0x10, 0x11
+
+
+def frame(peer: ScriptedPeer, code: int, *fields: rlp.Encodable) -> bytes:
+    return peer.seal(bytes([code]) + compression.compress(rlp.encode(fields)))
+
+
+def farewell(peer: ScriptedPeer, reason: DisconnectReason = DisconnectReason.CLIENT_QUITTING) -> bytes:
+    return frame(peer, base.DISCONNECT, reason)
+
+
+async def say_all_at_once(network: Network, record, texts: Iterable[str], *, key=None) -> ScriptedPeer:
+    """Hello, messages and Disconnect in a single piece."""
+    peer = await ScriptedPeer.dial(network, record, [Chat()], key=key)
+    await peer.shake_hands()
+    hello = peer.seal(rlp.encode(base.HELLO) + base.encode_hello(peer.hello))
+    await peer.stream.send_all(hello + b"".join([frame(peer, SAY, text) for text in texts]) + farewell(peer))
+    await peer.stream.aclose()
+    return peer
+
+
+@pytest.mark.parametrize("key", [None, LARGE], ids=["of many", "of one that comes again at once"])
+async def test_what_came_with_the_hello_and_the_farewell_is_delivered(key):
+    seen: list[ChatMessage] = []
+    network = Network()
+    texts = [[f"{session}/{number}" for number in range(4)] for session in range(25)]
+    async with running(network, capabilities=[chat(collect(seen))]) as node:
+        events = node.events()
+        for each in texts:
+            await say_all_at_once(network, node.record, each, key=key)
+        await wait_all_tasks_blocked()
+        assert sorted(message.text for message in seen if isinstance(message, Say)) == sorted(text for each in texts for text in each)
+        news = [await anext(events) for _ in range(3 * len(texts))]
+        assert sum(isinstance(event, PeerConnected) for event in news) == len(texts)
+        ends = [event.end for event in news if isinstance(event, PeerDropped)]
+        assert {(end.reason, end.by_remote) for end in ends} == {(DisconnectReason.CLIENT_QUITTING, True)}
+        assert not node.connected
+
+
+async def test_a_capability_that_speaks_first_still_hears_a_peer_that_has_already_left():
+    seen: list[ChatMessage] = []
+
+    async def greet(peer: Peer, channel: Channel[ChatMessage]) -> None:
+        await channel.send(Say("welcome"))
+        await collect(seen)(peer, channel)
+
+    network = Network()
+    async with running(network, capabilities=[chat(greet)]) as node:
+        for number in range(25):
+            await say_all_at_once(network, node.record, [str(number)])
+        await wait_all_tasks_blocked()
+    assert len(seen) == 25
+
+
+async def test_a_farewell_with_nothing_before_it_is_still_a_refusal():
+    network = Network()
+    async with running(network) as node:
+        events = node.events()
+        await say_all_at_once(network, node.record, [])
+        event = await anext(events)
+        assert isinstance(event, PeerRefused)
+        assert "CLIENT_QUITTING" in repr(event.error) or "quitting" in str(event.error)
+
+
+async def say_and_leave(peer: ScriptedPeer, number: int) -> None:
+    asks = [frame(peer, GET_TIME, each + 1, b"zone") for each in range(number)]
+    await peer.stream.send_all(b"".join(asks) + farewell(peer))
+    await peer.stream.aclose()
+
+
+async def test_a_full_inbox_takes_all_that_came_before_the_farewell_even_if_nothing_can_be_answered():
+    seen: list[ChatMessage] = []
+
+    async def answer(_: Peer, channel: Channel[ChatMessage]) -> None:
+        async for message in channel:
+            seen.append(message)
+            await trio.sleep(0.01)
+            if isinstance(message, GetTime):
+                await channel.send(Time(message.request_id, 1))
+
+    network = Network()
+    async with running(network, capabilities=[chat(answer)], limits=Limits(inbox_messages=8)) as node:
+        peer = await ScriptedPeer.dial(network, node.record, [Chat()])
+        await peer.begin()
+        remote = await anext(node.peers(Chat))
+        await say_and_leave(peer, 100)
+        end = await remote.wait_ended()
+        assert len(seen) == 100
+        assert (end.reason, end.by_remote) == (DisconnectReason.CLIENT_QUITTING, True)
+
+
+async def test_a_capability_that_takes_nothing_does_not_keep_a_peer_that_has_left():
+    async def never_read(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
+        await trio.sleep_forever()
+
+    network = Network()
+    async with running(network, capabilities=[chat(never_read)], limits=Limits(inbox_messages=8, inbox_patience=5)) as node:
+        peer = await ScriptedPeer.dial(network, node.record, [Chat()])
+        await peer.begin()
+        remote, began = await anext(node.peers(Chat)), trio.current_time()
+        await say_and_leave(peer, 100)
+        end = await remote.wait_ended()
+        assert (end.reason, end.by_remote) == (DisconnectReason.CLIENT_QUITTING, True)
+        assert trio.current_time() - began <= 6
