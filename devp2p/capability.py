@@ -12,15 +12,17 @@ from typing import Any, ClassVar, Generic, cast
 import trio
 from typing_extensions import TypeVar
 
+from devp2p.arguments import named, number, require, whole
 from devp2p.channel import Channel, M
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
-from devp2p.limits import Limits
+from devp2p.limits import MAX_MESSAGE_SIZE, Limits
 from devp2p.meters import Backlog, Traffic
 from devp2p.rates import Conduct, Stats, default_metric
 from devp2p.records import Address, NodeRecord
-from devp2p.requests import MessageTable
+from devp2p.requests import MessageTable, check_messages
 from devp2p.wire.base import CapabilityVersion, Hello, printable
+from devp2p.wire.messages import CapabilitySpec
 
 H = TypeVar("H", default=Channel[M])
 Handle = TypeVar("Handle")
@@ -68,6 +70,11 @@ class Capability(ABC, Generic[M, H]):
     """How much may wait unread, in bytes on the wire; by default what the node's `Limits` say."""
     inbox_messages: ClassVar[int | None] = None
 
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """LocalProtocolError where a class is written that cannot be right, and says why."""
+        super().__init_subclass__(**kwargs)
+        _check_declaration(cls)
+
     @abstractmethod
     async def run(self, peer: "Peer", channel: Channel[M]) -> None:
         """Talk to one peer, from the moment that the capability is negotiated; returning ends the session, unless ``optional``."""
@@ -95,8 +102,7 @@ class Capability(ABC, Generic[M, H]):
         for attribute in ("name", "version", "messages"):
             if not hasattr(cls, attribute):
                 raise LocalProtocolError(f"{cls.__name__} does not set {attribute!r}")
-        if cls.weight < 1:
-            raise LocalProtocolError(f"{cls.__name__}: weight is a whole number from 1 up, not {cls.weight!r}")
+        _check_declaration(cls)  # what was set after the class was made
         return MessageTable(
             cls.name,
             cls.version,
@@ -120,6 +126,48 @@ class Capability(ABC, Generic[M, H]):
 
 
 AnyCapability = Capability[Any, Any]
+
+_COUNTS = ("weight", "slots")
+_COUNTS_OR_NONE = ("inbox_bytes", "inbox_messages")
+_SECONDS = ("latency_target", "request_timeout")
+
+
+def _check_declaration(cls: type[AnyCapability]) -> None:
+    """See that what a class says of itself makes sense, as far as it says it; a base for other classes need not name its messages."""
+    where = cls.__name__
+    try:
+        _check_numbers(cls, where)
+        if hasattr(cls, "name") and hasattr(cls, "version"):
+            CapabilitySpec(cls.name, cls.version, ())
+        if hasattr(cls, "messages"):
+            check_messages(where, cls.messages, cls.urgent, cls.bulk, cls.length)
+    except (TypeError, LocalProtocolError) as error:  # to whoever declares it, that is one kind of mistake
+        text = str(error)
+        raise LocalProtocolError(text if text.startswith(where) else f"{where}: {text}") from None
+
+
+def _check_numbers(cls: type[AnyCapability], where: str) -> None:
+    for name in _COUNTS:
+        whole(getattr(cls, name), f"{where}: {name}", 1)
+    for name in _COUNTS_OR_NONE:
+        if getattr(cls, name) is not None:
+            whole(getattr(cls, name), f"{where}: {name}", 1)
+    for name in _SECONDS:
+        number(getattr(cls, name), f"{where}: {name}", infinite=True)
+    if cls.ready_within is not None:
+        number(cls.ready_within, f"{where}: ready_within", infinite=True)
+    whole(cls.minimum, f"{where}: minimum")
+    if cls.minimum > cls.slots:
+        raise LocalProtocolError(f"{where}: minimum is {cls.minimum}, more than slots, which is {cls.slots}: lower it, or raise slots")
+    whole(cls.max_message_size, f"{where}: max_message_size", 1, MAX_MESSAGE_SIZE)
+    require(cls.rating_floor, (int, float), f"{where}: rating_floor is a number")
+
+
+def check_class(capability: object) -> None:
+    """Raise TypeError for what is no capability's class, by which peers and channels are asked for."""
+    if not isinstance(capability, type) or not issubclass(capability, Capability):
+        hint = f": write {type(capability).__name__}" if isinstance(capability, Capability) else ""
+        raise TypeError(f"a capability is named by its class, not by {named(capability)}{hint}")
 
 
 def _nothing_left_to_end(_: PeerDisconnected) -> None:
@@ -201,6 +249,7 @@ class Peer:
 
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
         """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""
+        whole(reason, "the reason of a Disconnect", 0, 255)
         self._end(PeerDisconnected(reason, by_remote=False, detail=detail))
 
     async def wait_ended(self) -> PeerDisconnected:
@@ -216,12 +265,14 @@ class Peer:
         self._gone.set()
 
     def _find(self, capability: type[AnyCapability]) -> Channel[Any] | None:
+        check_class(capability)
         return next((channel for shared, channel in self._channels if isinstance(shared, capability)), None)
 
     def _channel(self, capability: type[AnyCapability]) -> Channel[Any]:
         channel = self._find(capability)
         if channel is None:
-            raise KeyError(f"{capability.__name__} is not shared with {self!r}")
+            shared = ", ".join(type(one).__name__ for one in self.capabilities) or "nothing"
+            raise KeyError(f"{capability.__name__} is not shared with {self!r}: shared is {shared}")
         return channel
 
     def __repr__(self) -> str:

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, overload
 
 from devp2p import rlp
+from devp2p.arguments import require
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey, keccak256
 from devp2p.rlp.items import encode_list, list_bounds
@@ -31,6 +32,9 @@ Entries: TypeAlias = Mapping[str, object] | Mapping[bytes, object] | Mapping[str
 """What to put into a record. Text keys stand for their UTF-8 form. A value is an IP address or its text (``ip``, ``ip6``), an int, a
 str, a dataclass with an RLP schema, or, as bytes, one whole item that is encoded already."""
 
+_HEADS: Final = (b"\xf8", b"\xf9\x01")
+"""How a list of 66 to 300 bytes begins, whose size is in the second byte, or in the second and the third."""
+_LEAST: Final = 3  # bytes that such a list begins with
 _SIGNATURE_ITEM: Final = 66  # bytes, with its head
 _PREFIX: Final = "enr:"
 _MAX_TEXT: Final = len(_PREFIX) + (MAX_SIZE * 4 + 2) // 3
@@ -102,6 +106,7 @@ class Record:
     @classmethod
     def parse(cls, text: str) -> "Record":
         """Read ``enr:...``; DecodingError says what is wrong with anything else."""
+        require(text, str, "a record's text is a str, 'enr:...'", "Record.decode(...) reads bytes")
         if not text.startswith(_PREFIX):
             raise DecodingError(f"a record's text begins with {_PREFIX}, not with {text[:8]!r}")
         if len(text) > _MAX_TEXT:  # before anything is made of it
@@ -110,9 +115,13 @@ class Record:
         if not _BASE64URL.fullmatch(body) or len(body) % 4 == 1:
             raise DecodingError("a record's text that is not base64url without padding")
         data = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-        if _base64url(data) != body:
-            raise DecodingError("a record's text with bits set behind its last byte")
-        return cls.decode(data)
+        try:
+            if _base64url(data) != body:
+                raise DecodingError("a record's text with bits set behind its last byte")
+            return cls.decode(data)
+        except DecodingError as error:
+            slip = _slip(data)
+            raise DecodingError(f"{slip} ({error})" if slip else str(error)) from None
 
     @classmethod
     def sign(cls, key: PrivateKey, sequence: int, entries: Entries) -> "Record":
@@ -236,7 +245,16 @@ class LocalRecord:
         return True
 
 
+def _slip(data: bytes) -> str:
+    """What most likely became of a text that is no record: one is a list, whose beginning says how long it is."""
+    if len(data) < _LEAST or not data.startswith(_HEADS):
+        return "the text is mistyped or cut short"
+    size = 2 + data[1] if data.startswith(_HEADS[0]) else 3 + int.from_bytes(data[1:3], "big")
+    return f"the text is cut short, {len(data)} of its {size} bytes are there" if len(data) < size else ""
+
+
 def _sign(key: PrivateKey, sequence: int, items: Mapping[bytes, bytes]) -> Record:
+    require(key, PrivateKey, "the key that signs a record is a PrivateKey", "PrivateKey.from_bytes(...) makes one")
     own = {b"id": rlp.encode(_SCHEME), b"secp256k1": rlp.encode(key.public_key.compressed)}
     if clash := own.keys() & items.keys():
         raise LocalProtocolError(f"{_quote(min(clash))} comes with the signature and cannot be given")

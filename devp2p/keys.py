@@ -13,6 +13,7 @@ import secrets
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias, cast
 
+from devp2p.arguments import as_bytes, require
 from devp2p.errors import DecodingError, LocalProtocolError
 
 if TYPE_CHECKING:
@@ -91,11 +92,8 @@ class NodeId(bytes):
     """The 32 bytes that name a node in discovery: keccak256 of its 64-byte public key."""
 
     def __new__(cls, value: "Buffer") -> Self:
-        """Take 32 bytes; another length raises LocalProtocolError."""
-        self = super().__new__(cls, value)
-        if len(self) != 32:
-            raise LocalProtocolError(f"a node-ID has 32 bytes, not {len(self)}")
-        return self
+        """Take 32 bytes; another length raises LocalProtocolError, what is not bytes TypeError."""
+        return super().__new__(cls, as_bytes(value, "a node-ID", 32))
 
     def __repr__(self) -> str:
         """Show the first 4 bytes, as log lines do."""
@@ -110,15 +108,16 @@ class PublicKey:
     __slots__ = ("_node_id", "_point", "_raw")
 
     def __init__(self, point: _Pointer) -> None:
-        """Wrap a point that libsecp256k1 made; for bytes there is ``from_bytes``."""
+        """Wrap a point that libsecp256k1 made; for bytes there is ``from_bytes``, and they raise TypeError here."""
+        require(point, _ffi.CData, "PublicKey() takes a point of libsecp256k1", "PublicKey.from_bytes(...) takes bytes")
         self._point = point
         self._raw: bytes | None = None
         self._node_id: NodeId | None = None
 
     @classmethod
     def from_bytes(cls, data: "Buffer") -> Self:
-        """Parse 64 bytes ``x || y``, the same after 0x04, or 33 bytes compressed; anything else is a DecodingError."""
-        data = bytes(data)
+        """Parse 64 bytes ``x || y``, the same after 0x04, or 33 bytes compressed; else DecodingError, or TypeError for no bytes."""
+        data = as_bytes(data, "a public key")
         size = len(data)
         if size == 64:
             data = b"\x04" + data
@@ -190,24 +189,21 @@ class PrivateKey:
 
     __slots__ = ("_public_key", "_secret")
 
-    def __init__(self, secret: bytes) -> None:
-        """Keep a secret that is one; `generate` and `from_bytes` make keys."""
-        self._secret = secret
+    def __init__(self, secret: "Buffer") -> None:
+        """Take 32 bytes; those that are no key (0, or not below the group order) raise LocalProtocolError, what is not bytes TypeError."""
+        self._secret: bytes = as_bytes(secret, "a private key", 32)
+        if not _lib.secp256k1_ec_seckey_verify(_context, self._secret):
+            raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1")
         self._public_key: PublicKey | None = None
 
     @classmethod
     def generate(cls) -> Self:
         """Draw a new key from the operating system's randomness."""
-        return cls.from_bytes(secrets.token_bytes(32))
+        return cls(secrets.token_bytes(32))
 
     @classmethod
     def from_bytes(cls, secret: "Buffer") -> Self:
-        """Take 32 bytes; those that are not a key (0, or not below the group order) raise LocalProtocolError."""
-        secret = bytes(secret)
-        if len(secret) != 32:
-            raise LocalProtocolError(f"a private key has 32 bytes, not {len(secret)}")
-        if not _lib.secp256k1_ec_seckey_verify(_context, secret):
-            raise LocalProtocolError("a private key is a number from 1 to below the order of secp256k1")
+        """The same as the constructor, by the name that `PublicKey` has for it."""
         return cls(secret)
 
     @property

@@ -6,13 +6,19 @@ pending connections, retry time, ping bucket), and tighter where neither has a b
 
 from dataclasses import dataclass
 
+from devp2p.arguments import check_bounds
+
 MAX_MESSAGE_SIZE = 2**24 - 1
 """What RLPx's 24-bit frame-size can say; no message is larger, compressed or not."""
+
+_MAY_BE_ZERO = frozenset(
+    ["crowded_timeout", "inbound_retry", "frame_grace", "frame_rate", "closing_timeout", "inbox_patience", "urgent_size", "duplicate_wait"]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The bounds that a node holds its peers, and itself, to."""
+    """The bounds that a node holds its peers, and itself, to. LocalProtocolError for a number that cannot be, TypeError for no number."""
 
     handshake_timeout: float = 5.0
     """From the first byte of a link to a valid Hello, in all."""
@@ -63,3 +69,6 @@ class Limits:
 
     duplicate_wait: float = 2.0
     """How long a second link to a connected peer waits for that peer to choose between the two."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, _MAY_BE_ZERO)

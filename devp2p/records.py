@@ -6,15 +6,20 @@ about itself, its ENR (EIP-778), is read too.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import NoneType
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
+from devp2p.arguments import named, require, several
 from devp2p.enr import Record
 from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
 
 _MAX_TEXT = 2048  # no honest URL comes near, and a longer one is not worth looking at
+_SHOWN = 24  # characters of a record's text in a message: who looks for it needs no more
+_MAX_PORT = 65535
 _NO_HOST = frozenset(" /?#@[]")  # what neither a name nor an IP address has, so that a slip of the pen is found early
 _PORTLESS = frozenset({"unix", "memory"})  # schemes whose host part is a path or a plain name
 
@@ -34,9 +39,22 @@ class Address:
     host: str
     port: int | None = None
 
+    def __post_init__(self) -> None:
+        """ValueError for what no address can be, TypeError for what is not even text or a number."""
+        require(self.scheme, str, "the scheme of an address is text such as 'tcp'")
+        require(self.host, str, "the host of an address is text")
+        require(self.port, (int, NoneType), "the port of an address is a number, or None")
+        if not _is_scheme(self.scheme):
+            raise ValueError(f"a scheme is a word such as 'tcp', not {self.scheme[:80]!r}; Address.parse(...) reads a whole address")
+        if not self.host:
+            raise ValueError(f"an address needs a host, or '*' for every interface: Address({self.scheme!r}, '')")
+        if self.port is not None and not 0 <= self.port <= _MAX_PORT:
+            raise ValueError(f"a port is a number from 0 to {_MAX_PORT}, not {self.port}")
+
     @classmethod
     def parse(cls, text: str) -> "Address":
         """Read ``scheme://host:port`` or ``scheme://path``; ValueError says what is wrong with anything else."""
+        require(text, str, "an address is text such as 'tcp://127.0.0.1:30303'")
         scheme, separator, rest = text.partition("://")
         if not separator or not _is_scheme(scheme):
             raise ValueError(f"an address looks like tcp://127.0.0.1:30303, not {text[:80]!r}")
@@ -71,6 +89,13 @@ class NodeRecord:
     udp_port: int | None = None
     """At the first address; None stands for the same port as TCP's, 0 for no discovery."""
     enr: Record | None = None
+
+    def __post_init__(self) -> None:
+        """TypeError for a part that is of another type."""
+        require(self.public_key, PublicKey, "public_key of a NodeRecord is a PublicKey", "PublicKey.from_bytes(...) makes one")
+        require(self.addresses, tuple, "addresses of a NodeRecord is a tuple of Address")
+        for address in self.addresses:
+            require(address, Address, "addresses of a NodeRecord holds Address objects", "Address.parse(...) makes one")
 
     @classmethod
     def from_enr(cls, record: Record) -> "NodeRecord":
@@ -113,15 +138,16 @@ class NodeRecord:
     @classmethod
     def parse(cls, text: str) -> "NodeRecord":
         """Read an enode URL (or the same with another transport's scheme), or an ENR; ValueError says what is wrong with anything else."""
+        require(text, str, "a node is text such as 'enode://<public key>@<host>:<port>' or 'enr:...'")
         text = text.strip()
         if text.startswith("enr:"):
             try:
                 return cls.from_enr(Record.parse(text))
             except DecodingError as error:
-                raise ValueError(f"{text[:24]!r}… is no node's record: {error}") from None
+                raise ValueError(f"{_cut(text)} is no node's record: {error}") from None
         scheme, separator, rest = text.partition("://")
         if len(text) > _MAX_TEXT or not separator or not _is_scheme(scheme):
-            raise ValueError(f"a node is written enode://<public key>@<host>:<port>, not {text[:80]!r}")
+            raise ValueError(f"a node is written enode://<public key>@<host>:<port> or enr:..., not {text[:80]!r}")
         key, at, where = rest.partition("@")
         public_key = _parse_key(key)
         if not at:
@@ -137,6 +163,42 @@ class NodeRecord:
         if address.host == "*":
             raise ValueError(f"the host is missing in {text[:16]}…@{where[:80]}")
         return cls(public_key, (address,), udp_port)
+
+
+def node_of(node: str | NodeRecord, what: str = "a node") -> NodeRecord:
+    """Take a node by its text, or a record as it is; ValueError for text that is none, TypeError for anything else."""
+    if isinstance(node, NodeRecord):
+        return node
+    if not isinstance(node, str):
+        raise TypeError(f"{what} is text such as 'enode://<public key>@<host>:<port>', or a NodeRecord, not {named(node)}")
+    return NodeRecord.parse(node)
+
+
+def nodes_of(nodes: Iterable[str | NodeRecord], what: str) -> tuple[NodeRecord, ...]:
+    """Take a list of nodes, which is the argument `what`; ValueError and TypeError name it."""
+    found: list[NodeRecord] = []
+    for node in several(nodes, what):
+        try:
+            found.append(node_of(node, f"each of {what}"))
+        except ValueError as error:
+            raise ValueError(f"{what}: {error}") from None
+    return tuple(found)
+
+
+def address_of(address: str | Address, what: str = "an address") -> Address:
+    """Take an address by its text, or as it is; ValueError for text that is none, TypeError for anything else."""
+    if isinstance(address, Address):
+        return address
+    if not isinstance(address, str):
+        raise TypeError(f"{what} is text such as 'tcp://127.0.0.1:30303', or an Address, not {named(address)}")
+    try:
+        return Address.parse(address)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+
+
+def _cut(text: str) -> str:
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}…"
 
 
 def _endpoints(record: Record, port: int | None, port6: int | None) -> tuple[UdpEndpoint, ...]:
@@ -177,7 +239,7 @@ def _split_host(text: str) -> tuple[str, int]:
         return _check_ipv6(host), _parse_port(tail[1:])
     host, colon, port = text.rpartition(":")
     if not colon:
-        raise ValueError(f"the port is missing in {text[:80]!r}")
+        raise ValueError(f"the port is missing in {text[:80]!r}: write <host>:<port>")
     if not host.isprintable() or not _NO_HOST.isdisjoint(host):
         raise ValueError(f"{host[:80]!r} is no host")
     if ":" in host:
@@ -194,6 +256,6 @@ def _check_ipv6(text: str) -> str:
 
 
 def _parse_port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > 65535:
-        raise ValueError(f"a port is a number from 0 to 65535, not {text[:24]!r}")
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > _MAX_PORT:
+        raise ValueError(f"a port is a number from 0 to {_MAX_PORT}, not {text[:24]!r}")
     return int(text)

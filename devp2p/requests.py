@@ -13,6 +13,7 @@ from typing import Any, Generic
 from typing_extensions import TypeVar
 
 from devp2p import rlp
+from devp2p.arguments import named, require, several, whole
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import compression
@@ -61,17 +62,7 @@ class MessageTable:
         length: int | None = None,
     ) -> None:
         where = f"{name}/{version}"
-        _check_ids(where, messages, length)
-        for label, types in (("urgent", urgent), ("bulk", bulk)):
-            for kind in types:
-                if kind not in messages.values():
-                    raise LocalProtocolError(f"{where}: {label} names {kind.__name__}, which is not one of its messages")
-        for kind in messages.values():
-            if _is(kind, Request | Response) and "__dataclass_fields__" not in vars(kind):
-                raise LocalProtocolError(f"{where}: {kind.__name__} is no dataclass; its fields would be lost")
-        for kind in urgent:
-            if kind in bulk:
-                raise LocalProtocolError(f"{where}: {kind.__name__} is both urgent and bulk")
+        check_messages(where, messages, urgent, bulk, length)
         self._where = where
         self._urgent_size = urgent_size
         self._codecs = {code: rlp.codec(kind) for code, kind in messages.items()}
@@ -79,8 +70,7 @@ class MessageTable:
         lanes = {kind: Lane.URGENT if kind in urgent else Lane.BULK if kind in bulk else Lane.NORMAL for kind in messages.values()}
         self._entries = {kind: (code, self._codecs[code], lanes[kind], self._sizes[kind]) for code, kind in messages.items()}
         for kind, size in self._sizes.items():
-            if not 0 < size <= MAX_MESSAGE_SIZE:
-                raise LocalProtocolError(f"{where}: {kind.__name__} may be 1 to {MAX_MESSAGE_SIZE} bytes large, not {size}")
+            whole(size, f"{where}: the size in bytes of {kind.__name__}", 1, MAX_MESSAGE_SIZE)
         sizes = tuple(self._sizes[messages[code]] if code in messages else 0 for code in range(length or max(messages) + 1))
         self.spec: CapabilitySpec = CapabilitySpec(name, version, sizes)
         """What the wire needs to know."""
@@ -98,7 +88,8 @@ class MessageTable:
         try:
             code, codec, lane, size = self._entries[type(message)]
         except KeyError:
-            raise LocalProtocolError(f"{self._where} has no message {type(message).__name__}") from None
+            hint = f"; make an object of it, {message.__name__}(...)" if isinstance(message, type) and message in self._entries else ""
+            raise LocalProtocolError(f"{self._where} has no message {_what(message)}{hint}") from None
         if getattr(message, "request_id", 0) == _NO_ID:
             raise LocalProtocolError(f"{self._where}: {type(message).__name__} has no request id; use channel.request() for it")
         data = codec.encode(message)
@@ -124,21 +115,53 @@ class MessageTable:
         try:
             return self._answer_to[type(request)]
         except KeyError:
-            raise LocalProtocolError(f"{self._where} has no request {type(request).__name__}") from None
+            raise LocalProtocolError(f"{self._where} has no request {_what(request)}") from None
 
 
 def _size(data: bytes, *, compressed: bool) -> int:
     return len(compression.compress(data)) if compressed else len(data)
 
 
+def check_messages(
+    where: str, messages: Mapping[int, type[Any]], urgent: Collection[type[Any]], bulk: Collection[type[Any]], length: int | None
+) -> None:
+    """See that a capability's table makes sense; LocalProtocolError or TypeError says what does not. The schemas are not looked at."""
+    _check_ids(where, messages, length)
+    for code, kind in messages.items():
+        require(kind, type, f"{where}: what stands for message id {code:#x} is a dataclass")
+        if _is(kind, Request | Response) and "__dataclass_fields__" not in vars(kind):
+            raise LocalProtocolError(f"{where}: {kind.__name__} is no dataclass; its fields would be lost")
+    for label, types in (("urgent", urgent), ("bulk", bulk)):
+        if isinstance(types, type):
+            raise TypeError(f"{where}: {label} is a set of message classes, not the class {types.__name__}: write {{{types.__name__}}}")
+        for kind in several(types, f"{where}: {label}"):
+            if kind not in messages.values():
+                raise LocalProtocolError(f"{where}: {label} names {_name(kind)}, which is not one of its messages")
+    for kind in urgent:
+        if kind in bulk:
+            raise LocalProtocolError(f"{where}: {kind.__name__} is both urgent and bulk")
+
+
 def _check_ids(where: str, messages: Mapping[int, type[Any]], length: int | None) -> None:
+    require(messages, Mapping, f"{where}: messages is a dict of ids and dataclasses, such as {{0x00: Say}}")
+    if length is not None:
+        whole(length, f"{where}: length", 1, _MAX_LENGTH)
     if not messages:
         raise LocalProtocolError(f"{where} defines no messages")
+    end = _MAX_LENGTH if length is None else length
+    for code in messages:
+        if not isinstance(code, int) or not 0 <= code < end:
+            raise LocalProtocolError(f"{where}: message ids run from 0 to {end - 1:#x}, and {code!r} is none of them")
     if len(set(messages.values())) != len(messages):
         raise LocalProtocolError(f"{where}: one type has two message ids")
-    end = length if length is not None else max(messages) + 1
-    if min(messages) < 0 or max(messages) >= end or end > _MAX_LENGTH:
-        raise LocalProtocolError(f"{where}: message ids run from 0 to {min(end, _MAX_LENGTH) - 1:#x}, but the table has {sorted(messages)}")
+
+
+def _name(kind: object) -> str:
+    return kind.__name__ if isinstance(kind, type) else repr(kind)
+
+
+def _what(message: object) -> str:
+    return named(message) if isinstance(message, type) else type(message).__name__
 
 
 def _is(kind: object, base: type | UnionType) -> bool:

@@ -12,8 +12,9 @@ ROOT = Path(__file__).resolve().parent.parent
 # Lowest first. A file imports only from lower floors, or, as long as no cycle arises, from the quoted group that it is in. A name stands
 # for a module or a package with all in it, and the longest name that fits counts: devp2p/peers/x.py is on the floor of `peers`.
 FLOORS = (
-    ("allocator", "errors", "limits", "presets", "version"),
-    ("rlp", "keys"),
+    ("allocator", "errors", "presets", "version"),
+    ("arguments",),
+    ("limits", "rlp", "keys"),
     ("enr records", "rates"),
     ("wire", "discovery", "peers"),
     ("peers.dial_history", "peers.netgroups"),

@@ -28,7 +28,7 @@ from devp2p import (
 from devp2p.testing import ScriptedPeer, two_nodes
 from devp2p.transports import StreamLink
 from devp2p.wire import base
-from tests.chat import Chat, Say, chat
+from tests.chat import Chat, Say
 from tests.network import LARGE, MIDDLE, SMALL, Network, listening_script, running, scripted, silence
 
 # Dialling
@@ -274,8 +274,6 @@ async def test_the_clients_name_is_told_and_made_safe_to_print() -> None:
         ({"static_peers": ["nonsense"]}, ValueError, "a node is written enode://"),
         ({"listen": ["memory://a", "memory://a"]}, OSError, "somebody listens at memory://a already"),
         ({"capabilities": [Chat(), Chat()]}, LocalProtocolError, "two capabilities are called chat/1"),
-        ({"capabilities": [chat(weight=0)]}, LocalProtocolError, "weight is a whole number from 1 up, not 0"),
-        ({"capabilities": [chat(name="much too long")]}, LocalProtocolError, "a capability's name is 1 to 8 ASCII characters"),
     ],
 )
 async def test_what_cannot_be_opened_says_why_without_a_group_around_it(options: Any, error: type[Exception], text: str) -> None:

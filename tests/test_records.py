@@ -143,7 +143,7 @@ def test_a_bad_address_is_refused_with_a_reason(text, complaint):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "a node is written enode://<public key>@<host>:<port>, not ''"),
+        ("", "a node is written enode://<public key>@<host>:<port> or enr:..., not ''"),
         (HEX, "a node is written enode://"),
         (f"{HEX}@1.2.3.4:1", "a node is written enode://"),
         (f"enode://{HEX}@1.2.3.4:1?x={'9' * 2048}", "a node is written enode://"),

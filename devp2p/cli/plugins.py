@@ -97,6 +97,8 @@ def _import(module: str, where: str) -> object:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise  # the module is there, but something that it imports is not
         raise Failure(f"{where}: there is no module {error.name!r}, neither in this directory ({here}) nor installed") from None
+    except LocalProtocolError as error:  # of a capability's class that cannot be right
+        raise Failure(f"{where}: {error}") from None
 
 
 def _find_attribute(module: object, attribute: str, where: str) -> object:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from devp2p.arguments import check_bounds
 from devp2p.discovery.dns_tree import Root, TreeUrl
 from devp2p.enr import Record
 
@@ -35,6 +36,9 @@ class DnsLimits:
     """When a root is asked for again that could not be had; each time twice as long, up to five minutes."""
     restarts: int = 3
     """How often a pass begins anew because the root has changed."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, frozenset({"linked_trees", "linked_entries"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 import trio
 
+from devp2p.arguments import require
 from devp2p.discovery.dns import LookupFailed, Resolver
 from devp2p.discovery.dns_tree import TreeUrl
 from devp2p.errors import DecodingError
@@ -107,10 +108,11 @@ async def with_ip_addresses(node: NodeRecord) -> NodeRecord | None:
 
 def parse_tree(text: str) -> TreeUrl:
     """Read ``enrtree://...``; ValueError says what is wrong with anything else."""
+    require(text, str, "a node list in DNS is text such as 'enrtree://<key>@<domain>', or a TreeUrl")
     try:
         return TreeUrl.parse(text)
     except DecodingError as error:
-        raise ValueError(str(error)) from None
+        raise ValueError(f"a node list in DNS is written enrtree://<key>@<domain>, not {text[:80]!r}: {error}") from None
 
 
 def system_resolver() -> Resolver:

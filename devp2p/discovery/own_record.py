@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.discovery.networks import Endpoint, unmapped
 from devp2p.enr import Entries, LocalRecord, Record
@@ -103,11 +104,15 @@ def parse_external(text: str) -> Endpoint:
 
     ValueError says what is wrong with anything else.
     """
+    require(text, str, "an external address is text such as '203.0.113.5'")
     try:
         return Endpoint(unmapped(ip_address(text).packed), 0)
     except ValueError:
-        address = Address.parse(f"udp://{text}")
+        pass
     try:
+        address = Address.parse(f"udp://{text}")
         return Endpoint(unmapped(ip_address(address.host).packed), address.port or 0)
     except ValueError:
-        raise ValueError(f"an IP address where others reach us is wanted, not {text[:80]!r}") from None
+        raise ValueError(
+            f"an external address is an IP address where others reach us, such as 203.0.113.5 or 203.0.113.5:30303, not {text[:80]!r}"
+        ) from None

@@ -22,6 +22,7 @@ from typing import Final
 
 import trio
 
+from devp2p.arguments import check_bounds
 from devp2p.discovery import VERSIONS, v4_events
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged, contact_v4
 from devp2p.discovery.candidates import Filter
@@ -64,6 +65,9 @@ class DiscoveryLimits:
     v5: Discv5Limits = field(default_factory=Discv5Limits)
     local_addresses_in_dns: bool = False
     """Whether nodes of DNS trees may have loopback and private addresses."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ Networks count as soon as they are heard of, so whoever names addresses in many 
 
 from dataclasses import dataclass
 
+from devp2p.arguments import check_bounds
 from devp2p.discovery.networks import is_local, network_of
 
 
@@ -27,6 +28,9 @@ class TableLimits:
     """Nodes of a bucket that came by themselves; of those that wait, half may be such."""
     limit_local_addresses: bool = False
     """Hold loopback and private addresses to the limits too."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 class Shares:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
+from devp2p.arguments import check_bounds
 from devp2p.discovery.networks import Endpoint, is_local
 from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.throttle import Throttle, host_of
@@ -54,6 +55,9 @@ class Discv4Limits:
     """Hold loopback and private addresses to the limits for addresses too."""
     table: TableLimits = field(default_factory=TableLimits)
     """How many nodes one network may have in the routing table."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self, frozenset({"duplicates", "bonds", "ping_backs"}))
 
 
 class Recent(Generic[K, V]):

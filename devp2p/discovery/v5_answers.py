@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
+from devp2p.arguments import check_bounds
 from devp2p.discovery.kademlia import Contact, RoutingTable
 from devp2p.discovery.networks import Endpoint, is_local, relay_fault
 from devp2p.discovery.shares import TableLimits
@@ -47,6 +48,9 @@ class Discv5Limits:
     operations: int = 1024
     """Operations of our own that are under way."""
     table: TableLimits = field(default_factory=TableLimits)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 class Answers:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from devp2p.arguments import number, whole
 from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.peers.ratings import Standing
 
@@ -30,8 +31,11 @@ class SlotSpec:
     """Below this median rating its peers are all too poor, and others are tried."""
 
     def __post_init__(self) -> None:
-        if not (self.slots >= 1 and 0 <= self.minimum <= self.slots and 0 < self.weight < math.inf and not math.isnan(self.floor)):
-            raise LocalProtocolError(f"{self.name} cannot have {self}")
+        whole(self.slots, f"slots of {self.name}", 1)
+        whole(self.minimum, f"minimum of {self.name}", 0, self.slots)
+        number(self.weight, f"weight of {self.name}")
+        if math.isnan(self.floor):
+            raise LocalProtocolError(f"rating_floor of {self.name} is a number, not {self.floor!r}")
 
     @property
     def diverse(self) -> int:

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from devp2p.arguments import require, whole
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.wire.base import BASE_LENGTH, CapabilityVersion, is_capability_name
 
@@ -25,10 +26,10 @@ class CapabilitySpec:
     sizes: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        require(self.name, str, "a capability's name is text")
         if not is_capability_name(self.name):
             raise LocalProtocolError(f"a capability's name is 1 to 8 ASCII characters without spaces, not {self.name!r}")
-        if not 0 <= self.version < 2**64:
-            raise LocalProtocolError(f"{self.name}: a version is a number from 0 to 2**64 - 1, not {self.version}")
+        whole(self.version, f"{self.name}: version", 0, 2**64 - 1)
 
     @property
     def offer(self) -> CapabilityVersion:

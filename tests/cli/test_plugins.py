@@ -35,9 +35,6 @@ CHAT = """
     class Nameless(Capability[Say]):
         async def run(self, peer, channel): ...
 
-    class Long(Chat):
-        name = "muchtoolong"
-
     class Failing(Chat):
         def __init__(self):
             raise ZeroDivisionError
@@ -54,6 +51,7 @@ def directory(tmp_path, monkeypatch):
         "wants_more": "import a_module_that_is_not_there",
         "fails": "1 / 0",
         "empty": "",
+        "wrong": "from chat_here import Chat\nclass Long(Chat):\n    name = 'muchtoolong'\n",
         "package/__init__": "",
         "package/sub": "from chat_here import Chat",
     }
@@ -165,7 +163,7 @@ def test_a_broken_plugin_is_named_with_its_distribution(value, problem, install)
         ("gone:Chat", "there is no module 'gone', neither in this directory ("),
         ("package.gone:Chat", "there is no module 'package.gone'"),
         ("chat_here.gone:Chat", "there is no module 'chat_here.gone'"),
-        ("chat_here:Gone", "there is no 'Gone' in the module; its capabilities: Chat, Room, Silent, Nameless, Long, Failing"),
+        ("chat_here:Gone", "there is no 'Gone' in the module; its capabilities: Chat, Room, Silent, Nameless, Failing"),
         ("chat_here:Outer.Gone", "there is no 'Outer.Gone' in the module"),
         ("empty:Chat", "there is no 'Chat' in the module; its capabilities: none"),
         ("chat_here:Say", "Say is no capability; it has to be a subclass of devp2p.Capability"),
@@ -173,7 +171,7 @@ def test_a_broken_plugin_is_named_with_its_distribution(value, problem, install)
         ("chat_here:Silent", "Silent does not define run()"),
         ("chat_here:Room", "Room() wants arguments (missing a required argument: 'title'); make one in a module, and name that object"),
         ("chat_here:Nameless", "Nameless does not set 'name'"),
-        ("chat_here:Long", "a capability's name is 1 to 8 ASCII characters"),
+        ("wrong:Long", "Long: a capability's name is 1 to 8 ASCII characters"),
         ("chat_here:", "'chat_here:' is not of the form module:Class"),
         (":Chat", "':Chat' is not of the form module:Class"),
         ("..chat_here:Chat", "'..chat_here:Chat' is not of the form module:Class"),

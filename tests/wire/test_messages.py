@@ -106,7 +106,7 @@ def test_a_capability_that_no_peer_could_share_is_our_mistake(name):
 
 @pytest.mark.parametrize("version", [-1, 2**64])
 def test_a_version_that_no_hello_can_say_is_our_mistake(version):
-    with pytest.raises(LocalProtocolError, match="eth: a version is a number"):
+    with pytest.raises(LocalProtocolError, match="eth: version is a whole number from 0 to 18446744073709551615, not"):
         CapabilitySpec("eth", version, ())
 
 
