@@ -3,17 +3,19 @@
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+# One process of pytest for each core; ARGS="-n 0" makes it one in all, as a debugger wants it.
+WORKERS := -n auto --maxprocesses 8 --dist worksteal
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test check lint types coverage fallback interop format fuzz bench long docs lock clean
+.PHONY: help install run test check lint types coverage fallback simulation interop format fuzz bench long docs lock clean
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
-	@echo 'ARGS="..." goes to run, test, bench, long and lock; PYTHON=... says which Python makes $(VENV)'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo 'ARGS="..." goes to run, test, simulation, interop, bench, fuzz, long and lock; PYTHON=... says which Python makes $(VENV)'
 
 install: $(VENV)/.installed ## make .venv: pinned, hash-checked requirements and this project, editable
 
@@ -22,10 +24,10 @@ run: install ## the live demonstration; with Go installed, a go-ethereum node ta
 	@$(PY) -m tools.show $(ARGS)
 
 test: install ## the tests that need nothing but Python
-	@echo 'Left out: tests against other clients (make interop; $(if $(shell command -v go 2>/dev/null),needs Go and Node,needs Go, which is missing here, and Node)); hours-long ones (make long)'
-	@$(PY) -m pytest $(ARGS)
+	@echo 'Left out: simulations (make simulation); tests against other clients (make interop; $(if $(shell command -v go 2>/dev/null),needs Go and Node,needs Go, which is missing here, and Node)); hours-long ones (make long)'
+	@$(PY) -m pytest $(WORKERS) $(ARGS)
 
-check: lint types coverage fallback interop ## what must hold before a commit: lint, types, coverage, both keccaks, interop
+check: lint types coverage fallback simulation interop ## what must hold before a commit: lint, types, coverage, both keccaks, simulations, interop
 
 lint: $(VENV)/.installed-lint ## ruff: rules and format
 	$(PY) -m ruff check
@@ -42,6 +44,9 @@ coverage: install ## the tests of the wire again, measured: at least 95 % of the
 
 fallback: install ## the tests of keys, wire and sessions with pycryptodome's keccak instead of safe-pysha3's
 	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/test_node.py
+
+simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
+	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)
 
 interop: install ## tests against other clients, which are built first; needs Go and Node
 	$(PY) tests/interop/build.py

@@ -4,13 +4,15 @@ import inspect
 import os
 import signal
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
 from hypothesis import settings
 from trio.testing import MockClock
 
-from tests.steps import StepWatch
+from tests.cancellation.harness import COUNTS
+from tests.steps import Step, StepWatch
 
 # A shell that starts the tests in the background ignores SIGINT for them, which the programs that they start and interrupt would inherit.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -41,7 +43,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     test = partial(pyfuncitem.obj, **arguments)
 
     async def main() -> None:
-        with trio.fail_after(30 if real else 10**6):  # a test that waits for ever fails instead of hanging
+        with trio.fail_after(300 if real else 10**6):  # a test that waits for ever fails instead of hanging, on a busy machine too
             await test()
 
     WATCH.test = pyfuncitem.nodeid
@@ -49,8 +51,33 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of pytest-xdist tells its figures to the process that prints them."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["figures"] = [*WATCH.longest], [*COUNTS.items()]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a worker tells; one that has crashed tells nothing."""
+    if (figures := getattr(node, "workeroutput", {}).get("figures")) is not None:
+        step, counts = figures
+        WATCH.longest = max(WATCH.longest, Step(*step))
+        COUNTS.update(counts)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how long the library kept the loop busy at most; nothing is asserted, since machines are noisy."""
+    """Tell how long the library kept the loop busy at most (nothing is asserted, since machines are noisy); and at how many points
+    tests/cancellation broke something off.
+    """
     step = WATCH.longest
     if step.task:
         terminalreporter.write_line(f"longest step of the library: {step.seconds * 1000:.1f} ms, {step.task} in {step.test}")
+    for name in sorted({name for name, _, _ in COUNTS}):
+        visited = {(kind, victim): count for (each, kind, victim), count in sorted(COUNTS.items()) if each == name}
+        cancelled = ", ".join(f"{victim} {count}" for (kind, victim), count in visited.items() if kind == "cancel")
+        failed = sum(count for (kind, _), count in visited.items() if kind != "cancel")
+        terminalreporter.write_line(f"{name}: cancelled at each step ({cancelled}), {failed} failing operations")
+    if COUNTS:
+        terminalreporter.write_line(f"points of cancellation and failure: {sum(COUNTS.values())} in all")

@@ -1,4 +1,4 @@
-"""The runs that tests and figures are made of. Each takes seconds to minutes, and gives plain values: it may run in another process."""
+"""The runs that tests and figures are made of. Each takes seconds to minutes, and gives plain values."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -144,4 +144,4 @@ RUNS: dict[str, Callable[[], Any]] = {
     "reboots_without_limits": partial(reboots_without_limits, 10, reserved=True),
     "reboots_without_places": partial(reboots_without_limits, 10, reserved=False),
 }
-"""By the name of the fixture that gives the result; those that take longest first."""
+"""By the name of the fixture that gives the result."""

@@ -5,6 +5,8 @@ import pytest
 from tests.simulation.grown import Survey
 from tests.simulation.runs import Formed, Neighbourhood, form
 
+pytestmark = pytest.mark.simulation
+
 
 def each_finds_the_closest(formed: Formed) -> None:
     assert formed.least >= 20, formed

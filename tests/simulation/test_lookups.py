@@ -8,6 +8,8 @@ import pytest
 
 from tests.simulation.ideal import Ways, ideal
 
+pytestmark = pytest.mark.simulation
+
 SIZES = (100, 200, 400, 800, 1600)
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.simulation.reboot import Outbound
 from tests.simulation.runs import reboots as reboot_often
 
+pytestmark = pytest.mark.simulation
+
 
 def none_is_surrounded(found: list[Outbound]) -> None:
     for one in found:

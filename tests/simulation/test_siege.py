@@ -8,6 +8,8 @@ import pytest
 from tests.simulation.runs import siege, siege_without_limits, siege_without_shares
 from tests.simulation.siege import Siege
 
+pytestmark = pytest.mark.simulation
+
 
 def test_d7_s1_one_network_has_a_twentieth_of_the_table_at_most(siege_of_1: Siege):
     assert siege_of_1.share <= 0.05, siege_of_1

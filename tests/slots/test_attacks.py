@@ -17,6 +17,8 @@ from devp2p.peers.slot_values import Admit, Drop, SlotSpec
 from tests.slots.builders import crowd, network
 from tests.slots.world import Node, World, node_id
 
+pytestmark = pytest.mark.simulation
+
 CI, LONG = 4, 100
 UNBOUNDED: dict[str, Any] = {"network_cap": 30, "dialled_floor": 0}
 

@@ -140,6 +140,7 @@ def distribution(kind, search):
     return optimal, ratios[0], impossible
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("kind", FREE)
 def test_the_search_finds_the_best_set_nearly_always(kind):
     optimal, worst, _ = distribution(kind, solve)
@@ -147,6 +148,7 @@ def test_the_search_finds_the_best_set_nearly_always(kind):
     assert worst >= 0.95
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("kind", BOUNDED)
 def test_the_search_keeps_bounds_and_still_finds_the_best_set_mostly(kind):
     optimal, worst, impossible = distribution(kind, solve)
@@ -155,6 +157,7 @@ def test_the_search_keeps_bounds_and_still_finds_the_best_set_mostly(kind):
     assert (impossible > 50) is (kind.__name__ != "capped")
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize(("kind", "least"), [*[(kind, 0.8) for kind in FREE], *[(kind, 0.0) for kind in BOUNDED]])
 def test_one_change_at_a_time_comes_close(kind, least):
     """What the policy does. A single change cannot always give what is lacking, so with bounds some sets lack more than they had to."""
@@ -163,6 +166,7 @@ def test_one_change_at_a_time_comes_close(kind, least):
     assert worst >= least
 
 
+@pytest.mark.simulation
 def test_the_most_valuable_peers_by_themselves_are_not_the_best_set():
     """The control: whoever takes the peers with the greatest sum of values does clearly worse."""
 
@@ -174,6 +178,7 @@ def test_the_most_valuable_peers_by_themselves_are_not_the_best_set():
     assert worst < 0.8
 
 
+@pytest.mark.simulation
 def test_looking_at_the_best_32_candidates_of_each_capability_loses_next_to_nothing():
     """Whether the best exchange with one of the shortlist is as good as with any of 1,000 candidates."""
     lost = []

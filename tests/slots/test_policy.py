@@ -20,6 +20,7 @@ def uneven(count: int) -> list[Node]:
     return nodes
 
 
+@pytest.mark.simulation
 def test_steering_finds_peers_that_serve_better_than_those_that_chance_gives():
     world, control = World([ETH], 20), World([ETH], 20)
     for each in (world, control):

@@ -11,6 +11,7 @@ from tools.show.plan import Choice, Nature
 from tools.show.simulation import SEEDS, run
 
 
+@pytest.mark.simulation
 def test_in_two_hours_the_peers_of_observers_serve_well_and_chosen_at_random_they_do_not():
     seeds = (1, 2)
     with ProcessPoolExecutor(2) as pool:  # random choice is the control
