@@ -3,9 +3,14 @@
 Theory of operation. With a session, a request is sent and waits. Without one, the first request to a remote becomes the *opener*, and all
 further ones wait for it:
 
+    HELD        not sent while the remote proves to us who it is     -> its handshake:  sent under the new keys; after 0.5 s:  sent anyway
     PROVOKING   sent under no key that the remote has, for 0.7 s     -> WHOAREYOU:  sent again, in the handshake packet, and PROVING
     PROVING     waits for its answer, for 1 s                        -> anything under the new keys:  those that wait are sent
     SENT        within a session, for 0.7 s                          -> WHOAREYOU (the remote has lost it):  PROVING
+
+A remote that sent us what we cannot open has no keys of ours, and is about to make new ones. If our packet reached it after its handshake
+packet left, it would open under neither: some (Rust's discv5) then end the session and all their requests. So a request is held back
+while we challenge its remote; but once only and not for long, since anybody can make us challenge a remote by a packet in its name.
 
 When an opener gets no answer, the next of those that waited behind it tries. A WHOAREYOU that names an earlier packet to the same remote
 also counts, since who is asked again while he is waiting for a proof repeats his question, and the first one may have been lost.
@@ -37,12 +42,14 @@ Purpose = TypeVar("Purpose")
 _ANSWERS: Final[dict[type, type]] = {Ping: Pong, FindNode: Nodes, TalkRequest: TalkResponse}
 _REMEMBERED: Final = 1024  # packets that a WHOAREYOU may name; records that were verified
 _NEVER: Final = float("inf")
+_HOLD: Final = 0.5  # seconds that a handshake of the remote may take from our challenge on
 
 
 class Stage(enum.Enum):
     """How far a request has come."""
 
     SENT = enum.auto()
+    HELD = enum.auto()
     PROVOKING = enum.auto()
     PROVING = enum.auto()
     WAITING = enum.auto()
@@ -103,7 +110,7 @@ class Requests(Generic[Purpose]):
         """Send a question, which `make` makes of the request-id, as soon as there is a session for it."""
         if contact.id != contact.record.id:
             raise LocalProtocolError("a contact with the record of another node")
-        message = make(self._random_bytes(8))
+        message = make(self._request_id())
         remote = Remote(contact.record.id, contact.endpoint)
         nodes = NodesAnswer(contact, message.distances, own_id, self._decode) if isinstance(message, FindNode) else None
         request = Request(contact, remote, message, purpose, now, nodes)
@@ -142,7 +149,7 @@ class Requests(Generic[Purpose]):
             if not self._is_pending(named):
                 return
             opening = self._openings[remote] = _Opening(named, [])
-        elif opening.opener.stage is not Stage.PROVOKING:
+        elif opening.opener.stage not in {Stage.PROVOKING, Stage.HELD}:
             return
         request = opening.opener
         request.stage = Stage.PROVING
@@ -153,7 +160,7 @@ class Requests(Generic[Purpose]):
             if other.stage is Stage.SENT:  # the remote cannot read it
                 self._wait(other, opening)
         if datagram is None:  # too long a message: a Ping, whose answer nobody waits for, opens the session for it
-            ping = encode_message(Ping(self._random_bytes(8), own_record.sequence))
+            ping = encode_message(Ping(self._request_id(), own_record.sequence))
             datagram = self._sessions.prove(packet, remote, record, own, ping)
             opening.waiting.insert(0, request)
         if datagram is not None:
@@ -165,7 +172,7 @@ class Requests(Generic[Purpose]):
         opening = self._openings.pop(remote, None)
         if opening is None:
             return
-        if opening.opener.stage is Stage.PROVOKING:  # the remote's own handshake was faster
+        if opening.opener.stage in {Stage.PROVOKING, Stage.HELD}:  # the remote's own handshake was faster
             opening.waiting.insert(0, opening.opener)
         else:
             opening.opener.stage = Stage.SENT
@@ -186,6 +193,10 @@ class Requests(Generic[Purpose]):
             entry = heappop(self._deadlines)
             if self._is_due(*entry):
                 request = entry[2]
+                if request.stage is Stage.HELD:
+                    for held in [request, *self._close(request)]:
+                        self._send(held, now, hold=False)
+                    continue
                 self._forget(request)
                 gone.append(request)
                 for other in self._close(request):
@@ -196,10 +207,21 @@ class Requests(Generic[Purpose]):
                         gone.append(other)
         return gone
 
-    def _send(self, request: Request[Purpose], now: float) -> None:
+    def _request_id(self) -> bytes:
+        """Eight random bytes, of which the first is not 0: some read the ID as a number, and answer without the zeros before it."""
+        first, *others = self._random_bytes(8)
+        return bytes([first or 1, *others])
+
+    def _send(self, request: Request[Purpose], now: float, *, hold: bool = True) -> None:
         opening = self._openings.get(request.remote)
         if opening is not None:
             self._wait(request, opening)
+            return
+        challenged = self._sessions.challenged_at(request.remote, now) if hold else None
+        if challenged is not None and now < challenged + _HOLD:
+            request.stage = Stage.HELD
+            self._openings[request.remote] = _Opening(request, [])
+            self._set_deadline(request, challenged + _HOLD)
             return
         datagram, nonce, in_session = self._sessions.seal_request(request.remote, encode_message(request.message))
         request.stage = Stage.SENT if in_session else Stage.PROVOKING

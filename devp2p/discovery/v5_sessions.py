@@ -193,8 +193,13 @@ class Sessions:
 
     def is_challenged(self, remote: Remote, now: float) -> bool:
         """Whether a remote is being asked who it is."""
+        return self.challenged_at(remote, now) is not None
+
+    def challenged_at(self, remote: Remote, now: float) -> float | None:
+        """When a remote was first asked who it is, if it still may answer that; else None."""
         self._expire(now)
-        return remote in self._challenges
+        challenge = self._challenges.get(remote)
+        return None if challenge is None else challenge.since
 
     def accept(self, packet: Packet, header: Handshake, remote: Remote, now: float) -> Opened | None:
         """Take in a handshake packet: its message, or None if it is not the proof that we asked for."""

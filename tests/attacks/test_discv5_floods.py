@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p import rlp
-from devp2p.discovery import v5_crypto, v5_messages, v5_packets, v5_sessions
+from devp2p.discovery import v5_crypto, v5_messages, v5_packets, v5_requests, v5_sessions
 from devp2p.discovery.contacts import contact_of
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v5_answers import Discv5Limits
+from devp2p.discovery.v5_events import PingResult
 from devp2p.discovery.v5_messages import FindNode, Ping
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, header_of, make_party, ordinary, record_of, state_of, whoareyou
@@ -205,6 +206,39 @@ def test_d13_who_is_asked_by_us_is_not_shut_out_by_others_at_its_address():
         victim.node.datagrams_to_send(0.0)
         victim.node.receive_datagram(ordinary(victim, other.id), other.endpoint, 0.0)
         assert len(victim.node.datagrams_to_send(0.0)) == is_asked
+
+
+def waits_for_answers(hold: float) -> list[float]:
+    """Ask a node ten times while somebody sends us 20 packets a second in its name; how long each answer took that came."""
+    victim, other = make_party(1), make_party(2)
+    wire = Wire(victim, other)
+    waits: list[float] = []
+    with patch.object(v5_requests, "_HOLD", hold):
+
+        def forge() -> None:
+            victim.node.receive_datagram(ordinary(victim, other.id), other.endpoint, wire.now)
+
+        for moment in range(200):
+            wire.at(moment * 0.05, forge)
+        wire.run_for(0.01)
+        for _ in range(10):
+            began = wire.now
+            number = wire.begin(victim, lambda now: victim.node.ping(other.contact, now))
+            wire.run_for(0.8)
+            ended = [(now, event) for now, _, event in wire.events if isinstance(event, PingResult) and event.operation == number]
+            waits += [now - began for now, event in ended if event.pong is not None]
+    return waits
+
+
+def test_d13_whoever_forges_packets_of_a_node_delays_a_request_to_it_by_half_a_second_and_prevents_none():
+    """We hold a request back while its remote is to prove itself, which anybody can bring about by packets in its name."""
+    waits = waits_for_answers(v5_requests._HOLD)
+    assert len(waits) == 10
+    assert max(waits) < 0.5 + 0.3  # a handshake takes 0.2 s here
+
+
+def test_d13_control_if_we_waited_for_the_handshake_however_long_no_request_would_be_answered():
+    assert waits_for_answers(1e9) == []
 
 
 # D3: proofs cost two signatures each
