@@ -28,7 +28,7 @@ from devp2p.peers.dial_history import kind_of
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
 from devp2p.session import LocalNode, Session, close_link, open_session, run_session, wait_for_choice
-from devp2p.transports import Link, Transport
+from devp2p.transports import Link, Transport, naming
 
 if TYPE_CHECKING:  # the policy is imported when a node is opened
     from devp2p.peers.slot_values import Refuse
@@ -111,9 +111,10 @@ class Links:
         return self._roster.get(record.public_key) is None and all(address.scheme in self._transports for address in record.addresses)
 
     async def listen(self, address: Address) -> tuple[Address, ...]:
-        """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
+        """Listen at one more address; returns the bound ones. OSError that names it if not, ValueError without a transport for it."""
         transport = self._transport(address)
-        bound: tuple[Address, ...] = await self._nursery.start(transport.serve, address, self._on_link)
+        with naming(address):
+            bound: tuple[Address, ...] = await self._nursery.start(transport.serve, address, self._on_link)
         return bound
 
     def _transport(self, address: Address) -> Transport:

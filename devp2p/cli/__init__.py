@@ -14,7 +14,7 @@ from typing import cast
 
 from devp2p.cli import discover, dns, enr, key, node, ping
 from devp2p.cli.arguments import HelpFormatter
-from devp2p.cli.output import Failure, warn
+from devp2p.cli.output import Failure, cannot_write, warn
 from devp2p.version import __version__
 
 _DESCRIPTION = """\
@@ -36,6 +36,7 @@ _READER_GONE = 128 + 13  # what shells say of a program that SIGPIPE ended; Wind
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command in `argv`, by default the process's arguments, and return its exit status."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a peer's name must not fail on a terminal that cannot show it
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             status = _run(argv)
         finally:
-            sys.stdout.flush()
+            _flush()
     except Failure as failure:
         warn(str(failure))
         status = failure.status
@@ -85,6 +86,32 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _open_closed_streams() -> None:
+    """Give each standard stream that is closed (``>&-``) a file.
+
+    Otherwise the next file that is opened, perhaps a peer's connection, would have its number. What is written to stdout fails, as it does
+    in other programs (gnulib's stdopen); what is written to stderr is lost.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)  # its number is the lowest that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115  (it stays open)
+
+
+def _flush() -> None:
+    """Let stdout take what is left; `Failure` if it does not, unless nobody reads it any more."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise cannot_write(error) from None
+
+
 def _consists_of(error: BaseException, kind: type[BaseException]) -> bool:
     """Whether `error` is of a kind, or a group of nothing else, which is how it comes out of trio's nurseries."""
     if isinstance(error, BaseExceptionGroup):
@@ -93,7 +120,7 @@ def _consists_of(error: BaseException, kind: type[BaseException]) -> bool:
 
 
 def _drop_output() -> None:
-    """Whoever read our output is gone (``| head``): what is left of it goes nowhere, or its flush at exit would fail noisily."""
+    """Nobody takes our output any more (``| head``, or a full disk): what is left goes nowhere, or its flush at exit would fail noisily."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):

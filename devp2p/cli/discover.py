@@ -1,16 +1,19 @@
 """``devp2p discover``: take part in discovery v4 and v5 to ask a node, to find nodes, or just to be there."""
 
 import argparse
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import trio
 
 from devp2p.cli.arguments import HelpFormatter, count, discovery_node, external_address, lookup_target, seconds, udp_address
+from devp2p.cli.ending import run_until, told_to_end
 from devp2p.cli.keyfile import read_key
+from devp2p.cli.news import json_lost, text_lost
+from devp2p.cli.outlet import Outlets, outlets, wait_room
 from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_json, write_text
 from devp2p.discovery import VERSIONS
 from devp2p.keys import PrivateKey, PublicKey
@@ -139,22 +142,32 @@ def _place(options: argparse.Namespace) -> Place:
 
 def _run(options: argparse.Namespace, act: "Callable[[Discovery], Awaitable[Exit]]", *, limited: bool = True) -> int:
     """Do something while taking part in discovery, at most for ``--timeout`` if it is `limited`, and return the exit status."""
-    timeout = options.timeout if limited else float("inf")
     place = _place(options)
+    with outlets(json_lost if options.json else text_lost) as streams:
+        if limited:
+            return trio.run(_act, place, act, options.timeout)
+        return trio.run(_act_until_signal, place, act, streams)
 
-    async def main() -> Exit:
-        status = Exit.FAILED
-        try:
-            async with place.open() as discovery:
-                with trio.move_on_after(timeout) as scope:
-                    status = await act(discovery)
-                if scope.cancelled_caught:
-                    warn(f"no answer within {timeout:g} s")
-        except OSError as error:
-            raise Failure(f"cannot listen at {place.listen}: {explain(error)}; --listen names another address", Exit.FAILED) from None
-        return status
 
-    return trio.run(main)
+async def _act(place: Place, act: "Callable[[Discovery], Awaitable[Exit]]", timeout: float) -> Exit:  # noqa: ASYNC109  (it is shown)
+    status = Exit.FAILED
+    try:
+        async with place.open() as discovery:
+            with trio.move_on_after(timeout) as scope:
+                status = await act(discovery)
+            if scope.cancelled_caught:
+                warn(f"no answer within {timeout:g} s")
+    except OSError as error:
+        raise Failure(f"cannot listen at {place.listen}: {explain(error)}; --listen names another address", Exit.FAILED) from None
+    return status
+
+
+async def _act_until_signal(place: Place, act: "Callable[[Discovery], Awaitable[Exit]]", streams: Outlets) -> Exit:
+    """Act for as long as the process is not told to end, and somebody reads what it says."""
+    with told_to_end() as told:
+        status = await run_until(partial(streams.wait_end, told), lambda _: _act(place, act, float("inf")))
+    streams.check()
+    return Exit.OK if status is None else status
 
 
 def _ping(options: argparse.Namespace) -> int:
@@ -216,6 +229,7 @@ def _random(options: argparse.Namespace) -> int:
                 else:
                     write_text(f"{candidate.source:<8}  {_text(candidate.record)}")
                 found += 1
+                await wait_room()
         if not found or (options.count is not None and found < enough):
             warn(f"{found} nodes found within {options.timeout:g} s")
             return Exit.FAILED
@@ -226,10 +240,8 @@ def _random(options: argparse.Namespace) -> int:
 
 def _listen(options: argparse.Namespace) -> int:
     async def listen(discovery: "Discovery") -> Exit:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            _show({"listening": str(discovery.address), **_names(NodeRecord.from_enr(discovery.record))}, options)
-            await anext(signals)
-        return Exit.OK
+        _show({"listening": str(discovery.address), **_names(NodeRecord.from_enr(discovery.record))}, options)
+        await trio.sleep_forever()
 
     return _run(options, listen, limited=False)
 

@@ -10,7 +10,7 @@ import trio
 
 from devp2p.cli.arguments import HelpFormatter, count, seconds
 from devp2p.cli.keyfile import read_key
-from devp2p.cli.output import Exit, Failure, warn, write_fields, write_json
+from devp2p.cli.output import Exit, Failure, warn, write, write_fields, write_json
 from devp2p.cli.tree_files import NODES, TreeInfo, format_json, read_info, read_nodes, write_info, write_nodes, write_texts
 from devp2p.discovery.dns import DnsSource, LookupFailed, Resolver
 from devp2p.discovery.dns_events import DnsLimits, LinkFound, PassEnded, QueryFailed, RecordFound
@@ -235,7 +235,7 @@ def _sign(options: argparse.Namespace) -> int:
     except LocalProtocolError as error:
         raise Failure(str(error)) from None
     if not in_directory:
-        print(format_json(texts))
+        write(format_json(texts))
         return Exit.OK
     write_info(path, TreeInfo(url, sequence, tree.root.signature_text, before.links))
     write_fields({"url": str(url), **_numbers(len(tree.records), len(tree.links), sequence)})
@@ -254,7 +254,7 @@ def _to_txt(options: argparse.Namespace) -> int:
     except LocalProtocolError as error:
         raise Failure(str(error)) from None
     if options.file is None:
-        print(format_json(texts))
+        write(format_json(texts))
     else:
         write_texts(options.file, texts)
     return Exit.OK

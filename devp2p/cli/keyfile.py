@@ -2,9 +2,13 @@
 
 The file holds the digits and nothing else, not even a newline: so does go-ethereum's, and some clients refuse more. When reading, white
 space around the digits and a leading 0x are let pass. No message here quotes what was read: it may be most of a secret.
+
+A file of our own that others can read is refused, as OpenSSH does with its keys: the secret may be known by now, and nobody would notice
+a mere warning. Files of somebody else are not ours to judge: a secret that a container gets is root's, and its mode has a reason.
 """
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -32,10 +36,11 @@ def parse_key(text: str) -> PrivateKey | None:
 
 
 def read_key(path: str) -> PrivateKey:
-    """Read a key file; `Failure` says what is wrong with it."""
+    """Read a key file; `Failure` says what is wrong with it, or that others can read it."""
     try:
         with Path(path).open("rb") as file:
             content = file.read(_MOST + 1)
+            found = os.fstat(file.fileno())
     except FileNotFoundError:
         raise Failure(f"there is no key file {path}; make one: devp2p key generate {path}") from None
     except OSError as error:
@@ -44,7 +49,15 @@ def read_key(path: str) -> PrivateKey:
     if key is None:
         size = f"{len(content)} bytes" if len(content) <= _MOST else f"more than {_MOST} bytes"
         raise Failure(f"{path} is no key file: it has {size}, where 64 hex digits are wanted; to make one: devp2p key generate FILE")
+    _refuse_if_others_can_read(path, found)
     return key
+
+
+def _refuse_if_others_can_read(path: str, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if os.name != "posix" or not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or not mode & 0o077:
+        return
+    raise Failure(f"the key file {path} has mode {mode:04o}, so that others may have read the key: chmod 600 {path}, or make a new key")
 
 
 def write_key(path: str, key: PrivateKey, *, force: bool) -> None:

@@ -1,7 +1,8 @@
 """A node's news on stdout: lines for people (`TextNews`), or a JSON object a line for programs (`JsonNews`)."""
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, TextIO, assert_never
 
 import trio
@@ -24,6 +25,9 @@ class News(Protocol):
 
     def happened(self, event: Event) -> None:
         """Something happened to a peer."""
+
+    def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
+        """So many events of each kind were left out in the last seconds."""
 
     def slots(self, node: Node) -> None:
         """How its slots are filled now."""
@@ -56,6 +60,10 @@ class JsonNews:
     def happened(self, event: Event) -> None:
         """A line for each event."""
         self._write(as_json(event, trio.current_time()))
+
+    def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
+        """A line with the counts."""
+        self._write({"event": "left_out", "counts": dict(counts), "seconds": round(seconds, 3)})
 
     def slots(self, node: Node) -> None:
         """A line with all of it."""
@@ -92,6 +100,11 @@ class TextNews:
         """A line for each event."""
         write_text(f"{time.strftime('%H:%M:%S')}  {as_text(event, trio.current_time())}", self._file)
 
+    def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
+        """A line with the counts."""
+        shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        write_text(f"{time.strftime('%H:%M:%S')}  not shown   in the last {seconds:.0f} s: {shown}", self._file)
+
     def slots(self, node: Node) -> None:
         """A small table."""
         for line in slot_report.as_text(node):
@@ -99,6 +112,16 @@ class TextNews:
 
     def stopped(self) -> None:
         """The prompt of the shell says it."""
+
+
+def json_lost(lines: int) -> str:
+    """The line that stands for lines that nobody read in time."""
+    return json.dumps({"event": "lost", "lines": lines, "time": round(time.time(), 3)})
+
+
+def text_lost(lines: int) -> str:
+    """The same for people."""
+    return f"{time.strftime('%H:%M:%S')}  {lines} lines are missing here: nobody read them in time"
 
 
 def as_json(event: Event, now: float) -> dict[str, object]:

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import logging
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,9 +26,13 @@ from devp2p.cli.arguments import (
     seconds,
     slots,
 )
+from devp2p.cli.ending import Ending, run_until, told_to_end
 from devp2p.cli.keyfile import read_key
-from devp2p.cli.news import JsonNews, News, TextNews
-from devp2p.cli.output import Exit, Failure, LogFormatter, explain
+from devp2p.cli.log import log_to_stderr
+from devp2p.cli.news import JsonNews, News, TextNews, json_lost, text_lost
+from devp2p.cli.outlet import Outlets, outlets
+from devp2p.cli.output import Exit, Failure, cannot_write, explain, warn
+from devp2p.cli.summaries import Summaries
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
 from devp2p.node import Node, open_node
@@ -225,14 +228,17 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         )
     if options.metrics is not None and find_spec("prometheus_client") is None:
         raise Failure("--metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'")
-    log = logging.StreamHandler()
-    log.setFormatter(LogFormatter())
-    logging.basicConfig(level=options.log_level.upper(), handlers=[log])
+    with outlets(json_lost if options.json else text_lost, trouble=_warn_of_output) as streams:
+        _run_with(options, streams)
+    return Exit.OK
+
+
+def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
+    log_to_stderr(options.log_level)
     keep_freed_memory()
-    stdout = sys.stdout
-    news = JsonNews(stdout) if options.json else TextNews(stdout)
+    news = JsonNews(sys.stdout) if options.json else TextNews(sys.stdout)
     # JSON has stdout for itself.
-    with contextlib.redirect_stdout(sys.stderr if options.json else stdout):
+    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
         plan = Plan(
             key=PrivateKey.generate() if options.key is None else read_key(options.key),
             capabilities=plugins.load(options.capability),
@@ -246,17 +252,28 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             metrics=options.metrics,
             **_find_peers(options),
         )
-        trio.run(_until_signal, plan, news)
-    return Exit.OK
+        trio.run(_until_signal, plan, news, streams)
+    streams.check()
 
 
-async def _until_signal(plan: Plan, news: News) -> None:
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        await serve(plan, news, signals.__anext__)
+def _warn_of_output(error: OSError) -> None:
+    warn(f"{cannot_write(error)}; the node goes on, and what it would print is lost until it can")
+
+
+async def _until_signal(plan: Plan, news: News, streams: Outlets) -> None:
+    """Run the node until a signal, or until nobody reads any more what it tells."""
+    with told_to_end() as told:
+        await serve(plan, news, partial(streams.wait_end, told))
 
 
 async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) -> None:
     """Run a node until `until` returns, telling what happens; `Failure` if it cannot listen."""
+    summaries = Summaries(news)
+    await run_until(until, partial(_serve, plan, summaries))
+    summaries.stopped()
+
+
+async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
     async with contextlib.AsyncExitStack() as afterwards:
         figures = await _listen_for_metrics(plan, afterwards)
         try:
@@ -277,18 +294,18 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
                 events = node.events()
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
                 async with trio.open_nursery() as nursery:
+                    ending.scope = nursery.cancel_scope  # so that the node ends in order, and its peers are told
                     news.started(node, plan.capabilities, await _tell_figures(nursery, node, figures))
+                    nursery.start_soon(news.run)
                     nursery.start_soon(_follow, events, news)
                     nursery.start_soon(_tell_slots, node, plan.slots_every, news)
-                    await until()
-                    nursery.cancel_scope.cancel()
+                    await trio.sleep_forever()
         except OSError as error:  # of listening: what comes out of the block itself is in a group
-            where = " or ".join(map(str, plan.listen))
+            where = error.filename or " or ".join(map(str, plan.listen))
             hint = "--listen names another address, and port 0 any free one"
             raise Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED) from None
         except BookError as error:
             raise Failure(str(error), Exit.FAILED) from None
-    news.stopped()
 
 
 async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[trio.SocketListener]:

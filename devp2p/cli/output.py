@@ -1,12 +1,13 @@
 """How commands speak: JSON or aligned text on stdout, problems on stderr, and the exit status that belongs to them."""
 
+import contextlib
 import enum
+import errno
 import json
-import logging
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 from devp2p.wire.base import printable
 
@@ -28,29 +29,30 @@ class Failure(Exception):  # noqa: N818  (it is told to a user, who knows no cla
         self.status: Exit = status
 
 
-class LogFormatter(logging.Formatter):
-    """Keeps a stranger's text, which may also be in an exception's message, from passing for a line of the log: tracebacks are indented."""
-
-    def __init__(self) -> None:
-        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (as logging calls it)
-        """One line."""
-        return printable(super().formatMessage(record))
-
-    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802  (as above)
-        """Lines that none of a log's looks like."""
-        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
-
-
 def warn(message: str) -> None:
-    """Say one line on stderr, as this program."""
-    print(f"devp2p: {printable(message)}", file=sys.stderr)
+    """Say one line on stderr, as this program, if there is a stderr."""
+    with contextlib.suppress(OSError):
+        print(f"devp2p: {printable(message)}", file=sys.stderr)
+
+
+def write(text: str, file: TextIO | None = None) -> None:
+    """Write text, which holds nothing of strangers, and a newline, by default to stdout; `Failure` if that does not take it."""
+    try:
+        print(text, file=file or sys.stdout, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise cannot_write(error) from None
+
+
+def cannot_write(error: OSError) -> Failure:
+    """What to tell the user when stdout does not take what is written."""
+    return Failure(f"cannot write to stdout: {'it is closed' if error.errno == errno.EBADF else explain(error)}", Exit.FAILED)
 
 
 def write_text(line: str, file: TextIO | None = None) -> None:
     """Write one line, by default to stdout; control characters, which may be a stranger's, become escapes."""
-    print(printable(line), file=file or sys.stdout, flush=True)
+    write(printable(line), file)
 
 
 def write_fields(fields: Mapping[str, str]) -> None:
@@ -62,7 +64,7 @@ def write_fields(fields: Mapping[str, str]) -> None:
 
 def write_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
     """Write an object as one line, by default to stdout: ASCII without any control character."""
-    print(json.dumps(value), file=file or sys.stdout, flush=True)
+    write(json.dumps(value), file)
 
 
 def explain(error: OSError) -> str:

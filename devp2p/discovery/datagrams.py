@@ -13,6 +13,7 @@ import trio
 
 from devp2p.discovery.networks import Endpoint, unmapped
 from devp2p.records import Address
+from devp2p.transports import naming
 
 BATCH: Final = 64
 """Datagrams that are taken at once, before anything is sent."""
@@ -36,14 +37,15 @@ class DatagramSocket:
 
     @classmethod
     async def bind(cls, address: Address) -> Self:
-        """Bind a socket; OSError if that is impossible, or there is no such host."""
+        """Bind a socket; OSError that names the address if that is impossible, or there is no such host."""
         port = address.port or 0
-        if address.host == "*":
-            await trio.lowlevel.checkpoint()
-            return cls(_bind_everywhere(port))
-        found = await trio.socket.getaddrinfo(address.host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-        family, name = found[0][0], found[0][4]
-        return cls(_bound(family, name))
+        with naming(address):
+            if address.host == "*":
+                await trio.lowlevel.checkpoint()
+                return cls(_bind_everywhere(port))
+            found = await trio.socket.getaddrinfo(address.host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+            family, name = found[0][0], found[0][4]
+            return cls(_bound(family, name))
 
     def __enter__(self) -> Self:
         return self

@@ -5,7 +5,8 @@ stream, which gets RLPx encryption. `Traits`, `Link.peer` and datagrams are rese
 streams of their own; a link that claims one of them gets the same treatment until then.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -75,6 +76,17 @@ class Transport(Protocol):
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Listen at `address` until cancelled, reporting the bound addresses once it does. Raises OSError if it cannot."""
+
+
+@contextmanager
+def naming(address: Address) -> Iterator[None]:
+    """Let an OSError say which address could not be listened at: it is the ``filename``, and so in the message."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(address)
+        raise
 
 
 class StreamLink:

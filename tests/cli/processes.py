@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -40,6 +40,16 @@ class RunningNode:
                     assert data, f"no event {kind} before the end"
                     self._unread += data
 
+    async def heeds(self, signum: int) -> None:
+        """Wait until it would do something of its own if it got a signal."""
+        with trio.fail_after(PATIENCE):
+            while not self._caught() >> (signum - 1) & 1:  # noqa: ASYNC110  (it is another process)
+                await trio.sleep(0.01)
+
+    def _caught(self) -> int:
+        lines = Path(f"/proc/{self.process.pid}/status").read_text("ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("SigCgt:")).split()[1], 16)
+
     async def end(self, signum: int) -> tuple[int, str]:
         """Ask it to end; its exit status, and what it wrote to stderr."""
         self.process.send_signal(signum)
@@ -54,16 +64,23 @@ class RunningNode:
 
 
 @asynccontextmanager
-async def running_node(*argv: str) -> AsyncIterator[RunningNode]:
+async def running_node(*argv: str, command: Sequence[str] = COMMAND) -> AsyncIterator[RunningNode]:
     """Run a node on a free port; it is killed if it has not ended by itself."""
-    command = [*COMMAND, "node", "--json", "--listen", "127.0.0.1:0", *argv]
-    start = partial(trio.run_process, command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    line = [*command, "node", "--json", "--listen", "127.0.0.1:0", *argv]
+    start = partial(trio.run_process, line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     async with trio.open_nursery() as nursery:
         process = await nursery.start(partial(start, check=False, cwd=ROOT))
         try:
             yield RunningNode(process)
         finally:
             nursery.cancel_scope.cancel()
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """A file that only we can read, as a key has to be."""
+    path.touch(0o600)
+    path.write_text(text)
+    return path
 
 
 def closed_port() -> str:

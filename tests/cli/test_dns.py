@@ -10,6 +10,7 @@ from devp2p.cli import dns, main
 from devp2p.cli.output import Exit
 from devp2p.discovery.dns_events import DnsLimits
 from devp2p.discovery.dns_tree import make_tree
+from tests.cli.processes import write_secret
 from tests.discovery.nameserver import name_server
 from tests.discovery.zones import DOMAIN, KEY, URL, record, records, tree, url
 
@@ -19,8 +20,7 @@ LINKS = [url("more.example.org"), url("Other.example.org")]
 @pytest.fixture
 def key_file(tmp_path):
     path = tmp_path / "tree.key"
-    path.write_text(bytes(KEY).hex())
-    return str(path)
+    return str(write_secret(path, bytes(KEY).hex()))
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_files_that_are_not_what_they_should_be_are_named(name, content, problem
     path.unlink()
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    (node_list / "key").write_text(bytes(KEY).hex())
+    write_secret(node_list / "key", bytes(KEY).hex())
     status, shown, errors = run(capsys, "sign", node_list, "--key", node_list / "key")
     assert (status, shown) == (Exit.USAGE, "")
     assert problem in errors

@@ -10,6 +10,7 @@ from devp2p import PrivateKey
 from devp2p.cli import main
 from devp2p.cli.output import Exit
 from devp2p.enr import Record
+from tests.cli.processes import write_secret
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "enr.json").read_text())
 
@@ -17,8 +18,7 @@ VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "enr.json").read_te
 @pytest.fixture
 def key(tmp_path):
     path = tmp_path / "node.key"
-    path.write_text(bytes(PrivateKey.from_bytes(bytes(31) + b"\x07")).hex())
-    return str(path)
+    return str(write_secret(path, bytes(PrivateKey.from_bytes(bytes(31) + b"\x07")).hex()))
 
 
 def test_the_specifications_record_is_shown(capsys):

@@ -11,7 +11,7 @@ import pytest
 from devp2p import NodeRecord, PrivateKey
 from devp2p.cli import main
 from devp2p.cli.output import Exit
-from tests.cli.processes import ROOT
+from tests.cli.processes import ROOT, write_secret
 
 KEY = PrivateKey.from_bytes(bytes.fromhex("b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291"))
 HEX = bytes(KEY).hex()
@@ -21,7 +21,7 @@ PUBLIC = bytes(KEY.public_key).hex()
 @pytest.fixture
 def key_file(tmp_path):
     path = tmp_path / "node.key"
-    path.write_text(HEX)
+    write_secret(path, HEX)
     return path
 
 
@@ -100,7 +100,7 @@ sys.exit(main())
 @pytest.mark.parametrize("source", ["file", "text", "stdin"])
 def test_inspect_shows_the_public_half(source, content, tmp_path, monkeypatch, capsys):
     path = tmp_path / "node.key"
-    path.write_text(content)
+    write_secret(path, content)
     monkeypatch.setattr(sys, "stdin", io.StringIO(content))
     assert main(["key", "inspect", {"file": str(path), "text": content, "stdin": "-"}[source]]) == Exit.OK
     output = capsys.readouterr().out

@@ -17,7 +17,7 @@ from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.node import Plan, serve
 from devp2p.cli.output import Exit, Failure
 from tests.chat import Chat
-from tests.cli.processes import PATIENCE, closed_port, running_node
+from tests.cli.processes import PATIENCE, closed_port, running_node, write_secret
 
 KEY, OTHER = PrivateKey.generate(), PrivateKey.generate()
 ANY_PORT = (Address("tcp", "127.0.0.1", 0),)
@@ -49,7 +49,7 @@ async def test_a_process_from_its_first_line_to_its_clean_end(signum):
 
 @pytest.mark.real_clock
 async def test_two_processes_meet_and_what_a_capability_prints_stays_out_of_the_json(tmp_path):
-    (tmp_path / "key").write_text(bytes(KEY).hex())
+    write_secret(tmp_path / "key", bytes(KEY).hex())
     one = running_node("--capability", "examples.chat:Chat", "--key", str(tmp_path / "key"), "--client-id", "one")
     async with one as first:
         enode = (await first.event("listening"))["enode"]
@@ -272,13 +272,10 @@ def test_figures_without_the_library_for_them(capsys, monkeypatch):
 
 @pytest.mark.real_clock
 async def test_an_address_in_use_is_told_with_what_to_do():
-    async def never() -> None:
-        raise AssertionError
-
     news: News = TextNews(io.StringIO())
     async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"]) as node:
         with pytest.raises(Failure) as caught:
-            await serve(Plan(key=OTHER, capabilities=(Chat(),), listen=node.addresses), news, never)
+            await serve(Plan(key=OTHER, capabilities=(Chat(),), listen=node.addresses), news, trio.sleep_forever)
     hint = "--listen names another address, and port 0 any free one"
     assert str(caught.value) == f"cannot listen at {node.addresses[0]}: address already in use; {hint}"
     assert caught.value.status == Exit.FAILED

@@ -21,7 +21,7 @@ from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports import StreamLink
 from devp2p.wire import base
 from tests.chat import Chat
-from tests.cli.processes import COMMAND, ROOT, closed_port
+from tests.cli.processes import COMMAND, ROOT, closed_port, write_secret
 
 KEY = PrivateKey.generate()
 OTHER = PrivateKey.generate()
@@ -281,7 +281,7 @@ async def test_text_for_a_node_that_shares_nothing(capsys):
 
 @pytest.mark.real_clock
 async def test_json_for_a_node_that_shares_nothing(capsys, tmp_path):
-    (tmp_path / "key").write_text(bytes(OTHER).hex())
+    write_secret(tmp_path / "key", bytes(OTHER).hex())
     async with one_node() as node, trio.open_nursery() as nursery:
         nursery.start_soon(refusal, node)
         assert await command(node.enode, "--json", "--key", str(tmp_path / "key")) == Exit.OK

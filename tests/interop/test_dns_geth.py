@@ -18,6 +18,7 @@ from devp2p.cli import main
 from devp2p.cli.output import Exit
 from devp2p.discovery.dns_events import LinkFound, PassEnded
 from devp2p.keys import PrivateKey, keccak256
+from tests.cli.processes import write_secret
 from tests.discovery.zones import DOMAIN, EAGER, KEY, URL, Reading, Zone, records, url
 from tests.interop.peers import DEVP2P
 
@@ -72,7 +73,7 @@ def node_list(tmp_path: Path, count: int) -> Callable[[int], Path]:
         info = {"seq": 6, "links": [str(url(f"n{number}.example.org")) for number in range(links)], "lastModified": "2024-01-01T00:00:00Z"}
         (tmp_path / "enrtree-info.json").write_text(json.dumps(info))
         (tmp_path / "key.json").write_text(json.dumps(key_store(KEY)))
-        (tmp_path / "key").write_text(bytes(KEY).hex())
+        write_secret(tmp_path / "key", bytes(KEY).hex())
         return tmp_path
 
     return make

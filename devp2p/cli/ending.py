@@ -1,0 +1,97 @@
+"""How a command that runs until it is told to stop hears of it, and that it then ends.
+
+The first SIGINT, SIGTERM or SIGHUP lets it end by itself: farewells are said, the book is written, sockets at paths are removed. Further
+signals change nothing, since it does not take longer than `PATIENCE`: by then the process is gone, whatever keeps it, with status 1.
+"""
+
+import faulthandler
+import os
+import signal
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import trio
+
+from devp2p.cli.output import Failure
+
+T = TypeVar("T")
+
+PATIENCE: Final = 2.0
+"""Seconds from the first signal to the end of the process."""
+_SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+
+
+@contextmanager
+def told_to_end() -> Iterator[trio.Event]:
+    """An event that is set when the process is told to end, by a signal that it does not ignore, as `nohup` has it ignore SIGHUP."""
+    event, token = trio.Event(), trio.lowlevel.current_trio_token()
+    heeded = [number for number in _SIGNALS if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN]
+    told = False
+
+    def hear(number: int) -> None:
+        nonlocal told
+        token.run_sync_soon(_wake_up)  # as trio's own wake-up would have done it, in whose place this is
+        if number in heeded and not told:
+            told = True
+            # A thread without Python, so that it does not depend on anything here. What it would write could wait for a reader.
+            faulthandler.dump_traceback_later(PATIENCE, exit=True, file=os.open(os.devnull, os.O_WRONLY))
+            token.run_sync_soon(event.set)
+
+    def listen() -> None:
+        with reading:
+            while data := reading.recv(1):
+                with suppress(trio.RunFinishedError):
+                    hear(data[0])
+
+    # Python calls handlers of signals in its main thread, between two steps: never, if a capability keeps that waiting in C. So they are
+    # heard by a thread, which the system's own handler tells by this socket.
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)  # noqa: FBT003  (positional only)
+    threading.Thread(target=listen, name="signals", daemon=True).start()
+    wake_up_before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in heeded}
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if told else signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(wake_up_before, warn_on_full_buffer=False)
+        writing.close()
+
+
+def _wake_up() -> None:
+    """Let the loop do a step, and Python call the handlers of signals."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """What is cancelled when a command is to end."""
+
+    scope: trio.CancelScope
+    """At first all that it does; it may put another in its place when there is something to be ended in order."""
+
+
+async def run_until(told: Callable[[], Awaitable[object]], run: Callable[[Ending], Awaitable[T]]) -> T | None:
+    """Run something until `told` returns or it ends; None if it was cancelled. A `Failure` comes out without a group."""
+    result: T | None = None
+    failure: Failure | None = None
+    async with trio.open_nursery() as nursery:
+        ending = Ending(nursery.cancel_scope)
+
+        async def end() -> None:
+            await told()
+            ending.scope.cancel()
+
+        nursery.start_soon(end)
+        try:
+            result = await run(ending)
+        except Failure as error:
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+    return result
