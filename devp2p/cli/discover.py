@@ -39,7 +39,8 @@ examples:
 _EXITS = """\
 exit codes:
   0  done; or ended by Ctrl-C or SIGTERM
-  1  no answer, or nothing found, or the address could not be listened at
+  1  no answer, or nothing found, or the address could not be listened at, or
+     the result not be written
   2  wrong arguments, or no key where one should be
 """
 _NODE = "the node: enode://<128 hex digits>@HOST:PORT, or its ENR (enr:...)"

@@ -44,7 +44,7 @@ from devp2p.version import default_client_id
 
 SUMMARY = "run a node"
 DESCRIPTION = """\
-Run a node until Ctrl-C or SIGTERM: listen, keep the given peers connected, run
+Run a node until Ctrl-C, SIGTERM or SIGHUP: listen, keep the given peers connected, run
 the given capabilities with every peer that shares one, and tell what happens.
 It takes part in node discovery at the UDP port of the same number, so that
 others find it, and dials the nodes that it finds if it knows where to begin.
@@ -55,8 +55,11 @@ what it prints:
   listening (always the first line; "enode" is what others dial, and "enr" the
   same as discovery tells it), connected, ready, dropped, refused, dial_failed,
   decision (whom it dials, refuses, exchanges or drops, and why), slots (who
-  fills them, with ratings), or stopped (always the last).
+  fills them, with ratings), left_out (how much there was of what strangers can
+  repeat at will, and which is therefore shown a few times only), lost (how many
+  lines nobody read in time), or stopped (always the last).
   What a capability prints goes to stdout, too, but with --json to stderr.
+  Nothing waits for who reads that: it runs on, and drops what does not fit.
 
 examples:
   devp2p node --capability examples.chat:Chat
@@ -68,8 +71,9 @@ examples:
   devp2p node --capability chat:Chat --metrics 127.0.0.1:9100
 
 exit codes:
-  0  ended by Ctrl-C or SIGTERM; every peer was told
-  1  an address could not be listened at, or the book not be opened
+  0  ended by Ctrl-C, SIGTERM or SIGHUP; every peer was told
+  1  an address could not be listened at, or the book not be opened; or it had
+     not ended two seconds after the signal, as a capability kept it busy
   2  wrong arguments, no key where one should be, or no such capability
 """
 _DEFAULT_LISTEN = Address("tcp", "*", 30303)
