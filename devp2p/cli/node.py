@@ -44,8 +44,9 @@ from devp2p.version import default_client_id
 
 SUMMARY = "run a node"
 DESCRIPTION = """\
-Run a node until Ctrl-C, SIGTERM or SIGHUP: listen, keep the given peers connected, run
-the given capabilities with every peer that shares one, and tell what happens.
+Run a node until Ctrl-C, SIGTERM or SIGHUP: listen, keep the given peers
+connected, run the given capabilities with every peer that shares one, and tell
+what happens.
 It takes part in node discovery at the UDP port of the same number, so that
 others find it, and dials the nodes that it finds if it knows where to begin.
 """
