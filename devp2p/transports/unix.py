@@ -22,7 +22,7 @@ class UnixTransport:
     async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (a socket proves nobody)
         """Connect to the socket at a path. Raises OSError if nobody listens there."""
         stream = await trio.open_unix_socket(address.host)
-        return StreamLink(stream, local=Address("unix", ""), remote=address, initiator=True)
+        return StreamLink(stream, local=address, remote=address, initiator=True)  # our own end has no name
 
     async def serve(
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
