@@ -1,11 +1,10 @@
 """The peers that there are, and the nodes that could be dialled, as the policy of slots looks at them."""
 
-import logging
 import math
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 from devp2p.capability import AnyCapability, Peer
+from devp2p.containment import unless_it_fails
 from devp2p.keys import PublicKey
 from devp2p.peers.netgroups import netgroup
 from devp2p.peers.pool import Known, Pool
@@ -13,34 +12,6 @@ from devp2p.peers.ratings import Ratings
 from devp2p.peers.slot_values import SlotCandidate, SlotPeer
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
-
-A = TypeVar("A")
-V = TypeVar("V")
-
-_logger = logging.getLogger(__name__)
-
-
-def unless_it_fails(opinion: Callable[[A], V], otherwise: V, quietly: tuple[type[Exception], ...] = ()) -> Callable[[A], V]:
-    """Make a plugin's `wants` or `metric` safe to call: what a stranger has signed or done must not end the node by a bug in it.
-
-    Where `opinion` fails, the answer is `otherwise`. The first failure is logged with its traceback, and those to come are not, since
-    strangers could have any number of them; what is among `quietly` never is.
-    """
-    told = False
-
-    def ask(about: A) -> V:
-        nonlocal told
-        try:
-            return opinion(about)
-        except quietly:
-            return otherwise
-        except Exception:
-            if not told:
-                _logger.exception("%s failed, and is taken for %r whenever it does", opinion, otherwise)
-                told = True
-            return otherwise
-
-    return ask
 
 
 class Census:

@@ -227,14 +227,17 @@ class Node:
             for address in addresses:
                 await self.listen(address)
             if plan is not None:
-                self.discovery = await self._nursery.start(plan.run, self._local.key, self.addresses, book)
+                self.discovery = await self._nursery.start(
+                    partial(plan.run, strict=self._local.strict), self._local.key, self.addresses, book
+                )
         except (OSError, ValueError, LocalProtocolError) as error:
             return error
         await self._nursery.start(self.steering.run)
         if self.discovery is not None and plan is not None and plan.settings.dials:
             self._nursery.start_soon(self.steering.collect, self.discovery.candidates(self.steering.may_be_dialled))
         if candidates is not None:
-            self._nursery.start_soon(self.steering.collect, own_candidates(candidates, self.steering.may_be_dialled))
+            wanted = self.steering.may_be_dialled
+            self._nursery.start_soon(self.steering.collect, own_candidates(candidates, wanted, strict=self._local.strict))
         for record in static:
             self._nursery.start_soon(keep_connected, record, self.links.reach, self.roster.publish)
         return None

@@ -4,6 +4,7 @@ Discovery and the book are a third of the library, and a node that does without 
 imported here, and nowhere else on the way of ``import devp2p``, when they are used.
 """
 
+import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from devp2p.arguments import require
 from devp2p.discovery import VERSIONS
 from devp2p.enr import Entries
 from devp2p.keys import PrivateKey
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from devp2p.discovery.service import Discovery, DiscoveryLimits
     from devp2p.discovery.v5_answers import TalkHandler
     from devp2p.peers.book import Book
+
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +86,10 @@ class DiscoveryPlan:
         bound: Sequence[Address],
         book: "Book | None",
         *,
+        strict: bool = False,
         task_status: "trio.TaskStatus[Discovery]" = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run discovery until cancelled. `bound`: where the node listens.
+        """Run discovery until cancelled. `bound`: where the node listens. `strict`: as for `open_discovery`.
 
         OSError if the address cannot be listened at, ValueError and LocalProtocolError for wrong settings.
         """
@@ -92,19 +98,20 @@ class DiscoveryPlan:
         listen = settings.listen or (replace(tcp, scheme="udp") if tcp is not None else Address("udp", "*", 0))
         where = Address.parse(listen) if isinstance(listen, str) else listen
         try:
-            await self._run(key, where, tcp, book, task_status)
+            await self._run(key, where, tcp, book, strict, task_status)
         except OSError:
             if not self.any_port or not where.port:
                 raise
             # The port that TCP happened to get is taken for UDP: any other will do.
-            await self._run(key, replace(where, port=0), tcp, book, task_status)
+            await self._run(key, replace(where, port=0), tcp, book, strict, task_status)
 
-    async def _run(
+    async def _run(  # noqa: PLR0913, PLR0917  (for `run` alone)
         self,
         key: PrivateKey,
         where: Address,
         tcp: Address | None,
         book: "Book | None",
+        strict: bool,  # noqa: FBT001
         task_status: "trio.TaskStatus[Discovery]",
     ) -> None:
         from devp2p.discovery.service import open_discovery  # noqa: PLC0415  (see above)
@@ -122,6 +129,7 @@ class DiscoveryPlan:
             external=settings.external,
             talk=settings.talk,
             limits=settings.limits,
+            strict=strict,
         ) as discovery:
             task_status.started(discovery)
             await trio.sleep_forever()
@@ -139,13 +147,23 @@ async def opened(book: "Book | str | os.PathLike[str] | None") -> "AsyncGenerato
             yield own
 
 
-async def own_candidates(records: AsyncIterable[NodeRecord], wanted: Callable[[NodeRecord], bool]) -> "AsyncIterator[Candidate]":
-    """The nodes of a source of the user's own, as candidates."""
+async def own_candidates(
+    records: AsyncIterable[NodeRecord], wanted: Callable[[NodeRecord], bool], *, strict: bool = False
+) -> "AsyncIterator[Candidate]":
+    """The nodes of a source of the user's own, as candidates. One that fails is logged, and gives no more, unless it is `strict`."""
     from devp2p.discovery.candidates import Candidate  # noqa: PLC0415  (see above)
 
-    async for record in records:
-        if wanted(record):
-            yield Candidate(record, "own")
+    try:
+        async for record in records:
+            require(record, NodeRecord, "candidates gives NodeRecords", "write NodeRecord.parse(...) for a text")
+            if wanted(record):
+                yield Candidate(record, "own")
+    except Exception:
+        if isinstance(records, AsyncGenerator):
+            await records.aclose()
+        if strict:
+            raise
+        _logger.exception("the source of candidates failed, and gives no more")
 
 
 def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discovery | None") -> NodeRecord:

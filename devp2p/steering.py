@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.census import Census, unless_it_fails
+from devp2p.census import Census
+from devp2p.containment import unless_it_fails
 from devp2p.errors import DisconnectReason
 from devp2p.events import SlotDecision
 from devp2p.keys import PublicKey

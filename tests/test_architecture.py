@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # for a module or a package with all in it, and the longest name that fits counts: devp2p/peers/x.py is on the floor of `peers`.
 FLOORS = (
     ("allocator", "errors", "presets", "version"),
-    ("arguments",),
+    ("arguments", "containment"),
     ("limits", "rlp", "keys"),
     ("enr records", "rates"),
     ("wire", "discovery", "peers"),
@@ -44,7 +44,10 @@ ABOVE = {"tools", "tests", "examples"}
 
 # Alarms, not designers: what outgrows one either holds two things and is split, or is granted here with its reason.
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_METHODS = 400, 60, 25
-GRANTED: dict[str, str] = {}
+GRANTED: dict[str, str] = {
+    "devp2p/discovery/service.py": "the coroutines and the one task of both protocols, which share socket, clock and wake-ups",
+    "devp2p/discovery/service.py:open_discovery": "its keyword arguments are the configuration, and half of it says what they are",
+}
 """What may be larger, "file" or "file:name" -> why it is one thing all the same."""
 BANNED_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "abc"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -7,7 +7,7 @@ for ordinary DNS is in `dns_resolver`. Nothing goes on in the background: a tree
 import logging
 import random
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from typing import Protocol, Self
+from typing import Protocol, Self, cast
 
 import trio
 
@@ -15,7 +15,7 @@ from devp2p.discovery.dns_client import DnsClient, Query
 from devp2p.discovery.dns_events import DnsLimits, Event, PassEnded, QueryFailed, RecordFound
 from devp2p.discovery.dns_tree import TreeUrl
 from devp2p.enr import Record
-from devp2p.errors import Devp2pError
+from devp2p.errors import Devp2pError, LocalProtocolError
 
 LOOKUP_TIMEOUT = 5.0
 """Seconds that one lookup may take."""
@@ -53,11 +53,17 @@ class DnsSource:
         once: bool = False,
         limits: DnsLimits | None = None,
         timeout: float = LOOKUP_TIMEOUT,
+        strict: bool = False,
     ) -> None:
-        """Read the trees at `urls`. `sequences` is what a source had in its attribute of that name before; `timeout` is for one lookup."""
+        """Read the trees at `urls`. `sequences` is what a source had in its attribute of that name before; `timeout` is for one lookup.
+
+        `strict`: let a stray exception of the resolver out, instead of taking it for a lookup that failed and logging the first one.
+        """
         self._client = DnsClient(urls, random=random.SystemRandom().random, sequences=sequences, once=once, limits=limits)
         self._resolver = resolver
         self._timeout = timeout
+        self._strict = strict
+        self._told = False
 
     @property
     def sequences(self) -> dict[str, int]:
@@ -90,16 +96,31 @@ class DnsSource:
         client = self._client
         try:
             with trio.fail_after(self._timeout):
-                texts = await self._resolver.txt(query.name)
+                texts = _checked(await self._resolver.txt(query.name))
         except LookupFailed as failure:
             client.failed(query, str(failure), trio.current_time())
         except trio.TooSlowError:
             client.failed(query, f"no answer within {self._timeout:g} s", trio.current_time())
+        except Exception as error:
+            if self._strict:
+                raise
+            client.failed(query, f"{type(error).__name__} of the resolver", trio.current_time())
+            if not self._told:  # whoever answers may be able to bring it about any number of times
+                _logger.exception("the resolver failed at %s, which is taken for a lookup that failed", query.name)
+                self._told = True
         except BaseException:
             client.put_back(query)
             raise
         else:
             client.answered(query, texts, trio.current_time())
+
+
+def _checked(texts: object) -> Sequence[str]:
+    """What a resolver gave, if that can be TXT records."""
+    given = cast("Sequence[object]", texts) if isinstance(texts, Sequence) and not isinstance(texts, str | bytes) else None
+    if given is None or not all(isinstance(text, str) for text in given):
+        raise LocalProtocolError("a resolver's txt() returns a list of str")
+    return cast("Sequence[str]", given)
 
 
 async def records(url: TreeUrl, resolver: Resolver, *, limits: DnsLimits | None = None) -> AsyncIterator[Record]:

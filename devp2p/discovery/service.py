@@ -23,6 +23,7 @@ from typing import Final
 import trio
 
 from devp2p.arguments import check_bounds
+from devp2p.containment import unless_it_fails
 from devp2p.discovery import VERSIONS, v4_events
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged, contact_v4
 from devp2p.discovery.candidates import Filter
@@ -41,10 +42,10 @@ from devp2p.discovery.v4_bonds import Discv4Limits
 from devp2p.discovery.v4_events import ClockDoubtful
 from devp2p.discovery.v4_events import Event as EventV4
 from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_answers import Discv5Limits, TalkHandler
+from devp2p.discovery.v5_answers import Discv5Limits, TalkHandler, checked_handler
 from devp2p.discovery.v5_events import Event as EventV5
 from devp2p.enr import Entries, Record
-from devp2p.errors import LocalProtocolError
+from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.peers.book import Book
 from devp2p.records import Address, NodeRecord
@@ -100,12 +101,14 @@ class Discovery:
         v5: Discv5 | None,
         known: KnownNodes,
         unhandled: Unhandled | None,
+        strict: bool,
     ) -> None:
         self._socket = sock
         self._clock = clock
         self._own = own
         self._known = known
-        self._on_unhandled = unhandled
+        self._strict = strict
+        self._on_unhandled = unhandled if strict or unhandled is None else unless_it_fails(unhandled, None)
         self._unhandled = 0
         self._sleep = trio.CancelScope()
         self._finder = Finder(known.sources)
@@ -156,14 +159,20 @@ class Discovery:
 
         The same node is not given again within `devp2p.discovery.candidates.WINDOW`. Nothing is searched while nobody waits for the next.
         """
-        return self._finder.candidates(filters)
+        return self._finder.candidates(filters if self._strict else [unless_it_fails(wanted, otherwise=False) for wanted in filters])
 
     def send(self, data: bytes, to: Endpoint) -> None:
         """Send a datagram of some other protocol, as `unhandled` gets them; that it is lost is not told."""
         self._socket.send(data, to)
 
     def on_talk(self, protocol: bytes, handler: TalkHandler | None) -> None:
-        """Let `handler` answer the TALKREQs of a protocol from now on; None for nobody. LocalProtocolError without v5."""
+        """Let `handler` answer the TALKREQs of a protocol from now on; None for nobody. LocalProtocolError without v5.
+
+        Where it fails, or gives what is no response, the answer is empty, as if it did not know the protocol, and the first failure is
+        logged with its traceback.
+        """
+        if handler is not None and not self._strict:
+            handler = unless_it_fails(checked_handler(handler, protocol), b"", (RemoteProtocolError,))
         self._need_v5().protocol.on_talk(protocol, handler)
 
     # Operations. They raise ClosedResourceError if discovery ends meanwhile, and LocalProtocolError for a version that does not run.
@@ -316,6 +325,7 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     talk: Mapping[bytes, TalkHandler] = MappingProxyType({}),
     unhandled: Unhandled | None = None,
     limits: DiscoveryLimits | None = None,
+    strict: bool = False,
 ) -> AsyncGenerator[Discovery]:
     """Take part in discovery for the length of an ``async with`` block.
 
@@ -323,7 +333,8 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     ``{"tcp": 30303}``. `bootnodes`: nodes to begin with; v5 needs their ENRs, which v4 gets where it runs, too. `trees`: node lists in DNS
     (``enrtree://...``), read through `resolver`, by default the system's. `book` keeps what is found, and the number of our own record.
     `external`: where others reach us, at most one ``IP`` or ``IP:port`` of each kind; else that is found out. `talk`: handlers of TALKREQ
-    by protocol. `unhandled` gets datagrams of other protocols.
+    by protocol. `unhandled` gets datagrams of other protocols. `strict`: let exceptions of these two, of filters and of `resolver` end
+    discovery, as tests want it, instead of logging them.
 
     Raises ValueError for what cannot be understood, LocalProtocolError for `entries` that do not fit into a record, OSError if the address
     cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
@@ -349,10 +360,11 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
             v5=_make_v5(key, own, known, sock, limits.v5) if 5 in versions else None,
             known=known,
             unhandled=unhandled,
+            strict=strict,
         )
         for protocol, handler in talk.items():
             discovery.on_talk(protocol, handler)
-        source = DnsSource(urls, lookups, sequences=known.tree_sequences()) if lookups is not None else None
+        source = DnsSource(urls, lookups, sequences=known.tree_sequences(), strict=strict) if lookups is not None else None
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(discovery.run)

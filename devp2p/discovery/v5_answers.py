@@ -21,9 +21,22 @@ from devp2p.errors import LocalProtocolError, RemoteProtocolError
 
 TalkHandler: TypeAlias = Callable[[Record, Endpoint, bytes], bytes]
 """Answers a TALKREQ, at once: (the asker's record, where it is, its request) -> response. One that raises RemoteProtocolError says that the
-request made no sense, and is answered emptily; any other exception is a bug of it and propagates."""
+request made no sense, and is answered emptily. Any other exception is its bug and leaves `Discv5`; `Discovery.on_talk` contains it."""
 MAX_TALK: Final = MAX_MESSAGE - 19
 """The longest response of a `TalkHandler`; and of a request, with the name of its protocol."""
+
+
+def checked_handler(handler: TalkHandler, protocol: bytes) -> TalkHandler:
+    """Make a handler whose response can be sent, or else it raises LocalProtocolError."""
+
+    def answer(asker: Record, endpoint: Endpoint, request: bytes) -> bytes:
+        response: object = handler(asker, endpoint, request)
+        if not isinstance(response, bytes) or len(response) > MAX_TALK:
+            gave = f"{len(response)} bytes" if isinstance(response, bytes) else type(response).__name__
+            raise LocalProtocolError(f"the handler of {protocol!r} gave {gave}, where at most {MAX_TALK} bytes belong")
+        return response
+
+    return answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +73,7 @@ class Answers:
         """`talk` are the handlers of TALKREQ by the name of their protocol."""
         self._table = table
         self._limits = limits
-        self._talk = dict(talk)
+        self._talk = {protocol: checked_handler(handler, protocol) for protocol, handler in talk.items()}
         self._strangers = Throttle(limits.host_rate)
         self._proofs = Throttle(limits.proof_rate, remembered=1)
         self._hosts = Throttle(limits.host_rate)
@@ -72,7 +85,7 @@ class Answers:
         if handler is None:
             self._talk.pop(protocol, None)
         else:
-            self._talk[protocol] = handler
+            self._talk[protocol] = checked_handler(handler, protocol)
 
     def may_challenge(self, remote: Remote, now: float) -> bool:
         """Whether to answer a packet that does not open."""
@@ -110,8 +123,6 @@ class Answers:
                 response = handler(asker, remote.endpoint, message.request)
             except RemoteProtocolError:
                 response = b""
-            if len(response) > MAX_TALK:
-                raise LocalProtocolError(f"a handler of {message.protocol!r} gave {len(response)} bytes, where {MAX_TALK} are allowed")
         return [TalkResponse(message.request_id, response)]
 
     def _is_exempt(self, ip: bytes) -> bool:

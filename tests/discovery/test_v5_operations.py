@@ -101,7 +101,7 @@ def test_the_longest_talk_needs_a_session_first_and_gets_it():
 def test_a_handler_with_a_bug_is_not_covered_up():
     wire, alice, bob = pair(talk={b"bug": lambda *_: bytes(MAX_TALK + 1)})
     wire.begin(alice, lambda now: alice.node.talk(bob.contact, b"bug", b"", now))
-    with pytest.raises(LocalProtocolError, match=f"gave {MAX_TALK + 1} bytes, where {MAX_TALK} are allowed"):
+    with pytest.raises(LocalProtocolError, match=f"gave {MAX_TALK + 1} bytes, where at most {MAX_TALK} bytes belong"):
         wire.run_for(1)
 
 
