@@ -2,7 +2,12 @@
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check
+# A lock file is complete, and pip resolves nothing (--no-deps): what is released later changes nothing. `pip check` says what is missing.
+INSTALL := install --quiet --disable-pip-version-check --no-deps
+INSTALL_LOCKED := $(INSTALL) --require-hashes -r
+NOTHING_IS_MISSING = @$(PY) -m pip --disable-pip-version-check check >$(VENV)/check.txt || { cat $(VENV)/check.txt; \
+	echo 'The packages in $(VENV) do not fit together. If pyproject.toml asks for something new: make lock. Else remove $(VENV), and try again.'; \
+	exit 1; } >&2
 # One process of pytest for each core; ARGS="-n 0" makes it one in all, as a debugger wants it.
 WORKERS := -n auto --maxprocesses 8 --dist worksteal
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -11,7 +16,7 @@ LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test check lint types coverage fallback simulation interop format fuzz bench long docs lock clean
+.PHONY: help install run test check lint types coverage fallback simulation interop locks format fuzz bench long docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,7 +32,7 @@ test: install ## the tests that need nothing but Python
 	@echo 'Left out: simulations (make simulation); tests against other clients (make interop; $(if $(shell command -v go 2>/dev/null),needs Go and Node,needs Go, which is missing here, and Node)); hours-long ones (make long)'
 	@$(PY) -m pytest $(WORKERS) $(ARGS)
 
-check: lint types coverage fallback simulation interop ## what must hold before a commit: lint, types, coverage, both keccaks, simulations, interop
+check: lint types coverage fallback simulation interop locks ## what must hold before a commit: lint to locks
 
 lint: $(VENV)/.installed-lint ## ruff: rules and format
 	$(PY) -m ruff check
@@ -52,6 +57,9 @@ interop: install ## tests against other clients, which are built first; needs Go
 	$(PY) tests/interop/build.py
 	$(PY) -m pytest -m interop $(ARGS)
 
+locks: install ## the lock files installed anew, by each Python at hand, beside later releases of all; needs a package index
+	$(PY) -m pytest $(WORKERS) -m index $(ARGS)
+
 format: $(VENV)/.installed-lint ## let ruff mend what it can
 	$(PY) -m ruff check --fix-only
 	$(PY) -m ruff format
@@ -71,10 +79,12 @@ docs: install ## check the links and examples of the documentation
 	$(PY) -m pytest tests/test_docs.py
 
 lock: $(PY) ## pin the requirements anew (ARGS=--upgrade: to the newest versions)
-	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PY) -m venv "$$uv" && "$$uv/bin/pip" install --quiet uv && set -x && \
+	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PY) -m venv "$$uv" && \
+	"$$uv/bin/pip" $(INSTALL_LOCKED) requirements/lock.txt && set -x && \
 	"$$uv/bin/uv" $(LOCK) pyproject.toml --all-extras --group build --group test --group show -o requirements/test.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group fuzz -c requirements/test.txt -o requirements/fuzz.txt $(ARGS) && \
-	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS)
+	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS) && \
+	"$$uv/bin/uv" $(LOCK) --group lock -o requirements/lock.txt $(ARGS)
 
 clean: ## remove what builds and tools leave behind; .venv stays
 	rm -rf build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -95,16 +105,19 @@ $(PY):
 
 $(VENV)/.installed: requirements/test.txt pyproject.toml | $(PY)
 	@echo 'Installing requirements/test.txt and devp2p'
-	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements/test.txt
-	@$(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@$(PY) -m pip $(INSTALL_LOCKED) requirements/test.txt
+	@$(PY) -m pip $(INSTALL) --no-build-isolation --editable .
+	$(NOTHING_IS_MISSING)
 	@touch $@
 
 $(VENV)/.installed-fuzz: requirements/fuzz.txt $(VENV)/.installed
 	@echo 'Installing requirements/fuzz.txt'
-	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements/fuzz.txt
+	@$(PY) -m pip $(INSTALL_LOCKED) requirements/fuzz.txt
+	$(NOTHING_IS_MISSING)
 	@touch $@
 
 $(VENV)/.installed-lint: requirements/lint.txt $(VENV)/.installed
 	@echo 'Installing requirements/lint.txt'
-	@$(PIP_INSTALL) --no-deps --require-hashes -r requirements/lint.txt
+	@$(PY) -m pip $(INSTALL_LOCKED) requirements/lint.txt
+	$(NOTHING_IS_MISSING)
 	@touch $@

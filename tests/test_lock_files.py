@@ -1,0 +1,160 @@
+"""The lock files hold whatever is asked for, and install as they are, however much is released later.
+
+Those marked `index` install from a package index: the Makefile makes a new environment with each Python at hand, while the index also has
+release 9999 of every package.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+LOCKS = {path.stem: path.read_text("utf-8") for path in (ROOT / "requirements").glob("*.txt")}
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+GROUPS = {"test": ("build", "test", "show"), "fuzz": ("fuzz",), "lint": ("lint",), "lock": ("lock",)}
+"""The groups of pyproject.toml that each lock file is made for; that of `test` holds the project's own requirements, too."""
+STAMPS = (".venv/.installed", ".venv/.installed-fuzz", ".venv/.installed-lint")
+OLD_ENOUGH = (3, 11)
+
+
+def pinned(lock: str) -> dict[str, list[Requirement]]:
+    """The requirements of a lock file by name; there are several of one name if their markers differ."""
+    found: dict[str, list[Requirement]] = {}
+    for line in re.findall(r"^[a-z0-9].*?(?= \\$)", LOCKS[lock], re.MULTILINE | re.IGNORECASE):
+        requirement = Requirement(line)
+        found.setdefault(canonicalize_name(requirement.name), []).append(requirement)
+    return found
+
+
+def version(requirement: Requirement) -> str:
+    """The one version that a pin allows."""
+    (specifier,) = requirement.specifier
+    assert specifier.operator == "==", requirement
+    return specifier.version
+
+
+def asked_for(lock: str) -> list[Requirement]:
+    lines: list[str] = [line for group in GROUPS[lock] for line in PROJECT["dependency-groups"][group]]
+    if lock == "test":
+        lines += PROJECT["project"]["dependencies"]
+        lines += [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
+    return [Requirement(line) for line in lines]
+
+
+def test_there_is_a_lock_file_for_each_of_these():
+    assert set(LOCKS) == set(GROUPS)
+    assert {*PROJECT["dependency-groups"]} == {group for groups in GROUPS.values() for group in groups} | {"dev"}
+
+
+@pytest.mark.parametrize("lock", GROUPS)
+def test_each_pin_is_one_version_with_hashes_and_no_address(lock):
+    assert "://" not in LOCKS[lock]
+    assert "--index" not in LOCKS[lock]
+    entries = re.split(r"^(?=[a-z0-9])", LOCKS[lock], flags=re.MULTILINE | re.IGNORECASE)[1:]
+    pins = [requirement for many in pinned(lock).values() for requirement in many]
+    assert len(pins) == len(entries) > 0
+    assert all(version(requirement) for requirement in pins)
+    assert all("--hash=sha256:" in entry for entry in entries)
+
+
+@pytest.mark.parametrize("lock", GROUPS)
+def test_what_pyproject_asks_for_is_pinned(lock):
+    pins = pinned("test") | pinned(lock)
+    for requirement in asked_for(lock):
+        allowed = [version(pin) for pin in pins.get(canonicalize_name(requirement.name), [])]
+        assert allowed, f"requirements/{lock}.txt does not pin {requirement}: make lock"
+        assert any(requirement.specifier.contains(each, prereleases=True) for each in allowed), f"{requirement}, but {allowed}: make lock"
+
+
+def test_no_command_of_the_makefile_lets_pip_choose_a_version():
+    text = (ROOT / "Makefile").read_text("utf-8").replace("\\\n", " ")
+    assert "--no-deps" in re.findall(r"^INSTALL := (.*)$", text, re.MULTILINE)[0]
+    assert "--require-hashes" in re.findall(r"^INSTALL_LOCKED := (.*)$", text, re.MULTILINE)[0]
+    commands = [line for line in text.splitlines() if line.startswith("\t") and re.search(r"\bpip\b", line)]
+    commands = [line for line in commands if "pip compile" not in line]
+    assert len(commands) >= 5
+    for command in commands:
+        assert re.search(r"\$\((INSTALL_LOCKED|INSTALL\) --no-build-isolation)", command), command
+
+
+# What follows installs
+
+
+def pythons() -> list[str]:
+    """The newest interpreter of each version from 3.11 on, on the PATH or from pyenv."""
+    found: dict[tuple[int, ...], str] = {}
+    at_hand = [shutil.which(f"python3.{minor}") for minor in range(OLD_ENOUGH[1], 20)]
+    for path in [*filter(None, at_hand), *map(str, sorted(Path.home().glob(".pyenv/versions/3.*/bin/python")))]:
+        told = subprocess.run([path, "-c", "import sys; print(*sys.version_info[:3])"], capture_output=True, text=True, check=False)
+        if told.returncode == 0:
+            found[tuple(map(int, told.stdout.split()))] = path
+    return [*{number[:2]: path for number, path in sorted(found.items()) if number >= OLD_ENOUGH}.values()]
+
+
+@pytest.fixture(scope="session")
+def later(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place where pip finds release 9999 of all that is pinned, and of pip itself."""
+    place = tmp_path_factory.mktemp("later")
+    for name in {"pip", "setuptools", *(name for lock in LOCKS for name in pinned(lock))}:
+        stem = f"{name.replace('-', '_')}-9999"
+        with zipfile.ZipFile(place / f"{stem}-py3-none-any.whl", "w") as wheel:
+            wheel.writestr(f"{stem}.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 9999\n")
+            wheel.writestr(f"{stem}.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            wheel.writestr(f"{stem}.dist-info/RECORD", "")
+    return place
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """What `make install` needs of this repository."""
+    for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("requirements", "devp2p"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def run(tree: Path, later: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where later releases are at hand; nothing is built from source, which would ask for yet other packages."""
+    environment = {key: value for key, value in os.environ.items() if key not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "VIRTUAL_ENV"}}
+    environment |= {"PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {later}", "PIP_ONLY_BINARY": ":all:"}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.index
+@pytest.mark.parametrize("python", pythons())
+def test_all_lock_files_install_as_pinned_while_there_are_later_releases_of_everything(python, tree, later):
+    done = run(tree, later, "make", *STAMPS, f"PYTHON={python}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    listed = run(tree, later, ".venv/bin/python", "-m", "pip", "list", "--format=json")
+    installed = {canonicalize_name(each["name"]): each["version"] for each in json.loads(listed.stdout)}
+    pins = {lock: pinned(lock) for lock in ("test", "fuzz", "lint")}
+    allowed = {name: {version(pin) for lock in pins.values() for pin in lock.get(name, [])} for name in set().union(*pins.values())}
+    for name in installed.keys() - {"pip", "setuptools", "trio-devp2p"}:
+        assert installed[name] in allowed[name]
+    always = {name for lock in pins.values() for name, many in lock.items() if any(pin.marker is None for pin in many)}
+    assert len(always) > 30
+    assert always <= installed.keys()
+    found = run(tree, later, ".venv/bin/python", "-m", "pip", "install", "--dry-run", "pytest", "--upgrade")
+    assert "Would install pytest-9999" in found.stdout  # control: pip sees them, and would take them
+
+
+@pytest.mark.index
+def test_what_a_lock_file_lacks_is_named_with_what_to_do(tree, later):
+    lock = tree / "requirements" / "test.txt"
+    lock.write_text(re.sub(r"^sortedcontainers==.*\n(?:    .*\n)*", "", lock.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    done = run(tree, later, "make", "install")
+    assert done.returncode == 2
+    assert "requires sortedcontainers, which is not installed." in done.stderr
+    assert "make lock" in done.stderr
+    assert not (tree / STAMPS[0]).exists()
