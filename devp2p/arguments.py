@@ -61,6 +61,8 @@ def several(values: "Iterable[T]", what: str) -> tuple[T, ...]:
 
 def whole(value: object, what: str, least: int = 0, most: int | None = None) -> None:
     """Raise LocalProtocolError if a number is not whole, or out of range; TypeError if it is no number."""
+    if type(value) is int and value >= least and (most is None or value <= most):
+        return
     wanted = f"{what} is a whole number from {least} {'up' if most is None else f'to {most}'}"
     _require_number(value, wanted)
     if not isinstance(value, int) or value < least or (most is not None and value > most):
@@ -69,6 +71,8 @@ def whole(value: object, what: str, least: int = 0, most: int | None = None) -> 
 
 def number(value: object, what: str, *, zero: bool = False, infinite: bool = False) -> None:
     """Raise LocalProtocolError if a number is not above zero (or `zero`) and finite (unless `infinite`); TypeError if it is none."""
+    if isinstance(value, int | float) and value is not True and 0 < value < math.inf:
+        return
     wanted = f"{what} is a {'' if infinite else 'finite '}number {'from 0 up' if zero else 'above 0'}"
     _require_number(value, wanted)
     assert isinstance(value, int | float)  # noqa: S101  (it is one)

@@ -11,6 +11,7 @@ import trio
 from typing_extensions import TypeVar
 
 from devp2p import rlp
+from devp2p.arguments import number
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.meters import Backlog, Meter
@@ -116,23 +117,25 @@ class Channel(Generic[M]):
             raise self._end.again()
         if self._iterating is trio.lowlevel.current_task():
             raise LocalProtocolError("request() would block the task that iterates the channel; start a task for it, or use receive()")
+        if timeout is not None:
+            number(timeout, "timeout of a request", zero=True, infinite=True)
         waiter = _Waiter(self._table.answer_to(request))
         limit = self._request_timeout if timeout is None else timeout
         async with self._asking:
             while self._next_id in self._matched_by_plugin:
                 self._next_id += 1
-            number, self._next_id = self._next_id, self._next_id + 1
-            self._waiters[number] = waiter
+            own_id, self._next_id = self._next_id, self._next_id + 1
+            self._waiters[own_id] = waiter
             try:
-                await self._send(dataclasses.replace(request, request_id=number), number=number)
+                await self._send(dataclasses.replace(request, request_id=own_id), number=own_id)
                 started = trio.current_time()
                 with trio.move_on_after(limit):
                     await waiter.done.wait()
             finally:
-                del self._waiters[number]
+                del self._waiters[own_id]
                 self._inbox.release(waiter.size)
                 if waiter.answer is None:
-                    _remember(self._abandoned, number)
+                    _remember(self._abandoned, own_id)
         if waiter.answer is not None:
             self.rate.latency(trio.current_time() - started)
             return cast("R", waiter.answer)

@@ -13,7 +13,7 @@ nodes of this kind that dial each other at once never both close what the other 
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,6 +36,17 @@ if TYPE_CHECKING:  # the policy is imported when a node is opened
 _TIE_BREAK = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
 
 _logger = logging.getLogger(__name__)
+
+
+def require_dialable(record: NodeRecord, schemes: Collection[str]) -> None:
+    """ValueError for a node that can never be dialled: it has no address, none with a transport, or a port 0."""
+    if not record.addresses:
+        raise ValueError(f"{record.enode} has no address to dial: add @<host>:<port>")
+    if not any(address.scheme in schemes for address in record.addresses):
+        known = ", ".join(sorted(schemes)) or "none"
+        raise ValueError(f"no transport for {record.addresses[0]}: this node has {known}")
+    if all(address.port == 0 for address in record.addresses):
+        raise ValueError(f"{record.enode} says port 0: the node does not take connections")
 
 
 class Judge(Protocol):
@@ -159,7 +170,8 @@ class Links:
         except PeerDisconnected as error:
             if (other := self._roster.get(record.public_key)) is not None:
                 return other  # it dialled us at the same time, and that link was the one to stay
-            raise DialError(f"{record.enode}: {error}", target=record, reason=error.reason) from error
+            hung_up = error.by_remote and error.reason == DisconnectReason.NETWORK_ERROR and error.detail  # and said nothing
+            raise DialError(f"{record.enode}: {error.detail if hung_up else error}", target=record, reason=error.reason) from error
         except RemoteProtocolError as error:
             raise DialError(f"{record.enode}: {error}", target=record) from error
         except trio.TooSlowError:

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from devp2p.capability import AnyCapability, Peer
+from devp2p.arguments import Several, named, number, require, several, whole
+from devp2p.capability import AnyCapability, Peer, check_class
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
-from devp2p.links import Links
+from devp2p.links import Links, require_dialable
 from devp2p.node_discovery import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_record
 from devp2p.peers.static import keep_connected
-from devp2p.queues import Budget
-from devp2p.records import Address, NodeRecord
+from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
 from devp2p.roster import ReadyPeers, Roster, Subscription
-from devp2p.session import LocalNode
+from devp2p.runtime import require_trio
+from devp2p.session import LocalNode, local_node
 from devp2p.transports import Transport
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
-from devp2p.version import default_client_id
 
 if TYPE_CHECKING:  # imported when they are used: see node_discovery
     from devp2p.discovery.service import Discovery
@@ -40,11 +40,11 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     key: PrivateKey,
     capabilities: Iterable[AnyCapability],
     *,
-    listen: Iterable[str | Address] = (),
-    static_peers: Iterable[str | NodeRecord] = (),
-    trusted_peers: Iterable[str | NodeRecord] = (),
-    bootnodes: Iterable[str | NodeRecord] = (),
-    dns_trees: Iterable[str] = (),
+    listen: Several[str | Address] = (),
+    static_peers: Several[str | NodeRecord] = (),
+    trusted_peers: Several[str | NodeRecord] = (),
+    bootnodes: Several[str | NodeRecord] = (),
+    dns_trees: Several[str] = (),
     discovery: bool | DiscoverySettings | None = None,
     candidates: AsyncIterable[NodeRecord] | None = None,
     book: "Book | str | os.PathLike[str] | None" = None,
@@ -69,24 +69,28 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers the capabilities with these
     names want, instead of what their classes say. `pace`: how many times faster than usual peers are rated, for demonstrations.
 
-    Raises ValueError for what cannot be understood, LocalProtocolError for a capability or a number of peers that is not right, BookError
-    for a book that cannot be opened, OSError if an address cannot be listened at. An exception that leaves the block arrives in an
-    ExceptionGroup, as from any trio nursery.
+    Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
+    TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
+    exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
     """
-    limits = limits or Limits()
-    static, trusted, addresses = _records(static_peers), _records(trusted_peers), _addresses(listen)
-    budget = Budget(limits.total_inbox_bytes)
-    local = LocalNode(key, client_id or default_client_id(), tuple(capabilities), limits, _port(addresses), strict, handshake_extra, budget)
-    local.check()
+    require_trio("open_node")
+    carriers = _transports(transports)
+    static, trusted = nodes_of(static_peers, "static_peers"), nodes_of(trusted_peers, "trusted_peers")
+    addresses = [address_of(address, "listen") for address in several(listen, "listen")]
+    for record in static:
+        require_dialable(record, {scheme for carrier in carriers for scheme in carrier.schemes})
+    local = local_node(key, capabilities, client_id, limits, _port(addresses), strict=strict, handshake_extra=handshake_extra)
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
+    if candidates is not None:
+        require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")
     from devp2p.steering import Steering  # noqa: PLC0415  (who opens no node need not wait until all of the policy is imported)
 
     roster, obstacle = Roster(), None
     try:
         async with opened(book) as known, trio.open_nursery() as nursery:
-            with closing(Links(local, nursery, roster, _transports(transports), static + trusted)) as links:
+            with closing(Links(local, nursery, roster, carriers, static + trusted)) as links:
                 dials = candidates is not None or (plan is not None and plan.settings.dials)
-                steering = partial(Steering, max_peers=max_peers, wanted=slots or {}, book=known, dials=dials, pace=pace)
+                steering = partial(Steering, max_peers=max_peers, wanted={} if slots is None else slots, book=known, dials=dials, pace=pace)
                 node = Node(local, links, roster, nursery)
                 obstacle = await node.begin(steering, addresses, static, plan, known, candidates)
                 if obstacle is None:
@@ -99,15 +103,14 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
 
 
 def _transports(chosen: Sequence[Transport] | None) -> Sequence[Transport]:
-    return (TcpTransport(), UnixTransport()) if chosen is None else chosen
-
-
-def _records(nodes: Iterable[str | NodeRecord]) -> list[NodeRecord]:
-    return [NodeRecord.parse(node) if isinstance(node, str) else node for node in nodes]
-
-
-def _addresses(listen: Iterable[str | Address]) -> list[Address]:
-    return [Address.parse(item) if isinstance(item, str) else item for item in listen]
+    if chosen is None:
+        return TcpTransport(), UnixTransport()
+    for transport in (found := several(chosen, "transports")):
+        if isinstance(transport, type) or not all(hasattr(transport, name) for name in ("schemes", "dial", "serve")):
+            hint = f": write {transport.__name__}()" if isinstance(transport, type) else ""
+            raise TypeError(f"each of transports is an object with schemes, dial and serve, not {named(transport)}{hint}")
+        several(transport.schemes, f"{type(transport).__name__}.schemes")
+    return found
 
 
 def _port(addresses: Iterable[Address]) -> int:
@@ -172,7 +175,11 @@ class Node:
         return tuple(self.roster)
 
     def peers(self, capability: type[AnyCapability]) -> ReadyPeers:
-        """Iterate the peers with which a capability can be used: those that there are, then each as it becomes ready."""
+        """Iterate the peers with which a capability can be used: those that there are, then each as it becomes ready.
+
+        LocalProtocolError for a capability that is not one of the node's: there would never be any.
+        """
+        self._find(capability)
         return self.roster.ready_peers(capability)
 
     def events(self) -> Subscription:
@@ -186,14 +193,22 @@ class Node:
     async def request_peers(self, capability: type[AnyCapability], count: int) -> tuple[Peer, ...]:
         """Wait for `count` ready peers of a capability, and return the best so many.
 
-        Until then the capability has as many slots as that, whatever others want. Raises ValueError if it is not one of the node's, or if
-        there cannot be so many peers, and trio.ClosedResourceError when the node ends.
+        Until then the capability has as many slots as that, whatever others want. Raises LocalProtocolError if it is not one of the node's,
+        or if there cannot be so many peers, and trio.ClosedResourceError when the node ends.
         """
-        return await self.steering.request_peers(capability, count)
+        name = self._find(capability).name
+        whole(count, "count", 1)
+        if count > self.max_peers:
+            raise LocalProtocolError(f"{count} peers of {name} are more than max_peers, which is {self.max_peers}")
+        return await self.steering.request_peers(capability, name, count)
 
     def ban(self, target: str | NodeRecord | Peer, *, seconds: float = 3600.0, reason: str = "as the user wants it") -> "Ban":
-        """Let a node in no more for some time, and end the session with it. The book remembers it. ValueError for text that is no node."""
-        record = NodeRecord.parse(target) if isinstance(target, str) else target
+        """Let a node in no more for some time, and end the session with it. The book remembers it.
+
+        ValueError for text that is no node, LocalProtocolError for a time that is not above zero.
+        """
+        number(seconds, "seconds of a ban")
+        record = target if isinstance(target, Peer) else node_of(target, "who is banned")
         return self.steering.ban(bytes(record.id), seconds, reason)
 
     async def connect(self, target: str | NodeRecord) -> Peer:
@@ -202,15 +217,23 @@ class Node:
         While the session lasts the peer has its place for sure, but for bad conduct. Raises ValueError for text that is no node record, and
         DialError if the node cannot be reached, fails the handshake, or either side does not admit the other.
         """
-        record = NodeRecord.parse(target) if isinstance(target, str) else target
+        record = node_of(target, "who is dialled")
         with self.steering.wish(record.public_key):
             return await self.links.reach(record)
 
-    async def listen(self, address: Address) -> tuple[Address, ...]:
+    async def listen(self, address: str | Address) -> tuple[Address, ...]:
         """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
-        bound = await self.links.listen(address)
+        bound = await self.links.listen(address_of(address))
         self.addresses += bound
         return bound
+
+    def _find(self, capability: type[AnyCapability]) -> AnyCapability:
+        check_class(capability)
+        for own in self.capabilities:
+            if isinstance(own, capability):
+                return own
+        ours = ", ".join(type(own).__name__ for own in self.capabilities) or "none"
+        raise LocalProtocolError(f"{capability.__name__} is none of this node's capabilities, which are {ours}: give it to open_node")
 
     async def begin(  # noqa: PLR0913, PLR0917  (as open_node was called)
         self,
@@ -230,7 +253,7 @@ class Node:
                 self.discovery = await self._nursery.start(
                     partial(plan.run, strict=self._local.strict), self._local.key, self.addresses, book
                 )
-        except (OSError, ValueError, LocalProtocolError) as error:
+        except (OSError, ValueError, TypeError, LocalProtocolError) as error:
             return error
         await self._nursery.start(self.steering.run)
         if self.discovery is not None and plan is not None and plan.settings.dials:

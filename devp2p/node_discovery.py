@@ -9,15 +9,16 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import trio
 
-from devp2p.arguments import require
-from devp2p.discovery import VERSIONS
+from devp2p.arguments import Several, require, several
+from devp2p.discovery import VERSIONS, check_versions
 from devp2p.enr import Entries
 from devp2p.keys import PrivateKey
-from devp2p.records import Address, NodeRecord
+from devp2p.records import Address, NodeRecord, address_of, nodes_of
 
 if TYPE_CHECKING:
     from devp2p.discovery.candidates import Candidate
@@ -37,7 +38,7 @@ class DiscoverySettings:
     listen: str | Address | None = None
     """A UDP address; by default the host and port of the first TCP listener, or any port if there is none."""
     versions: Collection[int] = VERSIONS
-    external: Sequence[str] = ()
+    external: Several[str] = ()
     """Where others reach the node, at most one ``IP`` or ``IP:port`` of IPv4 and one of IPv6; else that is found out."""
     entries: Entries = field(default_factory=dict[str, object])
     """What the node's record says beside where it is."""
@@ -49,6 +50,21 @@ class DiscoverySettings:
     """What to read DNS trees through, by default the system's."""
     limits: "DiscoveryLimits | None" = None
     """By default the usual ones."""
+
+    def __post_init__(self) -> None:
+        """ValueError and LocalProtocolError for what cannot be, TypeError for another type."""
+        if self.listen is not None:
+            address_of(self.listen, "listen of discovery")
+        object.__setattr__(self, "versions", check_versions(self.versions))
+        external = several(self.external, "external")
+        object.__setattr__(self, "external", external)
+        if external:
+            from devp2p.discovery.own_record import parse_external  # noqa: PLC0415  (as above)
+
+            for text in external:
+                parse_external(text)
+        require(self.entries, Mapping, "entries of a record is a dict, such as {'eth': ...}")
+        require(self.talk, Mapping, "talk is a dict of protocols, as bytes, and handlers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +85,18 @@ class DiscoveryPlan:
         trees: Iterable[str],
         listen: Sequence[Address],
     ) -> "DiscoveryPlan | None":
-        """Make the plan, or None if there is to be no discovery; ValueError for text that is no node."""
-        named = tuple(NodeRecord.parse(node) if isinstance(node, str) else node for node in bootnodes)
-        urls = tuple(trees)
+        """Make the plan, or None if there is to be no discovery; ValueError for what is no node to begin with, or no node list."""
+        require(discovery, (bool, DiscoverySettings, NoneType), "discovery is True, False, None or DiscoverySettings(...)")
+        named = nodes_of(bootnodes, "bootnodes")
+        for node in named:
+            if not node.udp_endpoints:
+                raise ValueError(f"bootnodes: {node.enode} has no UDP port at which discovery could ask it")
+        urls = several(trees, "dns_trees")
+        if urls:
+            from devp2p.discovery.dns_tree import parse_tree  # noqa: PLC0415  (as above)
+
+            for url in urls:
+                parse_tree(url)
         if discovery is None:
             discovery = bool(named or urls)
         if discovery is False:
@@ -96,7 +121,7 @@ class DiscoveryPlan:
         settings = self.settings
         tcp = next((address for address in bound if address.scheme == "tcp"), None)
         listen = settings.listen or (replace(tcp, scheme="udp") if tcp is not None else Address("udp", "*", 0))
-        where = Address.parse(listen) if isinstance(listen, str) else listen
+        where = address_of(listen)
         try:
             await self._run(key, where, tcp, book, strict, task_status)
         except OSError:
@@ -139,6 +164,10 @@ class DiscoveryPlan:
 async def opened(book: "Book | str | os.PathLike[str] | None") -> "AsyncGenerator[Book | None]":
     """A book that is open already, or is at a path, and then closed at the end."""
     if not isinstance(book, str | os.PathLike):
+        if book is not None:
+            from devp2p.peers.book import Book  # noqa: PLC0415  (see above)
+
+            require(book, Book, "book is a Book, or the path of a file")
         yield book
     else:
         from devp2p.peers.book import Book  # noqa: PLC0415  (see above)

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from devp2p.errors import LocalProtocolError
+from devp2p.arguments import number, whole
 
 WORST_SEVERITY = 4
 _LATENCIES = 64  # of which the median is taken
@@ -65,21 +65,18 @@ class Rate:
 
     def useful(self, amount: float, why: str = "") -> None:
         """The peer brought something of worth; `amount` is in the capability's own currency, 0 or more."""
-        if not 0 <= amount < float("inf"):
-            raise LocalProtocolError(f"a useful amount is a finite number from 0 up, not {amount!r}")
+        number(amount, "a useful amount", zero=True)
         self._useful += amount
         self._why = why[:_MOST_WHY] or self._why
 
     def latency(self, seconds: float) -> None:
         """The peer took so long to answer; `request` reports this by itself."""
-        if not 0 <= seconds < float("inf"):
-            raise LocalProtocolError(f"a latency is a finite number of seconds from 0 up, not {seconds!r}")
+        number(seconds, "a latency in seconds", zero=True)
         self._latencies.append(seconds)
 
     def invalid(self, severity: int, why: str = "") -> None:
         """The peer did wrong; `severity` is 1 (a slip) to 4 (malice)."""
-        if severity not in range(1, WORST_SEVERITY + 1):
-            raise LocalProtocolError(f"a severity is 1 to {WORST_SEVERITY}, not {severity!r}")
+        whole(severity, "a severity", 1, WORST_SEVERITY)
         self._invalid += severity
         self._why = why[:_MOST_WHY] or self._why
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from devp2p.arguments import number, require, whole
 from devp2p.capability import AnyCapability, Peer
 from devp2p.census import Census
 from devp2p.containment import unless_it_fails
-from devp2p.errors import DisconnectReason
+from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.events import SlotDecision
 from devp2p.keys import PublicKey
 from devp2p.links import Links
@@ -81,8 +82,9 @@ class Steering:
 
         LocalProtocolError for numbers that make no sense.
         """
+        number(pace, "pace")
         self._capabilities = {capability.name: capability for capability in sorted(local.capabilities, key=lambda one: one.version)}
-        self._specs = tuple(_spec_of(capability, wanted) for capability in self._capabilities.values())
+        self._specs = _specs_of(self._capabilities, wanted, max_peers)
         self._roster = roster
         self._links = links
         self._dials = dials
@@ -172,16 +174,17 @@ class Steering:
         self.save()
         return ban
 
-    async def request_peers(self, capability: type[AnyCapability], count: int) -> tuple[Peer, ...]:
-        """Wait for `count` ready peers of a capability, and return the best so many. Meanwhile it has as many slots as that for sure."""
-        if capability.name not in self._capabilities or not 0 < count <= self.policy.rules.budget:
-            raise ValueError(f"{count} peers of {capability.name} cannot be had by a node of {self.policy.rules.budget} peers")
+    async def request_peers(self, capability: type[AnyCapability], name: str, count: int) -> tuple[Peer, ...]:
+        """Wait for `count` ready peers of a capability, and return the best so many. Meanwhile it has as many slots as that for sure.
+
+        `name`: the capability's. Both are the node's, and so many peers can be had.
+        """
         ready = self._roster.ready_peers(capability)
-        with self._demand(capability.name, count):
+        with self._demand(name, count):
             while True:
                 peers = [peer for peer in self._roster if capability in peer]
                 if len(peers) >= count:
-                    peers.sort(key=lambda peer: -(self.rating(bytes(peer.id), capability.name) or 0.0))
+                    peers.sort(key=lambda peer: -(self.rating(bytes(peer.id), name) or 0.0))
                     return tuple(peers[:count])
                 try:
                     await anext(ready)
@@ -336,8 +339,27 @@ def _metric_of(capability: AnyCapability, *, strict: bool) -> Callable[[Stats], 
     return unless_it_fails(metric, math.nan, (ArithmeticError, ValueError))
 
 
-def _spec_of(capability: AnyCapability, wanted: Mapping[str, int]) -> SlotSpec:
-    slots = wanted.get(capability.name, capability.slots)
-    return SlotSpec(
-        capability.name, slots=slots, minimum=min(capability.minimum, slots), weight=capability.weight, floor=capability.rating_floor
+def _specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, int], max_peers: int) -> tuple[SlotSpec, ...]:
+    """What the capabilities want, or are `wanted` to have; LocalProtocolError for more than can be had."""
+    whole(max_peers, "max_peers")
+    require(wanted, Mapping, "slots is a dict of capabilities' names and numbers, such as {'chat': 8}")
+    for name, slots in wanted.items():
+        if name not in capabilities:
+            raise LocalProtocolError(f"slots names {name!r}, which is none of this node's capabilities: {', '.join(capabilities)}")
+        whole(slots, f"slots for {name!r}", 1)
+        if slots > max_peers > 0:
+            raise LocalProtocolError(f"slots for {name!r} is {slots}, more than max_peers, which is {max_peers}: raise that, or want fewer")
+    specs = tuple(
+        SlotSpec(
+            name,
+            slots=(slots := wanted.get(name, capability.slots)),
+            minimum=min(capability.minimum, slots),
+            weight=capability.weight,
+            floor=capability.rating_floor,
+        )
+        for name, capability in capabilities.items()
     )
+    if sum(spec.minimum for spec in specs) > max_peers > 0:
+        parts = " and ".join(f"{spec.minimum} for {spec.name}" for spec in specs if spec.minimum)
+        raise LocalProtocolError(f"a minimum of {parts} is more than max_peers, which is {max_peers}: raise that, or lower a minimum")
+    return specs

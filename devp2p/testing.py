@@ -23,6 +23,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import rlp
+from devp2p.arguments import several
 from devp2p.capability import AnyCapability
 from devp2p.errors import DisconnectReason, LocalProtocolError, describe_reason
 from devp2p.events import PeerConnected, PeerRefused
@@ -79,7 +80,7 @@ async def scripted_peer(
 
     The peer `offers` the same capabilities unless told otherwise; it only uses their tables and never runs them.
     """
-    capabilities = tuple(capabilities)
+    capabilities = several(capabilities, "capabilities")
     network = MemoryTransport()
     key = PrivateKey.generate()
     async with open_node(key, capabilities, listen=["memory://node"], limits=limits, transports=[network], strict=strict) as node:

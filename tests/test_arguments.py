@@ -8,7 +8,7 @@ import pytest
 
 from devp2p import Address, Capability, Limits, LocalProtocolError, NodeId, NodeRecord, PrivateKey, PublicKey
 from devp2p.discovery.dns_events import DnsLimits
-from devp2p.discovery.known_nodes import parse_tree
+from devp2p.discovery.dns_tree import parse_tree
 from devp2p.discovery.own_record import parse_external
 from devp2p.discovery.service import DiscoveryLimits
 from devp2p.discovery.shares import TableLimits

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Channel, DialError, DisconnectReason, Node, NodeRecord, Peer, PeerConnected, PeerDropped, PrivateKey
+from devp2p import Channel, DialError, DisconnectReason, LocalProtocolError, Node, NodeRecord, Peer, PeerConnected, PeerDropped, PrivateKey
 from devp2p.discovery.candidates import Candidate
 from devp2p.events import SlotDecision
 from devp2p.peers.dialer import DIALS_AT_ONCE
@@ -149,7 +149,7 @@ async def test_peers_can_be_requested() -> None:
             peers = await node.request_peers(Judged, 4)
             assert len(peers) == 4
             assert all(Judged in peer for peer in peers)
-            with pytest.raises(ValueError, match="7 peers of chat"):
+            with pytest.raises(LocalProtocolError, match="7 peers of chat are more than max_peers, which is 6"):
                 await node.request_peers(Judged, 7)
             nursery.cancel_scope.cancel()
 

@@ -193,7 +193,16 @@ def _ping(options: argparse.Namespace) -> int:
     return _run(options, ping)
 
 
+def _require_beginning(options: argparse.Namespace, what: str) -> None:
+    """`Failure` if there is nobody to ask, as nobody would ever be found."""
+    if not (options.bootnode or options.network):
+        raise Failure(f"{what} asks the nodes that are known to begin with, and there are none: add --bootnode NODE or --network NAME")
+
+
 def _resolve(options: argparse.Namespace) -> int:
+    if not options.node.udp_endpoints:
+        _require_beginning(options, "a search for a node without an address")
+
     async def resolve(discovery: "Discovery") -> Exit:
         found = await discovery.resolve(options.node)
         if found is None:
@@ -206,6 +215,7 @@ def _resolve(options: argparse.Namespace) -> int:
 
 
 def _lookup(options: argparse.Namespace) -> int:
+    _require_beginning(options, "a search")
     target: PublicKey = options.target.public_key if options.target is not None else PrivateKey.generate().public_key
 
     async def lookup(discovery: "Discovery") -> Exit:
@@ -219,6 +229,8 @@ def _lookup(options: argparse.Namespace) -> int:
 
 
 def _random(options: argparse.Namespace) -> int:
+    _require_beginning(options, "a search")
+
     async def find(discovery: "Discovery") -> Exit:
         found, enough = 0, float("inf") if options.count is None else options.count
         candidates = discovery.candidates()

@@ -14,7 +14,7 @@ from devp2p.cli.output import Exit, Failure, warn, write, write_fields, write_js
 from devp2p.cli.tree_files import NODES, TreeInfo, format_json, read_info, read_nodes, write_info, write_nodes, write_texts
 from devp2p.discovery.dns import DnsSource, LookupFailed, Resolver
 from devp2p.discovery.dns_events import DnsLimits, LinkFound, PassEnded, QueryFailed, RecordFound
-from devp2p.discovery.dns_tree import TreeUrl, make_tree, restore_tree
+from devp2p.discovery.dns_tree import TreeUrl, make_tree, parse_tree, restore_tree
 from devp2p.enr import Record
 from devp2p.errors import DecodingError, LocalProtocolError
 
@@ -102,8 +102,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _tree_url(text: str) -> TreeUrl:
     try:
-        return TreeUrl.parse(text)
-    except DecodingError as error:
+        return parse_tree(text)
+    except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 

@@ -33,7 +33,7 @@ from devp2p.cli.news import JsonNews, News, TextNews, json_lost, text_lost
 from devp2p.cli.outlet import Outlets, outlets
 from devp2p.cli.output import Exit, Failure, cannot_write, explain, warn
 from devp2p.cli.summaries import Summaries
-from devp2p.errors import BookError
+from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.node import Node, open_node
 from devp2p.node_discovery import DiscoverySettings
@@ -231,6 +231,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             "a node without a capability has nothing to share, and every peer would leave it: add --capability NAME, "
             f"for example --capability examples.chat:Chat ({plugins.describe_installed()})"
         )
+    if options.no_discovery and (options.bootnode or options.network or options.external):
+        parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
     if options.metrics is not None and find_spec("prometheus_client") is None:
         raise Failure("--metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'")
     with outlets(json_lost if options.json else text_lost, trouble=_warn_of_output) as streams:
@@ -311,6 +313,8 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
             raise Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED) from None
         except BookError as error:
             raise Failure(str(error), Exit.FAILED) from None
+        except (ValueError, LocalProtocolError) as error:  # of arguments that do not fit each other, or the capabilities
+            raise Failure(str(error)) from None
 
 
 async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[trio.SocketListener]:

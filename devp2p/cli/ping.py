@@ -20,7 +20,7 @@ from devp2p.errors import DisconnectReason, HandshakeError, RemoteProtocolError,
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import Address, NodeRecord
-from devp2p.session.opening import CHUNK, close_link
+from devp2p.session.opening import CHUNK, NO_ANSWER, close_link
 from devp2p.transports import Link, Transport
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
@@ -122,7 +122,7 @@ async def ping(
     except trio.BrokenResourceError:
         answer.error = f"the node hung up before its {call.awaited}"
         if "handshake" not in answer.seconds:
-            answer.error += ": it may have another key than the enode says, or be turning away calls at the moment"
+            answer.error += f": {NO_ANSWER}"
     else:
         await call.take_leave(DisconnectReason.CLIENT_QUITTING)
     finally:

@@ -8,7 +8,18 @@ which nodes to remember, tell of, and check) and search by `Lookup` (lookup.py: 
 and who may tell of them, external_address.py what others see us as, contacts.py what of a record the table wants.
 """
 
+from collections.abc import Collection
 from typing import Final
+
+from devp2p.arguments import require
 
 VERSIONS: Final = frozenset({4, 5})
 """Those of the protocol that there are here."""
+
+
+def check_versions(versions: Collection[int]) -> frozenset[int]:
+    """Take the versions that are to run; ValueError if there is none, or one that is unknown, TypeError for no collection."""
+    require(versions, Collection, "versions of discovery is a set such as {4, 5}")
+    if not versions or not VERSIONS.issuperset(versions):
+        raise ValueError(f"versions of discovery are 4 and 5, not {', '.join(map(repr, versions)) or 'none'}")
+    return frozenset(versions)

@@ -38,7 +38,7 @@ class DnsLimits:
     """How often a pass begins anew because the root has changed."""
 
     def __post_init__(self) -> None:
-        check_bounds(self, frozenset({"linked_trees", "linked_entries"}))
+        check_bounds(self, frozenset({"linked_trees", "linked_entries", "root_retry", "restarts"}))
 
 
 @dataclass(frozen=True, slots=True)

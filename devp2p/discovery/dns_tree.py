@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
+from devp2p.arguments import require
 from devp2p.enr import Record
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
@@ -76,6 +77,15 @@ class TreeUrl:
 
     def __str__(self) -> str:
         return self.text
+
+
+def parse_tree(text: str) -> TreeUrl:
+    """Read ``enrtree://...``; ValueError says what is wrong with anything else."""
+    require(text, str, "a node list in DNS is text such as 'enrtree://<key>@<domain>', or a TreeUrl")
+    try:
+        return TreeUrl.parse(text)
+    except DecodingError as error:
+        raise ValueError(f"a node list in DNS is written enrtree://<key>@<domain>, not {text[:80]!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

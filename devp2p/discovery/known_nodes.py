@@ -10,10 +10,7 @@ from typing import Final
 
 import trio
 
-from devp2p.arguments import require
 from devp2p.discovery.dns import LookupFailed, Resolver
-from devp2p.discovery.dns_tree import TreeUrl
-from devp2p.errors import DecodingError
 from devp2p.peers.book import Book, BookError, Source
 from devp2p.records import NodeRecord
 
@@ -104,15 +101,6 @@ async def with_ip_addresses(node: NodeRecord) -> NodeRecord | None:
         return replace(node, addresses=tuple(replace(at, host=ip) if at.host == host else at for at in node.addresses), udp_port=port)
     await trio.lowlevel.checkpoint()
     return node
-
-
-def parse_tree(text: str) -> TreeUrl:
-    """Read ``enrtree://...``; ValueError says what is wrong with anything else."""
-    require(text, str, "a node list in DNS is text such as 'enrtree://<key>@<domain>', or a TreeUrl")
-    try:
-        return TreeUrl.parse(text)
-    except DecodingError as error:
-        raise ValueError(f"a node list in DNS is written enrtree://<key>@<domain>, not {text[:80]!r}: {error}") from None
 
 
 def system_resolver() -> Resolver:

@@ -13,7 +13,7 @@ timers fire or stop. Only if nobody answers any more, and the system's clock is 
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,19 +22,19 @@ from typing import Final
 
 import trio
 
-from devp2p.arguments import check_bounds
+from devp2p.arguments import Several, as_bytes, check_bounds, require, several
 from devp2p.containment import unless_it_fails
-from devp2p.discovery import VERSIONS, v4_events
+from devp2p.discovery import VERSIONS, check_versions, v4_events
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged, contact_v4
 from devp2p.discovery.candidates import Filter
 from devp2p.discovery.clock import TOLERANCE, Clock
 from devp2p.discovery.datagrams import DatagramSocket
 from devp2p.discovery.dns import DnsSource, Resolver
-from devp2p.discovery.dns_tree import TreeUrl
+from devp2p.discovery.dns_tree import TreeUrl, parse_tree
 from devp2p.discovery.external_address import AddressChanged
 from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
 from devp2p.discovery.kademlia import TableStatistics
-from devp2p.discovery.known_nodes import KnownNodes, parse_tree, system_resolver, with_ip_addresses
+from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.own_record import OwnRecord, parse_external
 from devp2p.discovery.v4 import Discv4
@@ -48,7 +48,8 @@ from devp2p.enr import Entries, Record
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.peers.book import Book
-from devp2p.records import Address, NodeRecord
+from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
+from devp2p.runtime import require_trio
 
 DEFAULT_LISTEN: Final = Address("udp", "*", 30303)
 
@@ -199,7 +200,7 @@ class Discovery:
 
         A target is a public key, or 64 bytes in the form of one; or, for v5 alone, a node ID of 32 bytes.
         """
-        raw = bytes(target)
+        raw = bytes(target) if isinstance(target, PublicKey) else as_bytes(target, "the target of a lookup")
         protocols = [protocol for protocol in self._running(version) if len(raw) != 32 or protocol.version == 5]
         if not protocols or len(raw) not in {32, 64}:
             raise LocalProtocolError("a target has 64 bytes, or for discovery v5 also 32")
@@ -306,7 +307,7 @@ class Discovery:
 
 
 async def _with_ips(node: NodeRecord | str) -> NodeRecord:
-    record = NodeRecord.parse(node) if isinstance(node, str) else node
+    record = node_of(node)
     return await with_ip_addresses(record) or record
 
 
@@ -316,12 +317,12 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     *,
     listen: str | Address = DEFAULT_LISTEN,
     entries: Entries = MappingProxyType({}),
-    bootnodes: Iterable[NodeRecord | str] = (),
-    trees: Iterable[TreeUrl | str] = (),
+    bootnodes: Several[NodeRecord | str] = (),
+    trees: Several[TreeUrl | str] = (),
     resolver: Resolver | None = None,
     versions: Collection[int] = VERSIONS,
     book: Book | None = None,
-    external: Iterable[str] = (),
+    external: Several[str] = (),
     talk: Mapping[bytes, TalkHandler] = MappingProxyType({}),
     unhandled: Unhandled | None = None,
     limits: DiscoveryLimits | None = None,
@@ -336,16 +337,19 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     by protocol. `unhandled` gets datagrams of other protocols. `strict`: let exceptions of these two, of filters and of `resolver` end
     discovery, as tests want it, instead of logging them.
 
-    Raises ValueError for what cannot be understood, LocalProtocolError for `entries` that do not fit into a record, OSError if the address
-    cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
+    Raises ValueError for what cannot be understood, LocalProtocolError for `entries` that do not fit into a record, TypeError for another
+    type, OSError if the address cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio
+    nursery.
     """
-    if not versions or not VERSIONS.issuperset(versions):
-        raise ValueError(f"versions of discovery are 4 and 5, not {sorted(versions)}")
-    limits = limits or DiscoveryLimits()
-    where = Address.parse(listen) if isinstance(listen, str) else listen
-    urls = [parse_tree(url) if isinstance(url, str) else url for url in trees]
-    named = [NodeRecord.parse(node) if isinstance(node, str) else node for node in bootnodes]
-    at = [parse_external(text) for text in external]
+    require_trio("open_discovery")
+    require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
+    versions = check_versions(versions)
+    limits = DiscoveryLimits() if limits is None else limits
+    require(limits, DiscoveryLimits, "limits of discovery is a DiscoveryLimits")
+    where = address_of(listen, "listen of discovery")
+    urls = [url if isinstance(url, TreeUrl) else parse_tree(url) for url in several(trees, "trees")]
+    named = nodes_of(bootnodes, "bootnodes")
+    at = [parse_external(text) for text in several(external, "external")]
     lookups = (resolver or system_resolver()) if urls else None
     clock = Clock()
     with await DatagramSocket.bind(where) as sock:

@@ -1,6 +1,7 @@
 """The beginning of a session: handshake and Hellos over a link, under one deadline (RLPx, "Initial Handshake" and "Hello")."""
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,13 +9,15 @@ from functools import cached_property
 import trio
 from trio.abc import HalfCloseableStream
 
-from devp2p.capability import AnyCapability
+from devp2p.arguments import named, require, several
+from devp2p.capability import AnyCapability, Capability
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.queues import Budget
 from devp2p.requests import MessageTable
 from devp2p.transports import Link
+from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
 from devp2p.wire.handshake import Entropy, Initiator
@@ -22,6 +25,8 @@ from devp2p.wire.replays import SeenAuths
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
+NO_ANSWER = "it may have another key than the enode says, or be turning away calls at the moment"
+"""Why a node may hang up that was called and says nothing: it cannot even read a call for another key."""
 _MOST_WHILE_WAITING = 256 * 1024  # bytes that are read of a link whose session waits to begin
 
 
@@ -66,6 +71,35 @@ class LocalNode:
         """
         base.encode_hello(self.hello)
         Initiator(self.key, self.key.public_key, Entropy.draw(os.urandom), self.handshake_extra)
+
+
+def local_node(  # noqa: PLR0913  (as open_node was called)
+    key: PrivateKey,
+    capabilities: Iterable[AnyCapability],
+    client_id: str | None,
+    limits: Limits | None,
+    listen_port: int,
+    *,
+    strict: bool,
+    handshake_extra: tuple[bytes, ...],
+) -> LocalNode:
+    """Make a `LocalNode` of what a user gives, with a budget of its own; TypeError for wrong types, else as `LocalNode.check`."""
+    require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
+    own = several(capabilities, "capabilities")
+    for capability in own:
+        if not isinstance(capability, Capability):
+            hint = f": write {capability.__name__}()" if isinstance(capability, type) else ""
+            raise TypeError(f"each of capabilities is an object of a class derived from Capability, not {named(capability)}{hint}")
+    if client_id is not None:
+        require(client_id, str, "client_id is text")
+    limits = Limits() if limits is None else limits
+    require(limits, Limits, "limits is a Limits", "Limits(ping_interval=...) changes one of them")
+    for item in (extra := several(handshake_extra, "handshake_extra")):
+        require(item, bytes, "each of handshake_extra is bytes, one encoded RLP item")
+    budget = Budget(limits.total_inbox_bytes)
+    local = LocalNode(key, client_id or default_client_id(), own, limits, listen_port, strict, extra, budget)
+    local.check()
+    return local
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +162,7 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
     """
     if link.initiator and expect is None:
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
+    connection: wire.Connection | None = None
     try:
         specs = [table.spec for _, table in local.tables.values()]
         connection = wire.Connection(
@@ -142,7 +177,7 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
         with trio.fail_after(local.limits.handshake_timeout):
             stream = await (link.open_stream() if link.initiator else link.accept_stream())
             try:
-                theirs = await _exchange_hellos(stream, connection)
+                theirs = await _exchange_hellos(stream, connection, initiator=link.initiator)
             except HandshakeError:
                 raise
             except RemoteProtocolError as error:
@@ -154,13 +189,20 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
         return Session(link, stream, connection, local, theirs, inbound=not link.initiator)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await close_link(link)
-        raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=str(error) or "the link broke") from None
+        raise _lost(connection, str(error) or "the link broke", initiator=link.initiator) from None
     except BaseException:
         await close_link(link)
         raise
 
 
-async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connection) -> base.Hello:
+def _lost(connection: wire.Connection | None, detail: str, *, initiator: bool) -> PeerDisconnected:
+    """A link is gone, and the peer has not said why."""
+    if initiator and connection is not None and connection.state is wire.State.HANDSHAKE:
+        detail = f"{detail}: {NO_ANSWER}"
+    return PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=detail)
+
+
+async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connection, *, initiator: bool) -> base.Hello:
     broken = False
     while True:
         outgoing = connection.data_to_send()
@@ -176,12 +218,12 @@ async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connect
                 raise PeerDisconnected(event.reason, by_remote=True)
         data = await stream.receive_some(CHUNK)
         if not data:
-            raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the peer hung up during the handshake")
+            raise _lost(connection, "the peer hung up during the handshake", initiator=initiator)
         try:
             connection.receive_data(data)
         except RemoteProtocolError:
             if broken:
-                raise PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail="the link broke") from None
+                raise _lost(connection, "the link broke", initiator=initiator) from None
             raise
 
 

@@ -100,6 +100,9 @@ async def test_nodes_are_found_by_a_lookup_and_at_random():
         assert json.loads(output)["source"] == "bootnode"
 
 
+NAMELESS = bytes(PrivateKey(bytes(31) + b"\x01").public_key).hex()
+
+
 @pytest.mark.real_clock
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 async def test_a_listening_node_is_found_until_it_is_told_to_end(signum):
@@ -159,9 +162,12 @@ def test_a_network_stands_for_its_bootnodes(monkeypatch):
     [
         (["ping", "bob"], "argument NODE: a node's public key is 128 hex digits"),
         (["ping", f"enode://{bytes(PrivateKey.generate().public_key).hex()}"], "argument NODE: it names a node but no UDP port"),
-        (["ping", "enr:-x"], "argument NODE: 'enr:-x'… is no node's record"),
+        (["ping", "enr:-x"], "argument NODE: 'enr:-x' is no node's record: the text is mistyped or cut short"),
         (["listen", "--listen", "30303"], "argument --listen: the port is missing in '30303'"),
-        (["listen", "--external", "here:1"], "argument --external: an IP address where others reach us is wanted"),
+        (
+            ["listen", "--external", "here:1"],
+            "argument --external: an external address is an IP address where others",
+        ),
         (["random", "--network", "atlantis"], "argument --network: invalid choice"),
         (["random", "--v4", "--v5"], "argument --v5: not allowed with argument --v4"),
     ],
@@ -171,6 +177,15 @@ def test_wrong_arguments_are_explained(argv, problem, capsys):
         main(["discover", *argv])
     assert exited.value.code == Exit.USAGE
     assert f"devp2p discover {argv[0]}: error: {problem}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["random"], ["random", "--count", "3"], ["lookup"], ["resolve", NAMELESS]], ids=" ".join)
+def test_a_search_without_anybody_to_begin_with_says_so_at_once(arguments, capsys):
+    assert main(["discover", *arguments]) == Exit.USAGE
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("devp2p: a search ")
+    assert "asks the nodes that are known to begin with, and there are none: add --bootnode NODE or --network NAME" in output.err
 
 
 @pytest.mark.real_clock

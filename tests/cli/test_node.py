@@ -308,6 +308,8 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--metrics", "here"], "argument --metrics: the port is missing in 'here'"),
         (["--metrics", "65536"], "argument --metrics: "),
         (["--log-level", "loud"], "argument --log-level: invalid choice"),
+        (["--external", "foo"], "argument --external: an external address is an IP address where others reach us, such as 203.0.113.5 or "),
+        (["--no-discovery", "--network", "mainnet"], "--bootnode, --network and --external are for discovery, and --no-discovery leaves"),
     ],
 )
 def test_wrong_arguments_are_explained(argv, problem, capsys):
@@ -323,6 +325,14 @@ def test_wrong_arguments_are_explained(argv, problem, capsys):
         (["--capability", "chat"], "devp2p: there is no plugin 'chat'; "),
         (["--capability", "tests.chat:Say"], "devp2p: capability tests.chat:Say: Say is no capability"),
         (["--capability", "tests.chat:Chat", "--key", "none"], "devp2p: there is no key file none; make one: devp2p key generate none\n"),
+        (
+            ["--capability", "tests.chat:Chat", "--slots", "kvsnc=3"],
+            "devp2p: slots names 'kvsnc', which is none of this node's capabilities: chat\n",
+        ),
+        (
+            ["--capability", "tests.chat:Chat", "--slots", "chat=9", "--max-peers", "5"],
+            "devp2p: slots for 'chat' is 9, more than max_peers, which is 5: raise that, or want fewer\n",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_one_line(argv, problem, capsys):

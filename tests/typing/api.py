@@ -7,7 +7,7 @@ tests/test_typing.py looks that each such line gives an error.
 from dataclasses import dataclass
 from typing import assert_type
 
-from devp2p import Capability, Channel, Node, Peer, Request, Response
+from devp2p import Address, Capability, Channel, DiscoverySettings, Limits, Node, NodeRecord, Peer, PrivateKey, Request, Response, open_node
 from devp2p.roster import ReadyPeers
 
 
@@ -97,3 +97,42 @@ async def use(peer: Peer, node: Node) -> None:
     peer[Eth].request(GetTime("utc"))  # type: ignore[attr-defined]
     await Chat().run(peer)  # type: ignore[call-arg]
     Capability()  # type: ignore[abstract]
+
+
+class WrongNumbers(Capability[ChatMessage]):
+    name, version = "numbers", "1"  # type: ignore[assignment]
+    messages = {"0": Say}  # type: ignore[dict-item]
+    urgent = Time  # type: ignore[assignment]
+    weight = 1.5  # type: ignore[assignment]
+    slots = "8"  # type: ignore[assignment]
+
+    async def run(self, peer: Peer, channel: Channel[ChatMessage]) -> None:
+        pass
+
+
+def open_rightly(key: PrivateKey, node: NodeRecord, text: str) -> None:
+    open_node(key, [Chat()], listen=[text, Address("tcp", "*", 0)], static_peers=[text, node], dns_trees=[text])
+    open_node(
+        key, (Chat(),), listen=(text,), trusted_peers={text}, bootnodes=frozenset({node}), discovery=DiscoverySettings(external=[text])
+    )
+    open_node(key, {"chat": Chat()}.values(), listen={text: 1}, static_peers={text: node}.values(), bootnodes=(text for _ in "ab"))
+    open_node(key, iter([Chat()]), listen=map(str, [1]), bootnodes=reversed([node]))
+
+
+def open_wrongly(key: PrivateKey, node: Node, text: str) -> None:
+    open_node(key, [Chat])  # type: ignore[list-item]
+    open_node(key, Chat())  # type: ignore[arg-type]
+    open_node(bytes(32), [Chat()])  # type: ignore[arg-type]
+    open_node(key, [Chat()], listen=text)  # type: ignore[arg-type]
+    open_node(key, [Chat()], static_peers=text)  # type: ignore[arg-type]
+    open_node(key, [Chat()], trusted_peers=text)  # type: ignore[arg-type]
+    open_node(key, [Chat()], bootnodes=text)  # type: ignore[arg-type]
+    open_node(key, [Chat()], dns_trees=text)  # type: ignore[arg-type]
+    open_node(key, [Chat()], slots={"chat": "3"})  # type: ignore[dict-item]
+    open_node(key, [Chat()], max_peers="50")  # type: ignore[arg-type]
+    open_node(key, [Chat()], limits=Limits)  # type: ignore[arg-type]
+    open_node(key, [Chat()], discovery=text)  # type: ignore[arg-type]
+    DiscoverySettings(external=text)  # type: ignore[arg-type]
+    Limits(ping_interval=text)  # type: ignore[arg-type]
+    PrivateKey(text)  # type: ignore[arg-type]
+    node.peers(Chat())  # type: ignore[arg-type]

@@ -42,9 +42,11 @@ class Asking:
 
     async def run(self) -> None:
         """Go on until the node closes."""
+        questions = (Bulk, self._download, self._tempo.bulk_pause), (Echo, self._ask_digest, self._tempo.echo_pause)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._with_each, Bulk, self._download, self._tempo.bulk_pause)
-            nursery.start_soon(self._with_each, Echo, self._ask_digest, self._tempo.echo_pause)
+            for capability, exchange, pause in questions:
+                if any(isinstance(own, capability) for own in self._node.capabilities):
+                    nursery.start_soon(self._with_each, capability, exchange, pause)
 
     async def _with_each(self, capability: type[AnyCapability], exchange: Callable[[Peer], Awaitable[None]], pause: float) -> None:
         async with trio.open_nursery() as nursery:
