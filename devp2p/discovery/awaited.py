@@ -10,13 +10,12 @@ from typing import Final, Generic, TypeVar
 
 import trio
 
-from devp2p.discovery import v4_events, v5_events
+from devp2p.discovery import v4_events, v4_nodes, v5_events
 from devp2p.discovery.contacts import contact_of, contacts_told_by
 from devp2p.discovery.ip_bytes import pack_ip
 from devp2p.discovery.kademlia import Contact
 from devp2p.discovery.networks import Endpoint, scope_fault
 from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_nodes import Node
 from devp2p.discovery.v5 import Discv5
 from devp2p.enr import Record
 from devp2p.keys import keccak256
@@ -110,9 +109,9 @@ class AwaitedV4:
         self._ip_versions = ip_versions
         self.operations: Operations[v4_events.PingResult | v4_events.RecordFound | v4_events.LookupDone] = Operations(flush)
 
-    def contact(self, node: NodeRecord) -> Node | None:
+    def contact(self, node: NodeRecord) -> v4_nodes.Node | None:
         """Where a node is to be asked; None if that is unknown, or cannot be sent to."""
-        return contact_v4(node, self._ip_versions)
+        return v4_nodes.contact_of(node, self._ip_versions)
 
     async def ping(self, node: NodeRecord) -> Pinged | None:
         """Ask a node whether it is there; None if it is silent, or nobody knows where it is."""
@@ -283,18 +282,6 @@ async def _gather(calls: Iterable[Callable[[], Awaitable[NodeRecord | None]]]) -
         for call in calls:
             nursery.start_soon(collect, call)
     return results
-
-
-def contact_v4(node: NodeRecord, ip_versions: Sequence[int]) -> Node | None:
-    """Where a node takes packets of discovery v4, at the first of its endpoints that is of one of the IP versions."""
-    for host, port in node.udp_endpoints:
-        try:
-            ip = pack_ip(host)
-        except ValueError:
-            continue
-        if (4 if len(ip) == 4 else 6) in ip_versions:
-            return Contact(node.id, Endpoint(ip, port), node.enr.sequence if node.enr is not None else 0, node)
-    return None
 
 
 def node_at(endpoint: Endpoint, record: Record) -> NodeRecord:

@@ -21,7 +21,7 @@ def endpoints_of(record: Record, ip_versions: Sequence[int] = (4, 6), *, told_by
     for endpoint in _named_by(record):
         bad = scope_of(endpoint.ip) is Scope.SPECIAL if told_by is None else relay_fault(told_by, endpoint) is not None
         if not bad:
-            found.setdefault(4 if len(endpoint.ip) == 4 else 6, endpoint)
+            found.setdefault(endpoint.version, endpoint)
     return tuple(found[version] for version in ip_versions if version in found)
 
 

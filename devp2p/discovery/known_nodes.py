@@ -84,8 +84,11 @@ class KnownNodes:
             self._trees = dict(sequences)
 
 
-async def with_ip_addresses(node: NodeRecord) -> NodeRecord | None:
-    """A node by its IP addresses, where it was named by a name of DNS; None if that is unknown, or the node takes no part in discovery."""
+async def with_ip_addresses(node: NodeRecord, ip_versions: Sequence[int] = (4, 6)) -> NodeRecord | None:
+    """A node by an IP address, where it was named by a name of DNS: one of `ip_versions`, which are those that can be sent to.
+
+    None if there is no such name or address, or the node takes no part in discovery.
+    """
     if node.enr is not None or not node.udp_endpoints:
         return node if node.udp_endpoints else None
     host, port = node.udp_endpoints[0]
@@ -97,7 +100,11 @@ async def with_ip_addresses(node: NodeRecord) -> NodeRecord | None:
         except OSError as error:
             _logger.warning("%s: no such host: %s", node.enode, error.strerror or error)
             return None
-        ip = str(found[0][4][0])
+        addresses = [str(name[0]) for family, *_, name in found if (6 if family == socket.AF_INET6 else 4) in ip_versions]
+        if not addresses:
+            _logger.warning("%s has no address of an IP version that can be sent to from here", node.enode)
+            return None
+        ip = addresses[0]
         return replace(node, addresses=tuple(replace(at, host=ip) if at.host == host else at for at in node.addresses), udp_port=port)
     await trio.lowlevel.checkpoint()
     return node

@@ -25,6 +25,11 @@ class Endpoint(NamedTuple):
     ip: bytes
     port: int
 
+    @property
+    def version(self) -> int:
+        """Of IP: 4 or 6."""
+        return 4 if len(self.ip) == 4 else 6
+
     def __str__(self) -> str:
         if len(self.ip) not in {4, 16}:
             return f"[{self.ip.hex()}]:{self.port}"

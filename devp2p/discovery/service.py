@@ -25,7 +25,7 @@ import trio
 from devp2p.arguments import Several, as_bytes, check_bounds, require, several
 from devp2p.containment import unless_it_fails
 from devp2p.discovery import VERSIONS, check_versions, v4_events
-from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged, contact_v4
+from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged
 from devp2p.discovery.candidates import Filter
 from devp2p.discovery.clock import TOLERANCE, Clock
 from devp2p.discovery.datagrams import DatagramSocket
@@ -180,17 +180,17 @@ class Discovery:
 
     async def ping(self, node: NodeRecord | str, *, version: int | None = None) -> Pinged | None:
         """Ask a node whether it is there, by v5 if it is known how, or else by v4; None if it is silent."""
-        record = await _with_ips(node)
+        record = await self._with_ips(node)
         return await self._fitting(record, version).ping(record)
 
     async def request_enr(self, node: NodeRecord | str, *, version: int | None = None) -> NodeRecord | None:
         """Ask a node itself for its record; None if it does not give it."""
-        record = await _with_ips(node)
+        record = await self._with_ips(node)
         return await self._fitting(record, version).request_enr(record)
 
     async def resolve(self, node: NodeRecord | PublicKey | str, *, version: int | None = None) -> NodeRecord | None:
         """Find the newest record of a node: ask itself where it is said to be, or else search; None if nobody knows it."""
-        record = NodeRecord(node) if isinstance(node, PublicKey) else await _with_ips(node)
+        record = NodeRecord(node) if isinstance(node, PublicKey) else await self._with_ips(node)
         answers = [await protocol.resolve(record) for protocol in self._running(version)]
         found = [answer for answer in answers if answer is not None]
         return max(found, key=lambda answer: answer.enr.sequence if answer.enr is not None else 0, default=None)
@@ -214,7 +214,7 @@ class Discovery:
 
     async def talk(self, node: NodeRecord | str, protocol: bytes, request: bytes) -> bytes | None:
         """Say something to a node in another protocol, by v5, and return its response; None if it is silent."""
-        return await self._need_v5().talk(await _with_ips(node), protocol, request)
+        return await self._need_v5().talk(await self._with_ips(node), protocol, request)
 
     # What runs
 
@@ -300,15 +300,14 @@ class Discovery:
         running = self._running(version)
         return next((protocol for protocol in running if protocol.contact(node) is not None), running[-1])
 
+    async def _with_ips(self, node: NodeRecord | str) -> NodeRecord:
+        record = node_of(node)
+        return await with_ip_addresses(record, self._socket.ip_versions) or record
+
     def _need_v5(self) -> AwaitedV5:
         if self.v5 is None:
             raise LocalProtocolError("discovery v5 does not run")
         return self.v5
-
-
-async def _with_ips(node: NodeRecord | str) -> NodeRecord:
-    record = node_of(node)
-    return await with_ip_addresses(record) or record
 
 
 @asynccontextmanager
@@ -353,7 +352,7 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     lookups = (resolver or system_resolver()) if urls else None
     clock = Clock()
     with await DatagramSocket.bind(where) as sock:
-        found = [await with_ip_addresses(node) for node in named]
+        found = [await with_ip_addresses(node, sock.ip_versions) for node in named]
         known = KnownNodes([node for node in found if node is not None], book, clock.now)
         own = OwnRecord(key, entries=entries, bound=sock.endpoint, external=at, book=book, now=clock.now())
         discovery = Discovery(
@@ -380,18 +379,17 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
 
 
 def _make_v4(key: PrivateKey, own: OwnRecord, known: KnownNodes, sock: DatagramSocket, limits: Discv4Limits) -> Discv4:
-    nodes = known.bootnodes, known.seeds()
-    bootnodes, seeds = ([contact.record for node in some if (contact := contact_v4(node, sock.ip_versions)) is not None] for some in nodes)
     return Discv4(
         own,
         key,
         random=random.SystemRandom().random,
         random_bytes=secrets.token_bytes,
-        bootnodes=bootnodes,
-        seeds=seeds,
+        bootnodes=known.bootnodes,
+        seeds=known.seeds(),
         limits=limits,
         tcp_port=own.record.tcp or 0,
         external_address=own.external,
+        ip_versions=sock.ip_versions,
     )
 
 

@@ -85,12 +85,13 @@ class Discv4:
         limits: Discv4Limits | None = None,
         tcp_port: int = 0,
         external_address: ExternalAddress | None = None,
+        ip_versions: Sequence[int] = (4, 6),
     ) -> None:
         """Be the node of `key`, whose record is in `local_record`.
 
         `random` gives numbers from 0 to below 1 and `random_bytes` so many bytes, which nobody else should be able to predict. `bootnodes`,
-        and `seeds`, which one knew at another time, must have IP addresses, or LocalProtocolError is raised. Votes on where we are go into
-        `external_address`, which may be shared with others.
+        and `seeds`, which one knew at another time, are left out if they have no IP address of `ip_versions`, those that can be sent to.
+        Votes on where we are go into `external_address`, which may be shared with others.
         """
         if local_record.record.public_key != key.public_key:
             raise LocalProtocolError("the record is not that of the key")
@@ -100,8 +101,11 @@ class Discv4:
         self.table: RoutingTable[NodeRecord] = RoutingTable(self._id, random, self._limits.table)
         self.external_address: ExternalAddress = external_address or ExternalAddress()
         self._random, self._random_bytes = random, random_bytes
-        self._known = [contact_of(node) for node in (*bootnodes, *seeds)]
-        self._exchange: Exchange[_Purpose] = Exchange(local_record, key, self._limits, tcp_port, self._nodes_to_tell)
+        contacts = (contact_of(node, ip_versions) for node in (*bootnodes, *seeds))
+        self._known = [contact for contact in contacts if contact is not None]
+        self._exchange: Exchange[_Purpose] = Exchange(
+            local_record, key, self._limits, self._nodes_to_tell, tcp_port=tcp_port, ip_versions=ip_versions
+        )
         self._events: deque[Event] = deque()
         self._numbers = count(1)
         self._operations: set[int] = set()

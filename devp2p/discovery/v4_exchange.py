@@ -122,15 +122,23 @@ class _Conversation(Generic[Purpose]):
 class Exchange(Generic[Purpose]):
     """Sends questions and answers those of others. What comes of it is in `outcomes`, and what is to be sent in `outgoing`."""
 
-    def __init__(
-        self, local: PublishesRecord, key: PrivateKey, limits: Discv4Limits, tcp_port: int, closest: Callable[[bytes], Iterable[Node]]
+    def __init__(  # noqa: PLR0913  (`Discv4` puts it together, and nobody else)
+        self,
+        local: PublishesRecord,
+        key: PrivateKey,
+        limits: Discv4Limits,
+        closest: Callable[[bytes], Iterable[Node]],
+        *,
+        tcp_port: int,
+        ip_versions: Sequence[int],
     ) -> None:
-        """`closest` gives the nodes to tell others of, for a 64-byte target, best first."""
+        """`closest` gives the nodes to tell others of, for a 64-byte target, best first. `ip_versions` are those that can be sent to."""
         self.outcomes: deque[Outcome[Purpose]] = deque()
         self.outgoing: deque[tuple[bytes, Endpoint]] = deque(maxlen=_QUEUED)
         self.expired: int = 0
         """Packets that came too late, if our clock is right."""
-        self._local, self._key, self._limits, self._tcp_port, self._closest = local, key, limits, tcp_port, closest
+        self._local, self._key, self._limits, self._closest = local, key, limits, closest
+        self._tcp_port, self._ip_versions = tcp_port, ip_versions
         self._gate = Gate(limits)
         self._bonds = Bonds(limits.bonds)
         self._pings: dict[Endpoint, dict[bytes, _Ping[Purpose]]] = {}
@@ -298,7 +306,7 @@ class Exchange(Generic[Purpose]):
             return
         conversation.answered = True
         for neighbor in answer.nodes[:BUCKET_SIZE]:
-            node = judge_neighbor(neighbor, conversation.contact.endpoint.ip)
+            node = judge_neighbor(neighbor, conversation.contact.endpoint.ip, self._ip_versions)
             if node is not None and node.id != self._key.public_key.node_id and len(conversation.nodes) < BUCKET_SIZE:
                 conversation.nodes.setdefault(node.id, node)
         if len(conversation.nodes) == BUCKET_SIZE:

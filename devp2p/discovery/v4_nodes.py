@@ -4,7 +4,7 @@ A node that has sent us a Ping is where the Ping came from, whatever it says; on
 of such an address at all. A record adds to that, but never says where a node takes datagrams: the endpoint that works is worth more.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
@@ -14,7 +14,7 @@ from devp2p.discovery.kademlia import BUCKET_SIZE, Contact
 from devp2p.discovery.networks import Endpoint, relay_fault, scope_fault, unmapped
 from devp2p.discovery.v4_packets import MAX_NEIGHBORS, Neighbor
 from devp2p.enr import Record
-from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.errors import DecodingError
 from devp2p.keys import PublicKey
 from devp2p.records import Address, NodeRecord
 
@@ -24,16 +24,16 @@ Node: TypeAlias = Contact[NodeRecord]
 _REMEMBERED = 4096  # nodes: a search is told of the same ones again and again
 
 
-def contact_of(node: NodeRecord) -> Node:
-    """Make a contact of a record, at its best UDP endpoint; LocalProtocolError if it has none, or the host is not an IP address."""
-    if not node.udp_endpoints:
-        raise LocalProtocolError(f"{node.enode} takes no part in discovery: there is no UDP port")
-    host, port = node.udp_endpoints[0]
-    try:
-        ip = pack_ip(host)
-    except ValueError:
-        raise LocalProtocolError(f"{host!r} is no IP address, and discovery asks no DNS") from None
-    return Contact(node.id, Endpoint(ip, port), node.enr.sequence if node.enr is not None else 0, node)
+def contact_of(node: NodeRecord, ip_versions: Sequence[int] = (4, 6)) -> Node | None:
+    """Make a contact of a node at the best of its UDP endpoints that is of one of the IP versions; None if it has none, as one by name."""
+    for host, port in node.udp_endpoints:
+        try:
+            endpoint = Endpoint(pack_ip(host), port)
+        except ValueError:
+            continue
+        if endpoint.version in ip_versions:
+            return Contact(node.id, endpoint, node.enr.sequence if node.enr is not None else 0, node)
+    return None
 
 
 def contact_at(public_key: PublicKey, endpoint: Endpoint, tcp_port: int) -> Node:
@@ -49,10 +49,13 @@ def add_record(contact: Node, record: Record) -> Node:
     return Contact(contact.id, contact.endpoint, record.sequence, replace(node, addresses=own or contact.record.addresses))
 
 
-def judge_neighbor(neighbor: Neighbor, sender: bytes) -> Node | None:
-    """Make a contact of what a node at the address `sender` tells of; None if that is no key, or an endpoint that it may not tell of."""
+def judge_neighbor(neighbor: Neighbor, sender: bytes, ip_versions: Sequence[int] = (4, 6)) -> Node | None:
+    """Make a contact of what a node at the address `sender` tells of.
+
+    None if that is no key, an endpoint that it may not tell of, or one of an IP version that we cannot send to.
+    """
     endpoint = Endpoint(unmapped(neighbor.ip), neighbor.udp)
-    if relay_fault(sender, endpoint) is not None:
+    if endpoint.version not in ip_versions or relay_fault(sender, endpoint) is not None:
         return None
     try:
         return _named(neighbor.public_key, endpoint, neighbor.tcp)

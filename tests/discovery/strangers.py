@@ -46,7 +46,9 @@ def record_of(node: Discv4) -> NodeRecord:
 
 
 def contact_to(node: Discv4) -> Node:
-    return contact_of(record_of(node))
+    contact = contact_of(record_of(node))
+    assert contact is not None
+    return contact
 
 
 @dataclass

@@ -1,11 +1,14 @@
 """Discovery on real sockets of this machine: nodes ask, find and tell each other."""
 
 import socket
+from contextlib import AsyncExitStack
 
 import pytest
 import trio
 
+from devp2p.discovery.known_nodes import with_ip_addresses
 from devp2p.discovery.networks import Endpoint
+from devp2p.discovery.service import Discovery
 from devp2p.enr import Record
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
@@ -277,3 +280,39 @@ async def test_a_bootnode_by_a_name_of_dns_is_found_and_a_wrong_name_is_passed_o
         wrong = f"enode://{bytes(KEY.public_key).hex()}@nowhere.invalid:{port}"
         async with running(bootnodes=[wrong, f"enode://{hex_key}@localhost:{port}"], listen="udp://*:0") as second:
             assert [node.id for node in await second.lookup(first.record.public_key)] == [first.record.id]
+
+
+async def both_are_live(node: Discovery) -> bool | None:
+    tables = [protocol.protocol.table.statistics() for protocol in (node.v4, node.v5) if protocol is not None]
+    await trio.lowlevel.checkpoint()
+    return all(table.live == 2 for table in tables) or None
+
+
+@BOTH
+async def test_a_node_that_has_only_ipv6_finds_those_that_name_an_ipv4_address_first(versions):
+    async with AsyncExitStack() as stack:
+        records: list[NodeRecord] = []
+        for _ in range(2):
+            key = PrivateKey.generate()
+            node = await stack.enter_async_context(running(key=key, listen="udp://[::1]:0", versions=versions, bootnodes=records))
+            port = node.address.port
+            records.append(NodeRecord.from_enr(Record.sign(key, 1, {"ip": "127.0.0.1", "udp": port, "ip6": "::1", "udp6": port, "tcp": 1})))
+        node = await stack.enter_async_context(running(listen="udp://[::1]:0", versions=versions, bootnodes=records))
+        with trio.fail_after(30):
+            assert await eventually(lambda: both_are_live(node))
+        assert node.statistics.not_sent == 0
+
+
+async def test_a_name_stands_for_an_address_that_the_socket_can_send_to(monkeypatch):
+    async def getaddrinfo(host, port, **_):
+        await trio.lowlevel.checkpoint()
+        assert host == "node.example"
+        v6 = (socket.AF_INET6, socket.SOCK_DGRAM, 17, "", ("2001:db8::1", port, 0, 0))
+        return [v6, (socket.AF_INET, socket.SOCK_DGRAM, 17, "", ("9.9.9.9", port))]
+
+    node = NodeRecord.parse(f"enode://{bytes(PrivateKey.generate().public_key).hex()}@node.example:30303")
+    monkeypatch.setattr(trio.socket, "getaddrinfo", getaddrinfo)
+    for versions, host in (((4,), "9.9.9.9"), ((6,), "2001:db8::1"), ((4, 6), "2001:db8::1")):
+        reachable = await with_ip_addresses(node, versions)
+        assert reachable is not None
+        assert reachable.udp_endpoints == ((host, 30303),)

@@ -11,7 +11,7 @@ from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_bonds import Discv4Limits
 from devp2p.discovery.v4_events import ClockDoubtful, LookupDone, RecordFound
-from devp2p.discovery.v4_nodes import contact_of
+from devp2p.discovery.v4_nodes import contact_of, judge_neighbor
 from devp2p.enr import LocalRecord, Record
 from devp2p.errors import LocalProtocolError
 from devp2p.records import Address, NodeRecord
@@ -232,10 +232,6 @@ def test_what_is_misused_says_so():
         node.lookup(bytes(32), START)
     with pytest.raises(LocalProtocolError, match="not that of the key"):
         Discv4(LocalRecord(key_of(2)), key, random=lambda: 0.5, random_bytes=bytes)
-    with pytest.raises(LocalProtocolError, match="no IP address"):
-        contact_of(NodeRecord(key.public_key, (Address("tcp", "node.example", 30303),)))
-    with pytest.raises(LocalProtocolError, match="no UDP port"):
-        contact_of(NodeRecord(key.public_key))
     for number in range(2):
         node.ping(moved(guest().contact, endpoint_of(number)), START)
     with pytest.raises(LocalProtocolError, match="more than 2 operations"):
@@ -249,5 +245,22 @@ def test_what_is_misused_says_so():
 def test_a_contact_has_what_its_record_says():
     enr = Record.sign(key_of(1), 9, {"ip": "20.0.1.1", "udp": 1234, "tcp": 4321})
     contact = contact_of(NodeRecord.from_enr(enr))
+    assert contact is not None
     assert (contact.id, contact.endpoint, contact.seq) == (enr.id, Endpoint(bytes([20, 0, 1, 1]), 1234), 9)
-    assert contact_of(replace(contact.record, enr=None)).seq == 0
+    without = contact_of(replace(contact.record, enr=None))
+    assert without is not None
+    assert without.seq == 0
+    assert contact_of(NodeRecord(key_of(1).public_key, (Address("tcp", "node.example", 30303),))) is None
+    assert contact_of(NodeRecord(key_of(1).public_key)) is None
+
+
+def test_nodes_that_we_cannot_send_to_are_no_neighbors_and_no_bootnodes():
+    key, sender = key_of(1), endpoint_of(2)
+    told = packets.Neighbor(b"\x26" + bytes(14) + b"\x01", 30303, 30303, bytes(key_of(3).public_key))
+    assert judge_neighbor(told, sender.ip) is not None
+    assert judge_neighbor(told, sender.ip, (4,)) is None
+    record = NodeRecord.from_enr(Record.sign(key_of(4), 1, {"ip": "20.0.1.1", "udp": 1234, "ip6": "2600::1", "udp6": 4321}))
+    for versions, contacted in (((6,), ["[2600::1]:4321"]), ((4,), ["20.0.1.1:1234"]), ((), [])):
+        node = Discv4(LocalRecord(key), key, random=lambda: 0.5, random_bytes=bytes, bootnodes=[record], ip_versions=versions)
+        node.handle_timer(START)
+        assert [str(to) for _, to in node.datagrams_to_send(START)] == contacted

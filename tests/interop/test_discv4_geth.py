@@ -122,7 +122,9 @@ async def test_go_ethereums_nodes_are_found_with_their_records():
                 found = await second.end_of(second.node.resolve(wanted.public_key, time.time()))
                 assert isinstance(found, RecordFound)
                 assert found.record == wanted.enr
-            pinged = await second.end_of(second.node.ping(contact_of(go), time.time()))
+            contact = contact_of(go)
+            assert contact is not None
+            pinged = await second.end_of(second.node.ping(contact, time.time()))
             assert isinstance(pinged, PingResult)
             assert pinged.pong is not None
             assert pinged.pong.recipient.udp == second.udp.getsockname()[1]
