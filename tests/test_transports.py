@@ -201,13 +201,13 @@ async def test_running_out_of_file_descriptors_pauses_accepting(scheme: str, tmp
             resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
             try:
                 client.connect((bound[0].host, bound[0].port) if scheme == "tcp" else bound[0].host)
-                with trio.move_on_after(0.1):
+                with trio.move_on_after(0.5):  # it is tried more than once
                     await links.receive()
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             link = await links.receive()
             await link.aclose()
-    assert "cannot accept a connection now" in caplog.text
+    assert caplog.text.count("cannot accept connections now") == 1
 
 
 # Unix sockets

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -307,14 +307,19 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                     nursery.start_soon(_follow, events, news)
                     nursery.start_soon(_tell_slots, node, plan.slots_every, news)
                     await trio.sleep_forever()
-        except OSError as error:  # of listening: what comes out of the block itself is in a group
-            where = error.filename or " or ".join(map(str, plan.listen))
-            hint = "--listen names another address, and port 0 any free one"
-            raise Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED) from None
+        except OSError as error:  # what comes out of the block itself is in a group
+            raise _cannot_start(error, plan.listen) from None
         except BookError as error:
             raise Failure(str(error), Exit.FAILED) from None
         except (ValueError, LocalProtocolError) as error:  # of arguments that do not fit each other, or the capabilities
             raise Failure(str(error)) from None
+
+
+def _cannot_start(error: OSError, listen: Sequence[Address]) -> Failure:
+    where = str(error.filename or " or ".join(map(str, listen)))
+    if "://" not in where:  # a file that is needed, when there may be no more open ones
+        return Failure(f"the node cannot start: {explain(error)}: {where}", Exit.FAILED)
+    return Failure(f"cannot listen at {where}: {explain(error)}; --listen names another address, and port 0 any free one", Exit.FAILED)
 
 
 async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[trio.SocketListener]:
