@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import trio
 
-from devp2p import Address, NodeRecord, PrivateKey, open_node
+from devp2p import Address, DisconnectReason, NodeRecord, PrivateKey, open_node
 from tests.chat import Chat
 from tests.cli.processes import COMMAND, PATIENCE, RunningNode, running_node
 
@@ -44,7 +44,7 @@ async def test_a_node_without_a_free_file_goes_on_says_so_once_and_recovers(tmp_
                 with trio.fail_after(PATIENCE):
                     while open_files(program) < FILES:  # noqa: ASYNC110  (it is another process)
                         await trio.sleep(0.01)
-                other.connected[0].disconnect(0)
+                other.connected[0].disconnect(DisconnectReason.REQUESTED)
                 failed = await program.event("dial_failed")
                 assert failed["error"].endswith("oo many open files")
                 assert other.discovery is not None
