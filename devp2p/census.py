@@ -63,10 +63,6 @@ class Census:
             protected=node_id in self.wished,
         )
 
-    def candidates(self, may_dial: Callable[[NodeRecord], bool], now: float) -> list[SlotCandidate]:
-        """The nodes of the pool that may be dialled now."""
-        return [self._candidate(known, now) for known in self._pool if may_dial(known.record)]
-
     def wanting(self, record: NodeRecord) -> tuple[str, ...]:
         """The capabilities that want a node, by what its record says."""
         return tuple(name for name, wants in self._wants.items() if wants(record))
@@ -85,7 +81,8 @@ class Census:
         self.wished.discard(node_id)
         self._nearest.pop(node_id, None)
 
-    def _candidate(self, known: Known, now: float) -> SlotCandidate:
+    def candidate(self, known: Known, now: float) -> SlotCandidate:
+        """A node of the pool, as one that could be dialled."""
         node_id = bytes(known.record.id)
         shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
         names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]

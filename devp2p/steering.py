@@ -55,6 +55,8 @@ if TYPE_CHECKING:  # a node without discovery or a book does not import them
 
 BETWEEN_DIALS: Final = 0.25
 """Seconds between two looks for somebody to dial."""
+AT_ONCE: Final = 128
+"""Nodes of the pool that are looked at in one step, which takes a millisecond."""
 BETWEEN_NEWS: Final = 5.0
 """Seconds after which another candidate is asked for when the pool is full."""
 BETWEEN_SAVES: Final = 60.0
@@ -204,7 +206,7 @@ class Steering:
                 task_status.started()
                 while True:
                     await trio.sleep(BETWEEN_SAVES)
-                    self.save()
+                    await self._save()
         finally:
             self.save()
 
@@ -226,10 +228,10 @@ class Steering:
         while True:
             now = trio.current_time()
             if now >= due:
-                self._tick(now)
+                await self._tick(now)
                 due = now + TICK / self._pace
             self._news = trio.Event()  # before the look, so that what comes while it lasts, or soon after it, is not missed
-            self._fill(now)
+            await self._fill()
             await trio.sleep(BETWEEN_DIALS / self._pace)
             with trio.move_on_at(due):
                 await self._news.wait()
@@ -239,11 +241,14 @@ class Steering:
         if capability in self._capabilities and self.may_be_dialled(record):
             self.pool.offer(record, "anchor", self._census.wanting(record), anchor=True)
 
-    def _tick(self, now: float) -> None:
+    async def _tick(self, now: float) -> None:
         for peer in self._roster:
             self._census.observe(peer, now)
-        self.ratings.refresh(now)
-        for decision in self.policy.decide(self._census.peers(now), self._candidates(now), now, self._random):
+        for _ in self.ratings.refreshing(trio.current_time):
+            await trio.lowlevel.checkpoint()
+        candidates = await self._candidates()
+        now = trio.current_time()
+        for decision in self.policy.decide(self._census.peers(now), candidates, now, self._random):
             self._tell(decision)
             match decision:
                 case Drop():
@@ -256,22 +261,29 @@ class Steering:
         if self._memory is not None:
             self._anchors = self.policy.anchors(self._census.peers(now), now)
 
-    def _fill(self, now: float) -> None:
-        if self.dialer.is_busy or not (candidates := self._candidates(now)):
+    async def _fill(self) -> None:
+        """Dial for free places. Strangers name any number of nodes that cannot be reached, so others have their turn between two dials."""
+        now = trio.current_time()
+        if self.dialer.is_busy or not self._dials or not self.policy.may_dial(self._census.peers(now), self.dialer.dialling, now):
             return
-        peers = self._census.peers(now)
+        if not (candidates := await self._candidates()):
+            return
+        now = trio.current_time()
+        choice = self.policy.choice(self._census.peers(now), candidates, now, self._random)
         while not self.dialer.is_busy:
-            decision = self.policy.next_dial(peers, candidates, self.dialer.dialling, now, self._random)
+            await trio.lowlevel.checkpoint()
+            decision = self.policy.next_dial(choice, self.dialer.dialling)
             if decision is None:
                 return
-            self._tell(decision)
-            self._dial(decision.id)
-            # Another node of its host may not be dialled any more.
-            candidates = self._candidates(now)
+            known = self.pool.get(decision.id)
+            choice.leave_out(decision.id)
+            if known is not None and self._may_dial(known.record):  # else another node of its host is dialled, or it has come meanwhile
+                self._tell(decision)
+                self._dial(decision.id)
 
     def _dial(self, node_id: bytes) -> None:
         known = self.pool.get(node_id)
-        if known is None or self.dialer.is_busy:
+        if known is None or self.dialer.is_busy or not self._may_dial(known.record):
             self.policy.gave_up(node_id)
             return
         known.tries += 1
@@ -283,14 +295,19 @@ class Steering:
             self.policy.gave_up(bytes(record.id))
         self._news.set()
 
-    def _candidates(self, now: float) -> list[SlotCandidate]:
-        if not self._dials:
-            return []
+    async def _candidates(self) -> list[SlotCandidate]:
+        """The nodes of the pool that may be dialled now; others have their turn while they are gone through."""
+        candidates: list[SlotCandidate] = []
+        for number, known in enumerate(tuple(self.pool) if self._dials else ()):
+            if number % AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+            if self._may_dial(known.record):
+                candidates.append(self._census.candidate(known, trio.current_time()))
+        return candidates
 
-        def may_dial(record: NodeRecord) -> bool:
-            return self.dialer.may_dial(record) and self._links.is_wanted(record) and self.bans.get(bytes(record.id), now) is None
-
-        return self._census.candidates(may_dial, now)
+    def _may_dial(self, record: NodeRecord) -> bool:
+        banned = self.bans.get(bytes(record.id), trio.current_time()) is not None
+        return not banned and self.dialer.may_dial(record) and self._links.is_wanted(record)
 
     def _end(self, node_id: bytes, reason: DisconnectReason, detail: str) -> None:
         for peer in self._roster:
@@ -321,6 +338,11 @@ class Steering:
             specs.append(replace(spec, slots=max(spec.slots, least), minimum=max(spec.minimum, least)))
         self.policy.respecify(specs)
         self._news.set()
+
+    async def _save(self) -> None:
+        if self._memory is not None:
+            for _ in self._memory.saving(self._anchors, trio.current_time):
+                await trio.lowlevel.checkpoint()
 
     def save(self) -> None:
         """Write ratings, bans and anchors into the book, if there is one."""

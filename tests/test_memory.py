@@ -69,6 +69,8 @@ def same(one: Life, other: Life) -> bool:
     assert one.now == other.now
     known = set(one.ratings)
     assert known == set(other.ratings)
+    for life in (one, other):
+        life.ratings.dump(life.now, life.wall)  # which brings also those up to date who are absent
     for node_id in known:
         for name in NAMES:
             left, right = (life.ratings.standing(node_id, name, life.now) for life in (one, other))

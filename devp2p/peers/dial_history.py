@@ -10,6 +10,7 @@ import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from devp2p.discovery.networks import is_local
@@ -118,13 +119,20 @@ class DialHistory:
         """The hosts at some addresses to which the bounds apply: those that are named by IP addresses, and not local."""
         hosts: set[bytes] = set()
         for address in addresses:
-            try:
-                ip = ipaddress.ip_address(address.host).packed
-            except ValueError:
-                continue
-            if self._limit_local_addresses or not is_local(ip):
-                hosts.add(host_of(ip))
+            host, local = _host_named(address.host)
+            if host is not None and (self._limit_local_addresses or not local):
+                hosts.add(host)
         return hosts
+
+
+@lru_cache(maxsize=4096)  # all candidates are looked at again and again
+def _host_named(name: str) -> tuple[bytes | None, bool]:
+    """The host that an IP address names, or None for what is no IP address, and whether it is a local one."""
+    try:
+        ip = ipaddress.ip_address(name).packed
+    except ValueError:
+        return None, False
+    return host_of(ip), is_local(ip)
 
 
 def _trim(remembered: OrderedDict[bytes, _Node] | OrderedDict[bytes, tuple[tuple[float, bytes], ...]]) -> None:

@@ -4,11 +4,15 @@ Thousands of absent peers are remembered, and to write them all takes a quarter 
 has changed since the last time is written: rows say when they were written, and whoever reads them counts the time since then. That is
 right as long as the system's clock, which those times are on, goes on as ours does. When it was set, or the machine has slept, all
 is written anew.
+
+Even so it may be much, so it is written in portions, between which others can have their turn. Each portion is a transaction: a process
+that is killed leaves of each peer either what was kept before or what is kept now.
 """
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from devp2p.errors import BookError
@@ -21,6 +25,8 @@ from devp2p.records import NodeRecord
 if TYPE_CHECKING:  # a node without a book does not import it
     from devp2p.peers.book import Book
 
+PORTION: Final = 16
+"""Peers whose ratings are written at once, which takes a millisecond or two."""
 TOLERANCE: Final = 120.0
 """Seconds by which the two clocks may have come apart before all is written anew."""
 
@@ -39,9 +45,9 @@ class Memory:
         self._pace = pace
         self._anchors: dict[str, tuple[Anchor, ...]] = {}
         self._apart: float | None = None
-        """The system's clock less ours when all was written; None if it is not known what the book holds."""
-        self._rated: set[bytes] = set()
-        """The IDs in the ratings of the book."""
+        """The system's clock less ours when all was written; None if that was never, or by another clock."""
+        self._rated: set[bytes] | None = None
+        """The IDs in the ratings of the book; None if it is not known what it holds."""
         self._banned: dict[bytes, Ban] = {}
         """The bans in it, on our clock."""
 
@@ -72,39 +78,58 @@ class Memory:
 
     def save(self, anchors: Mapping[str, tuple[bytes, ...]], now: float) -> None:
         """Keep ratings and bans as they are, and `anchors`, the IDs of the best peers of each capability; without any, those of before."""
-        wall = time.time()
+        for _ in self.saving(anchors, lambda: now):
+            pass
+
+    def saving(self, anchors: Mapping[str, tuple[bytes, ...]], clock: Callable[[], float]) -> Iterator[None]:
+        """The same in portions, between which others can have their turn."""
+        now, wall = clock(), time.time()
         for name, ids in anchors.items():
             enodes = [(node_id, known.record.enode) for node_id in ids if (known := self._pool.get(node_id)) is not None]
             if enodes:  # else those of the last time are still the best that we know
                 self._anchors[name] = tuple(Anchor(name, number, node_id, enode, wall) for number, (node_id, enode) in enumerate(enodes))
         try:
-            if self._pace == 1 and self._apart is not None and abs(wall - now - self._apart) <= TOLERANCE:
-                self._save_changes(now, wall)
-            else:
-                self._save_all(now, wall)
+            if self._rated is None:
+                self._begin_anew()
+            if self._pace != 1 or self._apart is None or abs(wall - now - self._apart) > TOLERANCE:
+                self._apart = None
+            changed = iter(list(self._ratings) if self._apart is None else self._ratings.changed())
+            self._save_bans(now, wall, all_of_them=self._apart is None)
+            while portion := list(islice(changed, PORTION)):
+                yield
+                self._save_ratings(portion, clock())
         except BookError as error:
             _logger.warning("what is known of peers is not kept: %s", error)
             return
-        self._ratings.kept()
-        self._rated = set(self._ratings)
-        self._banned = {ban.id: ban for ban in self._bans.active(now)}
+        if self._apart is None:
+            self._apart = wall - now
 
-    def _save_all(self, now: float, wall: float) -> None:
+    def _begin_anew(self) -> None:
+        """Nothing stays of what could not be read."""
         from devp2p.peers.book import Standings  # noqa: PLC0415  (imported already: there is a book)
 
-        self._book.standings = Standings(tuple(self._ratings.dump(now, wall)), tuple(self._bans.dump(now, wall)), self._kept_anchors())
-        self._apart = wall - now
+        self._book.standings = Standings(anchors=self._kept_anchors())
+        self._rated, self._banned, self._apart = set(), {}, None
 
-    def _save_changes(self, now: float, wall: float) -> None:
+    def _save_bans(self, now: float, wall: float, *, all_of_them: bool) -> None:
+        """Keep bans and anchors, and let go of peers of whom nothing is known any more."""
         from devp2p.peers.book import Standings  # noqa: PLC0415  (imported already: there is a book)
 
         active = self._bans.active(now)
-        bans = tuple(dated(ban, now, wall) for ban in active if self._banned.get(ban.id) != ban)
+        bans = tuple(dated(ban, now, wall) for ban in active if all_of_them or self._banned.get(ban.id) != ban)
+        assert self._rated is not None  # noqa: S101  (`saving` has seen to it)
+        forgotten = self._rated.difference(self._ratings)
         self._book.change_standings(
-            Standings(tuple(self._ratings.dump(now, wall, changed=True)), bans, self._kept_anchors()),
-            forgotten=self._rated.difference(self._ratings),
-            lifted=self._banned.keys() - {ban.id for ban in active},
+            Standings((), bans, self._kept_anchors()), forgotten=forgotten, lifted=self._banned.keys() - {ban.id for ban in active}
         )
+        self._rated -= forgotten
+        self._banned = {ban.id: ban for ban in active}
+
+    def _save_ratings(self, ids: list[bytes], now: float) -> None:
+        self._book.keep_ratings(self._ratings.dump(now, time.time(), ids))
+        assert self._rated is not None  # noqa: S101  (`saving` has seen to it)
+        self._ratings.kept(ids)
+        self._rated.update(node_id for node_id in ids if node_id in self._ratings)
 
     def _kept_anchors(self) -> tuple[Anchor, ...]:
         return tuple(anchor for some in self._anchors.values() for anchor in some)

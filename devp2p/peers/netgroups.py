@@ -1,5 +1,6 @@
 """Whom the address of a peer counts for (pure)."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 
 from devp2p.discovery.networks import is_local, unmapped
@@ -8,8 +9,13 @@ from devp2p.records import Address
 
 def netgroup(address: Address) -> bytes | None:
     """Name the network that a peer counts for: the /16 of IPv4, the /32 of IPv6; None for local addresses, names, other transports."""
+    return _netgroup_of(address.host)
+
+
+@lru_cache(maxsize=4096)  # all candidates are looked at again and again
+def _netgroup_of(host: str) -> bytes | None:
     try:
-        ip = unmapped(ip_address(address.host).packed)
+        ip = unmapped(ip_address(host).packed)
     except ValueError:
         return None
     if is_local(ip):

@@ -40,6 +40,8 @@ _MOST: Final = 1e300  # for infinity
 _SPARE: Final = 32  # when there is no room, one peer of so many is forgotten at once
 _BASE: Final = ""  # the name under which rows hold the base protocol
 _RECKONED: Final = 600.0  # seconds for which the rating of an absent peer is not computed anew; it changes slowly
+_STEP: Final = 1000  # peers that are looked at between two steps of `refreshing`
+_RATED: Final = 12  # as many of which are worth one whose rating is computed
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,10 @@ class _Peer:
     why: dict[str, str] = field(default_factory=dict[str, str])
     ratings: dict[str, float] = field(default_factory=dict[str, float])
     """Computed when `updated`; a capability in which it is not rated is missing."""
-    changed: bool = True
-    """Whether more than time has passed for it since it was kept."""
+    standings: dict[str, Standing] = field(default_factory=dict[str, Standing])
+    """What was told of it since then."""
+    ranked: int = -1
+    """By which ranks that was."""
 
     @property
     def is_held(self) -> bool:
@@ -127,6 +131,8 @@ class Ratings:
         self._pace = pace
         self._peers: OrderedDict[bytes, _Peer] = OrderedDict()  # by how long ago the last session began
         self._ranks: dict[str, list[float]] = {}
+        self._ranking = 0  # how often they have changed
+        self._changed: set[bytes] = set()  # for whom more than time has passed since they were kept
         if max_peers < 1 or not 0 < pace < math.inf:
             raise LocalProtocolError(f"ratings of {max_peers} peers at pace {pace}")
 
@@ -147,7 +153,9 @@ class Ratings:
         peer = self._peers.setdefault(node_id, _Peer(now, now))
         self._peers.move_to_end(node_id)
         self._advance(peer, now)
-        peer.connected, peer.since, peer.sessions, peer.changed = True, now, peer.sessions + 1, True
+        peer.connected, peer.since, peer.sessions = True, now, peer.sessions + 1
+        peer.standings.clear()
+        self._changed.add(node_id)
         peer.seen.clear()
         for name in capabilities:
             if name in self._rules:
@@ -157,7 +165,8 @@ class Ratings:
 
     def observe(self, node_id: bytes, capability: str, conduct: Conduct, now: float) -> None:
         """Take in a session's conduct in a capability: all of it since `proved`, as ``peer.conduct`` gives it; as often as one likes."""
-        peer = self._peers.get(bytes(node_id))
+        node_id = bytes(node_id)
+        peer = self._peers.get(node_id)
         if peer is None or capability not in peer.evidence:
             return
         self._advance(peer, now)
@@ -169,15 +178,17 @@ class Ratings:
         if news.invalid:
             peer.why[capability] = conduct.why
         self._rate(peer)
-        peer.changed = True
+        self._changed.add(node_id)
 
     def ended(self, node_id: bytes, end: PeerDisconnected, now: float) -> None:
         """A session is over. How it ended counts in all capabilities if it speaks against the peer."""
-        peer = self._peers.get(bytes(node_id))
+        node_id = bytes(node_id)
+        peer = self._peers.get(node_id)
         if peer is None or not peer.connected:
             return
         self._advance(peer, now)
-        peer.connected, peer.last_connected, peer.changed = False, now, True
+        peer.connected, peer.last_connected = False, now
+        self._changed.add(node_id)
         brief = (now - peer.since) * self._pace < _STABLE and not any(conduct.useful for conduct in peer.seen.values())
         if end.by_remote:
             if brief and end.reason not in _FAIR:
@@ -195,17 +206,29 @@ class Ratings:
             self._advance(peer, now)
             self._breach(peer, why)
             self._rate(peer)
-            peer.changed = True
+            self._changed.add(bytes(node_id))
 
     # How peers stand
 
     def standing(self, node_id: bytes, capability: str, now: float) -> Standing:
-        """How a peer stands in a capability. Quantiles are those of the last `refresh`, with the peer's rating as it is now."""
+        """How a peer stands in a capability. Quantiles are those of the last `refresh`, with the peer's rating as it is now.
+
+        Of one that is absent the rating may be ten minutes old: all candidates are asked about again and again.
+        """
         peer = self._peers.get(bytes(node_id))
         evidence = peer.evidence.get(capability) if peer is not None else None
         if peer is None or evidence is None:
             return UNKNOWN
-        self._bring_up(peer, now)
+        if self._is_stale(peer, now):
+            self._bring_up(peer, now)
+        if peer.ranked != self._ranking:
+            peer.standings.clear()
+            peer.ranked = self._ranking
+        if (known := peer.standings.get(capability)) is None:
+            known = peer.standings[capability] = self._standing(peer, evidence, capability)
+        return known
+
+    def _standing(self, peer: _Peer, evidence: Evidence, capability: str) -> Standing:
         rating = peer.ratings.get(capability)
         severity = evidence.severity + peer.base.severity
         bad = None
@@ -229,22 +252,35 @@ class Ratings:
 
     def refresh(self, now: float) -> None:
         """Rank all peers anew, and forget those that were away for too long; to be called each tick."""
+        for _ in self.refreshing(lambda: now):
+            pass
+
+    def refreshing(self, clock: Callable[[], float]) -> Iterator[None]:
+        """The same in steps of about a millisecond, since thousands may be remembered: between two of them others can have their turn."""
         ranks: dict[str, list[float]] = {name: [] for name in self._rules}
-        gone: list[bytes] = []
-        for node_id, peer in self._peers.items():
-            if peer.connected or (now - peer.updated) * self._pace >= _RECKONED:
+        now, work = clock(), 0
+        for node_id in tuple(self._peers):
+            peer = self._peers.get(node_id)
+            if peer is None:
+                continue
+            if self._is_stale(peer, now):
                 self._bring_up(peer, now)
+                work += _RATED
             away = 0.0 if peer.connected else (now - peer.last_connected) * self._pace
             if away > FORGOTTEN_AFTER:
-                gone.append(node_id)
+                self._forget(node_id)
             elif away <= POPULATION_AGE:
                 for name, rating in peer.ratings.items():
                     ranks[name].append(rating)
-        for node_id in gone:
-            del self._peers[node_id]
+            work += 1
+            if work >= _STEP:
+                yield
+                now, work = clock(), 0
         for ratings in ranks.values():
             ratings.sort()
+            yield
         self._ranks = ranks
+        self._ranking += 1
 
     def population(self, capability: str) -> int:
         """How many peers were ranked in a capability at the last `refresh`."""
@@ -252,15 +288,20 @@ class Ratings:
 
     # What is kept
 
-    def dump(self, now: float, wall: float, *, changed: bool = False) -> list[RatingRow]:
-        """What to keep until the next start. `wall` is the time since 1970 that `now` is on our own clock.
+    def changed(self) -> list[bytes]:
+        """The peers whose rows of the last time would say something else after a `load`.
 
-        `changed`: only of the peers whose rows of the last time would say something else after a `load`. Those of an absent peer do not,
-        as long as both clocks go on alike and the pace is 1: `load` counts the time since then as the absence that it was.
+        Those of an absent peer do not, as long as both clocks go on alike and the pace is 1: `load` counts the time since then as the
+        absence that it was.
         """
+        present = [node_id for node_id, peer in self._peers.items() if peer.connected]
+        return list(self._changed.union(present))
+
+    def dump(self, now: float, wall: float, ids: Iterable[bytes] | None = None) -> list[RatingRow]:
+        """What to keep until the next start, of some peers or of all. `wall` is the time since 1970 that `now` is on our own clock."""
         rows: list[RatingRow] = []
-        for node_id, peer in self._peers.items():
-            if changed and not (peer.changed or peer.connected):
+        for node_id in self._peers if ids is None else ids:
+            if (peer := self._peers.get(node_id)) is None:
                 continue
             self._bring_up(peer, now)
             last = wall if peer.connected else wall - max(0.0, now - peer.last_connected) * self._pace
@@ -268,10 +309,9 @@ class Ratings:
                 rows.append(RatingRow(node_id, name, wall, last, peer.sessions, *_columns(held)))
         return rows
 
-    def kept(self) -> None:
-        """What `dump` has given is kept now."""
-        for peer in self._peers.values():
-            peer.changed = False
+    def kept(self, ids: Iterable[bytes]) -> None:
+        """What `dump` has given of these is kept now."""
+        self._changed.difference_update(ids)
 
     def load(self, rows: Iterable[RatingRow], now: float, wall: float) -> None:
         """Take up what was kept, older by the time since then, which counts as absence; if the clock was set back, by none.
@@ -297,8 +337,11 @@ class Ratings:
             self._forget_some()
         for peer in self._peers.values():
             self._rate(peer)
-        self.kept()
+        self._changed.clear()
         self.refresh(now)
+
+    def _is_stale(self, peer: _Peer, now: float) -> bool:
+        return now != peer.updated if peer.connected else abs(now - peer.updated) * self._pace >= _RECKONED
 
     def _bring_up(self, peer: _Peer, now: float) -> None:
         if now != peer.updated:
@@ -314,6 +357,7 @@ class Ratings:
             evidence.age(seconds, peer.ratings.get(name, 0.0), connected=peer.connected)
 
     def _rate(self, peer: _Peer) -> None:
+        peer.standings.clear()
         for name, evidence in peer.evidence.items():
             rating = self._rating(self._rules[name], peer.base, evidence)
             if rating is None:
@@ -361,7 +405,11 @@ class Ratings:
         absent = [node_id for node_id, peer in self._peers.items() if not peer.connected]
         order = sorted(absent, key=lambda node_id: self._peers[node_id].is_held)  # stable: by absence among equals
         for node_id in order[:wanted]:
-            del self._peers[node_id]
+            self._forget(node_id)
+
+    def _forget(self, node_id: bytes) -> None:
+        del self._peers[node_id]
+        self._changed.discard(node_id)
 
 
 def _columns(evidence: Evidence) -> tuple[float, float, float | None, float, float, float, float, float, bool]:

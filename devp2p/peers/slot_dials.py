@@ -8,44 +8,72 @@ confidence bound). Inbound peers never do: new identities cost nothing, so it wo
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final
 
 from devp2p.peers.slot_changes import shuffled
 from devp2p.peers.slot_objective import EPSILON
-from devp2p.peers.slot_state import State, item_of_candidate, shortlist
+from devp2p.peers.slot_state import BEST, State, item_of_candidate, ranked
 from devp2p.peers.slot_values import Dial, SlotCandidate, SlotClass
 
 OPTIMISM: Final = 0.3
 """The factor of the bonus of candidates that were seldom tried."""
 
 
-def choose_dial(state: State, usable: Sequence[SlotCandidate], waiting: int, dials: int, random: Callable[[], float]) -> Dial | None:
-    """Whom to dial, if anybody is of use. `waiting`: dials under way that will probably succeed; `dials`: how many there were in all."""
-    usable = (
-        [c for c in usable if state.selection.has_room_for(item_of_candidate(state.rules, c))] if state.selection.is_crowded else usable
-    )
-    anchors = [candidate for candidate in usable if candidate.anchor]
-    if anchors:
-        return Dial(shuffled(anchors, random)[0].id, "it was one of our best before the restart")
-    best = shortlist(state.rules, usable, random)
-    items = {node_id: item_of_candidate(state.rules, candidate) for node_id, candidate in best.items()}
-    lacking = state.selection.lacks()
-    needed = [best[node_id] for node_id, item in items.items() if item.serves & lacking]
-    if needed:
-        return _most_promising(state, needed, dials, random, "a capability has fewer peers than its minimum")
-    for spec in state.specs:
-        filled = state.filled(spec.name)
-        full = filled[SlotClass.CORE] + filled[SlotClass.DIVERSE] >= spec.core + spec.diverse
-        drawn = [c for c in usable if spec.name in c.standings] if full and filled[SlotClass.EXPLORE] + waiting < spec.explore else []
-        if drawn:
-            return Dial(drawn[int(random() * len(drawn))].id, f"chance chose it for an explore slot of {spec.name}")
-    gaining = [best[node_id] for node_id, item in items.items() if state.selection.gain(item) > EPSILON]
-    if gaining:
-        return _most_promising(state, gaining, dials, random, "of the candidates it promises most")
-    if best and state.selection.dialled + waiting < state.rules.dialled_floor:
-        why = f"{state.rules.dialled_floor} peers are to be ones that we dialled"
-        return _most_promising(state, list(best.values()), dials, random, why)
-    return None
+class Choice:
+    """Peers and candidates as they were at one moment, from which one after the other is chosen to be dialled.
+
+    To rank all candidates takes long if there are many, so it is done once, and not for each dial.
+    """
+
+    def __init__(self, state: State, usable: Sequence[SlotCandidate], random: Callable[[], float]) -> None:
+        if state.selection.is_crowded:
+            usable = [c for c in usable if state.selection.has_room_for(item_of_candidate(state.rules, c))]
+        self.state: State = state
+        """The peers."""
+        self._random = random
+        self._left = {candidate.id: candidate for candidate in usable}
+        self._anchors = [candidate for candidate in usable if candidate.anchor]
+        self._ranked = [[usable[number] for number in some] for some in ranked(state.rules, usable, random)]
+
+    def leave_out(self, node_id: bytes) -> None:
+        """A candidate is not, or no longer, to be dialled."""
+        self._left.pop(node_id, None)
+
+    def next(self, waiting: int, dials: int) -> Dial | None:
+        """Whom to dial, if anybody is of use. `waiting`: dials under way that will probably succeed; `dials`: all that there ever were."""
+        state, random = self.state, self._random
+        self._anchors = [candidate for candidate in self._anchors if candidate.id in self._left]
+        if self._anchors:
+            return Dial(shuffled(self._anchors, random)[0].id, "it was one of our best before the restart")
+        best = self._best()
+        items = {node_id: item_of_candidate(state.rules, candidate) for node_id, candidate in best.items()}
+        lacking = state.selection.lacks()
+        needed = [best[node_id] for node_id, item in items.items() if item.serves & lacking]
+        if needed:
+            return _most_promising(state, needed, dials, random, "a capability has fewer peers than its minimum")
+        for spec in state.specs:
+            filled = state.filled(spec.name)
+            full = filled[SlotClass.CORE] + filled[SlotClass.DIVERSE] >= spec.core + spec.diverse
+            explores = full and filled[SlotClass.EXPLORE] + waiting < spec.explore
+            drawn = [c for c in self._left.values() if spec.name in c.standings] if explores else []
+            if drawn:
+                return Dial(drawn[int(random() * len(drawn))].id, f"chance chose it for an explore slot of {spec.name}")
+        gaining = [best[node_id] for node_id, item in items.items() if state.selection.gain(item) > EPSILON]
+        if gaining:
+            return _most_promising(state, gaining, dials, random, "of the candidates it promises most")
+        if best and state.selection.dialled + waiting < state.rules.dialled_floor:
+            why = f"{state.rules.dialled_floor} peers are to be ones that we dialled"
+            return _most_promising(state, list(best.values()), dials, random, why)
+        return None
+
+    def _best(self) -> dict[bytes, SlotCandidate]:
+        """The best of each capability, of those that are left."""
+        best: dict[bytes, SlotCandidate] = {}
+        for some in self._ranked:
+            found = list(islice((candidate for candidate in some if candidate.id in self._left), BEST))
+            best.update((candidate.id, candidate) for candidate in found)
+        return best
 
 
 def _most_promising(state: State, candidates: Sequence[SlotCandidate], dials: int, random: Callable[[], float], why: str) -> Dial:

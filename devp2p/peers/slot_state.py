@@ -122,11 +122,12 @@ def item_of_candidate(rules: Rules, candidate: SlotCandidate, bonus: float = 0.0
     return Item(candidate.id, tuple(values), serves, dialled=True, network=candidate.network)
 
 
-def shortlist(
-    rules: Rules, candidates: Sequence[SlotCandidate], random: Callable[[], float], count: int = BEST
-) -> dict[bytes, SlotCandidate]:
-    """The best candidates of each capability; among equals those that are worth more in all, and then chance decides."""
-    ranked: list[list[tuple[float, float, float, int]]] = [[] for _ in rules.specs]
+def ranked(rules: Rules, candidates: Sequence[SlotCandidate], random: Callable[[], float], count: int | None = None) -> list[list[int]]:
+    """For each capability the candidates that may have it, best first, by their place in `candidates`; by default all of them.
+
+    Among equals those go first that are worth more in all, and then chance decides.
+    """
+    entries: list[list[tuple[float, float, float, int]]] = [[] for _ in rules.specs]
     weights = [(index, spec.name, spec.weight) for index, spec in enumerate(rules.specs)]
     for number, candidate in enumerate(candidates):
         known = candidate.standings
@@ -140,6 +141,14 @@ def shortlist(
                 total += weight * value
         chance = random()
         for index, value in values:
-            ranked[index].append((value, total, chance, number))
-    best = dict.fromkeys(number for entries in ranked for _, _, _, number in heapq.nlargest(count, entries))  # the order is chance's too
+            entries[index].append((value, total, chance, number))
+    best = [sorted(some, reverse=True) if count is None else heapq.nlargest(count, some) for some in entries]
+    return [[number for _, _, _, number in some] for some in best]
+
+
+def shortlist(
+    rules: Rules, candidates: Sequence[SlotCandidate], random: Callable[[], float], count: int = BEST
+) -> dict[bytes, SlotCandidate]:
+    """The best candidates of each capability (see `ranked`)."""
+    best = dict.fromkeys(number for some in ranked(rules, candidates, random, count) for number in some)  # the order is chance's too
     return {candidates[number].id: candidates[number] for number in best}

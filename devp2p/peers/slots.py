@@ -20,7 +20,7 @@ from typing import Final
 from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.peers.bans import Ban
 from devp2p.peers.slot_changes import EXPLORE_TENURE, TENURE, better, graft, margins_of, repair, rotation
-from devp2p.peers.slot_dials import choose_dial
+from devp2p.peers.slot_dials import Choice
 from devp2p.peers.slot_eviction import choose_victim
 from devp2p.peers.slot_objective import Item, Rules
 from devp2p.peers.slot_search import climb
@@ -188,25 +188,26 @@ class Slots:
 
     # Free places
 
-    def next_dial(
-        self,
-        peers: Sequence[SlotPeer],
-        candidates: Sequence[SlotCandidate],
-        dialling: Collection[bytes],
-        now: float,
-        random: Callable[[], float],
-    ) -> Dial | None:
+    def may_dial(self, peers: Sequence[SlotPeer], dialling: Collection[bytes], now: float) -> bool:
+        """Whether there is a free place to dial somebody for; if not, nobody need look for candidates."""
+        return self._free_for_dials(self._state(peers, now)) > self._waiting(dialling)
+
+    def choice(self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]) -> Choice:
+        """Between whom `next_dial` chooses."""
+        state = self._state(peers, now)
+        return Choice(state, self._usable(state, candidates), random)
+
+    def next_dial(self, choice: Choice, dialling: Collection[bytes]) -> Dial | None:
         """Whom to dial for a free place, if there is one and somebody for it; to be asked until it is None.
 
         `dialling`: the dials under way. As some fail, two are counted as one. Exchanges are not dialled here, but as `decide` says.
         """
-        state = self._state(peers, now)
-        for_free_places = [node_id for node_id in dialling if (plan := self._planned.get(node_id)) is None or plan.drop is None]
-        waiting = -(-len(for_free_places) // 2)
-        usable = [candidate for candidate in self._usable(state, candidates) if candidate.id not in dialling]
-        if self._free_for_dials(state) <= waiting or not usable:
+        for node_id in dialling:
+            choice.leave_out(node_id)
+        waiting = self._waiting(dialling)
+        if self._free_for_dials(choice.state) <= waiting:
             return None
-        found = choose_dial(state, usable, waiting, self._dials, random)
+        found = choice.next(waiting, self._dials)
         if found is not None:
             self._dials += 1
         return found
@@ -313,6 +314,11 @@ class Slots:
             else:
                 usable.append(candidate)
         return usable
+
+    def _waiting(self, dialling: Collection[bytes]) -> int:
+        """How many of the dials under way will probably take a free place."""
+        for_free_places = [node_id for node_id in dialling if (plan := self._planned.get(node_id)) is None or plan.drop is None]
+        return -(-len(for_free_places) // 2)
 
     def _free_for_dials(self, state: State) -> int:
         """Places that may be taken by dialling: those that only dialled peers get, and others while enough are left for inbound ones."""

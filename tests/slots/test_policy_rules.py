@@ -33,7 +33,7 @@ def test_optimism_is_for_free_places_only():
     slots = Slots([SlotSpec("eth", 1)], 1, secret=SECRET, dialled_floor=0)
     assert not slots.decide([peer(1, 0.6)], [candidate(2)], 0.0, lambda: 0.5)  # a newcomer is taken for 0.5
     slots._dials = 100
-    found = slots.next_dial([], [candidate(2, 0.6, tries=50), candidate(3)], (), 0.0, lambda: 0.5)
+    found = slots.next_dial(slots.choice([], [candidate(2, 0.6, tries=50), candidate(3)], 0.0, lambda: 0.5), ())
     assert found is not None
     assert found.id == node_id(3)
 
@@ -213,7 +213,7 @@ def test_of_the_dials_under_way_two_count_as_one():
     some = [candidate(50 + n, 0.99) for n in range(8)]
     for under_way, expected in ((0, True), (4, True), (5, False)):
         dialling = {one.id for one in some[:under_way]}
-        found = slots.next_dial(peers, some, dialling, 0.0, lambda: 0.5)
+        found = slots.next_dial(slots.choice(peers, some, 0.0, lambda: 0.5), dialling)
         assert (found is not None) is expected
         assert found is None or found.id not in dialling
 
@@ -237,7 +237,7 @@ def test_anchors_are_dialled_first_then_what_is_lacking_then_for_an_explore_slot
         ([*four, snap], [plain], 3, "chance chose it for an explore slot of eth"),
         ([snap], [plain, candidate(4, 0.8)], 3, "of the candidates it promises most"),
     ):
-        found = slots.next_dial(peers, candidates, (), 0.0, lambda: 0.5)
+        found = slots.next_dial(slots.choice(peers, candidates, 0.0, lambda: 0.5), ())
         assert found is not None
         assert (found.id, found.reason) == (node_id(number), reason)
 
@@ -245,9 +245,9 @@ def test_anchors_are_dialled_first_then_what_is_lacking_then_for_an_explore_slot
 def test_d10_first_among_equals_is_whom_somebody_vouches_for_and_then_the_rarer_source():
     slots = Slots([ETH], 20, secret=SECRET)
     some = [candidate(n, source="v4") for n in range(5)] + [candidate(7, source="dns")]
-    found = slots.next_dial([], some, (), 0.0, lambda: 0.5)
+    found = slots.next_dial(slots.choice([], some, 0.0, lambda: 0.5), ())
     assert found is not None
     assert found.id == node_id(7)
-    found = slots.next_dial([], [*some, candidate(8, source="v4", preferred=True)], (), 0.0, lambda: 0.5)
+    found = slots.next_dial(slots.choice([], [*some, candidate(8, source="v4", preferred=True)], 0.0, lambda: 0.5), ())
     assert found is not None
     assert found.id == node_id(8)

@@ -194,7 +194,7 @@ class World:
         tried: set[bytes] = set()
         for _ in range(self.dials_a_tick):
             open_to_dial = [candidate for candidate in self.candidates() if candidate.id not in tried]
-            found = self.slots.next_dial(self.peers(), open_to_dial, (), self.now, self.chance.random)
+            found = self.slots.next_dial(self.slots.choice(self.peers(), open_to_dial, self.now, self.chance.random), ())
             if found is None:
                 break
             tried.add(found.id)

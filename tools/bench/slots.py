@@ -1,6 +1,7 @@
 """How long a decision about peers takes: 100 of them, 1,000 candidates, three capabilities. Without a peer to compare with.
 
-And how long it takes to save how they behaved, which happens once a minute, where 8,192 peers are remembered.
+And how long it takes to rank 8,192 remembered peers, and to save how they behaved, which happens once a minute. Others have their turn
+between two steps of these, so the steps are measured, too: here all peers are rated anew, and all are saved.
 """
 
 import random
@@ -23,7 +24,7 @@ from devp2p.rates import Conduct
 from tools.bench.figures import Row, percentile
 from tools.bench.plan import Benchmark, Plan
 
-KINDS: Final = ("decision", "dial", "admission", "ratings_tick", "save")
+KINDS: Final = ("decision", "dial", "admission", "ratings_tick", "ranking_step", "save", "save_step")
 SHARES: Final = (50, 99)
 
 _NAMES: Final = ("eth", "snap", "chat")
@@ -43,7 +44,12 @@ def _rounds(plan: Plan) -> int:
 def rows(rounds: int = _ROUNDS) -> list[Row]:
     """Medians and 99th percentiles: of each kind of decision, of a tick of the ratings for 1,100 nodes, and of a save."""
     chance = random.Random(1)  # noqa: S311  (a benchmark that is the same each time)
-    return [*_decisions(chance, rounds), *_ratings(chance, max(1, rounds // 4)), *_saves(chance, max(1, rounds // 2))]
+    return [
+        *_decisions(chance, rounds),
+        *_ratings(chance, max(1, rounds // 4)),
+        *_ranking(chance, rounds),
+        *_saves(chance, max(1, rounds // 2)),
+    ]
 
 
 def _decisions(chance: random.Random, rounds: int) -> Iterator[Row]:
@@ -63,7 +69,7 @@ def _decisions(chance: random.Random, rounds: int) -> Iterator[Row]:
         slots.decide(peers, candidates, now, chance.random)
 
     yield from _timed("slots/decision", rounds, decide)
-    yield from _timed("slots/dial", rounds, lambda: slots.next_dial(few, candidates, (), now, chance.random))
+    yield from _timed("slots/dial", rounds, lambda: slots.next_dial(slots.choice(few, candidates, now, chance.random), ()))
     newcomer = SlotPeer(_id(9999), dict.fromkeys(_NAMES, Standing()), inbound=True, since=now, network=b"zz")
     yield from _timed("slots/admission", rounds, lambda: slots.admit(newcomer, peers, now))
 
@@ -80,6 +86,14 @@ def _ratings(chance: random.Random, rounds: int) -> Iterator[Row]:
             standings_of(ratings, node_id, _NAMES, now)
 
     yield from _timed("slots/ratings_tick", rounds, tick)
+
+
+def _ranking(chance: random.Random, rounds: int) -> Iterator[Row]:
+    ratings, _ = _rated(chance, _REMEMBERED)
+    times: list[float] = []
+    for number in range(max(1, rounds // 20)):
+        times += _steps(ratings.refreshing(lambda now=1000.0 * (number + 1): now))
+    yield from _percentiles("slots/ranking_step", times)
 
 
 def _rated(chance: random.Random, count: int) -> tuple[Ratings, list[bytes]]:
@@ -110,6 +124,9 @@ def _saves(chance: random.Random, rounds: int) -> Iterator[Row]:
             memory.save({}, 1.0)
 
         yield from _timed("slots/save", rounds, save)
+        for node_id in absent:
+            ratings.breach(node_id, 1.0)
+        yield from _percentiles("slots/save_step", _steps(memory.saving({}, lambda: 1.0)))
 
 
 def _timed(name: str, rounds: int, call: Callable[[], object]) -> Iterator[Row]:
@@ -118,6 +135,20 @@ def _timed(name: str, rounds: int, call: Callable[[], object]) -> Iterator[Row]:
         start = time.perf_counter()
         call()
         times.append((time.perf_counter() - start) * 1000)
+    yield from _percentiles(name, times)
+
+
+def _steps(steps: Iterator[None]) -> list[float]:
+    """How many milliseconds each step takes."""
+    times: list[float] = []
+    start = time.perf_counter()
+    for _ in steps:
+        times.append((time.perf_counter() - start) * 1000)
+        start = time.perf_counter()
+    return [*times, (time.perf_counter() - start) * 1000]
+
+
+def _percentiles(name: str, times: list[float]) -> Iterator[Row]:
     times.sort()
     for share in SHARES:
         yield Row(f"{name}_p{share}", percentile(times, share), None, "ms", None, None)

@@ -6,7 +6,7 @@ any thread, but from one at a time.
 """
 
 import os
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,8 @@ from devp2p.errors import DamagedBookError, LocalProtocolError
 from devp2p.peers.book.database import MEMORY, Database, OnDamage, move_aside
 from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, merged, new_row
 from devp2p.peers.book.schema import APPLICATION_ID, MIGRATIONS
-from devp2p.peers.book.standings import Standings, change, load, save
+from devp2p.peers.book.standings import Standings, change, load, replace_ratings, save
+from devp2p.peers.ratings import RatingRow
 from devp2p.records import NodeRecord
 
 _FORGOTTEN_AFTER: Final = 30 * 86400.0
@@ -211,6 +212,11 @@ class Book:
         """
         with self.changes():
             change(self._database, changed, forgotten, lifted)
+
+    def keep_ratings(self, rows: Iterable[RatingRow]) -> None:
+        """Replace what is kept of the conduct of the nodes that are named, all at once or not at all: `rows` has all ratings of each."""
+        with self.changes():
+            replace_ratings(self._database, tuple(rows))
 
     # What we have to remember of ourselves
 

@@ -5,7 +5,7 @@ Rows that say what cannot be (a damaged file, in a way that SQLite cannot see) a
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from devp2p.peers.bans import Ban
 from devp2p.peers.book.database import Database
@@ -39,10 +39,16 @@ def change(database: Database, changed: Standings, forgotten: Collection[bytes],
     `forgotten`: node IDs of which no rating is kept any more, and `lifted` those of bans that are over. No rating may stay of a peer that
     has others now: one that was forgotten and came back may share less than before.
     """
-    stale = {row.id for row in changed.ratings}.union(forgotten)
-    database.run_many("DELETE FROM ratings WHERE id = ?", ((node_id,) for node_id in stale))
+    database.run_many("DELETE FROM ratings WHERE id = ?", ((node_id,) for node_id in forgotten))
+    replace_ratings(database, changed.ratings)
     database.run_many("DELETE FROM bans WHERE id = ?", ((node_id,) for node_id in {ban.id for ban in changed.bans}.union(lifted)))
-    _insert(database, changed)
+    _insert(database, replace(changed, ratings=()))
+
+
+def replace_ratings(database: Database, rows: Collection[RatingRow]) -> None:
+    """Write the ratings of some nodes in place of what was there of them; to be called within ``changes()``."""
+    database.run_many("DELETE FROM ratings WHERE id = ?", ((node_id,) for node_id in {row.id for row in rows}))
+    database.run_many(_RATINGS, rows)
 
 
 def _insert(database: Database, standings: Standings) -> None:
