@@ -8,6 +8,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -92,7 +93,7 @@ def _ranking(chance: random.Random, rounds: int) -> Iterator[Row]:
     ratings, _ = _rated(chance, _REMEMBERED)
     times: list[float] = []
     for number in range(max(1, rounds // 20)):
-        times += _steps(ratings.refreshing(lambda now=1000.0 * (number + 1): now))
+        times += _steps(ratings.refreshing(partial(float, 1000 * (number + 1))))
     yield from _percentiles("slots/ranking_step", times)
 
 
