@@ -298,8 +298,8 @@ class Steering:
     async def _candidates(self) -> list[SlotCandidate]:
         """The nodes of the pool that may be dialled now; others have their turn while they are gone through."""
         candidates: list[SlotCandidate] = []
-        for number, known in enumerate(tuple(self.pool) if self._dials else ()):
-            if number % AT_ONCE == 0:
+        for place, known in enumerate(tuple(self.pool) if self._dials else ()):
+            if place % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
             if self._may_dial(known.record):
                 candidates.append(self._census.candidate(known, trio.current_time()))
