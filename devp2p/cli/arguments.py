@@ -57,7 +57,7 @@ def udp_address(text: str) -> Address:
 
 
 def metrics_address(text: str) -> Address:
-    """Read where to tell figures: ``HOST:PORT``, or a port of this machine alone."""
+    """Read where to serve metrics: ``HOST:PORT``, or a port of this machine alone."""
     try:
         return Address.parse(f"tcp://127.0.0.1:{text}" if text.isdigit() else f"tcp://{text.removeprefix('http://')}")
     except ValueError as error:

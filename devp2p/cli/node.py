@@ -55,7 +55,7 @@ what it prints:
   A line for each event. With --json the line is an object, whose "event" is
   listening (always the first line; "enode" is what others dial, and "enr" the
   same as discovery tells it), connected, ready, dropped, refused, dial_failed,
-  decision (whom it dials, refuses, exchanges or drops, and why), slots (who
+  decision (whom it dials, refuses, replaces or drops, and why), slots (who
   fills them, with ratings), left_out (how much there was of what strangers can
   repeat at will, and which is therefore shown a few times only), lost (how many
   lines nobody read in time), or stopped (always the last).
@@ -113,7 +113,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--metrics",
         metavar="HOST:PORT",
         type=metrics_address,
-        help="tell figures to Prometheus, by HTTP at this address; a PORT alone is one of 127.0.0.1. Whoever can reach it can read them",
+        help="serve Prometheus metrics by HTTP at this address; a PORT alone is one of 127.0.0.1. Anyone who can reach it can read them",
     )
     output.add_argument(
         "--log-level",
@@ -332,7 +332,7 @@ async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack)
         listeners = await metrics.listen(plan.metrics)
     except OSError as error:
         where = str(plan.metrics).removeprefix("tcp://")
-        raise Failure(f"cannot tell figures at {where}: {explain(error)}; --metrics names another address", Exit.FAILED) from None
+        raise Failure(f"cannot serve metrics at {where}: {explain(error)}; --metrics names another address", Exit.FAILED) from None
     for listener in listeners:
         await afterwards.enter_async_context(listener)
     return listeners

@@ -259,7 +259,7 @@ async def test_an_address_for_figures_that_is_in_use_is_told_before_anything_beg
                 Plan(key=OTHER, capabilities=(Chat(),), listen=ANY_PORT, metrics=node.addresses[0]), TextNews(output), trio.sleep_forever
             )
     where = str(node.addresses[0]).removeprefix("tcp://")
-    assert str(caught.value) == f"cannot tell figures at {where}: address already in use; --metrics names another address"
+    assert str(caught.value) == f"cannot serve metrics at {where}: address already in use; --metrics names another address"
     assert caught.value.status == Exit.FAILED
     assert output.getvalue() == ""
 
