@@ -1,7 +1,7 @@
 """What a capability talks through: a `Channel` of typed, ordered messages to one peer.
 
-Messages are encoded by the task that sends them, so that a bad one raises where it was made, and decoded by the task that takes them.
-Answers to `Channel.request` go past the inbox to whoever waits for them.
+Messages are encoded by the task that sends them, so that a bad one raises where it was made, and decoded by the task that takes them,
+in steps if they are large. Answers to `Channel.request` go past the inbox to whoever waits for them.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from devp2p.arguments import number
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.meters import Backlog, Meter
-from devp2p.queues import Inbox, Outbox
+from devp2p.queues import Inbox, Outbox, Turn
 from devp2p.rates import Rate
 from devp2p.requests import MessageTable, R, Request, Response
 from devp2p.wire.connection import MessageReceived
@@ -23,6 +23,8 @@ from devp2p.wire.schedule import Outgoing
 
 M = TypeVar("M")
 
+_SHORT = 2048
+"""Bytes of a message that are decoded at once: they hold too few items to keep anybody waiting."""
 _REMEMBERED = 1024  # request ids that were given up, or that a plugin chose itself, whose answers may yet come
 
 
@@ -96,7 +98,14 @@ class Channel(Generic[M]):
     async def receive(self) -> M:
         """Take the next message, waiting for it. RemoteProtocolError if it does not fit its schema, PeerDisconnected after the end."""
         received = await self._inbox.get()
-        return cast("M", self._table.decode(received.code, received.decompress()))
+        data = received.decompress()
+        if len(data) <= _SHORT:
+            return cast("M", self._table.decode(received.code, data))
+        try:
+            return cast("M", await self._decode_in_steps(received.code, data, self._inbox.turn))
+        except trio.Cancelled:
+            self._inbox.put_back(received)
+            raise
 
     def __aiter__(self) -> "Channel[M]":
         return self
@@ -186,8 +195,14 @@ class Channel(Generic[M]):
             raise LocalProtocolError("the capability has not finished its handshake with this peer; await peer.ready(...)")
         return self._handle
 
-    def deliver(self, received: MessageReceived) -> bool:
-        """Take a message from the session's reader; False if there is no room for it (see `wait_room`).
+    def offer(self, received: MessageReceived) -> bool:
+        """Take a message from the session's reader into the inbox; False if it is an answer, or there is no room: see `deliver`."""
+        return received.code not in self._table.answers and self._inbox.put(received)
+
+    async def deliver(self, received: MessageReceived, turn: Turn) -> bool:
+        """Take any message from the session's reader, and decode it if it is an answer; False if there is no room (see `wait_room`).
+
+        `turn` is the reader's.
 
         Raises RemoteProtocolError for an answer to what was never asked.
         """
@@ -196,7 +211,7 @@ class Channel(Generic[M]):
         data = received.decompress()
         number = rlp.first_uint(data)
         if number not in self._matched_by_plugin:
-            self._answer(received, data, number)
+            await self._answer(received, data, number, turn)
             return True
         taken = self._inbox.put(received)
         if taken:
@@ -248,7 +263,18 @@ class Channel(Generic[M]):
             _remember(self._matched_by_plugin, message.request_id)
         await self._outbox.put(Outgoing(self._offset + code, data, self._index), lane)
 
-    def _answer(self, received: MessageReceived, data: bytes, number: int) -> None:
+    async def _decode_in_steps(self, code: int, data: bytes, turn: Turn) -> Any:  # noqa: ANN401  (the caller knows the type)
+        """Decode a message of any size, and let other tasks have their turn meanwhile."""
+        steps = self._table.decode_in_steps(code, data)
+        try:
+            while True:
+                next(steps)
+                if turn.is_over:
+                    await turn.end()
+        except StopIteration as done:
+            return done.value
+
+    async def _answer(self, received: MessageReceived, data: bytes, number: int, turn: Turn) -> None:
         """Give an answer to whoever waits for it."""
         waiter = self._waiters.get(number)
         if waiter is None and number in self._abandoned:
@@ -256,7 +282,10 @@ class Channel(Generic[M]):
             return
         if waiter is None or waiter.answer is not None:
             raise RemoteProtocolError(f"an answer came to request {number}, for which nobody waits")
-        answer: Any = self._table.decode(received.code, data)
+        answer: Any = await self._decode_in_steps(received.code, data, turn)
+        if self._waiters.get(number) is not waiter:
+            self._abandoned.pop(number, None)  # it was given up meanwhile
+            return
         if type(answer) is not waiter.expected:
             raise RemoteProtocolError(f"request {number} wants a {waiter.expected.__name__}, not a {type(answer).__name__}")
         waiter.answer = answer

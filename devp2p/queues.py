@@ -4,6 +4,7 @@ Both count bytes as well as messages. A full outbox makes ``send`` wait; a full 
 """
 
 from collections import deque
+from time import perf_counter
 
 import trio
 
@@ -12,7 +13,34 @@ from devp2p.limits import Limits
 from devp2p.wire.connection import MessageReceived
 from devp2p.wire.schedule import Lane, Outgoing, Schedule
 
-_LARGE = 4096  # bytes of a frame that is worth a turn of its own
+_TURN = 0.001  # seconds
+
+
+class Turn:
+    """How long a task has gone on without letting the others have their turn.
+
+    A checkpoint for each message would cost as much as a message does; so a task that finds one message after the other passes one when
+    its turn is over, which what it does with them counts in, too. The clock is the real one, whatever trio's is.
+    """
+
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        self._ends = 0.0
+
+    def begin(self) -> None:
+        """The task has just been scheduled."""
+        self._ends = perf_counter() + _TURN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time for the others."""
+        return perf_counter() > self._ends
+
+    async def end(self) -> None:
+        """Let the others have their turn, and begin the next."""
+        await trio.lowlevel.checkpoint()
+        self.begin()
 
 
 class Outbox:
@@ -136,6 +164,8 @@ class Inbox:
         self._arrived = trio.lowlevel.ParkingLot()
         self._taken = trio.lowlevel.ParkingLot()
         self._end: PeerDisconnected | None = None
+        self.turn: Turn = Turn()
+        """Of the task that gets."""
         self.bytes: int = 0
         """Bytes that wait here, answers not yet picked up among them."""
 
@@ -162,16 +192,23 @@ class Inbox:
 
     async def get(self) -> MessageReceived:
         """Take the oldest message, waiting for one; after the end what is left, then PeerDisconnected."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        if self.turn.is_over:
+            await self.turn.end()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
         while not self._queue:
             if self._end is not None:
                 raise self._end.again()
             await self._arrived.park()
+            self.turn.begin()
         message = self._queue.popleft()
         self.release(len(message.data))
-        if message.wire_size > _LARGE:
-            await trio.lowlevel.cancel_shielded_checkpoint()  # decoding it may take a while: let the others have their turn first
         return message
+
+    def put_back(self, message: MessageReceived) -> None:
+        """Let a message that was taken be the next again."""
+        self.reserve(len(message.data))
+        self._queue.appendleft(message)
 
     async def wait_room(self, size: int) -> None:
         """Wait until something is taken out that may have made room for `size` bytes."""

@@ -6,7 +6,7 @@ as their first element. Requests whose remaining elements stand in a list of the
 
 import dataclasses
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from types import UnionType
 from typing import Any, Generic
 
@@ -107,6 +107,13 @@ class MessageTable:
         """Turn RLP into the message with id `code`; DecodingError if it does not fit the schema."""
         try:
             return self._codecs[code].decode(data)
+        except DecodingError as error:
+            raise DecodingError(f"{self._where} message {code:#x}: {error}") from None
+
+    def decode_in_steps(self, code: int, data: bytes) -> Generator[None, None, Any]:
+        """Do the same in steps, as `rlp.Codec.decode_in_steps` does."""
+        try:
+            return (yield from self._codecs[code].decode_in_steps(data))
         except DecodingError as error:
             raise DecodingError(f"{self._where} message {code:#x}: {error}") from None
 

@@ -49,7 +49,7 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.checkpoint()
         while not self._events:
             if self._closed:
                 raise StopAsyncIteration
@@ -91,6 +91,7 @@ class Roster:
 
     async def wait_left(self, key: PublicKey) -> None:
         """Wait until no peer with that key is connected."""
+        await trio.lowlevel.checkpoint()
         while bytes(key) in self._peers:
             await self._left.park()
 

@@ -181,6 +181,7 @@ class Steering:
 
         `name`: the capability's. Both are the node's, and so many peers can be had.
         """
+        await trio.lowlevel.checkpoint()
         ready = self._roster.ready_peers(capability)
         with self._demand(name, count):
             while True:

@@ -46,7 +46,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         with trio.fail_after(300 if real else 10**6):  # a test that waits for ever fails instead of hanging, on a busy machine too
             await test()
 
-    WATCH.test = pyfuncitem.nodeid
+    WATCH.begin_test(pyfuncitem.nodeid)
     trio.run(main, clock=None if real else MockClock(autojump_threshold=0), instruments=[WATCH])
     return True
 
@@ -68,7 +68,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how long the library kept the loop busy at most (nothing is asserted, since machines are noisy); and at how many points
+    """Tell how long the library kept the loop busy at most (tests/attacks bounds it); and at how many points
     tests/cancellation broke something off.
     """
     step = WATCH.longest

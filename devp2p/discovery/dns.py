@@ -72,6 +72,7 @@ class DnsSource:
 
     async def next_event(self) -> Event | None:
         """What happens next, of whatever kind; None at the end, if there is one."""
+        await trio.lowlevel.checkpoint()  # one answer may bring several events
         client = self._client
         while (event := client.next_event()) is None and not client.done:
             due = client.next_timer()

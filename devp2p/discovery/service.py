@@ -302,6 +302,7 @@ class Discovery:
 
     async def _with_ips(self, node: NodeRecord | str) -> NodeRecord:
         record = node_of(node)
+        await trio.lowlevel.checkpoint()  # perhaps there is nothing to wait for
         return await with_ip_addresses(record, self._socket.ip_versions) or record
 
     def _need_v5(self) -> AwaitedV5:

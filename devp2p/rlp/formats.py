@@ -2,9 +2,11 @@
 
 A schema is compiled once into a tree of these closures (see ``schema.py``); what is left for each value is calls without any
 lookup. A reader takes ``(data, at, end, budget)`` with ``at < end <= len(data)``, returns the value and the offset after it, and
-raises DecodingError and nothing else. ``budget[0]`` is how many items may still be made. A writer takes a value and returns its
-encoding; what it cannot write raises one of ``UNWRITABLE``, which the writer of the dataclass around it turns into a
-LocalProtocolError with a name in it.
+raises DecodingError and nothing else. ``budget`` comes from ``steps.budget_of``. A writer takes a value and returns its encoding; what
+it cannot write raises one of ``UNWRITABLE``, which the writer of the dataclass around it turns into a LocalProtocolError with a name in it.
+
+Values that can hold any number of items can also be read in steps, by a generator that yields once ``steps.SLICE`` items were read, so
+that whoever takes the steps can do other things in between. What is small is read at once there, too.
 """
 
 import sys
@@ -13,8 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.rlp import items
+from devp2p.rlp.steps import SLICE, Steps, at_once
 
 Reader: TypeAlias = Callable[[bytes, int, int, list[int]], tuple[Any, int]]
+Stepper: TypeAlias = Callable[[bytes, int, int, list[int]], Steps[tuple[Any, int]]]
 Writer: TypeAlias = Callable[[Any], bytes]
 
 UNWRITABLE = (LocalProtocolError, TypeError, ValueError, AttributeError, OverflowError)
@@ -34,6 +38,8 @@ class Format(NamedTuple):
     """That size, else 0."""
     budget: int = items.MAX_ITEMS
     """How many items one decoding may make."""
+    steps: Stepper | None = None
+    """What reads in steps; None where reading is short whatever the bytes are."""
 
 
 def uint_format(bits: int) -> Format:
@@ -180,7 +186,7 @@ def write_raw(value: bytes) -> bytes:
 
 def sequence_format(element: Format, most: int | None) -> Format:
     """Make the format of ``tuple[T, ...]``, of at most ``most`` elements."""
-    read_element, write_element, weight, head, width, _ = element
+    read_element, write_element, weight, head, width, _, element_in_steps = element
     skip = len(head)
 
     def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[tuple[Any, ...], int]:
@@ -204,25 +210,55 @@ def sequence_format(element: Format, most: int | None) -> Format:
             raise DecodingError(f"item {len(values)}: {error}") from None
         return tuple(values), stop
 
+    def steps(data: bytes, at: int, end: int, budget: list[int], /) -> Steps[tuple[tuple[Any, ...], int]]:
+        at, stop = items.list_bounds(data, at, end)
+        values: list[Any] = []
+        if width and items.is_uniform(data, at, stop, head, width):
+            take(budget, (stop - at) // width)
+            require_few((stop - at) // width, most)
+            for first in range(at + skip, stop, width * SLICE):
+                values += [data[i : i + width - skip] for i in range(first, min(first + width * SLICE, stop), width)]
+                yield
+            return tuple(values), stop
+        try:
+            while at < stop:
+                budget[0] -= weight
+                if budget[0] < 0:
+                    raise items.too_many_items()
+                if budget[0] < budget[1]:
+                    yield
+                if element_in_steps is None or items.item_end(data, at, stop) - at <= SLICE:
+                    value, at = read_element(data, at, stop, budget)
+                else:
+                    value, at = yield from element_in_steps(data, at, stop, budget)
+                values.append(value)
+                if most is not None and len(values) > most:
+                    require_few(len(values), most)
+        except DecodingError as error:
+            raise DecodingError(f"item {len(values)}: {error}") from None
+        return tuple(values), stop
+
     def write(value: Any, /) -> bytes:
         return items.encode_list(b"".join(write_elements(value, write_element, most)))
 
-    return Format(read, write)
+    return Format(read, write, steps=steps)
 
 
 def record_format(elements: tuple[Format, ...]) -> Format:
     """Make the format of ``tuple[A, B]``, a list with just these elements."""
-    readers = [element.read for element in elements]
     writers = [element.write for element in elements]
 
-    def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[tuple[Any, ...], int]:
+    def steps(data: bytes, at: int, end: int, budget: list[int], /) -> Steps[tuple[tuple[Any, ...], int]]:
         at, stop = items.list_bounds(data, at, end)
         values: list[Any] = []
         try:
-            for reader in readers:
+            for element in elements:
                 if at == stop:
                     raise items.missing()
-                value, at = reader(data, at, stop, budget)
+                if element.steps is None:
+                    value, at = element.read(data, at, stop, budget)
+                else:
+                    value, at = yield from element.steps(data, at, stop, budget)
                 values.append(value)
         except DecodingError as error:
             raise DecodingError(f"item {len(values)}: {error}") from None
@@ -234,7 +270,9 @@ def record_format(elements: tuple[Format, ...]) -> Format:
             raise LocalProtocolError(f"not a tuple of {len(writers)}: {type(value).__name__}")
         return items.encode_list(b"".join([writer(item) for writer, item in zip(writers, value, strict=True)]))
 
-    return Format(read, write, weight=1 + sum(element.weight for element in elements))
+    weight = 1 + sum(element.weight for element in elements)
+    is_long = any(element.steps for element in elements)
+    return Format(at_once(steps), write, weight, steps=steps if is_long else None)
 
 
 def write_elements(value: Any, write: Writer, most: int | None) -> list[bytes]:

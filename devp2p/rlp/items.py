@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias, cast
 
 from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.rlp.steps import Steps, budget_of, run
 
 Item: TypeAlias = "bytes | tuple[Item, ...]"
 """What decoding without a schema gives."""
@@ -237,13 +238,13 @@ def decode(data: bytes | bytearray | memoryview, *, max_depth: int = MAX_DEPTH, 
     """
     data = bytes(data)
     require_item(data)
-    value, stop = read_item(data, 0, len(data), [max_items], max_depth)
+    value, stop = run(read_item(data, 0, len(data), budget_of(max_items), max_depth))
     require_end(stop, len(data))
     return value
 
 
-def read_item(data: bytes, at: int, end: int, budget: list[int], max_depth: int) -> tuple[Item, int]:
-    """Return the item at ``at`` with all that it holds, and the offset after it; ``budget[0]`` items are left to make."""
+def read_item(data: bytes, at: int, end: int, budget: list[int], max_depth: int) -> Steps[tuple[Item, int]]:
+    """Read in steps the item at ``at`` with all that it holds, and the offset after it; ``budget[0]`` items are left to make."""
     outer: list[tuple[list[Item], int]] = []
     siblings: list[Item] = []
     stop = end
@@ -251,6 +252,8 @@ def read_item(data: bytes, at: int, end: int, budget: list[int], max_depth: int)
         budget[0] -= 1
         if budget[0] < 0:
             raise too_many_items()
+        if budget[0] < budget[1]:
+            yield
         if data[at] < 0xC0:
             start, at = string_bounds(data, at, stop)
             siblings.append(data[start:at])
@@ -342,14 +345,16 @@ _SMALL_ITEMS = re.compile(
     ),
     re.DOTALL,
 )
+_RUN = 128  # items of one byte that are passed over in the time of one that is made
 _SIZES = bytes([*[1] * 0x81, 0, *range(3, 57), *[0] * 8, *range(1, 57), *[0] * 8])
 """By the first byte of an item: its size, or 0 where more than that byte must be looked at."""
 
 
-def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
-    """Count the items that ``data`` consists of, checking their heads, and note where every 16th begins.
+def index_items(data: bytes, max_items: int, budget: list[int]) -> Steps[tuple[int, Sequence[int]]]:
+    """Count in steps the items that ``data`` consists of, checking their heads, and note where every 16th begins.
 
-    More than ``max_items`` items raise DecodingError, at most 16 items behind the last that may be there.
+    More than ``max_items`` items raise DecodingError, at most 16 items behind the last that may be there. The items do not count in the
+    budget, but they bring the end of the step nearer, each by as much as it costs beside one that is made.
     """
     starts = array("I" if len(data) < 2**32 else "Q")
     at, end, count = 0, len(data), 0
@@ -360,10 +365,12 @@ def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
             starts.extend(range(at, at + size, STRIDE))
             at += size
             count += size
+            budget[1] += 1 + size // _RUN
         elif small := small_items(data, at):
             starts.append(at)
             at = small.end()
             count += STRIDE
+            budget[1] += 1 + STRIDE // 4
         else:
             starts.append(at)
             taken = 0
@@ -373,8 +380,11 @@ def index_items(data: bytes, max_items: int) -> tuple[int, Sequence[int]]:
             if at > end:
                 raise _past_end(at, end)
             count += taken
+            budget[1] += taken
         if count > max_items:
             raise DecodingError(f"a list of more than {max_items} items")
+        if budget[0] < budget[1]:
+            yield
     return count, starts
 
 

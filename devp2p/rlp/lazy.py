@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast, overload
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.rlp import items
 from devp2p.rlp.formats import Format, require_few, write_elements
+from devp2p.rlp.steps import Steps, at_once, budget_of
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -81,18 +82,13 @@ class _Region:
 
     __slots__ = ("count", "data", "format", "starts", "stride")
 
-    def __init__(self, data: bytes, format_: Format, most: int) -> None:
+    def __init__(self, data: bytes, format_: Format, count: int, starts: Sequence[int], stride: int) -> None:
+        """``starts``: where every ``stride``-th of the ``count`` items begins."""
         self.data = data
         self.format = format_
-        self.count, self.starts, self.stride = self._locate(most)
-
-    def _locate(self, most: int) -> tuple[int, Sequence[int], int]:
-        """Return how many items there are, and where every so manyth begins."""
-        size, width = len(self.data), self.format.width
-        if width and items.is_uniform(self.data, 0, size, self.format.head, width):
-            require_few(size // width, most)
-            return size // width, range(0, size, width), 1
-        return (*items.index_items(self.data, most), items.STRIDE)
+        self.count = count
+        self.starts = starts
+        self.stride = stride
 
     def __len__(self) -> int:
         return self.count
@@ -102,7 +98,7 @@ class _Region:
         index = 0
         while at < end:
             try:
-                value, at = read(self.data, at, end, [budget])
+                value, at = read(self.data, at, end, budget_of(budget))
             except DecodingError as error:
                 raise _named(index, error) from None
             yield value
@@ -115,7 +111,7 @@ class _Region:
         for _ in range(further):
             at = items.item_end(self.data, at, end)
         try:
-            return self.format.read(self.data, at, end, [self.format.budget])[0]
+            return self.format.read(self.data, at, end, budget_of(self.format.budget))[0]
         except DecodingError as error:
             raise _named(index, error) from None
 
@@ -145,9 +141,16 @@ def lazy_format(element: Format, most: int | None) -> Format:
     """Make the format of ``Lazy[T]``, of at most ``most`` items; None stands for 65,536."""
     most = items.MAX_ITEMS if most is None else most
 
-    def read(data: bytes, at: int, end: int, _budget: list[int], /) -> tuple[Lazy[Any], int]:
+    head, width = element.head, element.width
+
+    def steps(data: bytes, at: int, end: int, budget: list[int], /) -> Steps[tuple[Lazy[Any], int]]:
         start, stop = items.list_bounds(data, at, end)
-        return Lazy(_Region(data[start:stop], element, most)), stop
+        content = data[start:stop]
+        if width and items.is_uniform(content, 0, len(content), head, width):
+            require_few(len(content) // width, most)
+            return Lazy(_Region(content, element, len(content) // width, range(0, len(content), width), 1)), stop
+        count, starts = yield from items.index_items(content, most, budget)
+        return Lazy(_Region(content, element, count, starts, items.STRIDE)), stop
 
     def write(value: Sequence[Any], /) -> bytes:
         region = _region(value)
@@ -155,4 +158,4 @@ def lazy_format(element: Format, most: int | None) -> Format:
             return items.encode_list(region.data)
         return items.encode_list(b"".join(write_elements(value, element.write, most)))
 
-    return Format(read, write)
+    return Format(at_once(steps), write, steps=steps)

@@ -4,15 +4,17 @@ What an annotation may be is the list in ``_compile_new``. Recursive schemas are
 """
 
 import dataclasses
+from collections.abc import Generator
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints, overload
 
 from devp2p.errors import LocalProtocolError
 from devp2p.rlp import ecosystem, formats, items
 from devp2p.rlp.formats import UNWRITABLE, Format
 from devp2p.rlp.lazy import Lazy, lazy_format
 from devp2p.rlp.markers import Bits, Kept, Length, MaxItems, MaxLength
+from devp2p.rlp.steps import begin_step, budget_of
 from devp2p.rlp.structs import Layout, struct_format
 
 T = TypeVar("T")
@@ -25,13 +27,14 @@ _UNIONS = (Union, UnionType)
 class Codec(Generic[T]):
     """Encodes and decodes values of one schema; ``codec`` makes it."""
 
-    __slots__ = ("_budget", "_read", "_write", "schema")
+    __slots__ = ("_budget", "_read", "_steps", "_write", "schema")
 
     def __init__(self, schema: object, compiled: Format) -> None:
         self.schema: object = schema
         self._read = compiled.read
+        self._steps = compiled.steps
         self._write = compiled.write
-        self._budget = compiled.budget
+        self._budget = budget_of(compiled.budget)
 
     def encode(self, value: T) -> bytes:
         """Encode ``value``; LocalProtocolError names the field that cannot be encoded."""
@@ -51,9 +54,29 @@ class Codec(Generic[T]):
             data = bytes(data)
         items.require_item(data, at)
         value: T
-        value, stop = self._read(data, at, len(data), [self._budget])
+        value, stop = self._read(data, at, len(data), self._budget.copy())
         items.require_end(stop, len(data))
         return value
+
+    def decode_in_steps(self, data: bytes) -> Generator[None, None, T]:
+        """Decode as `decode` does, by a generator that yields every 512 items and returns the value.
+
+        An event loop can do other things in between: a message may hold items that take a tenth of a second in all.
+        """
+        if self._steps is None:
+            return self.decode(data)
+        items.require_item(data)
+        budget = self._budget.copy()
+        steps = self._steps(data, 0, len(data), budget)
+        while True:
+            begin_step(budget)
+            try:
+                next(steps)
+            except StopIteration as done:
+                value, stop = done.value
+                items.require_end(stop, len(data))
+                return cast("T", value)
+            yield
 
     def __repr__(self) -> str:
         return f"codec({_name(self.schema)})"

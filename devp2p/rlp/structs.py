@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.rlp import items
-from devp2p.rlp.formats import UNWRITABLE, Format, Reader, Writer, take, write_elements, write_raw
+from devp2p.rlp.formats import UNWRITABLE, Format, Stepper, Writer, take, write_elements, write_raw
+from devp2p.rlp.steps import Steps, run
 
 MAX_IGNORED = 64
 """How many elements behind the fields of a list are ignored. Later versions of a message add a few, which are to be ignored; a list of
@@ -46,28 +47,39 @@ def struct_format(layout: Layout) -> Format:
     if nested:
         second = f"{cls.__name__}[1]"
         inner = fields_format(labels[1:] or (second,), formats[1:], required - 1, has_rest=has_rest, strict=strict)
-        outer = fields_format((labels[0], second), (formats[0], inner), 2, has_rest=False, strict=strict)
-        read_fields, write_fields = _unnested(outer)
+        fields = _unnested(fields_format((labels[0], second), (formats[0], inner), 2, has_rest=False, strict=strict))
     else:
-        read_fields, write_fields, *_ = fields_format(labels, formats, required, has_rest=has_rest, strict=strict)
+        fields = fields_format(labels, formats, required, has_rest=has_rest, strict=strict)
+    read_fields, write_fields = fields.read, fields.write
     get, keywords = _getter(names), layout.keywords
+    weight = 1 + nested + sum(format_.weight for format_ in formats)
+
+    def make(values: list[Any]) -> Any:
+        try:
+            return cls(**dict(zip(names, values, strict=False))) if keywords else cls(*values)
+        except (ValueError, LocalProtocolError) as error:  # the class itself refuses such values
+            raise DecodingError(f"{cls.__name__}: {error}") from error
 
     def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[Any, int]:
         values, stop = read_fields(data, at, end, budget)
-        try:
-            return (cls(**dict(zip(names, values, strict=False))) if keywords else cls(*values)), stop
-        except (ValueError, LocalProtocolError) as error:  # the class itself refuses such values
-            raise DecodingError(f"{cls.__name__}: {error}") from error
+        return make(values), stop
 
     def write(value: Any, /) -> bytes:
         if not isinstance(value, cls):
             raise LocalProtocolError(f"{type(value).__name__} where {cls.__name__} belongs")
         return write_fields(get(value))
 
-    return Format(read, write, weight=1 + nested + sum(format_.weight for format_ in formats), budget=layout.budget)
+    if (fields_in_steps := fields.steps) is None:
+        return Format(read, write, weight=weight, budget=layout.budget)
+
+    def steps(data: bytes, at: int, end: int, budget: list[int], /) -> Steps[tuple[Any, int]]:
+        values, stop = yield from fields_in_steps(data, at, end, budget)
+        return make(values), stop
+
+    return Format(read, write, weight=weight, budget=layout.budget, steps=steps)
 
 
-def _unnested(outer: Format) -> tuple[Reader, Writer]:
+def _unnested(outer: Format) -> Format:
     """Present the values of ``[a, [b, c]]`` as a, b, c."""
 
     def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[list[Any], int]:
@@ -77,7 +89,14 @@ def _unnested(outer: Format) -> tuple[Reader, Writer]:
     def write(values: tuple[Any, ...], /) -> bytes:
         return outer.write((values[0], values[1:]))
 
-    return read, write
+    if (outer_in_steps := outer.steps) is None:
+        return Format(read, write)
+
+    def steps(data: bytes, at: int, end: int, budget: list[int], /) -> Steps[tuple[list[Any], int]]:
+        (first, others), stop = yield from outer_in_steps(data, at, end, budget)
+        return [first, *others], stop
+
+    return Format(read, write, steps=steps)
 
 
 def fields_format(labels: Sequence[str], formats: Sequence[Format], required: int, *, has_rest: bool, strict: bool) -> Format:
@@ -88,6 +107,7 @@ def fields_format(labels: Sequence[str], formats: Sequence[Format], required: in
     readers = [format_.read for format_ in formats]
     writers = [format_.write for format_ in formats]
     size = len(formats)
+    ignore_further = _refuse_further if strict else _ignore_further
     list_bounds, encode_list = items.list_bounds, items.encode_list
 
     def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[list[Any], int]:
@@ -105,11 +125,9 @@ def fields_format(labels: Sequence[str], formats: Sequence[Format], required: in
             raise DecodingError(f"{labels[len(values)]}: missing")
         if has_rest:
             values += [None] * (size - len(values))
-            values.append(tuple(_read_further(data, at, stop, budget, labels[-1])))
+            values.append(run(_read_further(data, at, stop, budget, labels[-1])))
         elif at != stop:
-            if strict:
-                raise DecodingError(f"more elements than {labels[-1]}")
-            _ignore_further(data, at, stop, budget, labels[-1])
+            ignore_further(data, at, stop, budget, labels[-1])
         return values, stop
 
     def write(values: tuple[Any, ...], /) -> bytes:
@@ -128,20 +146,57 @@ def fields_format(labels: Sequence[str], formats: Sequence[Format], required: in
             _explain([*fields, (labels[-1], _write_rest, values[-1])] if has_rest else fields)
         return encode_list(b"".join(parts))
 
-    return Format(read, write)
+    is_long = has_rest or any(format_.steps for format_ in formats)
+    return Format(read, write, steps=_fields_in_steps(labels, formats, required, has_rest=has_rest, strict=strict) if is_long else None)
 
 
-def _read_further(data: bytes, at: int, stop: int, budget: list[int], label: str) -> list[bytes]:
-    """Return the encodings of all items from ``at`` on."""
+def _fields_in_steps(labels: Sequence[str], formats: Sequence[Format], required: int, *, has_rest: bool, strict: bool) -> Stepper:
+    """Do in steps what the reader of `fields_format` does at once."""
+    ignore_further = _refuse_further if strict else _ignore_further
+
+    def steps(data: bytes, at: int, end: int, budget: list[int], /) -> Steps[tuple[list[Any], int]]:
+        at, stop = items.list_bounds(data, at, end)
+        values: list[Any] = []
+        try:
+            for format_ in formats:
+                if at == stop:
+                    break
+                if format_.steps is None:
+                    value, at = format_.read(data, at, stop, budget)
+                else:
+                    value, at = yield from format_.steps(data, at, stop, budget)
+                values.append(value)
+        except DecodingError as error:
+            raise DecodingError(f"{labels[len(values)]}: {error}") from None
+        if len(values) < required:
+            raise DecodingError(f"{labels[len(values)]}: missing")
+        if has_rest:
+            values += [None] * (len(formats) - len(values))
+            values.append((yield from _read_further(data, at, stop, budget, labels[-1])))
+        elif at != stop:
+            ignore_further(data, at, stop, budget, labels[-1])
+        return values, stop
+
+    return steps
+
+
+def _read_further(data: bytes, at: int, stop: int, budget: list[int], label: str) -> Steps[tuple[bytes, ...]]:
+    """Read in steps the encodings of all items from ``at`` on."""
     encodings: list[bytes] = []
     try:
         while at < stop:
             take(budget, 1)
+            if budget[0] < budget[1]:
+                yield
             start, at = at, items.item_end(data, at, stop)
             encodings.append(data[start:at])
     except DecodingError as error:
         raise DecodingError(f"{label}: {error}") from None
-    return encodings
+    return tuple(encodings)
+
+
+def _refuse_further(_data: bytes, _at: int, _stop: int, _budget: list[int], label: str) -> None:
+    raise DecodingError(f"more elements than {label}")
 
 
 def _ignore_further(data: bytes, at: int, stop: int, budget: list[int], label: str) -> None:

@@ -26,7 +26,7 @@ from devp2p.capability import AnyCapability, Peer
 from devp2p.channel import Channel
 from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.events import Event, PeerReady
-from devp2p.queues import Budget, Inbox, Outbox
+from devp2p.queues import Budget, Inbox, Outbox, Turn
 from devp2p.session.opening import CHUNK, Session, hang_up
 from devp2p.wire import base
 from devp2p.wire import connection as wire
@@ -97,6 +97,7 @@ class _Session:
         self._ping_time = -math.inf
         self._held_up = -math.inf
         """Until when the reader last waited for a full inbox; infinity while it does."""
+        self._turn = Turn()  # the reader's
         self._frame = -1
         self._frame_waited = 0.0
         self._frame_bytes = 0
@@ -228,12 +229,16 @@ class _Session:
 
     async def _take_events(self) -> bool:
         """Act on what has arrived; False once the session is over."""
+        self._turn.begin()
         while (event := self._connection.next_event()) is not None:
+            if self._turn.is_over:
+                await self._turn.end()
             match event:
                 case wire.MessageReceived():
-                    self._by_index[event.capability][1].meter.received(event.wire_size)
-                    if not self._deliver(event):
-                        await self._wait_to_deliver(event)
+                    channel = self._by_index[event.capability][1]
+                    channel.meter.received(event.wire_size)
+                    if not channel.offer(event):
+                        await self._deliver(event)
                 case wire.PingReceived():
                     self._pong()
                 case wire.PongReceived():
@@ -245,28 +250,26 @@ class _Session:
                     pass
         return self._end is None
 
-    def _deliver(self, event: wire.MessageReceived) -> bool:
-        """Give a message to its capability; False if there is no room for it."""
+    async def _deliver(self, event: wire.MessageReceived) -> None:
+        """Give an answer to who waits for it, or a message to a capability whose inbox is full.
+
+        A full inbox holds the link up; if it stays full, the session ends with a reason that names the capability.
+        """
         capability, channel = self._by_index[event.capability]
         try:
-            return channel.deliver(event)
+            while not await channel.deliver(event, self._turn):
+                self._held_up = math.inf
+                if await channel.wait_room(event, self._limits.inbox_patience):
+                    continue
+                if self._connection.farewell is not None:  # it has left, and said why
+                    self.end(PeerDisconnected(self._connection.farewell, by_remote=True))
+                else:
+                    detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
+                    self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
         except Exception as error:  # noqa: BLE001  (an answer is decoded here, by classes of the plugin's)
             self._judge(capability, error)
-            return True
-
-    async def _wait_to_deliver(self, event: wire.MessageReceived) -> None:
-        """Hold the link up while an inbox is full; if it stays so, the session ends with a reason that names the capability."""
-        capability, channel = self._by_index[event.capability]
-        self._held_up = math.inf
-        while not self._deliver(event):
-            if await channel.wait_room(event, self._limits.inbox_patience):
-                continue
-            if self._connection.farewell is not None:  # it has left, and said why
-                self.end(PeerDisconnected(self._connection.farewell, by_remote=True))
-            else:
-                detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
-                self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
-        self._held_up = trio.current_time()
+        if self._held_up == math.inf:
+            self._held_up = trio.current_time()
 
     async def _wait_taken(self) -> None:
         """Give the capabilities a moment to take what the peer sent before it left: after the end they could not even greet it."""

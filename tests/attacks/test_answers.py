@@ -189,7 +189,7 @@ async def test_f12_a_thousand_answers_to_nothing_leave_nothing_behind():
 async def test_f12_control_who_keeps_answers_until_they_are_asked_for_keeps_a_strangers_choice(monkeypatch):
     kept: dict[int, bytes] = {}
 
-    def keep(_: Channel[Any], __: object, data: bytes, number: int) -> None:
+    async def keep(_: Channel[Any], __: object, data: bytes, number: int, ___: object) -> None:
         kept[number] = data
 
     monkeypatch.setattr(Channel, "_answer", keep)

@@ -143,11 +143,11 @@ async def test_f3_control_what_is_inflated_as_it_comes_takes_all_at_once(monkeyp
     wire = b"\x10" + bytes(compression.compress(a_list(a_list(b"\xc0" * count))))
     queue: list[object] = []
 
-    def deliver(_: object, received: MessageReceived) -> bool:
+    def offer(_: object, received: MessageReceived) -> bool:
         queue.append(plain_rlp.decode(received.decompress()))
         return True
 
-    monkeypatch.setattr(Channel, "deliver", deliver)
+    monkeypatch.setattr(Channel, "offer", offer)
     async with scripted_peer([hoarder]) as (_, peer):
         frames = [peer.seal(wire) for _ in range(5)]
         tracemalloc.start()

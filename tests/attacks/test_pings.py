@@ -88,6 +88,7 @@ async def waiting_tasks(limits: Limits) -> int:
         before = tasks()
         with trio.move_on_after(0.01):
             await peer.stream.send_all(b"".join(peer.seal(PING) for _ in range(3000)))
+            await wait_all_tasks_blocked()
         return tasks() - before
 
 

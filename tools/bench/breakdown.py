@@ -170,7 +170,7 @@ class Pipeline:
         watch = self.watch
         started = time.thread_time()
         for message in received:
-            self._channel.deliver(message)
+            self._channel.offer(message)
         watch.add("deliver", started)
         started = time.thread_time()
         for _ in received:

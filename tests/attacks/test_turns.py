@@ -1,0 +1,258 @@
+"""Rows F15 and P6 of THREATS.md: messages that inflate to very many items, and runs of anything that is ready at once.
+
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed. What is compared is
+CPU time of one thread, with a wide margin (tests/steps.py), and the number of calls in one step (rlp/test_steps.py).
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import trio
+import trio.lowlevel
+from trio.testing import wait_all_tasks_blocked
+
+from devp2p import Address, Capability, Channel, DisconnectReason, Limits, Peer, RemoteProtocolError, Request, Response, queues, rlp
+from devp2p.events import Event, PeerRefused
+from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.rlp.items import encode_list
+from devp2p.roster import Roster
+from devp2p.testing import scripted_peer
+from devp2p.wire import compression
+from tests.steps import LIMIT, StepWatch
+
+INTEGERS, LAZIES, ASK, ANSWER = 0x10, 0x11, 0x12, 0x13
+MANY = encode_list(b"\x05" * 65_500)
+"""65,500 integers, in 3.1 KB on the wire."""
+
+
+@dataclass(frozen=True)
+class Integers:
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Lazies:
+    values: tuple[rlp.Lazy[int], ...]
+    max_size: ClassVar[int] = MAX_MESSAGE_SIZE
+
+
+@dataclass(frozen=True)
+class Ask(Request["Answer"]):
+    pass
+
+
+@dataclass(frozen=True)
+class Answer(Response):
+    values: tuple[int, ...]
+
+
+Message = Integers | Lazies | Ask | Answer
+
+
+class Hoard(Capability[Message]):
+    """Takes what comes, and asks as often as it is told."""
+
+    name, version = "hoard", 1
+    messages = {0: Integers, 1: Lazies, 2: Ask, 3: Answer}
+
+    def __init__(self, asks: int = 0) -> None:
+        self.asks = asks
+        self.taken = 0
+
+    async def run(self, peer: Peer, channel: Channel[Message]) -> None:  # noqa: ARG002
+        async with trio.open_nursery() as nursery:
+            for _ in range(self.asks):
+                nursery.start_soon(self.ask, channel)
+            async for _ in channel:
+                self.taken += 1
+
+    async def ask(self, channel: Channel[Message]) -> None:
+        await channel.request(Ask(), timeout=10**6)
+        self.taken += 1
+
+
+async def bombarded(capability: Hoard, code: int, bombs: list[bytes]) -> float:
+    """The longest step of the library while a peer sends these messages at once, in seconds of CPU time."""
+    async with scripted_peer([capability], limits=Limits(ping_interval=10**6)) as (node, peer):
+        await wait_all_tasks_blocked()
+        frames = b"".join([peer.seal(bytes([code]) + compression.compress(bomb)) for bomb in bombs])
+        watch = StepWatch()
+        trio.lowlevel.add_instrument(watch)
+        await peer.stream.send_all(frames)
+        await wait_all_tasks_blocked()
+        trio.lowlevel.remove_instrument(watch)
+        assert node.connected
+        assert capability.taken == len(bombs)
+    return watch.longest.seconds
+
+
+def answers(count: int) -> list[bytes]:
+    return [encode_list(bytes([number + 1]) + MANY) for number in range(count)]
+
+
+ATTACKS: dict[str, tuple[Callable[[], Hoard], int, list[bytes]]] = {
+    "messages": (Hoard, INTEGERS, [encode_list(MANY)] * 32),
+    "lazy lists": (Hoard, LAZIES, [encode_list(encode_list(encode_list(b"\xc1\x05" * 100) * 20_000))]),
+    "answers": (lambda: Hoard(32), ANSWER, answers(32)),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_f15_no_message_keeps_the_loop_busy_however_many_items_it_inflates_to(attack):
+    make, code, bombs = ATTACKS[attack]
+    assert await bombarded(make(), code, bombs) < LIMIT / 4
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+async def test_f15_control_without_turns_all_of_them_are_one_step(attack, monkeypatch):
+    monkeypatch.setattr(queues, "_TURN", 10**6)
+    make, code, bombs = ATTACKS[attack]
+    assert await bombarded(make(), code, bombs) > LIMIT / 4
+
+
+class Slowly:
+    """A clock of which each look costs half a millisecond."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 0.0005
+        return self.now
+
+
+async def others_turns(count: int) -> int:
+    """How often another task runs while a capability takes so many small messages that are all there."""
+    turns, capability = [0, 0], Hoard()
+
+    async def other() -> None:
+        while True:
+            turns[0] += 1
+            turns[1] = max(turns[1], capability.taken)
+            await trio.lowlevel.checkpoint()
+
+    async with scripted_peer([capability], limits=Limits(ping_interval=10**6)) as (_, peer), trio.open_nursery() as nursery:
+        await wait_all_tasks_blocked()
+        nursery.start_soon(other)
+        frames = b"".join([peer.seal(bytes([INTEGERS]) + compression.compress(b"\xc1\xc0")) for _ in range(count)])
+        await peer.stream.send_all(frames)
+        while capability.taken < count:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    return turns[0]
+
+
+async def test_p6_a_run_of_small_messages_gives_way_by_the_clock(monkeypatch):
+    monkeypatch.setattr(queues, "perf_counter", Slowly())
+    assert await others_turns(250) > 80
+
+
+async def test_p6_control_without_turns_a_run_of_small_messages_is_one_step(monkeypatch):
+    monkeypatch.setattr(queues, "_TURN", 10**6)
+    assert await others_turns(250) < 30
+
+
+async def test_f15_a_cancelled_receive_loses_no_message():
+    """Decoding has checkpoints, so it can be cancelled; the message is then the next again."""
+    values: list[int] = []
+    done = trio.Event()
+
+    class Hesitant(Hoard):
+        async def run(self, peer: Peer, channel: Channel[Message]) -> None:  # noqa: ARG002
+            for _ in range(20):
+                with trio.CancelScope() as scope:
+                    trio.lowlevel.current_trio_token().run_sync_soon(scope.cancel)
+                    message = await channel.receive()
+                    assert isinstance(message, Integers)
+                    values.append(len(message.values))
+            async for message in channel:
+                assert isinstance(message, Integers)
+                values.append(len(message.values))
+                if len(values) == len(sizes):
+                    done.set()
+
+    sizes = [20_000 + number for number in range(5)]
+    async with scripted_peer([Hesitant()]) as (_, peer):
+        for size in sizes:
+            await peer.send(INTEGERS, encode_list(encode_list(b"\x05" * size)))
+        await done.wait()
+    assert values == sizes
+
+
+async def test_f15_an_answer_that_is_given_up_while_it_is_decoded_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr(queues, "_TURN", 0.0)
+    channels: list[Channel[Message]] = []
+
+    class Impatient(Hoard):
+        async def run(self, peer: Peer, channel: Channel[Message]) -> None:
+            channels.append(channel)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(super().run, peer, channel)
+                with trio.CancelScope() as self.scope:
+                    await channel.request(Ask())
+
+    capability = Impatient()
+    async with scripted_peer([capability]) as (node, peer):
+        await wait_all_tasks_blocked()
+        frames = [peer.seal(bytes([ANSWER]) + compression.compress(each)) for each in answers(1) * 2]
+        await peer.stream.send_all(frames[0])
+        await trio.lowlevel.checkpoint()
+        for _ in range(20):  # the reader is in the middle of the answer
+            await trio.lowlevel.checkpoint()
+        capability.scope.cancel()
+        await wait_all_tasks_blocked()
+        channel, remote = channels[0], node.connected[0]
+        assert (channel.unread_bytes, len(channel._waiters), len(channel._abandoned)) == (0, 0, 0)
+        await peer.stream.send_all(frames[1])  # a late one was allowed once
+        assert (await remote.wait_ended()).reason is DisconnectReason.PROTOCOL_BREACH
+
+
+async def test_f15_a_bad_answer_ends_the_session_wherever_it_is_bad():
+    bad = answers(1)[0][:-1] + b"\xc0"
+    async with scripted_peer([Hoard(1)]) as (node, peer):
+        await wait_all_tasks_blocked()
+        remote = node.connected[0]
+        await peer.send(ANSWER, bad)
+        assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
+        await peer.stream.aclose()
+        assert "item 65499" in (await remote.wait_ended()).detail
+
+
+async def turns_of_others(events: AsyncIterator[Event], count: int) -> int:
+    """How many turns another task has while so many events that are all there are taken."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        for _ in range(count):
+            await anext(events)
+        nursery.cancel_scope.cancel()
+    return turns
+
+
+def refusals(roster: Roster, count: int) -> None:
+    for _ in range(count):
+        roster.publish(PeerRefused(Address.parse("tcp://8.8.8.8:30303"), RemoteProtocolError("no")))
+
+
+async def test_p6_each_event_gives_others_their_turn():
+    roster = Roster()
+    events = roster.subscribe()
+    refusals(roster, 4000)
+    assert await turns_of_others(events, 4000) >= 3999
+
+
+async def test_p6_control_without_a_checkpoint_four_thousand_events_are_one_step(monkeypatch):
+    monkeypatch.setattr(trio.lowlevel, "checkpoint", trio.lowlevel.checkpoint_if_cancelled)
+    roster = Roster()
+    events = roster.subscribe()
+    refusals(roster, 4000)
+    assert await turns_of_others(events, 4000) <= 1
