@@ -36,12 +36,10 @@ class Limits:
     limit_local_addresses: bool = False
     """Hold loopback and private addresses to the limits for addresses too."""
 
-    frame_timeout: float = 30.0
-    """How long a link may be silent inside a frame."""
-    frame_grace: float = 5.0
-    """How long a frame may take before ``frame_rate`` counts."""
+    frame_timeout: float = 25.0
+    """How long a link may be silent inside a frame, and how far a frame may fall behind ``frame_rate`` in any span of time."""
     frame_rate: float = 1024.0
-    """Bytes a second that a started frame must bring after ``frame_grace``."""
+    """Bytes a second that a frame must bring. What it brought faster is no credit beyond ``frame_timeout``."""
     write_timeout: float = 20.0
     """How long one write may wait for the peer to take it."""
     closing_timeout: float = 1.0
@@ -50,7 +48,9 @@ class Limits:
     ping_interval: float = 15.0
     ping_timeout: float = 15.0
     ping_burst: int = 5
-    """Pings that a peer may send at once; one more is allowed each ``ping_interval``."""
+    """Pings that a peer may send at once."""
+    ping_rate: float = 1.0
+    """Pings a second that it may send in the long run."""
 
     inbox_bytes: int = 4 * 2**20
     """What one capability may leave unread, as bytes on the wire."""
@@ -65,7 +65,8 @@ class Limits:
     pending_requests: int = 256
     """Requests of one channel that wait for an answer; ``request`` waits beyond it."""
     total_inbox_bytes: int = 256 * 2**20
-    """All inboxes of a node together."""
+    """All inboxes of a node, and the frames that have begun to arrive, together. When no more fits, the session whose large frame comes
+    slowest is ended."""
 
     duplicate_wait: float = 2.0
     """How long a second link to a connected peer waits for that peer to choose between the two."""

@@ -4,16 +4,19 @@ Both count bytes as well as messages. A full outbox makes ``send`` wait; a full 
 """
 
 from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from time import perf_counter
 
 import trio
 
-from devp2p.errors import PeerDisconnected
+from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.limits import Limits
 from devp2p.wire.connection import MessageReceived
 from devp2p.wire.schedule import Lane, Outgoing, Schedule
 
 _TURN = 0.001  # seconds
+_PIECE = 64 * 1024  # bytes: of a frame whose pace is looked at when room is short, and of what that pace is measured by
 
 
 class Turn:
@@ -128,12 +131,18 @@ def _wake(lot: trio.lowlevel.ParkingLot) -> None:
 
 
 class Budget:
-    """A number of bytes that all inboxes of a node share."""
+    """A number of bytes that all inboxes of a node, and the frames that arrive at it, share."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._used = 0
+        self._large: set[Arriving] = set()
         self._released = trio.lowlevel.ParkingLot()
+
+    @property
+    def used(self) -> int:
+        """How many bytes are counted."""
+        return self._used
 
     def has_room(self, size: int) -> bool:
         """Whether `size` more bytes fit; with nothing in use any number does."""
@@ -151,6 +160,102 @@ class Budget:
     async def wait_released(self) -> None:
         """Wait until some inbox gives bytes back."""
         await self._released.park()
+
+    @contextmanager
+    def counted(self, size: int) -> Generator[None]:
+        """Count a message that waits for room, for as long as the block lasts.
+
+        Then it tries again, and what it took itself must not be in its way; so nobody is woken, or else those who wait would take turns
+        for ever.
+        """
+        self._used += size
+        try:
+            yield
+        finally:
+            self._used -= size
+
+    def hold(self, arriving: "Arriving", more: int) -> None:
+        """Count `more` bytes for a frame that is arriving; if they do not fit, the sessions of the slowest large ones are ended."""
+        self.reserve(more)
+        if arriving.size > _PIECE:
+            self._large.add(arriving)
+        self.make_room(0)
+
+    def let_go(self, arriving: "Arriving", less: int) -> None:
+        """Count `less` bytes fewer for a frame that is complete or given up."""
+        self._large.discard(arriving)
+        self.release(less)
+
+    def make_room(self, size: int) -> bool:
+        """End the sessions whose large frames come slowest, as far as it takes for `size` bytes more; whether they fit then.
+
+        Nobody is ended for a message that would not fit all the same.
+        """
+        if size and self._used + size - sum(arriving.size for arriving in self._large) > self._limit:
+            return self.has_room(size)
+        while self._large and not self.has_room(size):
+            slowest = min(self._large, key=lambda arriving: arriving.slow_since)
+            if slowest.size == self._used and not size:
+                break  # alone it may be as large as it likes
+            slowest.give_up()
+        return self.has_room(size)
+
+
+class Arriving:
+    """The frame that a session receives: how slowly it may come, and what it takes of the node's budget."""
+
+    def __init__(self, limits: Limits, budget: Budget, end: Callable[[PeerDisconnected], None]) -> None:
+        """`end` ends the session if the budget is full and this is the slowest."""
+        self._limits = limits
+        self._budget = budget
+        self._end: Callable[[PeerDisconnected], None] | None = end
+        self._frame = -1
+        self._left = 0.0
+        self._piece = 0
+        self._marks = (0.0, 0.0)
+        self.size: int = 0
+        """Bytes of it that are held."""
+
+    @property
+    def slow_since(self) -> float:
+        """Since when it has brought less than two pieces of 64 KiB: the earlier, the slower it is."""
+        return self._marks[0]
+
+    def patience(self, frame: int) -> float:
+        """How many seconds may pass until the next bytes of a frame, which has a number of its own."""
+        if frame != self._frame:
+            now = trio.current_time()
+            self._frame, self._left, self._piece, self._marks = frame, self._limits.frame_timeout, 0, (now, now)
+        return max(0.0, self._left)
+
+    def progressed(self, size: int, waited: float) -> None:
+        """So many bytes came after so many seconds. What is ahead of the rate gives no credit beyond ``frame_timeout``."""
+        limits = self._limits
+        self._left = min(limits.frame_timeout, self._left - waited + size / limits.frame_rate)
+        self._piece += size
+        if self._piece >= _PIECE:
+            self._piece, self._marks = 0, (self._marks[1], trio.current_time())
+
+    def hold(self, size: int) -> None:
+        """So many bytes of an incomplete frame are held now."""
+        more, self.size = size - self.size, size
+        if more > 0 and self._end is not None:
+            self._budget.hold(self, more)
+        elif more < 0 and self._end is not None:
+            self._budget.let_go(self, -more)
+
+    def close(self) -> None:
+        """The session receives nothing more: forget it."""
+        self.hold(0)
+        self._end = None
+
+    def give_up(self) -> None:
+        """End the session for the room that its frame takes."""
+        end, size = self._end, self.size
+        self.close()
+        if end is not None:
+            detail = f"of all large messages this one, of which {size} bytes had come, came slowest when there was no more room"
+            end(PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=False, detail=detail))
 
 
 class Inbox:
@@ -183,7 +288,7 @@ class Inbox:
         """Queue a message if there is room for it; after the end it is dropped, for which there always is."""
         if self._end is None:
             size = len(message.data)
-            if not self.has_room(size):
+            if not self.has_room(size) and not (self._has_own_room(size) and self._budget.make_room(size)):
                 return False
             self.reserve(size)
             self._queue.append(message)
@@ -211,11 +316,10 @@ class Inbox:
         self._queue.appendleft(message)
 
     async def wait_room(self, size: int) -> None:
-        """Wait until something is taken out that may have made room for `size` bytes."""
-        if self._has_own_room(size):
-            await self._budget.wait_released()
-        else:
-            await self._taken.park()
+        """Wait until something is taken out that may have made room for `size` bytes, which count meanwhile."""
+        has_own_room = self._has_own_room(size)
+        with self._budget.counted(size):
+            await (self._budget.wait_released() if has_own_room else self._taken.park())
 
     async def wait_empty(self) -> None:
         """Wait until everything has been taken out, or the end."""

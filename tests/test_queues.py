@@ -1,11 +1,16 @@
 """The queues between a session and its capabilities are bounded, fair and give back what they counted."""
 
+from collections.abc import Callable
+from unittest.mock import patch
+
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, Limits, PeerDisconnected
-from devp2p.queues import Budget, Inbox, Outbox
+from devp2p.queues import Arriving, Budget, Inbox, Outbox
 from devp2p.wire.connection import MessageReceived
 from devp2p.wire.schedule import Lane, Outgoing
 
@@ -167,3 +172,93 @@ async def test_what_nobody_takes_is_given_back() -> None:
     inbox.put(received(60))
     inbox.discard()
     assert (len(inbox), inbox.bytes, budget.has_room(100)) == (0, 0, True)
+
+
+# Frames that arrive
+
+
+def ended(ends: list[str], name: str) -> Callable[[PeerDisconnected], None]:
+    return lambda _: ends.append(name)
+
+
+def arriving(budget: Budget, ends: list[str], name: str, *, size: int = 100_000) -> Arriving:
+    frame = Arriving(Limits(), budget, ended(ends, name))
+    frame.patience(0)
+    frame.hold(size)
+    return frame
+
+
+async def test_when_no_more_fits_the_frame_that_came_slowest_is_given_up() -> None:
+    budget = Budget(300_000)
+    ends: list[str] = []
+    slow, quick = arriving(budget, ends, "slow"), arriving(budget, ends, "quick")
+    for _ in range(20):
+        await trio.sleep(1)
+        slow.progressed(1024, 1.0)
+        quick.progressed(20_000, 1.0)
+    arriving(budget, ends, "new")
+    assert (ends, budget.used) == ([], 300_000)
+    quick.hold(100_001)
+    assert (ends, budget.used) == (["slow"], 200_001)
+    slow.hold(150_000)
+    assert budget.used == 200_001, "its reader has not noticed yet"
+    slow.close()
+    quick.hold(0)
+    assert budget.used == 100_000
+
+
+async def test_a_frame_that_has_the_budget_for_itself_may_be_as_large_as_it_likes() -> None:
+    budget = Budget(1000)
+    ends: list[str] = []
+    first = arriving(budget, ends, "first")
+    first.hold(200_000)
+    assert not ends
+    await trio.sleep(1)
+    arriving(budget, ends, "second")
+    assert ends == ["first"]
+
+
+async def test_a_message_gets_room_from_frames_but_nobody_is_ended_in_vain() -> None:
+    budget = Budget(300_000)
+    ends: list[str] = []
+    inbox, other = Inbox(10**6, 9, budget), Inbox(10**6, 9, budget)
+    inbox.put(received(150_000))
+    arriving(budget, ends, "frame")
+    assert not inbox.put(received(160_000))
+    assert not ends
+    assert inbox.put(received(140_000))
+    assert (ends, budget.used) == (["frame"], 290_000)
+    other.put(received(1000))
+    arriving(budget, ends, "small", size=60_000)
+    assert (ends, budget.used) == (["frame"], 351_000), "it is none of those that take the room"
+
+
+async def test_a_message_that_waits_for_room_counts_but_is_not_in_its_own_way() -> None:
+    budget = Budget(100)
+    full, mine = Inbox(100, 9, budget), Inbox(100, 9, budget)
+    full.put(received(60))
+    mine.put(received(10))
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(mine.wait_room, 60)
+        await wait_all_tasks_blocked()
+        assert budget.used == 190
+        assert not mine.put(received(60))
+        await full.get()
+    assert budget.used == 10
+    assert mine.put(received(60))
+
+
+@given(st.lists(st.tuples(st.floats(0.125, 30, width=16), st.integers(0, 200_000)), max_size=20))
+def test_a_frame_may_fall_behind_its_rate_so_far_in_any_span_of_time(pieces: list[tuple[float, int]]) -> None:
+    limits = Limits(frame_timeout=25.0, frame_rate=1024.0)
+    frame = Arriving(limits, Budget(10**9), lambda _: None)
+    with patch("devp2p.queues.trio.current_time", return_value=0.0):
+        for number, (waited, size) in enumerate(pieces):
+            # Of all spans that end with this wait and began with the frame or with some bytes of it, one has brought too little.
+            spans = [pieces[begin:number] for begin in range(number + 1)]
+            behind = max(sum(wait for wait, _ in span) + waited - sum(came for _, came in span) / 1024 for span in spans)
+            assert (waited > frame.patience(0)) == (behind > 25), (number, behind)
+            if behind > 25:
+                break
+            frame.progressed(size, waited)

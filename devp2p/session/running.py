@@ -26,7 +26,7 @@ from devp2p.capability import AnyCapability, Peer
 from devp2p.channel import Channel
 from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.events import Event, PeerReady
-from devp2p.queues import Budget, Inbox, Outbox, Turn
+from devp2p.queues import Arriving, Budget, Inbox, Outbox, Turn
 from devp2p.session.opening import CHUNK, Session, hang_up
 from devp2p.wire import base
 from devp2p.wire import connection as wire
@@ -98,9 +98,7 @@ class _Session:
         self._held_up = -math.inf
         """Until when the reader last waited for a full inbox; infinity while it does."""
         self._turn = Turn()  # the reader's
-        self._frame = -1
-        self._frame_waited = 0.0
-        self._frame_bytes = 0
+        self._arriving = Arriving(self._limits, budget, self.end)
         self.peer = Peer(
             session.hello, session.link.remote, self._by_index, inbound=session.inbound, since=trio.current_time(), end=self.end
         )
@@ -206,25 +204,25 @@ class _Session:
                 except RemoteProtocolError:
                     await self._take_events()  # what came before the fault still counts; it may be a farewell, or a fault of its own
                     raise
+                self._arriving.hold(self._connection.unfinished)
         except RemoteProtocolError as error:
             self._fault(error)
         except trio.TooSlowError:
             self._fault(RemoteProtocolError("a frame came too slowly", reason=DisconnectReason.NETWORK_ERROR))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._lost("the link broke")
+        finally:
+            self._connection.stop_receiving()
+            self._arriving.close()
 
     async def _receive(self) -> bytes | bytearray:
         """Wait for data; inside a frame, no longer than the limits for slow frames allow (TooSlowError)."""
         if not self._connection.in_frame:
             return await self._stream.receive_some(CHUNK)
-        if self._frame != self._connection.frames:
-            self._frame, self._frame_waited, self._frame_bytes = self._connection.frames, 0.0, 0
-        limits, started = self._limits, trio.current_time()
-        allowed = limits.frame_grace + self._frame_bytes / limits.frame_rate - self._frame_waited
-        with trio.fail_after(max(0.0, min(limits.frame_timeout, allowed))):
+        started = trio.current_time()
+        with trio.fail_after(self._arriving.patience(self._connection.frames)):
             data = await self._stream.receive_some(CHUNK)
-        self._frame_waited += trio.current_time() - started
-        self._frame_bytes += len(data)
+        self._arriving.progressed(len(data), trio.current_time() - started)
         return data
 
     async def _take_events(self) -> bool:
@@ -256,6 +254,7 @@ class _Session:
         A full inbox holds the link up; if it stays full, the session ends with a reason that names the capability.
         """
         capability, channel = self._by_index[event.capability]
+        started = trio.current_time()
         try:
             while not await channel.deliver(event, self._turn):
                 self._held_up = math.inf
@@ -270,6 +269,7 @@ class _Session:
             self._judge(capability, error)
         if self._held_up == math.inf:
             self._held_up = trio.current_time()
+            self._excuse_pings(started)
 
     async def _wait_taken(self) -> None:
         """Give the capabilities a moment to take what the peer sent before it left: after the end they could not even greet it."""
@@ -278,13 +278,23 @@ class _Session:
                 await channel.wait_taken()
 
     def _pong(self) -> None:
-        limits, now = self._limits, trio.current_time()
-        self._ping_tokens = min(limits.ping_burst, self._ping_tokens + (now - self._ping_time) / limits.ping_interval)
-        self._ping_time = now
+        self._earn_pings(trio.current_time())
         if self._ping_tokens < 1:
             raise RemoteProtocolError("too many pings")
         self._ping_tokens -= 1
         self._outbox.put_base(base.PONG, base.EMPTY_LIST)
+
+    def _excuse_pings(self, since: float) -> None:
+        """Let Pings come at once that were sent while we read nothing."""
+        self._earn_pings(since)
+        self._ping_time = trio.current_time()
+        self._ping_tokens += (self._ping_time - since) * self._limits.ping_rate
+
+    def _earn_pings(self, now: float) -> None:
+        """Let the bucket of Pings fill up to its brim; what is above that, after a time in which we read nothing, runs out as fast."""
+        earned, brim = (now - self._ping_time) * self._limits.ping_rate, self._limits.ping_burst
+        tokens, self._ping_time = self._ping_tokens, now
+        self._ping_tokens = min(brim, tokens + earned) if tokens <= brim else max(brim, tokens - earned)
 
     async def _keep_alive(self) -> None:
         limits = self._limits

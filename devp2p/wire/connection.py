@@ -160,6 +160,16 @@ class Connection:
         """Whether a message of a capability is among the events that were not taken yet."""
         return any(isinstance(event, MessageReceived) for event in self._events)
 
+    @property
+    def unfinished(self) -> int:
+        """How many bytes are held of a frame that is not complete."""
+        return 0 if self._opener is None else self._opener.unfinished
+
+    def stop_receiving(self) -> None:
+        """Take no more from the peer, and let go of a frame that is not complete. Messages can still be sealed."""
+        self.state = State.CLOSED
+        self._opener = None
+
     def data_to_send(self) -> bytes:
         """Take what the handshake and our Hello have to send; empty once that is done."""
         data = bytes(self._to_send)

@@ -157,6 +157,11 @@ class FrameOpener:
         """Whether a frame has begun and is not complete (asked when ``next_frame`` has returned None)."""
         return self._size > 0 or len(self._received) > self._at
 
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of a frame that is not complete are held (asked when ``next_frame`` has returned None)."""
+        return len(self._data) + len(self._received) - self._at
+
     def receive_data(self, data: "Buffer") -> None:
         """Take bytes from the wire, cut anywhere."""
         if self._failed:

@@ -117,7 +117,7 @@ async def test_f1_control_who_sets_aside_what_is_announced_pays_for_it(monkeypat
 
 
 async def test_f1_control_without_deadlines_they_stay():
-    network, limits = Network(), Limits(ping_interval=10**6, frame_timeout=10**9, frame_grace=10**9)
+    network, limits = Network(), Limits(ping_interval=10**6, frame_timeout=10**9)
     async with running(network, limits=limits) as node:
         with ExitStack() as stack:
             peers = await crowd(network, node, 5)
