@@ -201,10 +201,11 @@ class RoutingTable(Generic[Record]):
                 found += sorted(here, key=lambda _: self._random())
         return found[:count]
 
-    def add(self, contact: Contact[Record], now: float, *, incoming: bool = False, live: bool = False) -> Addition:
+    def add(self, contact: Contact[Record], now: float, *, incoming: bool = False, live: bool = False, unasked: bool = False) -> Addition:
         """Offer a node to the table, or what is news of it.
 
-        `incoming`: the node came by itself, and has proved that it is at that endpoint. `live`: it has just answered us from there.
+        `incoming`: the node came by itself, and has proved that it is at that endpoint. `live`: it has just answered us from there;
+        with `unasked` only a challenge, which it can bring about as often as it likes, so that this counts as an answer once.
         A node that is known keeps its endpoint and record unless `seq` is higher.
         """
         bucket = self._bucket(contact.id)
@@ -224,7 +225,7 @@ class RoutingTable(Generic[Record]):
             return Addition.REFUSED
         if contact.endpoint == entry.contact.endpoint and (live or incoming):
             entry.seen = now
-            if live:
+            if live and not (unasked and entry.live):
                 self._proved(entry, now)
         waited = contact.id in bucket.waiting
         self._fill(bucket, now)

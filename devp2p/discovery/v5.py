@@ -10,7 +10,7 @@ what was asked and not answered yet, and v5_answers.py, which knows what to tell
 lookup.py whom to ask next. Here they are put together. The table is kept by pinging its nodes (`RoutingTable.next_revalidation`), by
 searching for our own ID and for random ones every half hour (for our own more often in the beginning), and by fetching the records of
 nodes whose Pong tells of a newer one. A node that comes by itself is offered to the table if its record names the very endpoint that it
-proved itself from.
+proved itself from, by answering our challenge there.
 
 Nothing that a stranger sends is answered by more bytes than it had, until the handshake has shown that the stranger is where it seems to
 be. From then on a node, and all nodes of one host together, may ask some times a second.
@@ -281,10 +281,14 @@ class Discv5:
                 self._end(TalkAnswered(operation, request.contact, answer.response if isinstance(answer, TalkResponse) else None))
 
     def _met(self, heard: Heard, now: float) -> None:
-        """A node came by itself: it may be in the table if its record says that it is where it was heard."""
+        """A node came by itself: it may be in the table if its record says that it is where it was heard.
+
+        It has answered our challenge from there, so it may be told to others at once, as v4 does with those that answered its Ping. If each
+        had to wait for a check of ours, one in 1.5 s, twenty newcomers would not find each other for half a minute.
+        """
         contact = contact_of(heard.record, self._ip_versions, at=heard.endpoint)
         if contact is not None and contact.endpoint == heard.endpoint:
-            self.table.add(contact, now, incoming=True)
+            self.table.add(contact, now, incoming=True, live=True, unasked=True)
 
     def _use_pong(self, contact: Contact[Record], pong: Pong, now: float) -> None:
         """A Pong says where our Ping came from, and perhaps that its sender has a newer record than ours of it."""

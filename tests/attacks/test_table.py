@@ -222,3 +222,26 @@ def test_d7_who_comes_by_itself_must_be_where_its_record_says():
         stranger.record = record_of(number, endpoint=told)
         assert stranger.say(Ping(b"", 1))
         assert (stranger.id in victim.node.table) is known
+
+
+def checks_after_asking(times: int) -> int:
+    victim = make_party(1)
+    victim.node.table.accepts_incoming = True
+    stranger = Stranger(2, victim)
+    for second in range(times):
+        assert stranger.say(Ping(b"", 1), float(second))
+    entry = victim.node.table.get(stranger.id)
+    assert entry is not None
+    assert entry.live
+    return entry.checks
+
+
+def test_d7_whoever_asks_a_thousand_times_counts_as_having_answered_once():
+    """Silence divides the answers of a node by three: if what it asks counted, it could be away for long and keep its place."""
+    assert checks_after_asking(1000) == 1
+
+
+def test_d7_control_if_what_it_asks_counted_as_answers_it_would_outlast_six_silences(monkeypatch):
+    add = RoutingTable.add
+    monkeypatch.setattr(RoutingTable, "add", lambda *args, **kw: add(*args, **{**kw, "unasked": False}))
+    assert checks_after_asking(1000) > 3**6

@@ -7,7 +7,7 @@ from typing import Any
 from devp2p import rlp
 from devp2p.discovery.contacts import contact_of, endpoints_of
 from devp2p.discovery.external_address import AddressChanged, ExternalAddress
-from devp2p.discovery.kademlia import Contact
+from devp2p.discovery.kademlia import Contact, RoutingTable
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v5_events import LookupDone
 from devp2p.enr import Record
@@ -157,3 +157,40 @@ def test_endpoints_of_a_record():
     mapped = Record.sign(key_of(1), 1, {"ip6": "::ffff:20.0.0.1", "udp": 9})
     assert endpoints_of(mapped) == (four,)
     assert contact_of(record_of(1, endpoint=Endpoint(bytes([10, 0, 0, 1]), 30303)), told_by=four.ip) is None
+
+
+def recall(wire: Wire, parties: list[Party], chance: random.Random) -> float:
+    """Which part of the 16 closest nodes searches for random places find."""
+    found = wanted = 0
+    for party in chance.sample(parties, 6):
+        target = chance.randbytes(32)
+        number = wire.begin(party, partial(party.node.lookup, target))
+        done = wire.result(party, number, LookupDone)
+        closest = closest_of([Contact(other.id, other.endpoint, 0, None) for other in parties if other is not party], target)
+        found += len({contact.id for contact in done.contacts} & {contact.id for contact in closest})
+        wanted += len(closest)
+    return found / wanted
+
+
+def came_together(nodes: int, seed: int, *, after: float) -> float:
+    """Let nodes begin within a second that know the first of them only, and search after so many seconds."""
+    chance = random.Random(seed)
+    parties = [make_party(0, maintains=True)]
+    parties += [make_party(number, maintains=True, bootnodes=[parties[0].local.record]) for number in range(1, nodes)]
+    wire = Wire(seed=seed, delay=(0.02, 0.12))
+    for party in parties:
+        wire.parties[party.endpoint] = party
+        wire.at(chance.random(), partial(wire.add, party.endpoint, party.node))
+    wire.run(after)
+    return recall(wire, parties, chance)
+
+
+def test_those_who_come_together_are_found_within_seconds():
+    """Each has answered the challenges of those that it asked, so it is told to others at once, and not when a check of theirs is due."""
+    assert came_together(22, seed=1, after=5.0) >= 0.97
+
+
+def test_if_they_had_to_wait_for_a_check_they_would_not_be(monkeypatch):
+    add = RoutingTable.add
+    monkeypatch.setattr(RoutingTable, "add", lambda *args, unasked=False, live=False, **kw: add(*args, live=live and not unasked, **kw))
+    assert came_together(22, seed=1, after=5.0) < 0.6
