@@ -21,16 +21,18 @@ class Limits:
     """The bounds that a node holds its peers, and itself, to. LocalProtocolError for a number that cannot be, TypeError for no number."""
 
     handshake_timeout: float = 5.0
-    """From the first byte of a link to a valid Hello, in all."""
+    """From accepting a link, or dialling it, to a valid Hello, in all."""
     dial_timeout: float = 15.0
     """Until a transport has a link."""
+    unheard_inbound: int = 1024
+    """Accepted links of which no whole auth has come; half of the files that the process may open, if that is less. Beyond it the oldest
+    one of the most crowded network makes room."""
     pending_inbound: int = 50
-    """Accepted links that are not sessions yet, nor refused."""
+    """Accepted links that shake hands. As many refused ones, beside these, may take their time to hang up."""
     crowded_timeout: float = 1.0
-    """How long one of these may take to its valid Hello while a further one waits for a place. It keeps what places there are for those who
-    go on: silent links from 300 networks, each as often as it may come, would hold all of them for the whole `handshake_timeout`."""
+    """How long one of these may take from its auth to its valid Hello while a further one waits for a place."""
     pending_per_subnet: int = 2
-    """The same for one IPv4 /24 or IPv6 /64; local addresses are exempt unless ``limit_local_addresses``."""
+    """Links of one IPv4 /24 or IPv6 /64 that shake hands; local addresses are exempt unless ``limit_local_addresses``."""
     inbound_retry: float = 30.0
     """How long one IPv4 address or IPv6 /64 waits between two inbound links; local addresses are exempt as above."""
     limit_local_addresses: bool = False

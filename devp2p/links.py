@@ -2,32 +2,32 @@
 
 Theory of operation. Every link, dialled or accepted, goes the same way: handshake and Hello (`open_session`), then `Links._admit`, which
 asks the `Judge`, then `run_session` until the end. Nothing is kept under a node-ID before that node has proved itself by
-its Hello, the first valid frame.
+its Hello, the first valid frame. What accepted links may take up until then is in `door`.
 
 Two links to one node. An established session is never closed in favour of a second link, since we cannot know which of the two the
 peer still believes in. The second link waits for the peer to choose: if the first ends meanwhile, the second takes its place. When
 nobody chooses, the second is refused with ALREADY_CONNECTED. The node with the larger public key waits a second longer, so that two
-nodes of this kind that dial each other at once never both close what the other keeps.
+nodes of this kind that dial each other at once never both close what the other keeps. One link waits in that way; any further one is
+refused at once, or a connected node could have as many wait as it likes.
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import trio
 
 from devp2p.capability import Peer
+from devp2p.door import Door, Visit
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.events import PeerRefused, told
 from devp2p.keys import PublicKey
-from devp2p.peers.admission import Admission
 from devp2p.peers.dial_history import kind_of
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
-from devp2p.session import LocalNode, Session, close_link, open_session, run_session, wait_for_choice
+from devp2p.session import Farewell, LocalNode, Session, close_link, hear_auth, open_session, run_session, wait_for_choice, with_time
 from devp2p.transports import Link, Transport, naming
 
 if TYPE_CHECKING:  # the policy is imported when a node is opened
@@ -83,9 +83,8 @@ class Links:
         self._roster = roster
         self._outside = {bytes(record.public_key) for record in outside}
         self._transports = {scheme: transport for transport in transports for scheme in transport.schemes}
-        self._admission = Admission(local.limits)
-        self._pending = trio.Semaphore(local.limits.pending_inbound)
-        self._unproved: dict[Link, tuple[float, trio.CancelScope]] = {}  # inbound ones before their Hello, the oldest first, since when
+        self._door = Door(local.limits)
+        self._seconds: set[bytes] = set()  # keys of peers of which a second link waits to be chosen
         self._dialling: dict[bytes, trio.Event] = {}
         self._reaching: set[trio.CancelScope] = set()
         self._closed = False
@@ -97,7 +96,7 @@ class Links:
     @property
     def handshakes(self) -> int:
         """Accepted links that are not sessions yet, nor refused."""
-        return self._limits.pending_inbound - self._pending.value
+        return self._door.waiting
 
     @property
     def dialling(self) -> int:
@@ -196,76 +195,55 @@ class Links:
     # Inbound
 
     async def _on_link(self, link: Link) -> None:
-        """Take an accepted link; waits while too many are shaking hands, and with it the listener waits."""
-        refusal = self._admission.admit(link.remote, trio.current_time())
-        if refusal is not None:
-            self._roster.publish(PeerRefused(link.remote, RemoteProtocolError(refusal)))
-            await close_link(link)
-            return
+        """Take an accepted link. It never waits, so that the listener need not."""
         try:
-            await self._take_place()
-        except BaseException:
-            self._admission.release(link.remote)
-            await close_link(link)
-            raise
-        self._nursery.start_soon(self._serve_link, link)
+            visit = self._door.knock(link.remote)
+        except RemoteProtocolError as error:
+            self._roster.publish(PeerRefused(link.remote, told(error)))
+            self._nursery.start_soon(close_link, link)
+        else:
+            self._nursery.start_soon(self._serve_link, link, visit)
 
-    async def _take_place(self) -> None:
-        """Wait for a place among those who shake hands; whoever has had one for long, and has not come to his Hello, makes room."""
-        while True:
-            try:
-                self._pending.acquire_nowait()
-            except trio.WouldBlock:
-                oldest = next(iter(self._unproved), None)
-            else:
-                return
-            since, scope = self._unproved[oldest] if oldest is not None else (math.inf, None)
-            with trio.move_on_at(since + self._limits.crowded_timeout):
-                await self._pending.acquire()
-                return
-            if oldest in self._unproved and scope is not None:
-                del self._unproved[oldest]
-                scope.cancel()
-                await self._pending.acquire()
-                return
-
-    async def _serve_link(self, link: Link) -> None:
+    async def _serve_link(self, link: Link, visit: Visit) -> None:
         try:
-            await self._begin(await self._hear(link))
+            await self._begin(await self._hear(link, visit), visit)
         except (RemoteProtocolError, PeerDisconnected) as error:
             _logger.debug("link from %s failed: %s", link.remote, error)
             self._roster.publish(PeerRefused(link.remote, told(error)))
-        except trio.TooSlowError:
-            late = RemoteProtocolError(f"no handshake and Hello within {self._limits.handshake_timeout:g} s")
-            self._roster.publish(PeerRefused(link.remote, late))
         finally:
-            self._pending.release()
-            self._admission.release(link.remote)
+            visit.leave()
 
-    async def _hear(self, link: Link) -> Session:
-        """Shake hands with who called, for as long as nobody else needs the place. Raises what `open_session` raises."""
-        with trio.CancelScope() as scope:
-            self._unproved[link] = trio.current_time(), scope
-            try:
-                return await open_session(link, self._local)
-            finally:
-                self._unproved.pop(link, None)
-        raise RemoteProtocolError(f"no handshake and Hello within {self._limits.crowded_timeout:g} s, while others wait for a place")
+    async def _hear(self, link: Link, visit: Visit) -> Session:
+        """Shake hands with who called, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
+        try:
+            with visit.scope:
+                heard = await hear_auth(link)
+                await visit.begin()
+                session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
+                visit.proved()
+                return session
+        except trio.TooSlowError:
+            pass  # as if our own scope had ended first
+        except BaseException:
+            await close_link(link)
+            raise
+        await close_link(link)
+        raise RemoteProtocolError(visit.turned_out)
 
     # Both
 
-    async def _begin(self, session: Session) -> Peer:
+    async def _begin(self, session: Session, visit: Visit | None = None) -> Peer:
         """Admit a session, or refuse it by PeerDisconnected; returns once its capabilities run."""
         try:
-            peer: Peer = await self._nursery.start(self._live, session)
+            peer: Peer = await self._nursery.start(self._live, session, visit)
         except BaseException:  # also if the node has ended meanwhile
             await session.close()
             raise
         return peer
 
-    async def _live(self, session: Session, *, task_status: trio.TaskStatus[Peer]) -> None:
+    async def _live(self, session: Session, visit: Visit | None, *, task_status: trio.TaskStatus[Peer]) -> None:
         """Admit a session and run it to its end."""
-        await self._admit(session)
+        await self._admit(session, visit)
         peers: list[Peer] = []
 
         def begin(peer: Peer) -> None:
@@ -281,28 +259,39 @@ class Links:
                 self._roster.remove(peer)
                 self.judge.ended(peer)
 
-    async def _admit(self, session: Session) -> None:
+    async def _admit(self, session: Session, visit: Visit | None) -> None:
         """Let a session begin, or refuse it: says so to the peer and raises PeerDisconnected. No await stands behind the last check."""
+        farewell = with_time if visit is None else visit.farewell
         if session.connection.farewell is not None and not session.connection.has_messages:
             raise PeerDisconnected(session.connection.farewell, by_remote=True)
         if session.public_key == self._key:
-            await self._refuse(session, DisconnectReason.CONNECTED_TO_SELF, "it is this node itself")
+            await _refuse(session, DisconnectReason.CONNECTED_TO_SELF, "it is this node itself", farewell)
         if not session.connection.space.shared:
-            await self._refuse(session, DisconnectReason.USELESS_PEER, "no capability is shared")
+            await _refuse(session, DisconnectReason.USELESS_PEER, "no capability is shared", farewell)
         while self._roster.get(session.public_key) is not None:
-            await self._let_choose(session)
+            if visit is not None:
+                visit.leave()
+            if not await self._is_chosen(session):
+                await _refuse(session, DisconnectReason.ALREADY_CONNECTED, "there is a session with it already", farewell)
         shared = [spec.name for spec in session.connection.space.shared]
         refusal = self.judge.admit(session.public_key, shared, session.link.remote, inbound=session.inbound)
         if refusal is not None:
-            await self._refuse(session, refusal.disconnect, refusal.reason)
+            await _refuse(session, refusal.disconnect, refusal.reason, farewell)
 
-    async def _let_choose(self, session: Session) -> None:
-        """A second link to a connected peer: return when the first has ended; refuse this one if the peer does not choose it."""
-        larger = bytes(self._key) > bytes(session.public_key)
+    async def _is_chosen(self, session: Session) -> bool:
+        """A further link to a connected peer: whether the first has ended while this one waited. Only one waits."""
+        key = bytes(session.public_key)
+        if key in self._seconds:
+            return False
+        larger = bytes(self._key) > key
         patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
-        if not await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience):
-            await self._refuse(session, DisconnectReason.ALREADY_CONNECTED, "there is a session with it already")
+        self._seconds.add(key)
+        try:
+            return await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience)
+        finally:
+            self._seconds.discard(key)
 
-    async def _refuse(self, session: Session, reason: DisconnectReason, detail: str) -> None:
-        await session.refuse(reason)
-        raise PeerDisconnected(reason, by_remote=False, detail=detail)
+
+async def _refuse(session: Session, reason: DisconnectReason, detail: str, farewell: Farewell) -> NoReturn:
+    await session.refuse(reason, farewell=farewell)
+    raise PeerDisconnected(reason, by_remote=False, detail=detail)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("allocator", "errors", "presets", "version"),
     ("arguments", "containment"),
-    ("limits", "rlp", "keys"),
+    ("limits", "rlp", "keys", "discovery.networks"),
     ("enr records", "rates"),
     ("wire", "discovery", "peers"),
     ("peers.dial_history", "peers.netgroups"),
@@ -29,6 +29,7 @@ FLOORS = (
         ),
     ),
     ("peers.dialer peers.static", "peers.memory", "census"),
+    ("door",),
     (("links steering"),),
     ("node_discovery",),
     ("node",),

@@ -1,5 +1,6 @@
 """Who becomes a peer of a node: second links, caps, static peers, and strangers that knock too often."""
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -223,14 +224,23 @@ async def test_one_network_may_not_knock_again_and_again() -> None:
             await one.stream.aclose()
 
 
+async def shake_hands(network: Network, node: Node) -> None:
+    """Get a place among those who shake hands, and say no Hello."""
+    peer = await ScriptedPeer.dial(network, node.record)
+    with contextlib.suppress(trio.EndOfChannel):
+        await peer.shake_hands()
+        await peer.receive_end()
+
+
 async def test_one_network_may_not_hold_all_the_places_for_handshakes() -> None:
     network = Network()
     limits = Limits(inbound_retry=0.0, limit_local_addresses=True)
-    async with running(network, limits=limits) as node:
+    async with running(network, limits=limits) as node, trio.open_nursery() as nursery:
         events = node.events()
         for number in range(3):
             network.seen_as = f"203.0.113.{number}"
-            await ScriptedPeer.dial(network, node.record)
+            nursery.start_soon(shake_hands, network, node)
+            await wait_all_tasks_blocked()
         event = await anext(events)
         assert isinstance(event, PeerRefused)
         assert str(event.error) == "2 connections of its network are shaking hands already"
@@ -252,13 +262,59 @@ async def test_local_addresses_are_exempt_by_default() -> None:
 
 async def test_too_many_handshakes_at_once_wait() -> None:
     network = Network()
-    async with running(network, limits=Limits(pending_inbound=2, ping_interval=10**6)) as node:
-        silent = [await ScriptedPeer.dial(network, node.record) for _ in range(3)]
+    async with running(network, limits=Limits(pending_inbound=2, ping_interval=10**6)) as node, trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(shake_hands, network, node)
+        await wait_all_tasks_blocked()
         good = await ScriptedPeer.dial(network, node.record, [Chat()])
         started = trio.current_time()
         await good.begin()
         assert trio.current_time() - started == 1, "until those before it had to make room"
         await wait_all_tasks_blocked()
         assert len(node.connected) == 1
-        for peer in (*silent, good):
-            await peer.stream.aclose()
+        await good.stream.aclose()
+
+
+async def test_silent_links_take_no_place_for_handshakes() -> None:
+    network = Network()
+    async with running(network, limits=Limits(pending_inbound=1, ping_interval=10**6)) as node:
+        silent = [await ScriptedPeer.dial(network, node.record) for _ in range(3)]
+        await wait_all_tasks_blocked()
+        started = trio.current_time()
+        good = await scripted(network, node)
+        assert (trio.current_time() - started, len(node.connected), node.links.handshakes) == (0, 1, 3)
+        await trio.sleep(6)
+        assert node.links.handshakes == 0
+        for peer in silent:
+            await peer.receive_end()
+        await good.stream.aclose()
+
+
+async def test_a_third_link_to_a_node_is_refused_at_once_and_a_second_one_still_waits() -> None:
+    network = Network()
+    async with running(network) as node:
+        first = await scripted(network, node, LARGE)
+        second = await scripted(network, node, LARGE)
+        started = trio.current_time()
+        for _ in range(3):
+            third = await scripted(network, node, LARGE)
+            assert await third.receive_disconnect() == DisconnectReason.ALREADY_CONNECTED
+            assert trio.current_time() == started
+            await third.stream.aclose()
+        await first.disconnect(DisconnectReason.ALREADY_CONNECTED)
+        await wait_all_tasks_blocked()
+        assert len(node.connected) == 1
+        await second.send_message(GetTime("abc", request_id=1))
+        assert await second.receive_message() == Time(1, 3)
+
+
+async def test_of_refused_links_that_do_not_hang_up_so_many_are_waited_for() -> None:
+    network = Network()
+    async with running(network, max_peers=1, limits=Limits(pending_inbound=2, ping_interval=10**6)) as node:
+        await scripted(network, node)
+        refused = [await scripted(network, node) for _ in range(5)]
+        assert node.links._door.farewells == 2
+        for peer in refused:
+            assert await peer.receive_disconnect() == DisconnectReason.TOO_MANY_PEERS
+        await trio.sleep(2)
+        assert (node.links._door.farewells, node.links.handshakes) == (0, 0)

@@ -1,8 +1,8 @@
 """The beginning of a session: handshake and Hellos over a link, under one deadline (RLPx, "Initial Handshake" and "Hello")."""
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from devp2p.transports import Link
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
-from devp2p.wire.handshake import Entropy, Initiator
+from devp2p.wire.handshake import MAX_PACKET, Entropy, Initiator, missing_of_auth
 from devp2p.wire.replays import SeenAuths
 
 CHUNK = 64 * 1024
@@ -28,6 +28,15 @@ CHUNK = 64 * 1024
 NO_ANSWER = "it may have another key than the enode says, or be turning away calls at the moment"
 """Why a node may hang up that was called and says nothing: it cannot even read a call for another key."""
 _MOST_WHILE_WAITING = 256 * 1024  # bytes that are read of a link whose session waits to begin
+
+
+Farewell = Callable[[], AbstractContextManager[bool]]
+"""Entered when a peer is refused and left when it is gone; says whether there is time to wait until the peer hangs up."""
+
+
+def with_time() -> AbstractContextManager[bool]:
+    """The farewell of whoever has no reason to hurry."""
+    return nullcontext(True)  # noqa: FBT003  (positional only)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +127,10 @@ class Session:
         """The peer's key, proved."""
         return self.hello.public_key
 
-    async def refuse(self, reason: DisconnectReason) -> None:
+    async def refuse(self, reason: DisconnectReason, *, farewell: Farewell = with_time) -> None:
         """Tell the peer that there will be no session, and why, and close."""
-        with trio.move_on_after(self.local.limits.closing_timeout):
-            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the peer may be gone already
-                await _send_disconnect(self.stream, self.connection, reason)
-                await hang_up(self.stream)
+        with farewell() as may_wait, suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the peer may be gone already
+            await _say_goodbye(self.stream, self.connection, reason, self.local.limits, may_wait=may_wait)
         await self.close()
 
     async def close(self) -> None:
@@ -153,12 +160,40 @@ class Session:
             self.connection.receive_data(data)
 
 
-async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None = None) -> Session:
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What an accepted link has sent before anything was computed: a whole auth, or what can be none."""
+
+    stream: HalfCloseableStream
+    data: bytes
+
+
+async def hear_auth(link: Link) -> Heard:
+    """Wait until the peer of an accepted link has sent its auth. Nothing is computed, and no more is kept than an auth may have.
+
+    Raises PeerDisconnected for a peer that hung up; the link is for the caller to close.
+    """
+    try:
+        stream, data = await link.accept_stream(), bytearray()
+        while missing_of_auth(data):
+            more = await stream.receive_some(2 + MAX_PACKET - len(data))
+            if not more:
+                raise _lost(None, "the peer hung up during the handshake", initiator=False)
+            data += more
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        raise _lost(None, str(error) or "the link broke", initiator=False) from None
+    return Heard(stream, bytes(data))
+
+
+async def open_session(
+    link: Link, local: LocalNode, *, expect: PublicKey | None = None, heard: Heard | None = None, farewell: Farewell = with_time
+) -> Session:
     """Shake hands over a link and exchange Hellos, within ``limits.handshake_timeout`` for both together.
 
-    The link's initiator must say which key it `expect`s (RLPx cannot call a node whose key it does not know). The link is closed if this
-    fails: RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up,
-    trio.TooSlowError for one that took too long.
+    The link's initiator must say which key it `expect`s (RLPx cannot call a node whose key it does not know). `heard` is what `hear_auth`
+    returned, if it was asked; `farewell` is entered before a peer is told what is wrong with it. The link is closed if this fails:
+    RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one
+    that took too long.
     """
     if link.initiator and expect is None:
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
@@ -175,16 +210,17 @@ async def open_session(link: Link, local: LocalNode, *, expect: PublicKey | None
             is_new=lambda point: local.seen_auths.is_new(point, trio.current_time()),
         )
         with trio.fail_after(local.limits.handshake_timeout):
-            stream = await (link.open_stream() if link.initiator else link.accept_stream())
+            if heard is None:
+                heard = Heard(await (link.open_stream() if link.initiator else link.accept_stream()), b"")
+            stream = heard.stream
             try:
-                theirs = await _exchange_hellos(stream, connection, initiator=link.initiator)
+                theirs = await _exchange_hellos(stream, connection, heard.data, initiator=link.initiator)
             except HandshakeError:
                 raise
             except RemoteProtocolError as error:
-                await stream.send_all(connection.data_to_send())
-                await _send_disconnect(stream, connection, error.reason)
-                with trio.move_on_after(local.limits.closing_timeout):
-                    await hang_up(stream)
+                with farewell() as may_wait:
+                    await stream.send_all(connection.data_to_send())
+                    await _say_goodbye(stream, connection, error.reason, local.limits, may_wait=may_wait)
                 raise
         return Session(link, stream, connection, local, theirs, inbound=not link.initiator)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
@@ -202,7 +238,10 @@ def _lost(connection: wire.Connection | None, detail: str, *, initiator: bool) -
     return PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=detail)
 
 
-async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connection, *, initiator: bool) -> base.Hello:
+async def _exchange_hellos(
+    stream: HalfCloseableStream, connection: wire.Connection, data: bytes | bytearray, *, initiator: bool
+) -> base.Hello:
+    """`data` has been received already."""
     broken = False
     while True:
         outgoing = connection.data_to_send()
@@ -216,8 +255,7 @@ async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connect
                 return event.hello
             if isinstance(event, wire.DisconnectReceived):
                 raise PeerDisconnected(event.reason, by_remote=True)
-        data = await stream.receive_some(CHUNK)
-        if not data:
+        if not data and not (data := await stream.receive_some(CHUNK)):
             raise _lost(connection, "the peer hung up during the handshake", initiator=initiator)
         try:
             connection.receive_data(data)
@@ -225,6 +263,15 @@ async def _exchange_hellos(stream: HalfCloseableStream, connection: wire.Connect
             if broken:
                 raise _lost(connection, "the link broke", initiator=initiator) from None
             raise
+        data = b""
+
+
+async def _say_goodbye(stream: HalfCloseableStream, connection: wire.Connection, reason: int, limits: Limits, *, may_wait: bool) -> None:
+    """Send a Disconnect, and wait for the peer to hang up, for a second in all; do not wait if there is no time for it."""
+    with trio.move_on_after(limits.closing_timeout):
+        await _send_disconnect(stream, connection, reason)
+        if may_wait:
+            await hang_up(stream)
 
 
 async def _send_disconnect(stream: HalfCloseableStream, connection: wire.Connection, reason: int) -> None:

@@ -3,36 +3,89 @@
 import errno
 import logging
 import math
-from collections.abc import Callable
+import socket
+import sys
+from collections.abc import Awaitable, Callable
 
 import trio
 
 from devp2p.transports import OnLink, StreamLink
 
+BACKLOG = 4096
+"""Connections that the system may keep until they are accepted; systems cut it down to what they allow."""
+
+_AT_ONCE = 16  # connections that are accepted in one step: one at a time, a busy loop would fall behind
 _OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 _RESOURCE_PAUSE = 0.2  # seconds until accepting is tried again when the system is out of file descriptors or memory
 _TOLD_EVERY = 60.0  # seconds between two warnings of that
+# What Linux's accept tells of the connection that it would have returned: accept(2), "Error handling".
+_GONE = frozenset(
+    {
+        errno.EPERM,
+        errno.ECONNABORTED,
+        errno.EPROTO,
+        errno.ENETDOWN,
+        errno.ENOPROTOOPT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.EOPNOTSUPP,
+        errno.ENETUNREACH,
+        errno.EAGAIN,
+        errno.EWOULDBLOCK,
+        getattr(errno, "ENONET", errno.EAGAIN),
+    }
+)
 
 _logger = logging.getLogger(__name__)
 
 
-async def accept_links(listener: trio.SocketListener, make_link: Callable[[trio.SocketStream], StreamLink], on_link: OnLink) -> None:
-    """Accept connections until cancelled, one after the other, as fast as `on_link` takes them."""
+def file_limit() -> float:
+    """How many files this process may have open, as far as the system says."""
+    if sys.platform == "win32":
+        return math.inf
+    import resource  # noqa: PLC0415  (there is none on Windows)
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return math.inf if soft == resource.RLIM_INFINITY else soft
+
+
+def plain_socket(listener: trio.SocketListener) -> socket.socket:
+    """Take the socket out of a listener of trio's."""
+    sock = socket.socket(fileno=listener.socket.detach())
+    sock.setblocking(False)  # noqa: FBT003  (positional only)
+    return sock
+
+
+async def accept_streams(listener: socket.socket, on_stream: Callable[[trio.SocketStream], Awaitable[None]]) -> None:
+    """Accept connections until cancelled, as fast as `on_stream` takes them, and some before other tasks get their turn."""
     told = -math.inf
     while True:
-        try:
-            stream = await listener.accept()
-        except OSError as error:
-            if error.errno not in _OUT_OF_RESOURCES:
-                raise
-            if trio.current_time() - told >= _TOLD_EVERY:
-                _logger.warning("cannot accept connections now: %s", error)
-                told = trio.current_time()
-            await trio.sleep(_RESOURCE_PAUSE)
-            continue
+        await trio.lowlevel.wait_readable(listener)
+        for _ in range(_AT_ONCE):
+            try:
+                sock, _ = listener.accept()
+            except OSError as error:
+                if error.errno in _GONE:
+                    break
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                if trio.current_time() - told >= _TOLD_EVERY:
+                    told = trio.current_time()
+                    _logger.warning("cannot accept connections now: %s", error)
+                await trio.sleep(_RESOURCE_PAUSE)
+                break
+            await on_stream(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+
+
+async def accept_links(listener: socket.socket, make_link: Callable[[trio.SocketStream], StreamLink], on_link: OnLink) -> None:
+    """The same for links."""
+
+    async def on_stream(stream: trio.SocketStream) -> None:
         try:
             link = make_link(stream)
         except OSError:  # gone again between the kernel's accept and ours
             await trio.aclose_forcefully(stream)
-            continue
-        await on_link(link)
+        else:
+            await on_link(link)
+
+    await accept_streams(listener, on_stream)

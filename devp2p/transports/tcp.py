@@ -17,9 +17,9 @@ import trio
 from devp2p.keys import PublicKey
 from devp2p.records import Address
 from devp2p.transports import OnLink, StreamLink
-from devp2p.transports.sockets import accept_links
+from devp2p.transports.sockets import BACKLOG, accept_links, plain_socket
 
-_BACKLOG = 128
+_SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
 UNSENT = 64 * 1024
 """Bytes that the kernel may hold before it asks for more: one chunk of a session's writer."""
 
@@ -48,15 +48,18 @@ class TcpTransport:
         if address.host == "*":
             listeners = [_listen_everywhere(address.port or 0)]
         else:
-            listeners = list(await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=_BACKLOG))
+            opened = await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=BACKLOG)
+            listeners = [plain_socket(listener) for listener in opened]
         try:
+            for listener in listeners:
+                _defer(listener)
             async with trio.open_nursery() as nursery:
                 for listener in listeners:
                     nursery.start_soon(accept_links, listener, partial(_link, initiator=False), on_link)
                 task_status.started(tuple(_bound_address(listener, address.host) for listener in listeners))
         finally:
             for listener in listeners:
-                listener.socket.close()
+                listener.close()
 
 
 def _what_happened(error: OSError) -> OSError:
@@ -70,19 +73,30 @@ def _what_happened(error: OSError) -> OSError:
     return reasons[0] if len(reasons) == 1 else OSError("; ".join(reason.strerror or "" for reason in reasons))
 
 
-def _listen_everywhere(port: int) -> trio.SocketListener:
+def _listen_everywhere(port: int) -> socket.socket:
     try:
-        sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
+        sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise
-        sock = socket.create_server(("0.0.0.0", port), backlog=_BACKLOG)  # noqa: S104  (every interface is what was asked for)
+        sock = socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104  (every interface is what was asked for)
     sock.setblocking(False)  # noqa: FBT003  (positional only)
-    return trio.SocketListener(trio.socket.from_stdlib_socket(sock))
+    return sock
 
 
-def _bound_address(listener: trio.SocketListener, host: str) -> Address:
-    bound = _address(listener.socket.getsockname())
+def _defer(listener: socket.socket) -> None:
+    """Let the system tell of a connection when its first bytes are here (Linux), or after a second.
+
+    Initiators speak first (RLPx, "Initial Handshake"), so an honest one loses nothing. One that only connects, and whose system has
+    forgotten it after a second, as that of a program that makes packets by itself, never comes to us.
+    """
+    if hasattr(socket, "TCP_DEFER_ACCEPT"):
+        with suppress(OSError):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT)
+
+
+def _bound_address(listener: socket.socket, host: str) -> Address:
+    bound = _address(listener.getsockname())
     return Address("tcp", "*", bound.port) if host == "*" else bound
 
 

@@ -1,6 +1,8 @@
 """Unix-domain stream sockets: ``unix:///run/node.sock``."""
 
+import errno
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -9,9 +11,7 @@ import trio
 from devp2p.keys import PublicKey
 from devp2p.records import Address
 from devp2p.transports import OnLink, StreamLink
-from devp2p.transports.sockets import accept_links
-
-_BACKLOG = 128
+from devp2p.transports.sockets import BACKLOG, accept_links
 
 
 class UnixTransport:
@@ -20,7 +20,8 @@ class UnixTransport:
     schemes: frozenset[str] = frozenset({"unix"})
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (a socket proves nobody)
-        """Connect to the socket at a path. Raises OSError if nobody listens there."""
+        """Connect to the socket at a path. Raises OSError if nobody listens there, or this system has no Unix sockets."""
+        _check_system()
         stream = await trio.open_unix_socket(address.host)
         return StreamLink(stream, local=address, remote=address, initiator=True)  # our own end has no name
 
@@ -29,19 +30,25 @@ class UnixTransport:
     ) -> None:
         """Listen until cancelled, and remove the socket then. A socket that a dead process left behind is replaced.
 
-        Raises OSError if the path cannot be bound, or if somebody else is listening there.
+        Raises OSError if the path cannot be bound, somebody else is listening there, or this system has no Unix sockets.
         """
+        _check_system()
         path = trio.Path(address.host)
         await _remove_stale(path)
-        sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
-        with sock:
-            await sock.bind(os.fspath(path))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.setblocking(False)  # noqa: FBT003  (positional only)
+            sock.bind(os.fspath(path))
             try:
-                sock.listen(_BACKLOG)
+                sock.listen(BACKLOG)
                 task_status.started((address,))
-                await accept_links(trio.SocketListener(sock), lambda stream: _link(stream, address), on_link)
+                await accept_links(sock, lambda stream: _link(stream, address), on_link)
             finally:
                 Path(path).unlink(missing_ok=True)  # noqa: ASYNC240  (must not be cancelled, and takes no time)
+
+
+def _check_system() -> None:
+    if not hasattr(socket, "AF_UNIX"):  # Python has none on Windows
+        raise OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets; tcp://127.0.0.1:0 stays on this machine, too")
 
 
 def _link(stream: trio.SocketStream, address: Address) -> StreamLink:

@@ -208,6 +208,18 @@ class Recipient:
         )
 
 
+def missing_of_auth(received: "Buffer") -> int:
+    """How many more bytes must come before an auth that begins so can be opened, or refused. Nothing is computed or kept."""
+    start = memoryview(received)
+    if len(start) < 2:
+        return 2 - len(start)
+    size = int.from_bytes(start[:2], "big")
+    if not _MIN_AUTH <= size <= MAX_PACKET:
+        return 0
+    whole = _PLAIN_AUTH if start[0] == _VERSION[0] else 2 + size  # either is possible then, and the old format is tried first
+    return max(0, whole - len(start))
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
     packet: bytes

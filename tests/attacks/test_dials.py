@@ -60,10 +60,10 @@ def links_let_in(limits: Limits, hosts: int, seconds: int) -> int:
     admission, let_in = Admission(limits), 0
     for tick in range(10 * seconds):
         for host in range(hosts):
-            address = Address("tcp", f"66.6.{host}.6", 30303)
-            if admission.admit(address, tick / 10) is None:
+            caller = admission.identify(Address("tcp", f"66.6.{host}.6", 30303))
+            if admission.knock(caller, tick / 10) is None and admission.begin(caller) is None:
                 let_in += 1
-                admission.release(address)
+                admission.release(caller)
     return let_in
 
 

@@ -30,7 +30,7 @@ def test_a_token_that_is_not_returned_is_noticed(monkeypatch):
         try:
             return await connect(self, *arguments)
         except trio.Cancelled:
-            self._pending.acquire_nowait()
+            self._door.places.acquire_nowait()
             raise
 
     monkeypatch.setattr(Links, "_connect", keep_a_token)

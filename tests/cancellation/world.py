@@ -170,8 +170,10 @@ def _held(node: Node) -> dict[str, Any]:
     channels = [channel for peer in node.connected for _, channel in peer._channels]
     budget = node._local.budget
     return {
-        "places for pending links": limits.pending_inbound - links._pending.value,
-        "places of networks": dict(links._admission._pending),
+        "places for pending links": links._door.waiting,
+        "places of networks": dict(links._door.admission._pending),
+        "farewells": links._door.farewells,
+        "second links": links._seconds,
         "dials": [*links._dialling, *steering.dialer.dialling],
         "places of peers that are gone": (steering._census.leaving | steering._census.wished | steering._census._nearest.keys()) - peers,
         "demands": steering._demands,
