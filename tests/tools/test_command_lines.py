@@ -14,7 +14,7 @@ PROGRAMS = sorted(
     for path in TOOLS.rglob("*.py")
     if '__name__ == "__main__"' in path.read_text("utf-8")
 )
-SLOW = ["tools.bench", "tools.bench.flood", "tools.hops", "tools.show", "tools.show.seeds", "tools.show.simulation"]
+SLOW = ["tools.bench", "tools.bench.flood", "tools.bench.knocks", "tools.hops", "tools.show", "tools.show.seeds", "tools.show.simulation"]
 
 
 def run(program: str, *arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -56,6 +56,10 @@ def test_a_program_refuses_an_option_that_it_does_not_know(program, monkeypatch,
         ("tools.bench.flood", ["--hosts", "0"], "--hosts is 1 to "),
         ("tools.bench.flood", ["--seconds", "-1"], "--seconds is 1 to 3600"),
         ("tools.bench.flood", ["flood"], "flood needs the node's record: --target enr:..."),
+        ("tools.bench.knocks", ["--rate", "0"], "--rate is 1 to 1000000"),
+        ("tools.bench.knocks", ["--networks", "0"], "--networks is 1 to "),
+        ("tools.bench.knocks", ["--seconds", "-1"], "--seconds is 1 to 3600"),
+        ("tools.bench.knocks", ["silent"], "silent needs the node: --target enode://..."),
     ],
 )
 def test_a_program_says_what_is_wrong_with_an_argument(program, arguments, message, monkeypatch, capsys):

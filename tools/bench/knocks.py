@@ -44,6 +44,7 @@ _PATIENCE = 60.0
 _GIVING_UP = 5.0  # seconds after which an honest node has tried long enough
 _STANDS = 0.3  # seconds after which a session is taken for one that stands
 _HOSTS = 254  # of a /24
+_MOST_NETWORKS = 20_000  # of 127.0.0.0/8, two hundred and fifty in each second byte
 _HELD = 30.0  # seconds for which a silent link is held open, if the node lets it stand
 _CONNECTED, _LINKS = 36, 600  # keys with a session, and the further links that they open
 _HONEST_WHILE = 20  # honest nodes that dial meanwhile
@@ -268,7 +269,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--networks", type=int, default=300, help="the /24s that they come from (default: 300)")
     parser.add_argument("--number", type=int, default=_HONEST_WHILE, help=argparse.SUPPRESS)
     parser.add_argument("--target", default="", help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if not 1 <= options.seconds <= 3600:
+        parser.error("--seconds is 1 to 3600")
+    if not 1 <= options.rate <= 1_000_000:
+        parser.error("--rate is 1 to 1000000")
+    if not 1 <= options.networks <= _MOST_NETWORKS:
+        parser.error(f"--networks is 1 to {_MOST_NETWORKS}")
+    if options.job in {"silent", "connected", "honest"} and not options.target:
+        parser.error(f"{options.job} needs the node: --target enode://...")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
