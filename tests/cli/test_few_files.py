@@ -1,6 +1,7 @@
 """A node that may have few files open, and strangers who take them all."""
 
 import os
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -11,10 +12,7 @@ import trio
 
 from devp2p import Address, DisconnectReason, NodeRecord, PrivateKey, open_node
 from tests.chat import Chat
-from tests.cli.processes import COMMAND, PATIENCE, RunningNode, running_node
-
-FILES = 40
-FEW = ["sh", "-c", f'ulimit -n {FILES}; exec "$@"', "sh", *COMMAND]
+from tests.cli.processes import PATIENCE, RunningNode, running_node
 
 
 def open_files(program: RunningNode) -> int:
@@ -37,12 +35,14 @@ async def test_a_node_without_a_free_file_goes_on_says_so_once_and_recovers(tmp_
     where = Address("tcp", "127.0.0.1", 0)
     async with open_node(key, [Chat()], listen=[where], discovery=True) as other:
         argv = ["--capability", "tests.chat:Chat", "--book", str(tmp_path / "book"), "--peer", other.enode, "--bootnode", other.enode]
-        async with running_node(*argv, command=FEW) as program:
+        async with running_node(*argv) as program:
             record = NodeRecord.parse((await program.event("listening"))["enode"])
             await program.event("connected")
-            with silent_links(record, 2 * FILES):
+            files = open_files(program) + 10  # fewer than at its start, when it took half of what there were for links that say nothing
+            resource.prlimit(program.process.pid, resource.RLIMIT_NOFILE, (files, files))
+            with silent_links(record, 40):
                 with trio.fail_after(PATIENCE):
-                    while open_files(program) < FILES:  # noqa: ASYNC110  (it is another process)
+                    while open_files(program) < files:  # noqa: ASYNC110  (it is another process)
                         await trio.sleep(0.01)
                 other.connected[0].disconnect(DisconnectReason.REQUESTED)
                 failed = await program.event("dial_failed")
