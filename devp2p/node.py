@@ -13,7 +13,7 @@ import trio
 
 from devp2p.arguments import Several, named, number, require, several, whole
 from devp2p.capability import AnyCapability, Peer, check_class
-from devp2p.errors import LocalProtocolError
+from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.links import Links, require_dialable
@@ -253,7 +253,7 @@ class Node:
                 self.discovery = await self._nursery.start(
                     partial(plan.run, strict=self._local.strict), self._local.key, self.addresses, book
                 )
-        except (OSError, ValueError, TypeError, LocalProtocolError) as error:
+        except (OSError, ValueError, TypeError, LocalProtocolError, BookError) as error:
             return error
         await self._nursery.start(self.steering.run)
         if self.discovery is not None and plan is not None and plan.settings.dials:

@@ -164,15 +164,18 @@ class DiscoveryPlan:
 async def opened(book: "Book | str | os.PathLike[str] | None") -> "AsyncGenerator[Book | None]":
     """A book that is open already, or is at a path, and then closed at the end."""
     if not isinstance(book, str | os.PathLike):
-        if book is not None:
-            from devp2p.peers.book import Book  # noqa: PLC0415  (see above)
+        if book is None:
+            yield None
+            return
+        from devp2p.peers.book import Book  # noqa: PLC0415  (see above)
 
-            require(book, Book, "book is a Book, or the path of a file")
-        yield book
+        require(book, Book, "book is a Book, or the path of a file")
+        with book.held():
+            yield book
     else:
         from devp2p.peers.book import Book  # noqa: PLC0415  (see above)
 
-        with Book.open(book) as own:
+        with Book.open(book) as own, own.held():
             yield own
 
 

@@ -305,7 +305,7 @@ def test_each_earlier_version_is_brought_up_to_date_and_keeps_its_content(path, 
 
 def test_a_step_that_fails_leaves_the_version_before_it(path):
     broken = [*STEPS[:2], ["INSERT INTO a VALUES (5, 6)", "INSERT INTO nowhere VALUES (1)"]]
-    with pytest.raises(BookError, match="book: no such table: nowhere"):
+    with pytest.raises(BookError, match="no such table: nowhere"):
         Database.open(str(path), broken, 7)
     database = Database.open(str(path), STEPS[:2], 7)
     assert database.rows("SELECT * FROM a") == [(1, 2)]

@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from devp2p.discovery.dns import LookupFailed, Resolver
-from devp2p.peers.book import Book, BookError, Source
+from devp2p.peers.book import Book, Source
 from devp2p.records import NodeRecord
 
 SEEDS: Final = 30
@@ -40,33 +40,26 @@ class KnownNodes:
         """Nodes in the book that answered lately."""
         if self._book is None:
             return []
-        try:
+        with self._book.trouble.survived("the nodes in it, which cannot be read"):
             return self._book.seeds(SEEDS, now=self._now(), random=random.SystemRandom().random)
-        except BookError as error:
-            _logger.warning("no nodes from the book: %s", error)
-            return []
+        return []
 
     def heard(self, source: str, nodes: Iterable[NodeRecord], *, answered: bool) -> None:
         """A source has named nodes; with `answered` they have proved to be where their records say."""
         if self._book is None:
             return
         now = self._now()
-        try:
-            with self._book.changes():
-                for node in nodes:
-                    self._book.heard(node, _SOURCES[source], now)
-                    if answered:
-                        self._book.answered(node.id, now)
-        except BookError as error:
-            _logger.warning("nodes are not kept: %s", error)
+        with self._book.trouble.survived("nodes that are found"), self._book.changes():
+            for node in nodes:
+                self._book.heard(node, _SOURCES[source], now)
+                if answered:
+                    self._book.answered(node.id, now)
 
     def tree_sequences(self) -> dict[str, int]:
         """The highest sequence numbers of all trees that were read, by `TreeUrl.identity`: also of those that others linked to."""
         if self._book is not None:
-            try:
+            with self._book.trouble.survived("the sequence numbers of DNS trees, without which older trees cannot be told"):
                 self._trees = self._book.dns_sequences()
-            except BookError as error:
-                _logger.warning("no sequence numbers of DNS trees from the book, so older trees cannot be told: %s", error)
         return dict(self._trees)
 
     def keep_tree_sequences(self, sequences: Mapping[str, int]) -> None:
@@ -74,13 +67,10 @@ class KnownNodes:
         if self._book is None or sequences == self._trees:
             return
         news = {tree: sequence for tree, sequence in sequences.items() if self._trees.get(tree) != sequence}
-        try:
+        with self._book.trouble.survived("the sequence numbers of DNS trees"):
             with self._book.changes():
                 for tree, sequence in {**dict.fromkeys(self._trees.keys() - sequences.keys()), **news}.items():
                     self._book.set_dns_sequence(tree, sequence)
-        except BookError as error:
-            _logger.warning("the sequence numbers of DNS trees are not kept: %s", error)
-        else:
             self._trees = dict(sequences)
 
 

@@ -3,10 +3,9 @@
 EIP-778; discv5 theory, "Maintaining The Local Node Record". What the user has set stays; where others see us fills in the rest.
 """
 
-import logging
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
@@ -19,7 +18,7 @@ from devp2p.records import Address
 if TYPE_CHECKING:  # the command line imports this module for what the user says alone
     from devp2p.peers.book import Book
 
-_logger = logging.getLogger(__name__)
+_LAST_SEQUENCE: Final = 2**64 - 2**32
 
 
 class OwnRecord:
@@ -51,6 +50,10 @@ class OwnRecord:
         given = {(key.encode() if isinstance(key, str) else key): value for key, value in entries.items()}
         places = {key.encode(): value for key, value in self._places(where[4], where[16]).items() if value is not None}
         last = book.sequence if book is not None else 0
+        if last >= _LAST_SEQUENCE:
+            raise BookError(
+                f"the book says that our own record had the number {last}, after which none is left: it is damaged, move it away"
+            )
         self._local = LocalRecord(key, {**places, **given}, last_sequence=last or int(now * 1000))
         self._given = frozenset(given)
         self._keep()
@@ -89,10 +92,8 @@ class OwnRecord:
     def _keep(self) -> None:
         """Remember the sequence number, before anybody else hears of it."""
         if self._book is not None:
-            try:
+            with self._book.trouble.survived("the number of our own record"):
                 self._book.sequence = self.record.sequence
-            except BookError as error:
-                _logger.warning("the number of our own record is not kept: %s", error)
 
 
 def _endpoint(address: IPv4Address | IPv6Address | None, port: int | None) -> Endpoint | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from devp2p.capability import Peer
-from devp2p.errors import BookError, DialError
+from devp2p.errors import DialError
 from devp2p.peers.dial_history import DialHistory, kind_of
 from devp2p.records import NodeRecord
 
@@ -116,12 +116,10 @@ class Dialer:
         if self._book is None:
             return
         now = time.time()
-        try:
+        with self._book.trouble.survived("what becomes of dials"):
             if what == "dialled":
                 self._book.dialled(record.id, now)
             elif what == "connected":
                 self._book.connected(record.id, now)
             else:
                 self._book.failed(record.id, kind, now)
-        except BookError as error:
-            _logger.warning("what became of a dial is not kept: %s", error)

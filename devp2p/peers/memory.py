@@ -10,12 +10,12 @@ that is killed leaves of each peer either what was kept before or what is kept n
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from devp2p.errors import BookError
 from devp2p.peers.bans import Ban, Bans, dated
 from devp2p.peers.pool import Pool
 from devp2p.peers.ratings import Ratings
@@ -23,8 +23,12 @@ from devp2p.peers.slot_values import Anchor
 from devp2p.records import NodeRecord
 
 if TYPE_CHECKING:  # a node without a book does not import it
-    from devp2p.peers.book import Book
+    from devp2p.peers.book import Book, Standings
 
+EARLIEST: Final = 1.7e9
+"""Seconds since 1970: a clock that says less has not been set since the machine was switched on."""
+BETWEEN_FORGETTING: Final = 6 * 3600.0
+"""Seconds between two times that old nodes are forgotten. The first is at the start."""
 PORTION: Final = 16
 """Peers whose ratings are written at once, which takes a millisecond or two."""
 TOLERANCE: Final = 120.0
@@ -44,6 +48,7 @@ class Memory:
         self._pool = pool
         self._pace = pace
         self._anchors: dict[str, tuple[Anchor, ...]] = {}
+        self._forgot = -math.inf
         self._apart: float | None = None
         """The system's clock less ours when all was written; None if that was never, or by another clock."""
         self._rated: set[bytes] | None = None
@@ -54,10 +59,14 @@ class Memory:
     def load(self, recall: Callable[[str, NodeRecord], None], now: float) -> None:
         """Take up what was kept. `recall` is given each anchor, with the name of the capability that it was one of the best in."""
         wall = time.time()
-        try:
+        self._forgot = now
+        standings: Standings | None = None
+        with self._book.trouble.survived("what was known of peers, which cannot be read"):
             standings = self._book.standings
-        except BookError as error:
-            _logger.warning("what was known of peers cannot be read: %s", error)
+        with self._book.trouble.survived("nodes that are to be forgotten"):
+            for _ in self._forgetting(wall):
+                pass
+        if standings is None:
             return
         self._ratings.load(standings.ratings, now, wall)
         self._bans.load(standings.bans, now, wall)
@@ -88,7 +97,8 @@ class Memory:
             enodes = [(node_id, known.record.enode) for node_id in ids if (known := self._pool.get(node_id)) is not None]
             if enodes:  # else those of the last time are still the best that we know
                 self._anchors[name] = tuple(Anchor(name, number, node_id, enode, wall) for number, (node_id, enode) in enumerate(enodes))
-        try:
+        with self._book.trouble.survived("what is known of peers"):
+            self._book.require_file()
             if self._rated is None:
                 self._begin_anew()
             if self._pace != 1 or self._apart is None or abs(wall - now - self._apart) > TOLERANCE:
@@ -98,11 +108,11 @@ class Memory:
             while portion := list(islice(changed, PORTION)):
                 yield
                 self._save_ratings(portion, clock())
-        except BookError as error:
-            _logger.warning("what is known of peers is not kept: %s", error)
-            return
-        if self._apart is None:
-            self._apart = wall - now
+            if self._apart is None:
+                self._apart = wall - now
+            if now - self._forgot >= BETWEEN_FORGETTING:
+                self._forgot = now
+                yield from self._forgetting(time.time())
 
     def _begin_anew(self) -> None:
         """Nothing stays of what could not be read."""
@@ -130,6 +140,15 @@ class Memory:
         assert self._rated is not None  # noqa: S101  (`saving` has seen to it)
         self._ratings.kept(ids)
         self._rated.update(node_id for node_id in ids if node_id in self._ratings)
+
+    def _forgetting(self, wall: float) -> Iterator[None]:
+        """Forget old nodes, unless the clock says that all of them are: then it is wrong, or they are all that there is to begin with."""
+        from devp2p.peers.book import FORGOTTEN_AFTER  # noqa: PLC0415  (imported already: there is a book)
+
+        newest = self._book.last_heard
+        if newest is not None and wall >= EARLIEST and newest >= wall - FORGOTTEN_AFTER:
+            for _ in self._book.forgetting(wall):
+                yield
 
     def _kept_anchors(self) -> tuple[Anchor, ...]:
         return tuple(anchor for some in self._anchors.values() for anchor in some)

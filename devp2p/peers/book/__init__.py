@@ -4,8 +4,8 @@
 """
 
 from devp2p.errors import BookError, DamagedBookError
-from devp2p.peers.book.contents import Book
+from devp2p.peers.book.contents import FORGOTTEN_AFTER, Book
 from devp2p.peers.book.entries import BookEntry, Source
 from devp2p.peers.book.standings import Standings
 
-__all__ = ["Book", "BookEntry", "BookError", "DamagedBookError", "Source", "Standings"]
+__all__ = ["FORGOTTEN_AFTER", "Book", "BookEntry", "BookError", "DamagedBookError", "Source", "Standings"]

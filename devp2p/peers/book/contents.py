@@ -5,6 +5,7 @@ Every call is short, blocks while it lasts, and is its own transaction unless it
 any thread, but from one at a time.
 """
 
+import logging
 import os
 from collections.abc import Callable, Collection, Generator, Iterable
 from contextlib import contextmanager
@@ -12,17 +13,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from devp2p.errors import DamagedBookError, LocalProtocolError
-from devp2p.peers.book.database import MEMORY, Database, OnDamage, move_aside
-from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, merged, new_row
+from devp2p.errors import BookError, DamagedBookError, LocalProtocolError
+from devp2p.peers.book.database import MEMORY, Database, OnDamage, damaged, move_aside
+from devp2p.peers.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, is_possible, merged, new_row
 from devp2p.peers.book.schema import APPLICATION_ID, MIGRATIONS
 from devp2p.peers.book.standings import Standings, change, load, replace_ratings, save
+from devp2p.peers.book.trouble import Trouble
 from devp2p.peers.ratings import RatingRow
 from devp2p.records import NodeRecord
 
-_FORGOTTEN_AFTER: Final = 30 * 86400.0
+FORGOTTEN_AFTER: Final = 30 * 86400.0
+"""Seconds after which a node is forgotten that nothing was heard of."""
 _SEEDS_PER_NETWORK: Final = 2
+_LOOKED_AT: Final = 1000  # nodes that are looked at in one step of forgetting old ones
 _SPARE: Final = 32  # when the book is full, one node of so many is forgotten at once, so that new ones have time to prove themselves
+
+_logger = logging.getLogger(__name__)
 
 _SELECT: Final = """
     SELECT id, public_key, enr, sequence, addresses, udp_port, network, sources, first_seen, last_seen,
@@ -42,7 +48,8 @@ _ANSWERED: Final = "SELECT rowid, network FROM nodes WHERE owned IN (0, 1) AND l
 _CLOCK_WAS_AHEAD: Final = """
     UPDATE nodes SET last_seen = min(last_seen, ?1), last_answered = min(last_answered, ?1), last_dialled = min(last_dialled, ?1),
                      last_connected = min(last_connected, ?1), last_failed = min(last_failed, ?1)
-    WHERE last_seen > ?1 OR last_answered > ?1
+    WHERE rowid >= ?2 AND rowid < ?3 AND max(last_seen, coalesce(last_answered, 0), coalesce(last_dialled, 0),
+                                             coalesce(last_connected, 0), coalesce(last_failed, 0)) > ?1
 """
 _FORGET_LEAST: Final = """
     DELETE FROM nodes WHERE rowid IN (SELECT rowid FROM nodes ORDER BY owned, last_answered, last_seen LIMIT ?)
@@ -57,6 +64,9 @@ class Book:
 
     def __init__(self, database: Database, max_nodes: int, moved_aside: Path | None) -> None:
         self.moved_aside = moved_aside
+        self.trouble: Trouble = Trouble()
+        """What a node that runs goes on by when the book fails."""
+        self._held = False
         self._database = database
         self._max_nodes = max_nodes
         self._count = self._counted()
@@ -100,6 +110,28 @@ class Book:
         self.close()
 
     @contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """Keep the book for one node: two would overwrite each other's ratings, and the sequence number of each other's record.
+
+        BookError if another node has it, or if it is closed.
+        """
+        if self._database.is_closed:
+            raise BookError(f"the book {self._database.path} is closed; it has to be open for as long as the node runs")
+        if self._held:
+            raise BookError(f"another node of this program has the book {self._database.path}; give each a book of its own")
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+    def require_file(self) -> None:
+        """BookError if the file is no longer where it was, so that nothing that is written now would be found again."""
+        if not self._database.is_there:
+            path = self._database.path
+            raise BookError(f"{path} was moved or removed, and what is learnt is lost when the node ends, unless it is put back")
+
+    @contextmanager
     def changes(self) -> Generator[None, None, None]:
         """All changes in the block are made together, or, if it ends by an exception, none is. For many at once this is also far faster."""
         try:
@@ -118,6 +150,9 @@ class Book:
         """
         told = new_row(record, source, now)
         known = self._row(told.id)
+        if known is not None and not is_possible(known):
+            self._drop(told.id)
+            known = None
         if known is None:
             self._insert(told)
             return True
@@ -156,8 +191,8 @@ class Book:
         """What is known of a node, or None if nothing is."""
         row = self._row(node_id)
         entry = entry_of(row) if row is not None else None
-        if row is not None and entry is None:  # nobody could ever use it, and it would stand in the way of what is heard anew
-            self._count = len(self) - self._database.run("DELETE FROM nodes WHERE id = ?", row.id)
+        if row is not None and entry is None:
+            self._drop(node_id)
         return entry
 
     def seeds(self, count: int = 30, max_age: float = SEED_AGE, *, now: float, random: Callable[[], float]) -> list[NodeRecord]:
@@ -175,23 +210,36 @@ class Book:
         seeds: list[NodeRecord] = []
         for members in shuffled:
             if members and len(seeds) < count:
-                [(node_id,)] = self._database.rows("SELECT id FROM nodes WHERE rowid = ?", members.pop(int(random() * len(members))))
-                entry = self.get(node_id)
+                found = self._database.rows("SELECT id FROM nodes WHERE rowid = ?", members.pop(int(random() * len(members))))
+                entry = self.get(found[0][0]) if found and isinstance(found[0][0], bytes) else None
                 if entry is not None:
                     seeds.append(entry.record)
         return seeds
 
-    def forget_older(self, now: float, max_age: float = _FORGOTTEN_AFTER) -> int:
+    @property
+    def last_heard(self) -> float | None:
+        """When something was last heard of any node, None for never."""
+        [(newest,)] = self._database.rows("SELECT max(last_seen) FROM nodes")
+        return newest if isinstance(newest, int | float) else None
+
+    def forget_older(self, now: float, max_age: float = FORGOTTEN_AFTER) -> int:
         """Forget nodes that nothing was heard of for `max_age` seconds, except those that our own user has named; return how many.
 
         To be called now and then, as this looks at every node. If the clock was ahead once, times that are still to come become `now`:
         otherwise what was written then would count as new for ever.
         """
-        with self.changes():
-            self._database.run(_CLOCK_WAS_AHEAD, now)
-            forgotten = self._database.run("DELETE FROM nodes WHERE owned = 0 AND last_seen < ?", now - max_age)
-        self._count = len(self) - forgotten
-        return forgotten
+        return sum(self.forgetting(now, max_age))
+
+    def forgetting(self, now: float, max_age: float = FORGOTTEN_AFTER) -> Generator[int, None, None]:
+        """The same in steps, each of which tells how many it forgot: between them others can have their turn."""
+        [(last,)] = self._database.rows("SELECT coalesce(max(rowid), 0) FROM nodes")
+        for first in range(0, last + 1, _LOOKED_AT):
+            with self.changes():
+                self._database.run(_CLOCK_WAS_AHEAD, now, first, first + _LOOKED_AT)
+                old = "DELETE FROM nodes WHERE owned = 0 AND last_seen < ? AND rowid >= ? AND rowid < ?"
+                forgotten = self._database.run(old, now - max_age, first, first + _LOOKED_AT)
+            self._count = len(self) - forgotten
+            yield forgotten
 
     # How peers behaved
 
@@ -226,7 +274,11 @@ class Book:
 
         It survives a power failure. A number that is lower than the kept one raises LocalProtocolError: nobody would take that record.
         """
-        return int.from_bytes(self.state("sequence") or b"", "big")
+        kept = self.state("sequence")
+        number = int.from_bytes(kept or b"", "big")
+        if kept is not None and len(kept) != 8:
+            raise damaged(self._database.path, "the sequence number of our own record")
+        return number
 
     @sequence.setter
     def sequence(self, sequence: int) -> None:
@@ -239,7 +291,7 @@ class Book:
     def dns_sequences(self) -> dict[str, int]:
         """The highest sequence numbers that were seen in the roots of DNS trees (EIP-1459), by the names that they were kept under."""
         rows = self._database.rows("SELECT domain, sequence FROM dns_trees")
-        return {str(tree): int.from_bytes(sequence, "big") for tree, sequence in rows}
+        return {tree: int.from_bytes(sequence, "big") for tree, sequence in rows if isinstance(tree, str) and isinstance(sequence, bytes)}
 
     def set_dns_sequence(self, tree: str, sequence: int | None) -> None:
         """Keep the sequence number of a DNS tree's root; one that is lower than the kept one changes nothing, and None forgets it."""
@@ -252,7 +304,9 @@ class Book:
     def state(self, key: str) -> bytes | None:
         """What was kept under a name, or None. The name ``sequence`` is taken."""
         rows = self._database.rows("SELECT value FROM state WHERE key = ?", key)
-        return bytes(rows[0][0]) if rows else None
+        if rows and not isinstance(rows[0][0], bytes):
+            raise damaged(self._database.path, f"what was kept under {key}")
+        return rows[0][0] if rows else None
 
     def set_state(self, key: str, value: bytes | None) -> None:
         """Keep something small under a name; None forgets it."""
@@ -264,6 +318,11 @@ class Book:
     def _row(self, node_id: bytes) -> Row | None:
         rows = self._database.rows(_SELECT, bytes(node_id))
         return Row(*rows[0]) if rows else None
+
+    def _drop(self, node_id: bytes) -> None:
+        """Let go of what is damaged: nobody could ever use it, and it would stand in the way of what is heard anew."""
+        self._count = len(self) - self._database.run("DELETE FROM nodes WHERE id = ?", bytes(node_id))
+        _logger.warning("%s: what it said of the node %s was damaged, and is forgotten", self._database.path, bytes(node_id).hex()[:16])
 
     def _insert(self, row: Row) -> None:
         before = len(self)

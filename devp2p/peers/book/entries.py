@@ -11,6 +11,7 @@ That a node has answered says something of the endpoint it answered from. A reco
 """
 
 import enum
+import math
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final, NamedTuple
@@ -137,6 +138,8 @@ def merged(old: Row, new: Row) -> Row:
 
 def entry_of(row: Row) -> BookEntry | None:
     """What a row says, or None if it says nothing that could be: the file is damaged in a way that SQLite cannot see."""
+    if not is_possible(row):
+        return None
     try:
         enr = Record.decode(row.enr) if row.enr is not None else None
         if row.addresses is not None:
@@ -163,6 +166,24 @@ def entry_of(row: Row) -> BookEntry | None:
         failure=row.failure,
         conflicts=row.conflicts,
     )
+
+
+def is_possible(row: Row) -> bool:
+    """Whether each column has a value of its kind. SQLite sees to that, but not any more when a file is damaged while it is open."""
+    times = (row.last_answered, row.last_dialled, row.last_connected, row.last_failed)
+    return (
+        all(isinstance(value, bytes) for value in (row.id, row.public_key, row.sequence))
+        and all(isinstance(value, bytes | None) for value in (row.enr, row.network))
+        and all(isinstance(value, str | None) for value in (row.addresses, row.failure))
+        and all(isinstance(value, int) and 0 <= value < 2**62 for value in (row.sources, row.failures, row.conflicts))
+        and (row.udp_port is None or (isinstance(row.udp_port, int) and 0 <= row.udp_port <= 65535))
+        and all(_is_time(value) for value in (row.first_seen, row.last_seen))
+        and all(value is None or _is_time(value) for value in times)
+    )
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _may_move(old: Row, new: Row) -> bool:

@@ -4,7 +4,7 @@ Each time that is one transaction: a process that is killed leaves either what w
 Rows that say what cannot be (a damaged file, in a way that SQLite cannot see) are passed over here or by whoever loads them.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from devp2p.peers.bans import Ban
@@ -60,18 +60,24 @@ def _insert(database: Database, standings: Standings) -> None:
 
 
 def load(database: Database) -> Standings:
-    """Read all of it."""
-    return Standings(
-        ratings=tuple(_rating(RatingRow(*row)) for row in database.rows(_ALL_RATINGS)),
-        bans=tuple(Ban(*row) for row in database.rows("SELECT id, begun, until, reason FROM bans")),
-        anchors=tuple(_anchors(database)),
-    )
+    """Read all of it, but for rows that say what cannot be."""
+    ratings = [row for row in map(RatingRow._make, database.rows(_ALL_RATINGS)) if _is_rating(row)]
+    bans = [Ban(*row) for row in database.rows("SELECT id, begun, until, reason FROM bans") if _fits(row, _BAN)]
+    found = database.rows("SELECT capability, position, id, enode, saved FROM anchors ORDER BY capability, position")
+    anchors = [Anchor(*row) for row in found if _fits(row, _ANCHOR)]
+    return Standings(tuple(row._replace(observed=bool(row.observed)) for row in ratings), tuple(bans), tuple(anchors))
 
 
-def _rating(row: RatingRow) -> RatingRow:
-    return row._replace(observed=bool(row.observed))
+_BAN = (bytes, float, float, str)
+_ANCHOR = (str, int, bytes, str, float)
+_RATING = (bytes, str, float, float, int, float, float, float, float, float, float, float, float, int)
 
 
-def _anchors(database: Database) -> Iterable[Anchor]:
-    rows = database.rows("SELECT capability, position, id, enode, saved FROM anchors ORDER BY capability, position")
-    return (Anchor(*row) for row in rows)
+def _is_rating(row: RatingRow) -> bool:
+    return _fits(row if row.latency is not None else row._replace(latency=0.0), _RATING)
+
+
+def _fits(row: tuple[object, ...], kinds: tuple[type, ...]) -> bool:
+    """Whether the values of a row are of these kinds, and its node ID has 32 bytes; see `entries.is_possible`."""
+    fits = all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
+    return fits and all(len(value) == 32 for value in row if isinstance(value, bytes))

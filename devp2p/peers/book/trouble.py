@@ -1,0 +1,44 @@
+"""What a running node does about a book that fails: it says so once, goes on without it, and says when that is over.
+
+A disk may be full, a file be removed or damaged while a node runs, and all of that may pass. So whoever uses the book tries again the
+next time, which may be the next second: what fails each time is not worth a line each time.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from math import inf
+from typing import Final
+
+from devp2p.errors import BookError
+
+QUIET: Final = 600.0
+"""Seconds for which the same is not said again."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Trouble:
+    """The troubles of one book."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._said: dict[str, float] = {}
+        self._there: set[str] = set()
+
+    @contextmanager
+    def survived(self, what: str) -> Generator[None]:
+        """Go on behind the block if the book fails in it. `what` is not kept, or cannot be read, then."""
+        try:
+            yield
+        except BookError as error:
+            now = self._clock()
+            if what not in self._there and now - self._said.get(what, -inf) >= QUIET:
+                self._said[what] = now
+                self._there.add(what)
+                _logger.warning("the book fails, and the node goes on without: %s: %s", what, error)
+        else:
+            if what in self._there:
+                self._there.discard(what)
+                _logger.warning("the book works again: %s", what)
