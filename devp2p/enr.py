@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, overload
 
 from devp2p import rlp
-from devp2p.arguments import require
+from devp2p.arguments import as_bytes, require, whole
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey, keccak256
 from devp2p.rlp.items import encode_list, list_bounds
@@ -34,6 +34,7 @@ str, a dataclass with an RLP schema, or, as bytes, one whole item that is encode
 
 _HEADS: Final = (b"\xf8", b"\xf9\x01")
 """How a list of 66 to 300 bytes begins, whose size is in the second byte, or in the second and the third."""
+WANTED_ENTRIES: Final = "entries of a record is a dict, such as {'tcp': 30303}"
 _LEAST: Final = 3  # bytes that such a list begins with
 _SIGNATURE_ITEM: Final = 66  # bytes, with its head
 _PREFIX: Final = "enr:"
@@ -88,9 +89,9 @@ class Record:
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> "Record":
         """Read a record and verify it; DecodingError says what is wrong with anything else."""
-        if len(data) > MAX_SIZE:
+        if isinstance(data, bytes | bytearray | memoryview) and len(data) > MAX_SIZE:
             raise DecodingError(f"a record of {len(data)} bytes, where {MAX_SIZE} are allowed")
-        data = bytes(data)
+        data = as_bytes(data, "a record")
         signed = _SIGNED.decode(data)
         entries = _pair(signed.pairs)
         _require_scheme(entries.get(b"id"))
@@ -219,6 +220,7 @@ class LocalRecord:
         That is the highest number that this key was ever used with, which the caller has kept: others ignore a record that is not newer
         than what they know.
         """
+        whole(last_sequence, "last_sequence")
         self._key = key
         self._items = _encode_entries(entries)
         self._record = _sign(key, last_sequence + 1, self._items)
@@ -233,6 +235,7 @@ class LocalRecord:
 
         What `Record.sign` refuses raises LocalProtocolError, and changes nothing.
         """
+        require(entries, Mapping, WANTED_ENTRIES)
         items = dict(self._items)
         items.update(_encode_entries({key: value for key, value in entries.items() if value is not None}))
         for key, value in entries.items():
@@ -274,6 +277,7 @@ def _signed_part(data: bytes) -> bytes:
 
 
 def _encode_entries(entries: Entries) -> dict[bytes, bytes]:
+    require(entries, Mapping, WANTED_ENTRIES)
     return {key: _encode_value(key, value) for name, value in entries.items() for key in [_key_bytes(name)]}
 
 
@@ -334,6 +338,7 @@ def _decode_value(key: bytes, item: bytes, codec: rlp.Codec[T]) -> T:
 
 
 def _key_bytes(key: str | bytes) -> bytes:
+    require(key, (str, bytes), "a key of a record is text or bytes")
     return key.encode() if isinstance(key, str) else key
 
 

@@ -151,9 +151,8 @@ class PublicKey:
 
         As everywhere in this protocol family, a signature whose s is in the upper half of the group order is not valid.
         """
-        if len(digest) != 32:
-            raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
-        if len(signature) not in (64, 65):
+        digest = as_bytes(digest, "a digest", 32)
+        if len(signature := as_bytes(signature, "a signature")) not in (64, 65):
             return False
         parsed = _ffi.new("secp256k1_ecdsa_signature *")
         if not _lib.secp256k1_ecdsa_signature_parse_compact(_context, parsed, signature[:64]):
@@ -217,8 +216,7 @@ class PrivateKey:
 
     def sign(self, digest: bytes) -> bytes:
         """Sign a 32-byte digest: 65 bytes r || s || v, v being the recovery id 0 or 1. Deterministic (RFC 6979)."""
-        if len(digest) != 32:
-            raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+        digest = as_bytes(digest, "a digest", 32)
         signature, number = _ffi.new("secp256k1_ecdsa_recoverable_signature *"), _ffi.new("int *")
         compact = _ffi.new("unsigned char[64]")
         _lib.secp256k1_ecdsa_sign_recoverable(_context, signature, digest, self._secret, _ffi.NULL, _ffi.NULL)
@@ -231,6 +229,7 @@ class PrivateKey:
         How long it takes does not depend on the key, which others could find out otherwise as they choose the points. With ``once`` it
         does, and is a fifth faster: for keys that are used for a single agreement.
         """
+        require(public, PublicKey, "the other key is a PublicKey", "PublicKey.from_bytes(...) makes one")
         if once:
             point = _ffi.new("secp256k1_pubkey *", public.point[0])
             _lib.secp256k1_ec_pubkey_tweak_mul(_context, point, self._secret)
@@ -254,8 +253,7 @@ class PrivateKey:
 
 def recover(digest: bytes, signature: bytes) -> PublicKey:
     """Find the key that made ``signature`` (65 bytes r || s || v) over the 32-byte ``digest``; DecodingError if none could have."""
-    if len(digest) != 32:
-        raise LocalProtocolError(f"a digest has 32 bytes, not {len(digest)}")
+    digest, signature = as_bytes(digest, "a digest", 32), as_bytes(signature, "a signature")
     if len(signature) == 65 and signature[64] <= 3:
         parsed, point = _ffi.new("secp256k1_ecdsa_recoverable_signature *"), _ffi.new("secp256k1_pubkey *")
         if _lib.secp256k1_ecdsa_recoverable_signature_parse_compact(_context, parsed, signature[:64], signature[64]) and (

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import trio
 
 from devp2p.arguments import Several, require, several
-from devp2p.discovery import VERSIONS, check_versions
-from devp2p.enr import Entries
+from devp2p.discovery import VERSIONS, check_versions, udp_address
+from devp2p.enr import WANTED_ENTRIES, Entries
 from devp2p.keys import PrivateKey
-from devp2p.records import Address, NodeRecord, address_of, nodes_of
+from devp2p.records import Address, NodeRecord, nodes_of
 
 if TYPE_CHECKING:
     from devp2p.discovery.candidates import Candidate
@@ -54,16 +54,15 @@ class DiscoverySettings:
     def __post_init__(self) -> None:
         """ValueError and LocalProtocolError for what cannot be, TypeError for another type."""
         if self.listen is not None:
-            address_of(self.listen, "listen of discovery")
+            udp_address(self.listen)
         object.__setattr__(self, "versions", check_versions(self.versions))
         external = several(self.external, "external")
         object.__setattr__(self, "external", external)
         if external:
-            from devp2p.discovery.own_record import parse_external  # noqa: PLC0415  (as above)
+            from devp2p.discovery.own_record import parse_externals  # noqa: PLC0415  (as above)
 
-            for text in external:
-                parse_external(text)
-        require(self.entries, Mapping, "entries of a record is a dict, such as {'eth': ...}")
+            parse_externals(external)
+        require(self.entries, Mapping, WANTED_ENTRIES)
         require(self.talk, Mapping, "talk is a dict of protocols, as bytes, and handlers")
 
 
@@ -121,7 +120,7 @@ class DiscoveryPlan:
         settings = self.settings
         tcp = next((address for address in bound if address.scheme == "tcp"), None)
         listen = settings.listen or (replace(tcp, scheme="udp") if tcp is not None else Address("udp", "*", 0))
-        where = address_of(listen)
+        where = udp_address(listen)
         try:
             await self._run(key, where, tcp, book, strict, task_status)
         except OSError:

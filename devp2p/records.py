@@ -100,6 +100,7 @@ class NodeRecord:
     @classmethod
     def from_enr(cls, record: Record) -> "NodeRecord":
         """Take the addresses out of a node's own record; IPv4 first, unless only the IPv6 address is a global one."""
+        require(record, Record, "an ENR is a Record", "NodeRecord.parse(...) reads its text")
         addresses = tuple(Address("tcp", host, port) for host, port in _endpoints(record, record.tcp, record.tcp6))
         udp = dict(_endpoints(record, record.udp, record.udp6))
         return cls(record.public_key, addresses, udp.get(addresses[0].host, 0) if addresses else None, record)

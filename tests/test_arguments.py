@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from devp2p import Address, Capability, Limits, LocalProtocolError, NodeId, NodeRecord, PrivateKey, PublicKey
+from devp2p import Address, Capability, Limits, LocalProtocolError, NodeId, NodeRecord, PrivateKey, PublicKey, rlp
 from devp2p.discovery.dns_events import DnsLimits
 from devp2p.discovery.dns_tree import parse_tree
 from devp2p.discovery.own_record import parse_external
@@ -15,10 +15,13 @@ from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v4_bonds import Discv4Limits
 from devp2p.discovery.v5_answers import Discv5Limits
 from devp2p.enr import LocalRecord, Record
+from devp2p.keys import recover
 
 KEY = PrivateKey(bytes(31) + b"\x01")
 ALL_LIMITS = (Limits, DiscoveryLimits, Discv4Limits, Discv5Limits, TableLimits, DnsLimits)
-AN = SimpleNamespace(**{made.__name__: made for made in (Address, LocalRecord, NodeId, NodeRecord, PublicKey, Record, *ALL_LIMITS)})
+MADE = (Address, LocalRecord, NodeId, NodeRecord, PublicKey, Record, recover, *ALL_LIMITS)
+SCHEMAS = (rlp.Bits, rlp.Length, rlp.MaxLength, rlp.MaxItems, rlp.Lazy, rlp.codec, rlp.decode)
+AN = SimpleNamespace(**{made.__name__: made for made in (*MADE, *SCHEMAS)}, KEY=KEY)
 """What type checkers let be called with anything: most of these slips they would find, as tests/typing shows."""
 
 
@@ -30,6 +33,12 @@ class Say:
 @dataclass(frozen=True)
 class Shout:
     text: str
+
+
+@dataclass(frozen=True)
+class Many:
+    count: int
+    rlp_max_items: ClassVar[Any] = "many"
 
 
 def refuses(call: Any, error: type[Exception], *parts: str) -> None:
@@ -97,6 +106,47 @@ def test_a_secret_is_in_no_message():
     ],
 )
 def test_other_keys_and_ids_are_not_made_of_anything_else(call, error, message):
+    refuses(call, error, message)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: AN.Record.sign(KEY, 1, [1]), TypeError, "entries of a record is a dict, such as {'tcp': 30303}, not a list"),
+        (lambda: AN.Record.sign(KEY, 1, {5: 1}), TypeError, "a key of a record is text or bytes, not an int"),
+        (lambda: AN.Record.decode("enr:"), TypeError, "a record is bytes, not a str"),
+        (lambda: AN.LocalRecord(KEY, last_sequence="1"), TypeError, "last_sequence is a whole number from 0 up, not '1'"),
+        (lambda: AN.NodeRecord.from_enr("enr:"), TypeError, "an ENR is a Record, not a str: NodeRecord.parse(...) reads its text"),
+        (lambda: AN.KEY.sign("x" * 32), TypeError, "a digest is 32 bytes, not a str"),
+        (lambda: AN.KEY.sign(b"x"), LocalProtocolError, "a digest has 32 bytes, not 1"),
+        (lambda: AN.KEY.public_key.verify(bytes(32), "x" * 64), TypeError, "a signature is bytes, not a str"),
+        (lambda: AN.KEY.agree(bytes(64)), TypeError, "the other key is a PublicKey, not bytes: PublicKey.from_bytes(...) makes one"),
+        (lambda: AN.recover(bytes(32), "x" * 65), TypeError, "a signature is bytes, not a str"),
+    ],
+)
+def test_keys_and_records_work_on_what_they_are_for(call, error, message):
+    refuses(call, error, message)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: AN.Bits(0), LocalProtocolError, "Bits is a whole number from 1 to 256, not 0"),
+        (lambda: AN.Bits(257), LocalProtocolError, "Bits is a whole number from 1 to 256, not 257"),
+        (lambda: AN.Bits("8"), TypeError, "Bits is a whole number from 1 to 256, not '8'"),
+        (lambda: AN.Length(-1), LocalProtocolError, "Length is a whole number from 0 up, not -1"),
+        (lambda: AN.MaxLength(1.5), LocalProtocolError, "MaxLength is a whole number from 0 up, not 1.5"),
+        (lambda: AN.MaxItems("3"), TypeError, "MaxItems is a whole number from 0 up, not '3'"),
+        (lambda: AN.codec([int]), LocalProtocolError, "[<class 'int'>] cannot be a schema: it has no RLP form"),
+        (lambda: AN.codec(int).decode("05"), TypeError, "what is decoded is bytes, not a str: bytes.fromhex(...) makes them of hex digits"),
+        (lambda: AN.codec(int).decode(5), TypeError, "what is decoded is bytes, not an int"),
+        (lambda: AN.decode(5), TypeError, "what is decoded is bytes, not an int"),
+        (lambda: AN.Lazy("ab"), TypeError, "Lazy is a list, not one text"),
+        (lambda: AN.Lazy(5), TypeError, "Lazy is a list, not an int"),
+        (lambda: AN.codec(Many), TypeError, "rlp_max_items of Many is a whole number from 0 up, not 'many'"),
+    ],
+)
+def test_a_schema_has_sizes_that_can_be(call, error, message):
     refuses(call, error, message)
 
 

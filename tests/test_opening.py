@@ -165,6 +165,9 @@ async def test_a_node_without_places_guarantees_none_and_a_wish_is_no_guarantee(
         ({"external": ["here"]}, ValueError, "such as 203.0.113.5 or 203.0.113.5:30303, not 'here'"),
         ({"listen": "30303"}, ValueError, "listen of discovery: an address looks like tcp://127.0.0.1:30303, not '30303'"),
         ({"listen": 30303}, TypeError, "listen of discovery is text such as"),
+        ({"listen": "tcp://127.0.0.1:0"}, ValueError, "listen of discovery is udp://<host>:<port>, not tcp://127.0.0.1:0"),
+        ({"external": ["192.0.2.1", "192.0.2.2"]}, ValueError, "external has two addresses of one kind, '192.0.2.2' is the second"),
+        ({"entries": [1]}, TypeError, "entries of a record is a dict, such as {'tcp': 30303}, not a list"),
     ],
 )
 async def test_settings_of_discovery_are_looked_at_when_they_are_made(options: Any, error: type[Exception], message: str) -> None:
@@ -180,7 +183,6 @@ async def test_settings_of_discovery_are_looked_at_when_they_are_made(options: A
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"entries": [1]}, "entries of a record is a dict"),
         ({"talk": [b"x"]}, "talk is a dict of protocols, as bytes, and handlers, not a list"),
     ],
 )
@@ -330,3 +332,21 @@ async def test_a_wrong_key_is_among_the_reasons_why_nobody_answers_a_call() -> N
         "it may have another key than the enode says, or be turning away calls at the moment"
     )
     assert caught.value.reason == DisconnectReason.NETWORK_ERROR
+
+
+async def test_what_is_told_to_discovery_is_looked_at() -> None:
+    async with open_discovery(KEY, listen="udp://127.0.0.1:0") as discovery:
+        loose: Any = discovery
+        for call, error, message in (
+            (lambda: loose.on_talk("eth", None), TypeError, "a protocol of TALKREQ is bytes, such as b'eth', not a str"),
+            (lambda: loose.on_talk(b"eth", 5), TypeError, "a handler of TALKREQ is a function, not an int"),
+            (lambda: loose.update_record([1]), TypeError, "entries of a record is a dict, such as {'tcp': 30303}, not a list"),
+            (lambda: loose.update_record({5: 1}), TypeError, "a key of a record is text or bytes, not an int"),
+        ):
+            with pytest.raises(error) as caught:
+                call()
+            assert message in str(caught.value)
+        with pytest.raises(TypeError, match="a node is text such as"):
+            await loose.ping(5)
+        with pytest.raises(TypeError, match="the target of a lookup is bytes, not a str"):
+            await loose.lookup("key")

@@ -160,6 +160,8 @@ async def _act(place: Place, act: "Callable[[Discovery], Awaitable[Exit]]", time
                 warn(f"no answer within {timeout:g} s")
     except OSError as error:
         raise Failure(f"cannot listen at {place.listen}: {explain(error)}; --listen names another address", Exit.FAILED) from None
+    except ValueError as error:  # of arguments that do not fit each other; what comes out of the block itself is in a group
+        raise Failure(str(error)) from None
     return status
 
 

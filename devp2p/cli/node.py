@@ -220,9 +220,16 @@ def _find_peers(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "bootnodes": (*options.bootnode, *map(NodeRecord.parse, preset.bootnodes if preset is not None else ())),
         "dns_trees": (preset.dns_tree,) if preset is not None and reads_dns else (),
-        "discovery": DiscoverySettings(external=tuple(options.external)) if listens or begins else False,
+        "discovery": _settings(options) if listens or begins else False,
         "book": options.book,
     }
+
+
+def _settings(options: argparse.Namespace) -> DiscoverySettings:
+    try:
+        return DiscoverySettings(external=tuple(options.external))
+    except ValueError as error:
+        raise Failure(str(error)) from None
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:

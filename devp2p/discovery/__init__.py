@@ -12,9 +12,18 @@ from collections.abc import Collection
 from typing import Final
 
 from devp2p.arguments import require
+from devp2p.records import Address, address_of
 
 VERSIONS: Final = frozenset({4, 5})
 """Those of the protocol that there are here."""
+
+
+def udp_address(listen: str | Address) -> Address:
+    """Take the address to listen at; ValueError for what is none of UDP, TypeError for what is neither text nor an Address."""
+    address = address_of(listen, "listen of discovery")
+    if address.scheme != "udp":
+        raise ValueError(f"listen of discovery is udp://<host>:<port>, not {address}")
+    return address
 
 
 def check_versions(versions: Collection[int]) -> frozenset[int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.discovery.networks import Endpoint, unmapped
-from devp2p.enr import Entries, LocalRecord, Record
+from devp2p.enr import WANTED_ENTRIES, Entries, LocalRecord, Record
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
 from devp2p.records import Address
@@ -40,6 +40,7 @@ class OwnRecord:
         wildcard. The sequence number goes on from that in the book. Without one it is the time in milliseconds, as in go-ethereum: a node
         that is started again must have a higher number, or nobody would take its record.
         """
+        require(entries, Mapping, WANTED_ENTRIES)
         self._book = book
         self._port = bound.port
         fixed = [Endpoint(ip, port or bound.port) for ip, port in external]
@@ -117,3 +118,13 @@ def parse_external(text: str) -> Endpoint:
         raise ValueError(
             f"an external address is an IP address where others reach us, such as 203.0.113.5 or 203.0.113.5:30303, not {text[:80]!r}"
         ) from None
+
+
+def parse_externals(texts: Iterable[str]) -> list[Endpoint]:
+    """Read all addresses where others reach us, which are at most one of IPv4 and one of IPv6; ValueError for anything else."""
+    found: dict[int, Endpoint] = {}
+    for text in texts:
+        endpoint = parse_external(text)
+        if found.setdefault(len(endpoint.ip), endpoint) != endpoint:
+            raise ValueError(f"external has two addresses of one kind, {text!r} is the second: give one of IPv4 and one of IPv6 at most")
+    return list(found.values())

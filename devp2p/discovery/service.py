@@ -24,7 +24,7 @@ import trio
 
 from devp2p.arguments import Several, as_bytes, check_bounds, require, several
 from devp2p.containment import unless_it_fails
-from devp2p.discovery import VERSIONS, check_versions, v4_events
+from devp2p.discovery import VERSIONS, check_versions, udp_address, v4_events
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged
 from devp2p.discovery.candidates import Filter
 from devp2p.discovery.clock import TOLERANCE, Clock
@@ -36,7 +36,7 @@ from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, 
 from devp2p.discovery.kademlia import TableStatistics
 from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
 from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.own_record import OwnRecord, parse_external
+from devp2p.discovery.own_record import OwnRecord, parse_externals
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4_bonds import Discv4Limits
 from devp2p.discovery.v4_events import ClockDoubtful
@@ -48,7 +48,7 @@ from devp2p.enr import Entries, Record
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.peers.book import Book
-from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
+from devp2p.records import Address, NodeRecord, node_of, nodes_of
 from devp2p.runtime import require_trio
 
 DEFAULT_LISTEN: Final = Address("udp", "*", 30303)
@@ -346,10 +346,10 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     versions = check_versions(versions)
     limits = DiscoveryLimits() if limits is None else limits
     require(limits, DiscoveryLimits, "limits of discovery is a DiscoveryLimits")
-    where = address_of(listen, "listen of discovery")
+    where = udp_address(listen)
     urls = [url if isinstance(url, TreeUrl) else parse_tree(url) for url in several(trees, "trees")]
     named = nodes_of(bootnodes, "bootnodes")
-    at = [parse_external(text) for text in several(external, "external")]
+    at = parse_externals(several(external, "external"))
     lookups = (resolver or system_resolver()) if urls else None
     clock = Clock()
     with await DatagramSocket.bind(where) as sock:

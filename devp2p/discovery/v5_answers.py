@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from devp2p.arguments import check_bounds
+from devp2p.arguments import check_bounds, named, require
 from devp2p.discovery.kademlia import Contact, RoutingTable
 from devp2p.discovery.networks import Endpoint, is_local, relay_fault
 from devp2p.discovery.shares import TableLimits
@@ -26,8 +26,14 @@ MAX_TALK: Final = MAX_MESSAGE - 19
 """The longest response of a `TalkHandler`; and of a request, with the name of its protocol."""
 
 
+_WANTED_PROTOCOL: Final = "a protocol of TALKREQ is bytes, such as b'eth'"
+
+
 def checked_handler(handler: TalkHandler, protocol: bytes) -> TalkHandler:
-    """Make a handler whose response can be sent, or else it raises LocalProtocolError."""
+    """Make a handler whose response can be sent, or else it raises LocalProtocolError. TypeError for what is no handler, or no protocol."""
+    require(protocol, bytes, _WANTED_PROTOCOL)
+    if not callable(handler):
+        raise TypeError(f"a handler of TALKREQ is a function, not {named(handler)}")
 
     def answer(asker: Record, endpoint: Endpoint, request: bytes) -> bytes:
         response: object = handler(asker, endpoint, request)
@@ -82,6 +88,7 @@ class Answers:
 
     def on_talk(self, protocol: bytes, handler: TalkHandler | None) -> None:
         """Let `handler` answer the TALKREQs of a protocol from now on; None for nobody."""
+        require(protocol, bytes, _WANTED_PROTOCOL)
         if handler is None:
             self._talk.pop(protocol, None)
         else:

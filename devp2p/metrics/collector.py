@@ -14,6 +14,7 @@ import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from devp2p.arguments import require
 from devp2p.meters import Backlog
 from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally, direction_of
 from devp2p.node import Node
@@ -36,6 +37,7 @@ class NodeCollector(Collector):
     """
 
     def __init__(self, node: Node) -> None:
+        require(node, Node, "what is measured is a Node, as open_node gives it")
         self._node = node
         self._names = tuple(dict.fromkeys(capability.name for capability in node.capabilities))
         self._tally = Tally(node.connected)

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from devp2p.metrics.collector import NodeCollector
 from devp2p.node import Node
-from devp2p.records import Address
+from devp2p.records import Address, address_of
 
 PATH: Final = "/metrics"
 
@@ -28,8 +28,11 @@ _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _logger = logging.getLogger(__name__)
 
 
-async def listen(address: Address) -> list[trio.SocketListener]:
-    """Listen at a TCP address; OSError if that is impossible."""
+async def listen(address: str | Address) -> list[trio.SocketListener]:
+    """Listen at a TCP address; OSError if that is impossible, ValueError for another kind of address."""
+    address = address_of(address)
+    if address.scheme != "tcp":
+        raise ValueError(f"metrics are served at tcp://<host>:<port>, not at {address}")
     return list(await trio.open_tcp_listeners(address.port or 0, host=None if address.host == "*" else address.host))
 
 

@@ -16,6 +16,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, cast
 
+from devp2p.arguments import as_bytes
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.rlp.steps import Steps, budget_of, run
 
@@ -236,7 +237,7 @@ def decode(data: bytes | bytearray | memoryview, *, max_depth: int = MAX_DEPTH, 
     ``max_depth`` bounds how deep lists nest (a list of strings is 1 deep), ``max_items`` how many items there are in all.
     Everything that is not the one right encoding of an item within these bounds raises DecodingError.
     """
-    data = bytes(data)
+    data = as_bytes(data, "what is decoded")
     require_item(data)
     value, stop = run(read_item(data, 0, len(data), budget_of(max_items), max_depth))
     require_end(stop, len(data))

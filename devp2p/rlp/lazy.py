@@ -10,6 +10,7 @@ items that all have one size need no notes.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar, cast, overload
 
+from devp2p.arguments import several
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.rlp import items
 from devp2p.rlp.formats import Format, require_few, write_elements
@@ -32,7 +33,7 @@ class Lazy(Sequence[T_co]):
     __slots__ = ("_items",)
 
     def __init__(self, values: Iterable[T_co] = ()) -> None:
-        self._items: tuple[T_co, ...] | _Region = values if isinstance(values, _Region) else tuple(values)
+        self._items: tuple[T_co, ...] | _Region = values if isinstance(values, _Region) else several(values, "Lazy")
 
     def __len__(self) -> int:
         return len(self._items)

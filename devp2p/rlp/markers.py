@@ -1,8 +1,13 @@
-"""What annotations say beyond the bare types: sizes, counts, and items that stay encoded."""
+"""What annotations say beyond the bare types: sizes, counts, and items that stay encoded.
+
+A size or count that cannot be is a LocalProtocolError where it is written, and one that is no number a TypeError.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Annotated, TypeAlias
+
+from devp2p.arguments import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,12 +16,18 @@ class Bits:
 
     bits: int
 
+    def __post_init__(self) -> None:
+        whole(self.bits, "Bits", 1, 256)
+
 
 @dataclass(frozen=True, slots=True)
 class Length:
     """Exactly so many bytes."""
 
     size: int
+
+    def __post_init__(self) -> None:
+        whole(self.size, "Length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +36,18 @@ class MaxLength:
 
     size: int
 
+    def __post_init__(self) -> None:
+        whole(self.size, "MaxLength")
+
 
 @dataclass(frozen=True, slots=True)
 class MaxItems:
     """At most so many items in a ``tuple[T, ...]`` or ``Lazy[T]``; without this, a Lazy holds at most 65,536."""
 
     count: int
+
+    def __post_init__(self) -> None:
+        whole(self.count, "MaxItems")
 
 
 class Kept(Enum):

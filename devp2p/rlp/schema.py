@@ -4,11 +4,12 @@ What an annotation may be is the list in ``_compile_new``. Recursive schemas are
 """
 
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Hashable
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints, overload
 
+from devp2p.arguments import as_bytes, whole
 from devp2p.errors import LocalProtocolError
 from devp2p.rlp import ecosystem, formats, items
 from devp2p.rlp.formats import UNWRITABLE, Format
@@ -50,8 +51,7 @@ class Codec(Generic[T]):
 
         The value holds no view of ``data``. Give bytes where you have them: all else is copied first.
         """
-        if not isinstance(data, bytes):
-            data = bytes(data)
+        data = as_bytes(data, "what is decoded")
         items.require_item(data, at)
         value: T
         value, stop = self._read(data, at, len(data), self._budget.copy())
@@ -91,7 +91,12 @@ def codec(schema: object) -> Codec[Any]:
 
     It is compiled at the first call and kept. A schema that cannot be compiled raises LocalProtocolError.
     """
-    return _codec(schema)
+    try:
+        return _codec(schema)
+    except TypeError:
+        if isinstance(schema, Hashable):
+            raise
+        raise _unfit(schema, "it has no RLP form") from None
 
 
 @cache
@@ -139,7 +144,7 @@ def _compile_new(base: Any, marks: dict[type, Any], within: tuple[type, ...]) ->
     if base is bool:
         return formats.bool_format()
     if base is int:
-        return formats.uint_format(_bits(marks.pop(Bits, _DEFAULT_BITS)))
+        return formats.uint_format(marks.pop(Bits, _DEFAULT_BITS).bits)
     if base is bytes and Length in marks:
         return formats.fixed_bytes_format(marks.pop(Length).size)
     if base is bytes:
@@ -188,6 +193,8 @@ def _compile_dataclass(cls: type, within: tuple[type, ...]) -> Format:
         except LocalProtocolError as error:
             raise LocalProtocolError(f"{cls.__name__}.{name}: {error}") from None
         required += inner is None
+    budget = getattr(cls, "rlp_max_items", items.MAX_ITEMS)
+    whole(budget, f"rlp_max_items of {cls.__name__}")
     nested = bool(getattr(cls, "rlp_nested", False))
     if nested and not required:
         raise _unfit(cls, "rlp_nested needs a first field that is always there")
@@ -201,7 +208,7 @@ def _compile_dataclass(cls: type, within: tuple[type, ...]) -> Format:
             strict=bool(getattr(cls, "rlp_strict", False)),
             nested=nested,
             keywords=any(field.kw_only for field in dataclasses.fields(cls)),
-            budget=getattr(cls, "rlp_max_items", items.MAX_ITEMS),
+            budget=budget,
         )
     )
 
@@ -230,12 +237,6 @@ def _optional(hint: Any) -> Any:
     if get_origin(hint) in _UNIONS and len(arguments) == 2 and NoneType in arguments:
         return arguments[arguments[0] is NoneType]
     return None
-
-
-def _bits(mark: Bits) -> int:
-    if not 1 <= mark.bits <= 256:
-        raise _unfit(int, f"{mark!r} is not 1 to 256 bits")
-    return mark.bits
 
 
 def _most(mark: MaxLength | MaxItems | None) -> int | None:
