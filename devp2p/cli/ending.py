@@ -9,9 +9,10 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final, TypeVar
 
 import trio
@@ -26,7 +27,7 @@ _SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", 
 
 
 @contextmanager
-def told_to_end() -> Iterator[trio.Event]:
+def told_to_end() -> Generator[trio.Event]:
     """An event that is set when the process is told to end, by a signal that it does not ignore, as `nohup` has it ignore SIGHUP."""
     event, token = trio.Event(), trio.lowlevel.current_trio_token()
     heeded = [number for number in _SIGNALS if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN]
@@ -53,7 +54,7 @@ def told_to_end() -> Iterator[trio.Event]:
     writing.setblocking(False)  # noqa: FBT003  (positional only)
     threading.Thread(target=listen, name="signals", daemon=True).start()
     wake_up_before = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-    before = {number: signal.signal(number, lambda *_: None) for number in heeded}
+    before = {number: signal.signal(number, _do_nothing) for number in heeded}
     try:
         yield event
     finally:
@@ -61,6 +62,10 @@ def told_to_end() -> Iterator[trio.Event]:
             signal.signal(number, signal.SIG_IGN if told else signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(wake_up_before, warn_on_full_buffer=False)
         writing.close()
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    """Python's handler of a signal: without any, the system would end the process, or not be told."""
 
 
 def _wake_up() -> None:

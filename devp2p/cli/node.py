@@ -326,7 +326,8 @@ def _cannot_start(error: OSError, listen: Sequence[Address]) -> Failure:
     where = str(error.filename or " or ".join(map(str, listen)))
     if "://" not in where:  # a file that is needed, when there may be no more open ones
         return Failure(f"the node cannot start: {explain(error)}: {where}", Exit.FAILED)
-    return Failure(f"cannot listen at {where}: {explain(error)}; --listen names another address, and port 0 any free one", Exit.FAILED)
+    hint = "--listen names another address" + ("" if where.startswith("unix:") else ", and port 0 any free one")
+    return Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED)
 
 
 async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[trio.SocketListener]:

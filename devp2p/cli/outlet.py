@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -259,7 +259,7 @@ class Outlets:
 
 
 @contextmanager
-def outlets(lost: Callable[[int], str], *, trouble: Callable[[OSError], None] | None = None) -> Iterator[Outlets]:
+def outlets(lost: Callable[[int], str], *, trouble: Callable[[OSError], None] | None = None) -> Generator[Outlets]:
     """Let sys.stdout and sys.stderr be outlets for the length of a block. For `lost` and `trouble` of stdout see `Outlet`.
 
     At the end of the block it waits until all is written; no longer than `AT_THE_END` if the block raises or is in a `hurry`.

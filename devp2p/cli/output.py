@@ -71,4 +71,4 @@ def explain(error: OSError) -> str:
     """What the system said, without numbers."""
     known = error.errno is not None and error.errno > 0  # that of a name that does not resolve is negative
     reason = os.strerror(error.errno or 0) if known else error.strerror or str(error)
-    return reason[:1].lower() + reason[1:]
+    return reason if reason[:2].isupper() else reason[:1].lower() + reason[1:]

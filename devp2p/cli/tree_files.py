@@ -6,6 +6,7 @@ enrtree-info.json   {"url": "enrtree://...", "seq": 1, "signature": "...", "link
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -139,4 +140,6 @@ def _write(path: Path, value: object) -> None:
         new.write_text(format_json(value) + "\n", "utf-8")
         new.replace(path)
     except OSError as error:
+        with suppress(OSError):  # half a file would only lie about
+            new.unlink(missing_ok=True)
         raise Failure(f"cannot write {path}: {error.strerror}", Exit.FAILED) from None

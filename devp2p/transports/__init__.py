@@ -5,7 +5,7 @@ stream, which gets RLPx encryption. `Traits`, `Link.peer` and datagrams are rese
 streams of their own; a link that claims one of them gets the same treatment until then.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -79,7 +79,7 @@ class Transport(Protocol):
 
 
 @contextmanager
-def naming(address: Address) -> Iterator[None]:
+def naming(address: Address) -> Generator[None]:
     """Let an OSError say which address could not be listened at: it is the ``filename``, and so in the message."""
     try:
         yield

@@ -1,6 +1,8 @@
 """Node lists as files and in DNS: signed, published, read back, and nothing spoiled by what goes wrong."""
 
 import json
+import resource
+import signal
 import sys
 from functools import partial
 
@@ -225,3 +227,18 @@ def test_without_dnspython_the_user_is_told_what_to_install(monkeypatch, capsys)
 )
 def test_servers_are_written_in_every_usual_way(text, server):
     assert dns._server(text) == server
+
+
+def test_a_full_disk_leaves_nothing_behind(node_list, key_file, capsys):
+    assert run(capsys, "sign", node_list, "--key", key_file)[0] == Exit.OK
+    before = sorted(node_list.iterdir())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))  # it stands for the end of the disk
+    try:
+        status, _, errors = run(capsys, "to-txt", node_list, node_list / "records.json")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert (status, errors) == (Exit.FAILED, f"devp2p: cannot write {node_list}/records.json: File too large\n")
+    assert sorted(node_list.iterdir()) == before

@@ -199,6 +199,16 @@ def test_a_udp_port_that_is_taken_is_told_as_one(capsys):
     assert capsys.readouterr() == ("", f"devp2p: cannot listen at udp://{where}: address already in use; {hint}\n")
 
 
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [("{}", "address already in use"), ("{}/none/socket", "no such file or directory"), ("{}/" + 200 * "x", "AF_UNIX path too long")],
+)
+def test_a_path_that_cannot_be_listened_at_is_told_with_its_reason(path, problem, tmp_path, capsys):
+    where = f"unix://{path.format(tmp_path)}"
+    assert main(["node", *CHAT, "--listen", where]) == Exit.FAILED
+    assert capsys.readouterr() == ("", f"devp2p: cannot listen at {where}: {problem}; --listen names another address\n")
+
+
 @pytest.mark.real_clock
 async def test_the_library_names_the_address_that_is_taken():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
