@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from devp2p.cli.output import Failure
 T = TypeVar("T")
 
 PATIENCE: Final = 2.0
-"""Seconds from the first signal to the end of the process."""
+"""Seconds from the first signal to the end of the process, beside those for which the machine was too busy to run it."""
+_LAST_RESORT: Final = 10.0  # the same where it cannot be counted
 _SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
@@ -38,8 +40,9 @@ def told_to_end() -> Generator[trio.Event]:
         token.run_sync_soon(_wake_up)  # as trio's own wake-up would have done it, in whose place this is
         if number in heeded and not told:
             told = True
-            # A thread without Python, so that it does not depend on anything here. What it would write could wait for a reader.
-            faulthandler.dump_traceback_later(PATIENCE, exit=True, file=os.open(os.devnull, os.O_WRONLY))
+            threading.Thread(target=_end_by_force, name="end", daemon=True).start()
+            # If even threads get no turn any more, one without Python ends it. What it would write could wait for a reader.
+            faulthandler.dump_traceback_later(_LAST_RESORT, exit=True, file=os.open(os.devnull, os.O_WRONLY))
             token.run_sync_soon(event.set)
 
     def listen() -> None:
@@ -62,6 +65,23 @@ def told_to_end() -> Generator[trio.Event]:
             signal.signal(number, signal.SIG_IGN if told else signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(wake_up_before, warn_on_full_buffer=False)
         writing.close()
+
+
+def _end_by_force() -> None:
+    """End the process when its time is up."""
+    end, waited = time.monotonic() + PATIENCE, _waited_for_processor()
+    while (left := end + _waited_for_processor() - waited - time.monotonic()) > 0:
+        time.sleep(left)
+    os._exit(1)
+
+
+def _waited_for_processor() -> float:
+    """Seconds for which the main thread could have run, but others did; 0 where the system does not tell (schedstat(5) of Linux)."""
+    try:
+        with open(f"/proc/self/task/{threading.main_thread().native_id}/schedstat", encoding="ascii") as file:  # noqa: PTH123  (quick)
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
