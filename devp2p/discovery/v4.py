@@ -4,7 +4,7 @@
     datagrams_to_send(now), next_timer(), next_event()          what it wants, to be asked for after each of those
     ping, request_enr, lookup, resolve                          operations: each returns a number, and ends in an event with that number
 
-``now`` is in seconds since 1970, of a clock that does not jump: packets bear the time at which they expire.
+``now`` is in seconds, of a clock that never goes back. Packets bear the time at which they expire: that is what `wall` is for.
 
 Theory of operation. `Exchange` talks to single nodes, and knows of endpoint proofs and of what strangers may cost. Here is what is made of
 that. A node that answered our Ping gets into the table, and counts there as one that came by itself if we know it from its own Ping only.
@@ -86,12 +86,14 @@ class Discv4:
         tcp_port: int = 0,
         external_address: ExternalAddress | None = None,
         ip_versions: Sequence[int] = (4, 6),
+        wall: Callable[[float], float] = float,
     ) -> None:
         """Be the node of `key`, whose record is in `local_record`.
 
         `random` gives numbers from 0 to below 1 and `random_bytes` so many bytes, which nobody else should be able to predict. `bootnodes`,
         and `seeds`, which one knew at another time, are left out if they have no IP address of `ip_versions`, those that can be sent to.
-        Votes on where we are go into `external_address`, which may be shared with others.
+        Votes on where we are go into `external_address`, which may be shared with others. `wall` gives the time in seconds since 1970 that
+        it is at ``now``, which is when it is called; by default that is the same.
         """
         if local_record.record.public_key != key.public_key:
             raise LocalProtocolError("the record is not that of the key")
@@ -104,7 +106,7 @@ class Discv4:
         contacts = (contact_of(node, ip_versions) for node in (*bootnodes, *seeds))
         self._known = [contact for contact in contacts if contact is not None]
         self._exchange: Exchange[_Purpose] = Exchange(
-            local_record, key, self._limits, self._nodes_to_tell, tcp_port=tcp_port, ip_versions=ip_versions
+            local_record, key, self._limits, self._nodes_to_tell, tcp_port=tcp_port, ip_versions=ip_versions, wall=wall
         )
         self._events: deque[Event] = deque()
         self._numbers = count(1)
@@ -114,6 +116,7 @@ class Discv4:
         self._asked: Recent[bytes, float] = Recent(_RECORDS)  # when a node was asked for its record
         self._told: Recent[bytes, tuple[float, Record]] = Recent(_RECORDS)  # and what it said
         self._silences = 0
+        self._doubted = False
 
     def receive_datagram(self, data: bytes, addr: Endpoint, now: float) -> bool:
         """Take in what came from `addr`. False: it is not of discovery v4, and may be of another protocol on the same port."""
@@ -212,12 +215,17 @@ class Discv4:
                     self._note_sequence(contact, sequence, now)
 
     def _count(self, *, answered: bool, asked_for: bool = True) -> None:
-        """Doubt the clock if nobody answers. Strangers who made us ask with a forged Ping do not count."""
+        """Doubt the clock if nobody answers, and what comes is too old. Strangers who made us ask with a forged Ping do not count.
+
+        That nobody answers says nothing by itself: this machine may be offline. But when it no longer is, the clock is doubted, however
+        long that was.
+        """
         if answered:
-            self._silences = self._exchange.expired = 0
+            self._silences, self._exchange.expired, self._doubted = 0, 0, False
         elif asked_for:
             self._silences += 1
-            if self._silences == SILENCES:
+            if self._silences >= SILENCES and self._exchange.expired and not self._doubted:
+                self._doubted = True
                 self._events.append(ClockDoubtful(self._silences, self._exchange.expired))
 
     def _on_ping_ended(self, outcome: PingEnded[_Purpose], now: float) -> None:

@@ -48,11 +48,15 @@ class LookupDone:
 
 @dataclass(frozen=True, slots=True)
 class ClockDoubtful:
-    """So many questions in a row had no answer at all that this machine is offline, or its clock wrong: packets are valid for 20 s only."""
+    """Many questions in a row had no answer at all, and packets that came were too old: this machine's clock is ahead.
+
+    Packets are valid for 20 s only. There is one such event until somebody answers.
+    """
 
     silences: int
+    """Questions without an answer."""
     expired: int
-    """Packets that meanwhile came and were too old by our clock. Where there are some, it is the clock."""
+    """Packets that meanwhile came and were too old by our clock."""
 
 
 Event: TypeAlias = PingResult | RecordFound | LookupDone | AddressChanged | ClockDoubtful

@@ -49,6 +49,7 @@ AMPLIFICATION: Final = 1.2
 PAID_PING: Final = 300
 """Bytes of a Ping that is filled up: `AMPLIFICATION` times this are enough for any Pong and Ping of ours together."""
 
+_FAR_AHEAD = 600  # seconds
 _ALLOWANCE = 16  # packets that may come in answer to one FindNode
 _QUEUED = 4096  # datagrams to be sent
 _LARGEST_PING = 170  # bytes of a Ping of ours, if it is not filled up
@@ -131,14 +132,18 @@ class Exchange(Generic[Purpose]):
         *,
         tcp_port: int,
         ip_versions: Sequence[int],
+        wall: Callable[[float], float],
     ) -> None:
-        """`closest` gives the nodes to tell others of, for a 64-byte target, best first. `ip_versions` are those that can be sent to."""
+        """`closest` gives the nodes to tell others of, for a 64-byte target, best first. `ip_versions` are those that can be sent to.
+
+        `wall` gives the time since 1970.
+        """
         self.outcomes: deque[Outcome[Purpose]] = deque()
         self.outgoing: deque[tuple[bytes, Endpoint]] = deque(maxlen=_QUEUED)
         self.expired: int = 0
         """Packets that came too late, if our clock is right."""
         self._local, self._key, self._limits, self._closest = local, key, limits, closest
-        self._tcp_port, self._ip_versions = tcp_port, ip_versions
+        self._tcp_port, self._ip_versions, self._wall = tcp_port, ip_versions, wall
         self._gate = Gate(limits)
         self._bonds = Bonds(limits.bonds)
         self._pings: dict[Endpoint, dict[bytes, _Ping[Purpose]]] = {}
@@ -189,7 +194,7 @@ class Exchange(Generic[Purpose]):
                 decoded = packets.decode(data)
             except DecodingError:
                 return True
-            if packets.is_expired(decoded.packet, now):
+            if packets.is_expired(decoded.packet, self._wall(now)):
                 self.expired += 1
             elif decoded.public_key != self._key.public_key:
                 self._take(decoded, source, len(data), now)
@@ -250,7 +255,7 @@ class Exchange(Generic[Purpose]):
             case packets.FindNode(target) if self._bonds.is_proved(node_id, source, now):
                 told = (contact for contact in self._closest(target) if contact.id != node_id)
                 for nodes in make_neighbors(told, source):
-                    self._send(packets.Neighbors(nodes, int(now) + EXPIRATION), source)
+                    self._send(packets.Neighbors(nodes, int(self._wall(now)) + EXPIRATION), source)
             case packets.ENRRequest() if self._bonds.is_proved(node_id, source, now):
                 self._send(packets.ENRResponse(decoded.hash, self._local.record.encode()), source)
             case packets.Neighbors() | packets.ENRResponse() as answer:
@@ -284,7 +289,7 @@ class Exchange(Generic[Purpose]):
     def _send_pong(self, packet_hash: bytes, source: Endpoint, now: float, room: int) -> int:
         """Answer a Ping, if there is room for so many bytes, and tell how many they are; the number of our record may be left out."""
         for sequence in (self._local.record.sequence, None):
-            pong = packets.Pong(packets.Endpoint(source.ip, source.port, 0), packet_hash, int(now) + EXPIRATION, sequence)
+            pong = packets.Pong(packets.Endpoint(source.ip, source.port, 0), packet_hash, int(self._wall(now)) + EXPIRATION, sequence)
             data, _ = packets.encode(pong, self._key)
             if len(data) <= room:
                 self.outgoing.append((data, source))
@@ -347,7 +352,8 @@ class Exchange(Generic[Purpose]):
         if not proved or (served is None and conversation.stage is _Stage.NEW):
             conversation.stage = _Stage.PINGED
             asked = self._expirations.get(endpoint) or 0  # by us; so that they may have pinged back already
-            self.ping(conversation.contact, now, size=PAID_PING if asked - EXPIRATION + self._limits.ping_back_interval > now else 0)
+            is_recent = asked - EXPIRATION + self._limits.ping_back_interval > self._wall(now)
+            self.ping(conversation.contact, now, size=PAID_PING if is_recent else 0)
         elif served is None:
             conversation.stage = _Stage.AWAITED
             self._timers.set(conversation, now + RESPONSE_TIMEOUT)
@@ -393,7 +399,10 @@ class Exchange(Generic[Purpose]):
 
     def _expiration(self, endpoint: Endpoint, now: float) -> int:
         """When a packet to an endpoint expires: each at another second, since else equal ones would be taken for one that came twice."""
-        expiration = max(int(now) + EXPIRATION, (self._expirations.get(endpoint) or 0) + 1)
+        usual = int(self._wall(now)) + EXPIRATION
+        last = self._expirations.get(endpoint) or 0
+        # A last one far ahead is from before the clock was set back.
+        expiration = max(usual, last + 1) if last < usual + _FAR_AHEAD else usual
         self._expirations.set(endpoint, expiration)
         return expiration
 

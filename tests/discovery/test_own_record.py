@@ -1,13 +1,10 @@
-"""Our own record while discovery runs, and the clock by which it runs."""
+"""Our own record while discovery runs."""
 
-import time
 from ipaddress import ip_address
 from typing import Any
 
 import pytest
-import trio
 
-from devp2p.discovery.clock import Clock
 from devp2p.discovery.external_address import QUORUM
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.own_record import OwnRecord, parse_external
@@ -98,22 +95,3 @@ def test_a_book_that_cannot_be_written_is_no_end(tmp_path, caplog):
 def test_external_addresses_are_read(text, endpoint):
     host, port = endpoint
     assert parse_external(text) == Endpoint(packed(host), port)
-
-
-async def test_the_clock_goes_on_as_trios_does_whatever_the_systems_is_set_to(monkeypatch):
-    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
-    clock = Clock()
-    monkeypatch.setattr(time, "time", lambda: 5_000_000.0)
-    await trio.sleep(10)
-    assert clock.now() == pytest.approx(1_000_010)
-    assert clock.to_trio(clock.now() + 5) == pytest.approx(trio.current_time() + 5)
-
-
-@pytest.mark.parametrize(("system", "then"), [(1_000_500.0, 1_000_500.0), (1_000_010.5, 1_000_010.0), (900_000.0, 1_000_010.0)])
-async def test_the_clock_catches_up_after_the_machine_has_slept_and_never_goes_back(system, then, monkeypatch):
-    monkeypatch.setattr(time, "time", lambda: 1_000_000.0)
-    clock = Clock()
-    await trio.sleep(10)
-    monkeypatch.setattr(time, "time", lambda: system)
-    assert clock.catch_up() == pytest.approx(system - 1_000_010)
-    assert clock.now() == pytest.approx(then)

@@ -156,6 +156,16 @@ def test_the_clock_is_doubted_when_nobody_answers_at_all():
     assert not [event for event in events(node) if isinstance(event, ClockDoubtful)]
 
 
+def test_the_clock_is_doubted_however_long_nobody_answered_before_something_came_too_late():
+    """As on a machine that began offline: nobody answers for hours, and then it is the clock."""
+    node = fresh()
+    now = silence(node, START, 100)
+    assert not [event for event in events(node) if isinstance(event, ClockDoubtful)]
+    guest(8).say(node, guest(8).ping(now, expiration=int(now) - 5), now)
+    silence(node, now, 1)
+    assert [event for event in events(node) if isinstance(event, ClockDoubtful)] == [ClockDoubtful(101, 1)]
+
+
 def test_forged_pings_do_not_cast_doubt_on_the_clock():
     node = fresh()
     for number in range(40):
