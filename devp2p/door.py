@@ -91,8 +91,8 @@ class Visit:
         """What to do in it until the Hello; it is cancelled when that takes too long, or when others need the place."""
         self.turned_out: str = f"no handshake and Hello within {timeout:g} s"
         """Why it was cancelled."""
+        self.caller: Caller = caller
         self._door = door
-        self._caller = caller
         self._counts = False
         self._has_place = False
         self._since = now
@@ -111,7 +111,7 @@ class Visit:
 
     async def begin(self) -> None:
         """The auth has come: wait for a place to shake hands. RemoteProtocolError if its network has enough."""
-        refusal = self._door.admission.begin(self._caller)
+        refusal = self._door.admission.begin(self.caller)
         if refusal is not None:
             raise RemoteProtocolError(refusal)
         self._counts = True
@@ -136,7 +136,7 @@ class Visit:
             self._door.places.release()
         if self._counts:
             self._counts = False
-            self._door.admission.release(self._caller)
+            self._door.admission.release(self.caller)
 
     @contextmanager
     def farewell(self) -> Iterator[bool]:

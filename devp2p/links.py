@@ -24,6 +24,7 @@ from devp2p.door import Door, Visit
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.events import PeerRefused, told
 from devp2p.keys import PublicKey
+from devp2p.peers.admission import MANY, Neighbours
 from devp2p.peers.dial_history import kind_of
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
@@ -84,6 +85,7 @@ class Links:
         self._outside = {bytes(record.public_key) for record in outside}
         self._transports = {scheme: transport for transport in transports for scheme in transport.schemes}
         self._door = Door(local.limits)
+        self._neighbours = Neighbours()
         self._seconds: set[bytes] = set()  # keys of peers of which a second link waits to be chosen
         self._dialling: dict[bytes, trio.Event] = {}
         self._reaching: set[trio.CancelScope] = set()
@@ -221,6 +223,7 @@ class Links:
                 await visit.begin()
                 session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
                 visit.proved()
+                self._look_for_a_proxy(session, visit)
                 return session
         except trio.TooSlowError:
             pass  # as if our own scope had ended first
@@ -229,6 +232,17 @@ class Links:
             raise
         await close_link(link)
         raise RemoteProtocolError(visit.turned_out)
+
+    def _look_for_a_proxy(self, session: Session, visit: Visit) -> None:
+        """Warn of an address that hides where strangers come from."""
+        remote = session.link.remote
+        if visit.caller.exempt and remote.port is not None and self._neighbours.note(visit.caller.host, bytes(session.public_key)):
+            _logger.warning(
+                "%d different nodes came from the local address %s, which is exempt from the limits on addresses: if a proxy or NAT hides"
+                " where they come from, let it keep their addresses, or set limit_local_addresses (devp2p node --limit-local-addresses)",
+                MANY,
+                remote.host,
+            )
 
     # Both
 

@@ -4,7 +4,7 @@ import pytest
 
 from devp2p import Address, Limits
 from devp2p.peers import admission
-from devp2p.peers.admission import Admission
+from devp2p.peers.admission import MANY, Admission, Neighbours
 
 RETRY = 30.0
 
@@ -88,3 +88,18 @@ def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(monkeypatch: py
     assert admit(gate, tcp("2.2.2.2"), 1.0) is not None
     assert admit(gate, tcp("1.1.1.1"), 1.0) is None
     assert dict(gate._pending) == {b"\x01\x01\x01": 1}, "what is not pending takes no memory"
+
+
+def test_many_different_nodes_at_one_address_are_noted_once() -> None:
+    neighbours = Neighbours()
+    noted = [neighbours.note(host, bytes([number])) for number in range(MANY + 10) for host in (b"a", b"a", b"b")]
+    assert noted.count(True) == 2
+    assert noted.index(True) == 3 * (MANY - 1)
+
+
+def test_addresses_without_number_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "_NEIGHBOURS", 2)
+    neighbours = Neighbours()
+    for number in range(10):
+        neighbours.note(bytes([number]), b"key")
+    assert len(neighbours._keys) == 2

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import trio
@@ -24,11 +23,8 @@ from devp2p import (
 )
 from devp2p.events import PeerDropped
 from devp2p.metrics import NodeCollector, listen, serve, url_of
-from devp2p.metrics import serving as serving_module
-from devp2p.metrics.serving import _Server
 from devp2p.metrics.tally import REASONS, Tally
 from devp2p.testing import ScriptedPeer
-from devp2p.transports.memory import MemoryStream, memory_stream_pair
 from devp2p.wire.base import CapabilityVersion
 from tests.chat import Blob, Chat, ChatMessage, Say
 from tests.network import Network, running
@@ -54,7 +50,7 @@ def exposed(collector: NodeCollector) -> Figures:
     return parsed(generate_latest(registry).decode())
 
 
-async def asked(url: str, request: str = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n") -> tuple[str, str]:
+async def asked(url: str, request: str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n") -> tuple[str, str]:
     """Ask by HTTP; the head of the answer, and its body."""
     host, port = url.removeprefix("http://").partition("/")[0].rsplit(":", 1)
     stream = await trio.open_tcp_stream(host, int(port))
@@ -274,73 +270,6 @@ async def test_reasons_that_peers_make_up_are_one():
         assert {reason for _, reason in tally.ended} == set(REASONS)
         assert len(tally.ended) == 2 * len(REASONS) == 28
         assert sum(tally.ended.values()) == 512
-
-
-# How it is told
-
-
-@pytest.mark.real_clock
-@pytest.mark.parametrize(
-    ("request_", "status"),
-    [
-        ("GET / HTTP/1.1\r\n\r\n", "404 Not Found"),
-        ("POST /metrics HTTP/1.1\r\nContent-Length: 9\r\n\r\n", "405 Method Not Allowed"),
-        ("\x00\r\n\r\n", "400 Bad Request"),
-        ("GET /metrics SPDY/3\r\n\r\n", "400 Bad Request"),
-        ("GET /metrics HTTP/1.1\r\nX: " + "x" * 9000, "431 Request Header Fields Too Large"),
-        ("GET /metrics?name=x HTTP/1.0\n\n", "200 OK"),
-    ],
-)
-async def test_requests_of_any_form_are_answered(request_, status):
-    async with open_node(KEYS[0], [Chat()]) as node, trio.open_nursery() as nursery:
-        listeners = await listen(Address("tcp", "::1" if status[0] == "2" else "127.0.0.1", 0))
-        await nursery.start(serve, node, listeners)
-        head, _ = await asked(url_of(listeners[0]).replace("[::1]", "::1"), request_)
-        assert head.startswith(f"HTTP/1.1 {status}\r\n")
-        nursery.cancel_scope.cancel()
-
-
-async def ask(server: Any, nursery: trio.Nursery, request: bytes) -> MemoryStream:
-    ours, theirs = memory_stream_pair()
-    await ours.send_all(request)
-    nursery.start_soon(server.answer, theirs)
-    await wait_all_tasks_blocked()
-    return ours
-
-
-async def test_who_asks_slowly_or_takes_no_answer_is_not_waited_for():
-    async with running(Network()) as node, trio.open_nursery() as nursery:
-        server = _Server(node)
-        slow = [await ask(server, nursery, b"GET /metr") for _ in range(8)]
-        assert await (await ask(server, nursery, b"GET /metrics HTTP/1.1\r\n\r\n")).receive_some() == b"", "all places are taken"
-        await trio.sleep(5.1)
-        assert [await stream.receive_some() for stream in slow] == [b""] * 8
-        answer = await (await ask(server, nursery, b"GET /metrics HTTP/1.1\r\n\r\n")).receive_some()
-        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-        await trio.sleep(5.1)
-        assert not nursery.child_tasks
-
-
-async def test_figures_are_collected_once_a_second_at_most_and_no_fault_of_theirs_ends_the_node(monkeypatch, caplog):
-    async with running(Network()) as node, trio.open_nursery() as nursery:
-        server, collected = _Server(node), list[float]()
-
-        def collect(_: object) -> bytes:
-            collected.append(trio.current_time())
-            if len(collected) > 1:
-                raise RuntimeError("no figures today")
-            return b"# figures\n"
-
-        monkeypatch.setattr(serving_module, "generate_latest", collect)
-        answers = []
-        for _ in range(6):
-            stream = await ask(server, nursery, b"GET /metrics HTTP/1.1\r\n\r\n")
-            answers.append(bytes(await stream.receive_some())[:12])
-            await stream.aclose()
-            await trio.sleep(0.25)
-        assert answers == [b"HTTP/1.1 200"] * 4 + [b"HTTP/1.1 500"] * 2
-        assert len(collected) == 3
-        assert "no figures today" in caplog.text
 
 
 def test_the_core_does_not_import_it():

@@ -23,6 +23,7 @@ from devp2p import (
     PrivateKey,
     rlp,
 )
+from devp2p.peers import admission
 from devp2p.testing import ScriptedPeer
 from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat, collect
 from tests.network import LARGE, SMALL, Network, listening_script, running, scripted
@@ -318,3 +319,21 @@ async def test_of_refused_links_that_do_not_hang_up_so_many_are_waited_for() -> 
             assert await peer.receive_disconnect() == DisconnectReason.TOO_MANY_PEERS
         await trio.sleep(2)
         assert (node.links._door.farewells, node.links.handshakes) == (0, 0)
+
+
+async def test_a_proxy_that_hides_where_strangers_come_from_is_warned_of(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "MANY", 3)
+    network = Network(seen_as="172.17.0.1")
+    async with running(network) as node:
+        for _ in range(2):
+            await scripted(network, node)
+        assert caplog.text == ""
+        for _ in range(3):
+            await scripted(network, node)
+        assert caplog.text.count("different nodes came from the local address 172.17.0.1") == 1
+        for host in range(5):
+            network.seen_as = f"8.8.{host}.8"
+            await scripted(network, node)
+    assert caplog.text.count("WARNING") == 1

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ from devp2p.cli.output import Exit, Failure, cannot_write, explain, warn
 from devp2p.cli.summaries import Summaries
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
+from devp2p.limits import Limits
 from devp2p.node import Node, open_node
 from devp2p.node_discovery import DiscoverySettings
 from devp2p.presets import PRESETS
@@ -100,6 +102,8 @@ class Plan:
     discovery: bool | DiscoverySettings = False
     book: str | None = None
     metrics: Address | None = None
+    metrics_names: tuple[str, ...] = ()
+    limits: Limits | None = None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +118,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         type=metrics_address,
         help="serve Prometheus metrics by HTTP at this address; a PORT alone is one of 127.0.0.1. Anyone who can reach it can read them",
+    )
+    output.add_argument(
+        "--metrics-name",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a name of this machine under which metrics may be read; its IP addresses, localhost and its own host name always may be",
     )
     output.add_argument(
         "--log-level",
@@ -166,6 +177,12 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--trusted", metavar="ENODE", action="append", type=node_record, default=[], help="always let this node in; can be repeated"
+    )
+    group.add_argument(
+        "--limit-local-addresses",
+        action="store_true",
+        help="hold private and loopback addresses to the limits for those of the internet, too: for a node that strangers reach through a "
+        "proxy or NAT that hides their addresses. Each such address may then connect once in 30 s",
     )
     group.add_argument(
         "--slots",
@@ -264,6 +281,8 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             max_peers=options.max_peers,
             client_id=options.client_id,
             metrics=options.metrics,
+            metrics_names=tuple(options.metrics_name),
+            limits=Limits(limit_local_addresses=True) if options.limit_local_addresses else None,
             **_find_peers(options),
         )
         trio.run(_until_signal, plan, news, streams)
@@ -300,6 +319,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 slots=plan.slots,
                 max_peers=plan.max_peers,
                 client_id=plan.client_id,
+                limits=plan.limits,
                 bootnodes=plan.bootnodes,
                 dns_trees=plan.dns_trees,
                 discovery=plan.discovery,
@@ -309,7 +329,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
                 async with trio.open_nursery() as nursery:
                     ending.scope = nursery.cancel_scope  # so that the node ends in order, and its peers are told
-                    news.started(node, plan.capabilities, await _tell_figures(nursery, node, figures))
+                    news.started(node, plan.capabilities, await _tell_figures(nursery, node, figures, plan))
                     nursery.start_soon(news.run)
                     nursery.start_soon(_follow, events, news)
                     nursery.start_soon(_tell_slots, node, plan.slots_every, news)
@@ -330,7 +350,7 @@ def _cannot_start(error: OSError, listen: Sequence[Address]) -> Failure:
     return Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED)
 
 
-async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[trio.SocketListener]:
+async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[socket.socket]:
     """Listen for who wants to know the figures, if anybody is to; `Failure` if that is impossible."""
     if plan.metrics is None:
         return []
@@ -342,17 +362,18 @@ async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack)
         where = str(plan.metrics).removeprefix("tcp://")
         raise Failure(f"cannot serve metrics at {where}: {explain(error)}; --metrics names another address", Exit.FAILED) from None
     for listener in listeners:
-        await afterwards.enter_async_context(listener)
+        afterwards.enter_context(listener)
     return listeners
 
 
-async def _tell_figures(nursery: trio.Nursery, node: Node, listeners: list[trio.SocketListener]) -> list[str]:
+async def _tell_figures(nursery: trio.Nursery, node: Node, listeners: list[socket.socket], plan: Plan) -> list[str]:
     """Begin to answer there; return where that is."""
     if not listeners:
         return []
     from devp2p import metrics  # noqa: PLC0415  (as above)
 
-    await nursery.start(metrics.serve, node, listeners)
+    names = plan.metrics_names if plan.metrics is None else (plan.metrics.host, *plan.metrics_names)
+    await nursery.start(partial(metrics.serve, node, listeners, names=names))
     return [metrics.url_of(listener) for listener in listeners]
 
 

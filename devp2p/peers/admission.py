@@ -13,6 +13,9 @@ from devp2p.discovery.networks import is_local, unmapped
 from devp2p.limits import Limits
 from devp2p.records import Address
 
+MANY = 50
+"""Different nodes at one local address that are hardly neighbours: where they come from is hidden by a proxy, or by a NAT."""
+_NEIGHBOURS = 256  # local addresses that are looked at
 _REMEMBERED = 16384  # networks whose last link is kept in mind; the oldest are forgotten first
 
 
@@ -72,3 +75,21 @@ class Admission:
             self._pending[caller.subnet] -= 1
             if not self._pending[caller.subnet]:
                 del self._pending[caller.subnet]
+
+
+class Neighbours:
+    """Counts the different nodes that come from each local address."""
+
+    def __init__(self) -> None:
+        self._keys: OrderedDict[bytes, set[bytes]] = OrderedDict()
+
+    def note(self, host: bytes, key: bytes) -> bool:
+        """A node has proved its key there. Says once for each address that there have been many."""
+        keys = self._keys.setdefault(host, set())
+        self._keys.move_to_end(host)
+        if len(self._keys) > _NEIGHBOURS:
+            self._keys.popitem(last=False)
+        if len(keys) >= MANY:
+            return False
+        keys.add(key)
+        return len(keys) == MANY
