@@ -12,6 +12,7 @@ from hypothesis import settings
 from trio.testing import MockClock
 
 from tests.cancellation.harness import COUNTS
+from tests.clocks import FairClock
 from tests.steps import Step, StepWatch
 
 # A shell that starts the tests in the background ignores SIGINT for them, which the programs that they start and interrupt would inherit.
@@ -30,7 +31,9 @@ WATCH = StepWatch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "real_clock: an async test with sockets, threads or processes, for which a MockClock cannot wait")
+    config.addinivalue_line(
+        "markers", "real_clock: an async test with sockets, threads or processes, for which a MockClock cannot wait: it has a FairClock"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -47,7 +50,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             await test()
 
     WATCH.begin_test(pyfuncitem.nodeid)
-    trio.run(main, clock=None if real else MockClock(autojump_threshold=0), instruments=[WATCH])
+    clock = FairClock() if real else MockClock(autojump_threshold=0)
+    trio.run(main, clock=clock, instruments=[WATCH, *([clock] if isinstance(clock, FairClock) else [])])
     return True
 
 

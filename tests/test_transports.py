@@ -174,7 +174,7 @@ async def test_a_peer_that_is_gone_before_it_was_accepted_harms_nobody(monkeypat
         with socket.create_connection((address.host, address.port)) as first:
             monkeypatch.setattr(socket.socket, "getpeername", once_gone)
             first.sendall(b"x")  # the system may keep a silent one to itself
-            await trio.testing.wait_all_tasks_blocked(0.05)
+            await trio.testing.wait_all_tasks_blocked(0.01)
             with pytest.raises(ConnectionResetError):  # its byte was not read
                 first.recv(1)
         await check_both_ways(await transport.dial(address, expect=None), await links.receive())

@@ -6,7 +6,9 @@ each address counts as a host of the internet. How long searches take in a flood
 """
 
 import random
+import select
 import socket
+import time
 import tracemalloc
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,6 +16,7 @@ from itertools import cycle, islice
 
 import pytest
 import trio
+import trio.lowlevel
 
 from devp2p.discovery import v4_packets
 from devp2p.discovery.networks import Endpoint
@@ -38,6 +41,7 @@ class Siege:
     """What came of a flood."""
 
     received: int = 0
+    seconds: float = 0.0
     recovered: int = 0
     """Junk of which a key was recovered."""
     searches: dict[int, list[bool]] = field(default_factory=lambda: {4: [], 5: []})
@@ -75,13 +79,13 @@ async def besiege(limits: DiscoveryLimits, monkeypatch: pytest.MonkeyPatch) -> S
                 for version in (4, 5):
                     nursery.start_soon(eventually, lambda other=other, version=version: search(other, records, version))
         flooded = trio.Event()
-        before = node.statistics.received
+        before, began = node.statistics.received, time.monotonic()
         async with trio.open_nursery() as nursery:
             for other in (node, *all_):
                 for version in (4, 5):
                     nursery.start_soon(search_on, other, version)
             await flood(node, junk)
-            siege.received = node.statistics.received - before
+            siege.received, siege.seconds = node.statistics.received - before, time.monotonic() - began
             flooded.set()
     return siege
 
@@ -99,6 +103,8 @@ async def flood(node: Discovery, junk: set[bytes]) -> None:
             for data in burst:
                 next(turns).sendto(data, ("127.0.0.1", node.address.port or 0))
             await trio.sleep(0.003)
+            while select.select([node._socket._socket], [], [], 0)[0]:  # a full buffer would lose some
+                await trio.lowlevel.checkpoint()
 
 
 @pytest.mark.real_clock
@@ -108,7 +114,7 @@ async def test_d3_searches_succeed_in_a_flood_of_which_little_costs_a_signature(
     for outcomes in siege.searches.values():
         assert len(outcomes) > CROWD
         assert all(outcomes)
-    assert siege.recovered <= HOSTS * (60 + 30)  # each host has 60 at once, and one a second for the half minute that a test may take
+    assert siege.recovered <= HOSTS * (61 + siege.seconds)  # each host has 60 at once, and one more each second
 
 
 @pytest.mark.real_clock
@@ -155,4 +161,6 @@ def test_d3_junk_from_everywhere_takes_less_than_ten_megabytes():
 
 
 def test_d3_control_without_bounds_it_takes_ever_more():
-    assert grown(remembering(10**9), 12_000) > 1.5 * grown(remembering(256), 12_000)
+    grown(remembering(256), 4000)  # what is made once and kept, in the codecs, does not count
+    bounded = grown(remembering(256), 4000)
+    assert grown(remembering(10**9), 4000) > bounded + 50 * 4000

@@ -241,7 +241,7 @@ def outcome_of(fault: str, path: Path, *options: str) -> subprocess.CompletedPro
     """Run a test by the settings of this project."""
     (path / "test_it.py").write_text(FAULTS[fault], "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(path)]
-    return subprocess.run([*command, *options, str(path)], capture_output=True, text=True, check=False, timeout=60, cwd=path)
+    return subprocess.run([*command, *options, str(path)], capture_output=True, text=True, check=False, timeout=600, cwd=path)
 
 
 @pytest.mark.parametrize("fault", FAULTS)

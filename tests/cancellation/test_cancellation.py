@@ -15,6 +15,7 @@ from tests.cancellation.scenarios import ALL
 from tests.cancellation.wires import KINDS
 from tests.cancellation.world import KEYS, ask
 from tests.chat import Chat
+from tests.clocks import FairClock
 
 CHECKPOINTS = {
     "start": 50,
@@ -112,6 +113,7 @@ def test_over_tcp_no_socket_is_left_open_wherever_it_is_cancelled():
     while at == 0 or alarm.scope.cancel_called:
         at += 1
         alarm = Alarm(at)
-        trio.run(meet, alarm, instruments=[alarm])
+        clock = FairClock()
+        trio.run(meet, alarm, clock=clock, instruments=[alarm, clock])
         assert open_files() == before, f"cancelled at step {at}"
     assert at > 60

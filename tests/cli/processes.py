@@ -14,7 +14,7 @@ import trio
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = [sys.executable, "-m", "devp2p.cli"]
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 class RunningNode:

@@ -40,7 +40,7 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 def shell(command: str) -> "subprocess.CompletedProcess[str]":
     """Run a line of sh in which $D is the command."""
     line = command.replace("$D", " ".join(COMMAND))
-    return subprocess.run([*SHELL, line], capture_output=True, text=True, check=False, cwd=ROOT, env=BUFFERED, timeout=60)
+    return subprocess.run([*SHELL, line], capture_output=True, text=True, check=False, cwd=ROOT, env=BUFFERED, timeout=PATIENCE)
 
 
 # Signals

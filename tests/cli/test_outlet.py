@@ -15,7 +15,7 @@ from devp2p.cli import outlet
 from devp2p.cli.outlet import Outlet, outlets, wait_room
 from devp2p.cli.output import Failure
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports import StreamLink
 from devp2p.wire import base
 from tests.chat import Chat
-from tests.cli.processes import COMMAND, ROOT, closed_port, write_secret
+from tests.cli.processes import COMMAND, PATIENCE, ROOT, closed_port, write_secret
 
 KEY = PrivateKey.generate()
 OTHER = PrivateKey.generate()
@@ -360,7 +360,7 @@ def test_an_interrupt_ends_it_without_a_traceback():
             with connection:
                 assert connection.recv(1)  # it is waiting for our answer
                 process.send_signal(signal.SIGINT)
-                assert process.communicate(timeout=20) == (b"", b"")
+                assert process.communicate(timeout=PATIENCE) == (b"", b"")
                 assert process.returncode == 130
 
 

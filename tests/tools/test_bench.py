@@ -204,7 +204,7 @@ def test_without_go_a_quick_run_gives_our_figures_as_json(tmp_path: Path):
     output = tmp_path / "bench.json"
     command = [sys.executable, "-m", "tools.bench", "--quick", "--only", "rlpx/message/32B", "--json", "--output", str(output)]
     environment = {**os.environ, "PATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=True)
     rows = json.loads(done.stdout)
     assert rows == json.loads(output.read_text())
     (row,) = rows

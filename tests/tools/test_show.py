@@ -26,7 +26,7 @@ from tools.show.reports import Event, Experience, NodeReport, lines_of, read_lin
 from tools.show.summary import summary_lines, summary_of, usual_time
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 60  # seconds after which a test gives up
+PATIENCE = 240  # seconds after which a test gives up
 
 
 # The whole show

@@ -302,7 +302,7 @@ print(sizes, keccak256(wire).hex())
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=600,
         )
         assert result.returncode == 0, result.stderr
         outputs.append(result.stdout)
