@@ -12,7 +12,7 @@ MAX_MESSAGE_SIZE = 2**24 - 1
 """What RLPx's 24-bit frame-size can say; no message is larger, compressed or not."""
 
 _MAY_BE_ZERO = frozenset(
-    ["crowded_timeout", "inbound_retry", "frame_grace", "frame_rate", "closing_timeout", "inbox_patience", "urgent_size", "duplicate_wait"]
+    ["crowded_timeout", "inbound_retry", "frame_rate", "closing_timeout", "inbox_patience", "urgent_size", "duplicate_wait"]
 )
 
 
@@ -33,8 +33,9 @@ class Limits:
     """How long one of these may take from its auth to its valid Hello while a further one waits for a place."""
     pending_per_subnet: int = 2
     """Links of one IPv4 /24 or IPv6 /64 that shake hands; local addresses are exempt unless ``limit_local_addresses``."""
-    inbound_retry: float = 30.0
-    """How long one IPv4 address or IPv6 /64 waits between two inbound links; local addresses are exempt as above."""
+    inbound_retry: float = 28.0
+    """How long one IPv4 address or IPv6 /64 waits between two inbound links; local addresses are exempt as above. Nethermind and Besu dial
+    again after 30 s, which is less where we see it if the first SYN was lost."""
     limit_local_addresses: bool = False
     """Hold loopback and private addresses to the limits for addresses too."""
 

@@ -6,7 +6,7 @@ from devp2p import Address, Limits
 from devp2p.peers import admission
 from devp2p.peers.admission import MANY, Admission, Neighbours
 
-RETRY = 30.0
+RETRY = 28.0
 
 
 def tcp(host: str) -> Address:
@@ -27,7 +27,7 @@ def test_an_address_waits_between_two_links_and_its_neighbour_does_not() -> None
     gate = Admission(Limits())
     assert admit(gate, tcp("8.8.8.8"), 0.0) is None
     release(gate, tcp("8.8.8.8"))
-    assert admit(gate, tcp("8.8.8.8"), 12.34) == "came again after 12.3 s, before the 30 s between two connections were over"
+    assert admit(gate, tcp("8.8.8.8"), 12.34) == "came again after 12.3 s, before the 28 s between two connections were over"
     assert admit(gate, tcp("8.8.8.9"), 12.34) is None
     assert admit(gate, tcp("8.8.8.8"), RETRY) is None, "being turned away does not start the wait anew"
 

@@ -1,8 +1,8 @@
 """What discovery v4 remembers of strangers before and after they have proved where they are, all of it bounded (pure).
 
 discv4.md, section "Endpoint Proof". A UDP datagram can bear any sender's address. Who asks for much (nodes, a record) has to show first
-that what is sent to its address and port reaches the holder of its key: it answers a Ping with that Ping's hash. That counts for twelve
-hours, for this key at this address and port. It works both ways: whom we ask wants such a proof of us, and has it once it got our Pong, so
+that what is sent to its address and port reaches the holder of its key: it answers a Ping with that Ping's hash. That counts for a day,
+for this key at this address and port. It works both ways: whom we ask wants such a proof of us, and has it once it got our Pong, so
 `Bonds` also keeps when we last sent it one.
 
 `Gate` decides about a datagram before its signature is looked at, which costs more than all the rest: whether it is a repetition, and
@@ -19,8 +19,10 @@ from devp2p.discovery.networks import Endpoint, is_local
 from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.throttle import Throttle, host_of
 
-PROOF_LIFETIME: Final = 12 * 3600.0
-"""Seconds for which an endpoint proof counts."""
+PROOF_LIFETIME: Final = 24 * 3600.0
+"""Seconds for which an endpoint proof of another counts: go-ethereum and reth trust to as many."""
+OUR_PROOF_LIFETIME: Final = 12 * 3600.0
+"""Seconds for which we trust that one of ours counts, as the specification says."""
 _MARGIN: Final = 60.0  # how much earlier than others do we think that ours is over, as we cannot know when our Pong came
 
 K = TypeVar("K")
@@ -32,7 +34,11 @@ class Discv4Limits:
     """The bounds that discovery v4 holds strangers, and itself, to."""
 
     packets_per_minute: int = 60
-    """That one IPv4 address or IPv6 /64 may send without having been asked, as many at once; local addresses are exempt as below."""
+    """That one IPv4 address or IPv6 /64 may send without having been asked, as many at once; local addresses are exempt as below. It is
+    reth's bound on all."""
+    proved_packets_per_minute: int = 240
+    """The same from endpoints that have proved where they are: in a small network a go-ethereum node looks for others without end, and
+    sends up to 200 (`docs/bounds.md`)."""
     strangers_per_second: int = 500
     """Pings, as many at once, of endpoints that have proved nothing and were asked nothing, all together: of a flood that forges its
     addresses each can be from another host. Local addresses are exempt as below."""
@@ -98,6 +104,7 @@ class Gate:
         self._limits = limits
         self._seen: Recent[bytes, float] = Recent(limits.duplicates)
         self._packets = Throttle(limits.packets_per_minute / 60, limits.packets_per_minute)
+        self._proved_packets = Throttle(limits.proved_packets_per_minute / 60, limits.proved_packets_per_minute)
         self._strangers = Throttle(limits.strangers_per_second, remembered=1)
         self._queries = Throttle(limits.queries_per_second)
         self._ping_backs = Throttle(1 / limits.ping_back_interval, 1)
@@ -111,9 +118,9 @@ class Gate:
         """A packet was let in."""
         self._seen.set(packet_hash, now)
 
-    def allows_packet(self, source: Endpoint, now: float) -> bool:
+    def allows_packet(self, source: Endpoint, now: float, *, is_proved: bool) -> bool:
         """Whether one more packet may come from that address."""
-        return self._is_exempt(source) or self._packets.allows(host_of(source.ip), now)
+        return self._is_exempt(source) or (self._proved_packets if is_proved else self._packets).allows(host_of(source.ip), now)
 
     def allows_stranger(self, source: Endpoint, now: float) -> bool:
         """Whether one more packet may come from somebody of whom nothing is known."""
@@ -162,7 +169,7 @@ class Bonds:
     def served_at(self, node_id: bytes, endpoint: Endpoint, now: float) -> float | None:
         """When we answered a node's last Ping, or None if that is too long ago for it to know our endpoint."""
         served = self._served.get((node_id, endpoint))
-        return served[0] if served is not None and now - served[0] <= PROOF_LIFETIME - _MARGIN else None
+        return served[0] if served is not None and now - served[0] <= OUR_PROOF_LIFETIME - _MARGIN else None
 
     def doubt(self, node_id: bytes, endpoint: Endpoint) -> None:
         """A node does not answer a question. If it is the second time, then maybe it never got our Pong, or has forgotten it."""

@@ -228,18 +228,19 @@ class Exchange(Generic[Purpose]):
         packet_hash = data[:32]
         if self._gate.is_repeated(packet_hash, now):
             return False
-        if kind is not packets.Ping and not (self._bonds.is_anybody_at(source, now) and self._gate.allows_query(source, now)):
+        is_proved = self._bonds.is_anybody_at(source, now)
+        if kind is not packets.Ping and not (is_proved and self._gate.allows_query(source, now)):
             return False
-        if not self._gate.allows_packet(source, now):
+        if not self._gate.allows_packet(source, now, is_proved=is_proved):
             return False
-        if not self._is_known(source, now) and not self._gate.allows_stranger(source, now):
+        if not (is_proved or self._is_asked(source)) and not self._gate.allows_stranger(source, now):
             return False
         self._gate.remember(packet_hash, now)
         return True
 
-    def _is_known(self, source: Endpoint, now: float) -> bool:
-        """Whether somebody at that endpoint has proved to be there, or is being asked."""
-        return source in self._pings or source in self._conversations or self._bonds.is_anybody_at(source, now)
+    def _is_asked(self, source: Endpoint) -> bool:
+        """Whether somebody at that endpoint is being asked."""
+        return source in self._pings or source in self._conversations
 
     def _take(self, decoded: packets.Decoded, source: Endpoint, size: int, now: float) -> None:
         node_id = decoded.public_key.node_id

@@ -32,6 +32,7 @@ from devp2p.wire import base
 from devp2p.wire import connection as wire
 from devp2p.wire.schedule import Outgoing
 
+_EXCUSED = 4  # ping timeouts for which messages excuse a Pong that has not come; OpenEthereum waits as long for it
 _MOST_DETAIL = 500  # characters of a complaint that are kept: a plugin may quote the message that it complains of
 
 _logger = logging.getLogger(__name__)
@@ -303,19 +304,29 @@ class _Session:
             self._pinged, self._ponged = trio.Event(), trio.Event()
             self._outbox.put_base(base.PING, base.EMPTY_LIST)
             await self._pinged.wait()  # it may have to stand behind a large message; writes have a deadline of their own
-            asked = trio.current_time()
-            while True:
-                with trio.move_on_after(limits.ping_timeout):
-                    await self._ponged.wait()
-                    self.peer.latency = trio.current_time() - asked
-                    break
-                # The Pong of a good peer may stand behind a large message that is still coming, or behind messages that our own
-                # capability is slow to take. Both have limits of their own.
-                listened = self._held_up + limits.ping_timeout <= trio.current_time()
-                if listened and not self._connection.in_frame:
-                    detail = f"no pong within {limits.ping_timeout:g} s"
-                    self.end(PeerDisconnected(DisconnectReason.PING_TIMEOUT, by_remote=False, detail=detail))
-                    return
+            if not await self._wait_ponged():
+                detail = f"no pong within {limits.ping_timeout:g} s"
+                self.end(PeerDisconnected(DisconnectReason.PING_TIMEOUT, by_remote=False, detail=detail))
+                return
+
+    async def _wait_ponged(self) -> bool:
+        """Wait for the Pong as long as something excuses that it has not come: False if nothing does.
+
+        It may stand behind messages that our own capability is slow to take, behind one large message that is still coming (both have
+        limits of their own), and for a while behind others: many clients have one queue for all that they send.
+        """
+        asked, frames, excused = trio.current_time(), self._connection.frames, 0
+        while True:
+            with trio.move_on_after(self._limits.ping_timeout):
+                await self._ponged.wait()
+                self.peer.latency = trio.current_time() - asked
+                return True
+            before, frames = frames, self._connection.frames
+            held_up = self._held_up + self._limits.ping_timeout > trio.current_time()
+            if not held_up and not (self._connection.in_frame and frames == before):
+                excused += 1
+                if frames == before or excused >= _EXCUSED:
+                    return False
 
     # The capabilities
 

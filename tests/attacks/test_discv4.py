@@ -36,7 +36,14 @@ from tests.discovery.strangers import (
 )
 from tests.fuzz.discovery_targets import sign_packet
 
-OPEN = Discv4Limits(packets_per_minute=10**9, strangers_per_second=10**9, queries_per_second=10**9, ping_back_interval=1e-9, duplicates=0)
+OPEN = Discv4Limits(
+    packets_per_minute=10**9,
+    proved_packets_per_minute=10**9,
+    strangers_per_second=10**9,
+    queries_per_second=10**9,
+    ping_back_interval=1e-9,
+    duplicates=0,
+)
 VICTIM = endpoint_of(200)
 
 

@@ -119,7 +119,7 @@ async def test_d3_searches_succeed_in_a_flood_of_which_little_costs_a_signature(
 
 @pytest.mark.real_clock
 async def test_d3_control_without_buckets_each_ping_costs_one(monkeypatch):
-    open_ = replace(STRICT, v4=replace(STRICT.v4, packets_per_minute=10**9, strangers_per_second=10**9))
+    open_ = replace(STRICT, v4=replace(STRICT.v4, packets_per_minute=10**9, proved_packets_per_minute=10**9, strangers_per_second=10**9))
     siege = await besiege(open_, monkeypatch)
     assert siege.recovered == JUNK // 9
 

@@ -5,6 +5,7 @@ import pytest
 from devp2p.discovery import v4_packets as packets
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
+from devp2p.discovery.v4_bonds import Discv4Limits
 from devp2p.discovery.v4_events import LookupDone, PingResult
 from devp2p.discovery.v4_exchange import PAID_PING
 from devp2p.discovery.v4_nodes import contact_at
@@ -141,11 +142,29 @@ def test_nodes_and_records_are_for_those_with_an_endpoint_proof():
     assert neighbors_of(asker, node, START) == []  # an answer, though there is nobody to tell of
 
 
-def test_an_endpoint_proof_holds_for_twelve_hours():
+def test_an_endpoint_proof_holds_for_a_day_as_go_ethereum_and_reth_trust_it_to():
     node, asker = fresh(), guest()
     asker.bond(node, START)
-    assert neighbors_of(asker, node, START + 12 * 3600) is not None
-    assert neighbors_of(asker, node, START + 12 * 3600 + 1) is None
+    assert neighbors_of(asker, node, START + 24 * 3600) is not None
+    assert neighbors_of(asker, node, START + 24 * 3600 + 1) is None
+
+
+def test_a_go_ethereum_node_in_a_small_network_is_always_answered():
+    # Both its server and its eth protocol begin a search each second, the latter asks for the record of each node it hears of, and it
+    # checks its table every three seconds (1.17.6; p2p/discover/lookup.go, eth/backend.go, p2p/discover/table_reval.go).
+    for limits, answered in ((None, 600), (Discv4Limits(proved_packets_per_minute=60), 240)):
+        node, geth, answers = fresh(limits), guest(), 0
+        geth.bond(node, START)
+        for second in range(1, 181):
+            now, expiration = START + second, int(START) + second + 20
+            asked: list[packets.Packet] = [packets.FindNode(bytes([number]) * 64, expiration) for number in range(2)]
+            asked.append(packets.ENRRequest(expiration))
+            for packet in asked:
+                geth.say(node, packet, now)
+            if second % 3 == 0:
+                geth.say(node, geth.ping(now), now)
+            answers += len(kinds(node, now))
+        assert answers == pytest.approx(answered, abs=2)
 
 
 @pytest.mark.parametrize("at", [endpoint_of(9, 30304), endpoint_of(8)], ids=["other port", "other address"])
