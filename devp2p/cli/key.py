@@ -15,7 +15,7 @@ SUMMARY = "make a node key, or see which node a key makes"
 DESCRIPTION = """\
 A node key is the secret that a node is known by: its public half is in the
 node's enode. As a file it is 64 hex digits, which other clients read, too
-(`geth --nodekey`).
+(`geth --nodekey`). A key file of ours that others can read is refused.
 """
 EPILOG = """\
 examples:

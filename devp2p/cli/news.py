@@ -102,7 +102,7 @@ class TextNews:
 
     def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
         """A line with the counts."""
-        shown = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        shown = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
         write_text(f"{time.strftime('%H:%M:%S')}  not shown   in the last {seconds:.0f} s: {shown}", self._file)
 
     def slots(self, node: Node) -> None:

@@ -64,7 +64,7 @@ async def test_after_a_minute_the_next_is_told_again():
         news.happened(PeerRefused(WHERE, HandshakeError("bad")))
         nursery.cancel_scope.cancel()
     lines = [line.partition("  ")[2] for line in file.getvalue().splitlines()]
-    assert lines[5] == "not shown   in the last 60 s: 2 refused: bad handshake"
+    assert lines[5] == "not shown   in the last 60 s: 2 x refused: bad handshake"
     assert lines[6] == lines[0]
     assert len(lines) == 7
 
