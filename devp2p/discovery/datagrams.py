@@ -7,6 +7,7 @@ the socket writes them.
 import contextlib
 import errno
 import socket
+from collections import OrderedDict
 from typing import Final, Self
 
 import trio
@@ -20,6 +21,7 @@ BATCH: Final = 64
 
 _MAX_DATAGRAM = 2048  # the protocols' packets have 1280 bytes at most, and what is longer must be seen to be so
 _RECEIVE_BUFFER = 1 << 20  # bytes; what comes while we are busy
+_ZONES = 1024  # link-local addresses of which is remembered at which interface they are
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
@@ -29,6 +31,8 @@ class DatagramSocket:
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._is_ipv6 = sock.family == socket.AF_INET6
+        self._zone = sock.getsockname()[3] if self._is_ipv6 else 0  # where it is bound to a link-local address
+        self._zones: OrderedDict[bytes, int] = OrderedDict()
         self.received: int = 0
         """Datagrams that came."""
         self.sent: int = 0
@@ -85,7 +89,10 @@ class DatagramSocket:
             except OSError:  # some systems tell so that an earlier datagram was not wanted
                 self.not_sent += 1
                 break
-            batch.append((data, _endpoint(name)))
+            sender = _endpoint(name)
+            if len(name) == 4 and name[3]:
+                self._remember_zone(sender.ip, name[3])
+            batch.append((data, sender))
         self.received += len(batch)
         return batch
 
@@ -97,10 +104,20 @@ class DatagramSocket:
         except (OSError, OverflowError):
             self.not_sent += 1
 
-    def _name(self, to: Endpoint) -> tuple[str, int]:
+    def _remember_zone(self, ip: bytes, zone: int) -> None:
+        """A link-local address means something at one interface only (RFC 4007), so answers have to go out there."""
+        self._zones[ip] = zone
+        self._zones.move_to_end(ip)
+        if len(self._zones) > _ZONES:
+            self._zones.popitem(last=False)
+
+    def _name(self, to: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
         if not self._is_ipv6:
             return socket.inet_ntop(socket.AF_INET, to.ip) if len(to.ip) == 4 else _no_way(), to.port
-        return socket.inet_ntop(socket.AF_INET6, _MAPPED + to.ip if len(to.ip) == 4 else to.ip), to.port
+        if len(to.ip) == 4:
+            return socket.inet_ntop(socket.AF_INET6, _MAPPED + to.ip), to.port
+        zone = self._zones.get(to.ip, self._zone if to.ip[0] == 0xFE and to.ip[1] & 0xC0 == 0x80 else 0)
+        return socket.inet_ntop(socket.AF_INET6, to.ip), to.port, 0, zone
 
 
 def _no_way() -> str:

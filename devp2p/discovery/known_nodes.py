@@ -6,13 +6,14 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, cast
 
 import trio
 
 from devp2p.discovery.dns import LookupFailed, Resolver
 from devp2p.peers.book import Book, Source
 from devp2p.records import NodeRecord
+from devp2p.transports.sockets import host_in
 
 SEEDS: Final = 30
 """Nodes that are taken from the book to begin with."""
@@ -90,7 +91,9 @@ async def with_ip_addresses(node: NodeRecord, ip_versions: Sequence[int] = (4, 6
         except OSError as error:
             _logger.warning("%s: no such host: %s", node.enode, error.strerror or error)
             return None
-        addresses = [str(name[0]) for family, *_, name in found if (6 if family == socket.AF_INET6 else 4) in ip_versions]
+        addresses = [
+            host_in(cast("tuple[str, int]", name)) for family, *_, name in found if (6 if family == socket.AF_INET6 else 4) in ip_versions
+        ]
         if not addresses:
             _logger.warning("%s has no address of an IP version that can be sent to from here", node.enode)
             return None

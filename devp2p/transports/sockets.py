@@ -1,6 +1,7 @@
 """Accepting connections, whatever kind of socket they come from."""
 
 import errno
+import ipaddress
 import logging
 import math
 import socket
@@ -47,6 +48,27 @@ def file_limit() -> float:
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return math.inf if soft == resource.RLIM_INFINITY else soft
+
+
+def host_in(name: tuple[str, int] | tuple[str, int, int, int]) -> str:
+    """The IP address in a socket's name, as text.
+
+    An IPv4 address in IPv6 clothes is written as what it is, and a link-local one with its interface, without which nobody can reach it
+    (RFC 4007, section 11): ``fe80::1%eth0``.
+    """
+    host = name[0].partition("%")[0]
+    if ":" not in host:
+        return host
+    ip = ipaddress.IPv6Address(host)
+    if ip.ipv4_mapped:
+        return str(ip.ipv4_mapped)
+    zone = name[3] if len(name) == 4 else 0
+    if not zone:
+        return str(ip)
+    try:
+        return f"{ip}%{socket.if_indextoname(zone)}"
+    except OSError:  # the interface is gone
+        return f"{ip}%{zone}"
 
 
 def plain_socket(listener: trio.SocketListener) -> socket.socket:

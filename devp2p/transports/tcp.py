@@ -5,7 +5,6 @@ reported with its IPv4 address.
 """
 
 import errno
-import ipaddress
 import os
 import socket
 from contextlib import suppress
@@ -17,7 +16,7 @@ import trio
 from devp2p.keys import PublicKey
 from devp2p.records import Address
 from devp2p.transports import OnLink, StreamLink
-from devp2p.transports.sockets import BACKLOG, accept_links, plain_socket
+from devp2p.transports.sockets import BACKLOG, accept_links, host_in, plain_socket
 
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
 UNSENT = 64 * 1024
@@ -118,6 +117,4 @@ def _link(stream: trio.SocketStream, *, initiator: bool) -> StreamLink:
 
 
 def _address(name: tuple[str, int] | tuple[str, int, int, int]) -> Address:
-    host, port = name[0], name[1]
-    mapped = ipaddress.IPv6Address(host.partition("%")[0]).ipv4_mapped if ":" in host else None
-    return Address("tcp", str(mapped) if mapped else host, port)
+    return Address("tcp", host_in(name), name[1])
