@@ -11,7 +11,7 @@ Theory of operation. Three stages, each of which costs more than the one before 
    hang up, and the second link of a connected node three to be chosen, and neither keeps anybody else out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import trio
@@ -139,7 +139,7 @@ class Visit:
             self._door.admission.release(self.caller)
 
     @contextmanager
-    def farewell(self) -> Iterator[bool]:
+    def farewell(self) -> Generator[bool]:
         """It is refused: see `session.Farewell`."""
         self.leave()
         self._door.farewells += 1
