@@ -16,6 +16,7 @@ from tests.books import DAY, NOW, enode
 
 LEFT = PeerDisconnected(DisconnectReason.REQUESTED, by_remote=True)
 NAMES = ("eth", "snap")
+HOUR = 3600.0
 ROWS = 3  # of each peer: one for each name, and one for the base protocol
 
 
@@ -175,6 +176,28 @@ def test_when_the_clock_was_set_all_is_written_anew_and_nobody_is_older_or_young
     again.ratings = Ratings([RatingRule(name) for name in NAMES])
     again.ratings.load(life.book.standings.ratings, life.now, life.wall)
     assert same(life, again)
+
+
+@pytest.mark.parametrize("is_saved", [True, False], ids=["saved", "killed before"])
+@pytest.mark.parametrize("jump", [-30 * DAY, -HOUR, -TOLERANCE - 1, 0.0, TOLERANCE + 1, HOUR, 6 * DAY])
+def test_a_ban_is_not_longer_than_it_was_meant_and_a_jump_of_the_clock_lifts_none_that_is_saved(jump, is_saved, monkeypatch):
+    """The system's clock is set, or it alone goes on while the machine sleeps; then the node starts again."""
+    with Book.open(":memory:") as book:
+        life = Life(book, monkeypatch)
+        life.bans.ban(enode(1).id, life.now, HOUR, "a breach")
+        life.save()
+        life.sleep(HOUR / 2)
+        life.wall += jump
+        left = HOUR / 2
+        if is_saved:
+            life.save()
+        else:  # what the system's clock says is all that is known
+            left = max(0.0, min(HOUR, HOUR / 2 - jump))
+        again = Life(book, monkeypatch, life.wall - NOW)
+        ban = again.bans.get(enode(1).id, again.now)
+        assert (ban.until - again.now if ban is not None else 0.0) == pytest.approx(left)
+        assert life.bans.get(enode(1).id, life.now + HOUR / 2 - 1) is not None
+        assert life.bans.get(enode(1).id, life.now + HOUR / 2) is None
 
 
 def test_a_book_of_a_clock_that_was_ahead_is_written_anew(life, monkeypatch):
