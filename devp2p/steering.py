@@ -32,6 +32,7 @@ from devp2p.peers.pool import Pool
 from devp2p.peers.ratings import RatingRule, Ratings
 from devp2p.peers.slot_values import (
     Admit,
+    Change,
     Dial,
     Drop,
     Evict,
@@ -249,7 +250,7 @@ class Steering:
             await trio.lowlevel.checkpoint()
         candidates = await self._candidates()
         now = trio.current_time()
-        for decision in self.policy.decide(self._census.peers(now), candidates, now, self._random):
+        for decision in await self._decide(candidates, now):
             self._tell(decision)
             match decision:
                 case Drop():
@@ -261,6 +262,16 @@ class Steering:
                     self._dial(decision.id)
         if self._memory is not None:
             self._anchors = self.policy.anchors(self._census.peers(now), now)
+
+    async def _decide(self, candidates: list[SlotCandidate], now: float) -> tuple[Change, ...]:
+        steps = self.policy.deciding(self._census.peers(now), candidates, now, self._random)
+        while True:
+            await trio.lowlevel.checkpoint()
+            try:
+                next(steps)
+            except StopIteration as decided:
+                changes: tuple[Change, ...] = decided.value
+                return changes
 
     async def _fill(self) -> None:
         """Dial for free places. Strangers name any number of nodes that cannot be reached, so others have their turn between two dials."""

@@ -13,7 +13,7 @@ Trusted and static peers (`SlotPeer.outside`) count nowhere here, and are always
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -128,6 +128,18 @@ class Slots:
         self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
     ) -> tuple[Change, ...]:
         """What to change, to be asked each `TICK`: peers to drop for bad conduct, at most one exchange, at most one eviction."""
+        steps = self.deciding(peers, candidates, now, random)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as decided:
+                changes: tuple[Change, ...] = decided.value
+                return changes
+
+    def deciding(
+        self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
+    ) -> Generator[None, None, tuple[Change, ...]]:
+        """The same in steps of a few milliseconds where there are many candidates: between two of them others can have their turn."""
         self._forget(now)
         drops = [drop for peer in peers if (drop := _drop(peer)) is not None]
         gone = {drop.id for drop in drops}
@@ -135,20 +147,25 @@ class Slots:
         self._core = {
             name: frozenset(node_id for node_id, kind in slots.items() if kind is SlotClass.CORE) for name, slots in state.slots.items()
         }
-        change = self._exchange(state, self._usable(state, candidates), now, random)
+        usable = self._usable(state, candidates)
+        yield
+        change = yield from self._exchange(state, usable, now, random)
         if change is not None:
             self._last_change = now
             self._planned[change.id] = _Planned(change.drop, now)
         eviction = self._spare_eviction(state)  # after the exchange: whose place is to be another's is not evicted
         return tuple(found for found in (*drops, change, eviction) if found is not None)
 
-    def _exchange(self, state: State, candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]) -> Swap | Graft | None:
+    def _exchange(
+        self, state: State, candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
+    ) -> Generator[None, None, Swap | Graft | None]:
         """The one change of a tick that is subject to the churn budget."""
         self._plan_grafts(state, now)
         under_way = frozenset(planned.drop for planned in self._planned.values() if planned.drop is not None)
         if (now - self._last_change) * self.pace < TICK or len(self._changes) + len(under_way) >= self.changes_allowed:
             return None
         items = [item_of_candidate(self.rules, candidate) for candidate in shortlist(self.rules, candidates, random).values()]
+        yield
         margins = margins_of(state, under_way)
         free = self._free_for_dials(state)
         crowded = free <= 0  # else who is better is dialled for a free place, and nobody has to go

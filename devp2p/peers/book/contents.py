@@ -25,7 +25,7 @@ from devp2p.records import NodeRecord
 FORGOTTEN_AFTER: Final = 30 * 86400.0
 """Seconds after which a node is forgotten that nothing was heard of."""
 _SEEDS_PER_NETWORK: Final = 2
-_LOOKED_AT: Final = 1000  # nodes that are looked at in one step of forgetting old ones
+_LOOKED_AT: Final = 500  # nodes that are looked at in one step of forgetting old ones
 _SPARE: Final = 32  # when the book is full, one node of so many is forgotten at once, so that new ones have time to prove themselves
 
 _logger = logging.getLogger(__name__)
