@@ -1,7 +1,6 @@
 """One card with the bounds of the session layer that an operator may want to change, so that nobody decides one twice.
 
-Sizes are bytes, times are seconds. The figures are go-ethereum's and reth's where these agree (handshake size, deadline,
-pending connections, retry time, ping bucket), and tighter where neither has a bound.
+Sizes are bytes, times are seconds. docs/bounds.md compares each with what other clients do by default, which must not end an honest peer.
 """
 
 from dataclasses import dataclass

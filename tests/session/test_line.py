@@ -216,6 +216,21 @@ async def test_a_peer_that_never_reads_is_ended_after_the_write_deadline() -> No
         assert 20 <= trio.current_time() - started <= 21
 
 
+async def test_a_peer_that_reads_a_few_bytes_at_a_time_is_ended_by_the_same_deadline() -> None:
+    async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
+        while True:
+            await channel.send(Blob(NOISE[:50_000]))
+
+    async with scripted_peer([chat(talk)], limits=Limits(ping_interval=10**6)) as (node, peer):
+        remote, started = node.connected[0], trio.current_time()
+        while remote.ended is None:
+            assert trio.current_time() - started < 60
+            await trio.sleep(1)
+            await peer.stream.receive_some(100)
+        assert (await remote.wait_ended()).detail == "the peer took no data for 20 s"
+        assert trio.current_time() - started <= 22
+
+
 async def test_a_ping_may_wait_behind_a_large_message_of_ours() -> None:
     async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
         await channel.send(Blob(NOISE))

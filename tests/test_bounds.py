@@ -1,0 +1,30 @@
+"""docs/bounds.md names every bound of ours with its figure."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from devp2p import Limits
+from devp2p.discovery.v4_bonds import Discv4Limits
+from devp2p.discovery.v5_answers import Discv5Limits
+
+TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
+SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits}
+
+
+def shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (
+        f"{value // 2**20} MiB" if isinstance(value, int) and value >= 2**20 else f"{value:g}" if isinstance(value, float) else str(value)
+    )
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_each_bound_is_there_with_its_figure_and_no_other(title: str) -> None:
+    section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    limits = SECTIONS[title]()
+    expected = [(field.name, shown(getattr(limits, field.name))) for field in fields(limits) if field.name != "table"]
+    assert re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, flags=re.MULTILINE) == expected
