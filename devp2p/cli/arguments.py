@@ -77,7 +77,7 @@ def discovery_node(text: str) -> NodeRecord:
     """Read a node that takes part in discovery."""
     record = lookup_target(text)
     if not record.udp_endpoints:
-        raise argparse.ArgumentTypeError("it names a node but no UDP port to ask it at")
+        raise argparse.ArgumentTypeError("it names a node but no UDP port to ask it at: add @<host>:<port>")
     return record
 
 
@@ -104,6 +104,13 @@ def count(text: str) -> int:
     """Read a number of things, from 0 up."""
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"a whole number from 0 up is wanted, not {text!r}")
+    return int(text)
+
+
+def how_many(text: str) -> int:
+    """Read a number of things that are wanted, from 1 up."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up is wanted, not {text!r}")
     return int(text)
 
 

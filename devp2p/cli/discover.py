@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from devp2p.cli.arguments import HelpFormatter, count, discovery_node, external_address, lookup_target, seconds, udp_address
+from devp2p.cli.arguments import HelpFormatter, discovery_node, external_address, how_many, lookup_target, seconds, udp_address
 from devp2p.cli.ending import run_until, told_to_end
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.news import json_lost, text_lost
@@ -96,7 +96,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     text = "Find nodes at random. They are shown as they are found, until there are enough."
     find = add("random", _random, text, "--network mainnet --count 20")
-    find.add_argument("--count", metavar="N", type=count, help="how many nodes to find (default: until Ctrl-C)")
+    find.add_argument("--count", metavar="N", type=how_many, help="how many nodes to find (default: until Ctrl-C)")
     _add_timeout(find, None)
 
     add("listen", _listen, "Be a node that others find, and begin with. It ends by Ctrl-C.", "--listen 0.0.0.0:30303", port=30303)

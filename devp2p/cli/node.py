@@ -255,6 +255,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             "a node without a capability has nothing to share, and every peer would leave it: add --capability NAME, "
             f"for example --capability examples.chat:Chat ({plugins.describe_installed()})"
         )
+    if len({name for name, _ in options.slots}) < len(options.slots):
+        parser.error("argument --slots: a capability is named twice, and has one number of slots")
     if options.no_discovery and (options.bootnode or options.network or options.external):
         parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
     if options.metrics is not None and find_spec("prometheus_client") is None:

@@ -168,6 +168,7 @@ def test_a_network_stands_for_its_bootnodes(monkeypatch):
             ["listen", "--external", "here:1"],
             "argument --external: an external address is an IP address where others",
         ),
+        (["random", "--count", "0"], "argument --count: a whole number from 1 up is wanted, not '0'"),
         (["random", "--network", "atlantis"], "argument --network: invalid choice"),
         (["random", "--v4", "--v5"], "argument --v5: not allowed with argument --v4"),
     ],

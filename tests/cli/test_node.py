@@ -309,6 +309,7 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--metrics", "65536"], "argument --metrics: "),
         (["--log-level", "loud"], "argument --log-level: invalid choice"),
         (["--external", "foo"], "argument --external: an external address is an IP address where others reach us, such as 203.0.113.5 or "),
+        (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
         (["--no-discovery", "--network", "mainnet"], "--bootnode, --network and --external are for discovery, and --no-discovery leaves"),
     ],
 )
