@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from devp2p.arguments import number, require, whole
-from devp2p.capability import AnyCapability, Peer
+from devp2p.capability import AnyCapability, Capability, Peer
 from devp2p.census import Census
 from devp2p.containment import unless_it_fails
 from devp2p.errors import DisconnectReason, LocalProtocolError
@@ -393,6 +393,10 @@ def _specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, in
         )
         for name, capability in capabilities.items()
     )
+    for spec in specs:
+        if spec.slots > max_peers > 0 and spec.slots != Capability.slots and spec.name not in wanted:
+            # No error: it is what the class wishes for, whose author knows no node, and the usual number says nothing.
+            _logger.warning("%s wants %d peers, more than max_peers, which is %d: it will have fewer", spec.name, spec.slots, max_peers)
     if sum(spec.minimum for spec in specs) > max_peers > 0:
         parts = " and ".join(f"{spec.minimum} for {spec.name}" for spec in specs if spec.minimum)
         raise LocalProtocolError(f"a minimum of {parts} is more than max_peers, which is {max_peers}: raise that, or lower a minimum")

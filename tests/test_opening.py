@@ -155,6 +155,16 @@ async def test_a_node_without_places_guarantees_none_and_a_wish_is_no_guarantee(
         pass  # eight slots of two places, and a minimum that the user has lowered
 
 
+async def test_a_class_that_wishes_for_more_peers_than_there_can_be_is_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    class Many(Chat):
+        slots = 100
+
+    async with open_node(KEY, [Chat()], max_peers=5), open_node(KEY, [Many()], max_peers=0), open_node(KEY, [Many()], slots={"chat": 50}):
+        assert not caplog.records
+    async with open_node(KEY, [Many()]):
+        assert caplog.messages == ["chat wants 100 peers, more than max_peers, which is 50: it will have fewer"]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
