@@ -37,6 +37,8 @@ def require(value: object, kind: type | tuple[type, ...], what: str, hint: str =
     The value is not shown, since it may be a secret.
     """
     if not isinstance(value, kind):
+        if isinstance(value, type) and issubclass(value, kind):
+            hint = f"write {value.__name__}()"
         raise TypeError(f"{what}, not {named(value)}" + (f": {hint}" if hint else ""))
 
 

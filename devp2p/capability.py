@@ -165,9 +165,11 @@ def _check_numbers(cls: type[AnyCapability], where: str) -> None:
 
 def check_class(capability: object) -> None:
     """Raise TypeError for what is no capability's class, by which peers and channels are asked for."""
+    given: object = capability
     if not isinstance(capability, type) or not issubclass(capability, Capability):
-        hint = f": write {type(capability).__name__}" if isinstance(capability, Capability) else ""
-        raise TypeError(f"a capability is named by its class, not by {named(capability)}{hint}")
+        kind = type(given)
+        hint = f": write {kind.__name__}" if issubclass(kind, Capability) else ""
+        raise TypeError(f"a capability is named by its class, not by {named(given)}{hint}")
 
 
 def _nothing_left_to_end(_: PeerDisconnected) -> None:

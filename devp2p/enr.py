@@ -89,9 +89,9 @@ class Record:
     @classmethod
     def decode(cls, data: bytes | bytearray | memoryview) -> "Record":
         """Read a record and verify it; DecodingError says what is wrong with anything else."""
-        if isinstance(data, bytes | bytearray | memoryview) and len(data) > MAX_SIZE:
-            raise DecodingError(f"a record of {len(data)} bytes, where {MAX_SIZE} are allowed")
         data = as_bytes(data, "a record")
+        if len(data) > MAX_SIZE:
+            raise DecodingError(f"a record of {len(data)} bytes, where {MAX_SIZE} are allowed")
         signed = _SIGNED.decode(data)
         entries = _pair(signed.pairs)
         _require_scheme(entries.get(b"id"))

@@ -12,7 +12,7 @@ from types import NoneType
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
-from devp2p.arguments import named, require, several
+from devp2p.arguments import require, several
 from devp2p.enr import Record
 from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
@@ -168,11 +168,8 @@ class NodeRecord:
 
 def node_of(node: str | NodeRecord, what: str = "a node") -> NodeRecord:
     """Take a node by its text, or a record as it is; ValueError for text that is none, TypeError for anything else."""
-    if isinstance(node, NodeRecord):
-        return node
-    if not isinstance(node, str):
-        raise TypeError(f"{what} is text such as 'enode://<public key>@<host>:<port>', or a NodeRecord, not {named(node)}")
-    return NodeRecord.parse(node)
+    require(node, (str, NodeRecord), f"{what} is text such as 'enode://<public key>@<host>:<port>', or a NodeRecord")
+    return NodeRecord.parse(node) if isinstance(node, str) else node
 
 
 def nodes_of(nodes: Iterable[str | NodeRecord], what: str) -> tuple[NodeRecord, ...]:
@@ -188,10 +185,9 @@ def nodes_of(nodes: Iterable[str | NodeRecord], what: str) -> tuple[NodeRecord, 
 
 def address_of(address: str | Address, what: str = "an address") -> Address:
     """Take an address by its text, or as it is; ValueError for text that is none, TypeError for anything else."""
+    require(address, (str, Address), f"{what} is text such as 'tcp://127.0.0.1:30303', or an Address")
     if isinstance(address, Address):
         return address
-    if not isinstance(address, str):
-        raise TypeError(f"{what} is text such as 'tcp://127.0.0.1:30303', or an Address, not {named(address)}")
     try:
         return Address.parse(address)
     except ValueError as error:

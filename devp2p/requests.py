@@ -157,10 +157,14 @@ def _check_ids(where: str, messages: Mapping[int, type[Any]], length: int | None
         raise LocalProtocolError(f"{where} defines no messages")
     end = _MAX_LENGTH if length is None else length
     for code in messages:
-        if not isinstance(code, int) or not 0 <= code < end:
+        if not _is_id(code, end):
             raise LocalProtocolError(f"{where}: message ids run from 0 to {end - 1:#x}, and {code!r} is none of them")
     if len(set(messages.values())) != len(messages):
         raise LocalProtocolError(f"{where}: one type has two message ids")
+
+
+def _is_id(code: object, end: int) -> bool:
+    return isinstance(code, int) and 0 <= code < end
 
 
 def _name(kind: object) -> str:

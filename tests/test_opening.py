@@ -30,7 +30,7 @@ class Say:
 class Chat(Capability[Say]):
     name, version, messages = "chat", 1, {0: Say}
 
-    async def run(self, _: Any, channel: Any) -> None:
+    async def run(self, peer: Any, channel: Any) -> None:  # noqa: ARG002  (all that is wanted of it is that it goes on)
         async for _ in channel:
             pass
 

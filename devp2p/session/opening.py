@@ -9,7 +9,7 @@ from functools import cached_property
 import trio
 from trio.abc import HalfCloseableStream
 
-from devp2p.arguments import named, require, several
+from devp2p.arguments import require, several
 from devp2p.capability import AnyCapability, Capability
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey
@@ -96,9 +96,7 @@ def local_node(  # noqa: PLR0913  (as open_node was called)
     require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
     own = several(capabilities, "capabilities")
     for capability in own:
-        if not isinstance(capability, Capability):
-            hint = f": write {capability.__name__}()" if isinstance(capability, type) else ""
-            raise TypeError(f"each of capabilities is an object of a class derived from Capability, not {named(capability)}{hint}")
+        require(capability, Capability, "each of capabilities is an object of a class derived from Capability")
     if client_id is not None:
         require(client_id, str, "client_id is text")
     limits = Limits() if limits is None else limits
