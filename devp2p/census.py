@@ -1,17 +1,22 @@
-"""The peers that there are, and the nodes that could be dialled, as the policy of slots looks at them."""
+"""The peers that there are, the nodes that could be dialled, and what the capabilities want, as the policy of slots looks at them."""
 
+import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
-from devp2p.capability import AnyCapability, Peer
+from devp2p.arguments import require, whole
+from devp2p.capability import AnyCapability, Capability, Peer
 from devp2p.containment import unless_it_fails
+from devp2p.errors import LocalProtocolError
 from devp2p.keys import PublicKey
 from devp2p.peers.netgroups import netgroup
 from devp2p.peers.pool import Known, Pool
 from devp2p.peers.ratings import Ratings
-from devp2p.peers.slot_values import SlotCandidate, SlotPeer
+from devp2p.peers.slot_values import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.records import Address, NodeRecord
 from devp2p.roster import Roster
+
+_logger = logging.getLogger(__name__)
 
 
 class Census:
@@ -94,3 +99,33 @@ class Census:
             anchor=known.anchor,
             tries=known.tries,
         )
+
+
+def specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, int], max_peers: int) -> tuple[SlotSpec, ...]:
+    """What the capabilities want, or are `wanted` to have; LocalProtocolError for more than can be had."""
+    whole(max_peers, "max_peers")
+    require(wanted, Mapping, "slots is a dict of capabilities' names and numbers, such as {'chat': 8}")
+    for name, slots in wanted.items():
+        if name not in capabilities:
+            raise LocalProtocolError(f"slots names {name!r}, which is none of this node's capabilities: {', '.join(capabilities)}")
+        whole(slots, f"slots for {name!r}", 1)
+        if slots > max_peers > 0:
+            raise LocalProtocolError(f"slots for {name!r} is {slots}, more than max_peers, which is {max_peers}: raise that, or want fewer")
+    specs = tuple(
+        SlotSpec(
+            name,
+            slots=(slots := wanted.get(name, capability.slots)),
+            minimum=min(capability.minimum, slots),
+            weight=capability.weight,
+            floor=capability.rating_floor,
+        )
+        for name, capability in capabilities.items()
+    )
+    for spec in specs:
+        if spec.slots > max_peers > 0 and spec.slots != Capability.slots and spec.name not in wanted:
+            # No error: it is what the class wishes for, whose author knows no node, and the usual number says nothing.
+            _logger.warning("%s wants %d peers, more than max_peers, which is %d: it will have fewer", spec.name, spec.slots, max_peers)
+    if sum(spec.minimum for spec in specs) > max_peers > 0:
+        parts = " and ".join(f"{spec.minimum} for {spec.name}" for spec in specs if spec.minimum)
+        raise LocalProtocolError(f"a minimum of {parts} is more than max_peers, which is {max_peers}: raise that, or lower a minimum")
+    return specs

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from devp2p.arguments import number, require, whole
-from devp2p.capability import AnyCapability, Capability, Peer
-from devp2p.census import Census
+from devp2p.arguments import number
+from devp2p.capability import AnyCapability, Peer
+from devp2p.census import Census, specs_of
 from devp2p.containment import unless_it_fails
-from devp2p.errors import DisconnectReason, LocalProtocolError
+from devp2p.errors import DisconnectReason
 from devp2p.events import SlotDecision
 from devp2p.keys import PublicKey
 from devp2p.links import Links
@@ -87,7 +87,7 @@ class Steering:
         """
         number(pace, "pace")
         self._capabilities = {capability.name: capability for capability in sorted(local.capabilities, key=lambda one: one.version)}
-        self._specs = _specs_of(self._capabilities, wanted, max_peers)
+        self._specs = specs_of(self._capabilities, wanted, max_peers)
         self._roster = roster
         self._links = links
         self._dials = dials
@@ -371,33 +371,3 @@ def _metric_of(capability: AnyCapability, *, strict: bool) -> Callable[[Stats], 
         return float(capability.metric(stats))
 
     return unless_it_fails(metric, math.nan, (ArithmeticError, ValueError))
-
-
-def _specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, int], max_peers: int) -> tuple[SlotSpec, ...]:
-    """What the capabilities want, or are `wanted` to have; LocalProtocolError for more than can be had."""
-    whole(max_peers, "max_peers")
-    require(wanted, Mapping, "slots is a dict of capabilities' names and numbers, such as {'chat': 8}")
-    for name, slots in wanted.items():
-        if name not in capabilities:
-            raise LocalProtocolError(f"slots names {name!r}, which is none of this node's capabilities: {', '.join(capabilities)}")
-        whole(slots, f"slots for {name!r}", 1)
-        if slots > max_peers > 0:
-            raise LocalProtocolError(f"slots for {name!r} is {slots}, more than max_peers, which is {max_peers}: raise that, or want fewer")
-    specs = tuple(
-        SlotSpec(
-            name,
-            slots=(slots := wanted.get(name, capability.slots)),
-            minimum=min(capability.minimum, slots),
-            weight=capability.weight,
-            floor=capability.rating_floor,
-        )
-        for name, capability in capabilities.items()
-    )
-    for spec in specs:
-        if spec.slots > max_peers > 0 and spec.slots != Capability.slots and spec.name not in wanted:
-            # No error: it is what the class wishes for, whose author knows no node, and the usual number says nothing.
-            _logger.warning("%s wants %d peers, more than max_peers, which is %d: it will have fewer", spec.name, spec.slots, max_peers)
-    if sum(spec.minimum for spec in specs) > max_peers > 0:
-        parts = " and ".join(f"{spec.minimum} for {spec.name}" for spec in specs if spec.minimum)
-        raise LocalProtocolError(f"a minimum of {parts} is more than max_peers, which is {max_peers}: raise that, or lower a minimum")
-    return specs
