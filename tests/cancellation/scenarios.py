@@ -117,7 +117,7 @@ async def flood(world: World) -> None:
     channel = world["a"].connected[0]._channel(Chat)
 
     async def send() -> None:
-        for _ in range(5):
+        for _ in range(6):
             await channel.send(Blob(NOISE))
 
     async with trio.open_nursery() as nursery:
