@@ -282,7 +282,8 @@ class Channel(Generic[M]):
             return
         if waiter is None or waiter.answer is not None:
             raise RemoteProtocolError(f"an answer came to request {number}, for which nobody waits")
-        answer: Any = await self._decode_in_steps(received.code, data, turn)
+        is_short = len(data) <= _SHORT
+        answer: Any = self._table.decode(received.code, data) if is_short else await self._decode_in_steps(received.code, data, turn)
         if self._waiters.get(number) is not waiter:
             self._abandoned.pop(number, None)  # it was given up meanwhile
             return

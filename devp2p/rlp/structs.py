@@ -62,7 +62,10 @@ def struct_format(layout: Layout) -> Format:
 
     def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[Any, int]:
         values, stop = read_fields(data, at, end, budget)
-        return make(values), stop
+        try:  # as `make` does, whose call would cost time here
+            return (cls(**dict(zip(names, values, strict=False))) if keywords else cls(*values)), stop
+        except (ValueError, LocalProtocolError) as error:
+            raise DecodingError(f"{cls.__name__}: {error}") from error
 
     def write(value: Any, /) -> bytes:
         if not isinstance(value, cls):

@@ -230,8 +230,6 @@ class _Session:
         """Act on what has arrived; False once the session is over."""
         self._turn.begin()
         while (event := self._connection.next_event()) is not None:
-            if self._turn.is_over:
-                await self._turn.end()
             match event:
                 case wire.MessageReceived():
                     channel = self._by_index[event.capability][1]
@@ -256,6 +254,8 @@ class _Session:
         """
         capability, channel = self._by_index[event.capability]
         started = trio.current_time()
+        if self._turn.is_over:
+            await self._turn.end()
         try:
             while not await channel.deliver(event, self._turn):
                 self._held_up = math.inf
