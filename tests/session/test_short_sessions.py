@@ -40,9 +40,10 @@ async def test_what_came_with_the_hello_and_the_farewell_is_delivered(key):
     texts = [[f"{session}/{number}" for number in range(4)] for session in range(25)]
     async with running(network, capabilities=[chat(collect(seen))]) as node:
         events = node.events()
-        for each in texts:
+        for number, each in enumerate(texts):
             await say_all_at_once(network, node.record, each, key=key)
-        await wait_all_tasks_blocked()
+            if number % 2 == 0:  # of each key one link may wait for the one before it to end
+                await wait_all_tasks_blocked()
         assert sorted(message.text for message in seen if isinstance(message, Say)) == sorted(text for each in texts for text in each)
         news = [await anext(events) for _ in range(3 * len(texts))]
         assert sum(isinstance(event, PeerConnected) for event in news) == len(texts)
