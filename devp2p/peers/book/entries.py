@@ -14,6 +14,7 @@ import enum
 import math
 from dataclasses import dataclass
 from ipaddress import ip_address
+from types import UnionType
 from typing import Final, NamedTuple
 
 from devp2p.discovery.networks import is_local, network_of
@@ -168,22 +169,25 @@ def entry_of(row: Row) -> BookEntry | None:
     )
 
 
+_KINDS: Final = (
+    *(bytes, bytes, bytes | None, bytes, str | None, int | None, bytes | None, int),
+    *(float, float, float | None, float | None, float | None, float | None, int, str | None, int),
+)
+
+
 def is_possible(row: Row) -> bool:
     """Whether each column has a value of its kind. SQLite sees to that, but not any more when a file is damaged while it is open."""
-    times = (row.last_answered, row.last_dialled, row.last_connected, row.last_failed)
     return (
-        all(isinstance(value, bytes) for value in (row.id, row.public_key, row.sequence))
-        and all(isinstance(value, bytes | None) for value in (row.enr, row.network))
-        and all(isinstance(value, str | None) for value in (row.addresses, row.failure))
-        and all(isinstance(value, int) and 0 <= value < 2**62 for value in (row.sources, row.failures, row.conflicts))
-        and (row.udp_port is None or (isinstance(row.udp_port, int) and 0 <= row.udp_port <= 65535))
-        and all(_is_time(value) for value in (row.first_seen, row.last_seen))
-        and all(value is None or _is_time(value) for value in times)
+        fits(row, _KINDS)
+        and all(0 <= value < 2**62 for value in (row.sources, row.failures, row.conflicts))
+        and 0 <= (row.udp_port or 0) <= 65535
+        and all(math.isfinite(value) for value in row if isinstance(value, float))
     )
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def fits(row: tuple[object, ...], kinds: tuple[type | UnionType, ...]) -> bool:
+    """Whether the values of a row are of these kinds."""
+    return all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
 
 
 def _may_move(old: Row, new: Row) -> bool:

@@ -6,9 +6,11 @@ Rows that say what cannot be (a damaged file, in a way that SQLite cannot see) a
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from types import UnionType
 
 from devp2p.peers.bans import Ban
 from devp2p.peers.book.database import Database
+from devp2p.peers.book.entries import fits
 from devp2p.peers.ratings import RatingRow
 from devp2p.peers.slot_values import Anchor
 
@@ -61,7 +63,7 @@ def _insert(database: Database, standings: Standings) -> None:
 
 def load(database: Database) -> Standings:
     """Read all of it, but for rows that say what cannot be."""
-    ratings = [row for row in map(RatingRow._make, database.rows(_ALL_RATINGS)) if _is_rating(row)]
+    ratings = [row for row in map(RatingRow._make, database.rows(_ALL_RATINGS)) if _fits(row, _RATING)]
     bans = [Ban(*row) for row in database.rows("SELECT id, begun, until, reason FROM bans") if _fits(row, _BAN)]
     found = database.rows("SELECT capability, position, id, enode, saved FROM anchors ORDER BY capability, position")
     anchors = [Anchor(*row) for row in found if _fits(row, _ANCHOR)]
@@ -70,14 +72,9 @@ def load(database: Database) -> Standings:
 
 _BAN = (bytes, float, float, str)
 _ANCHOR = (str, int, bytes, str, float)
-_RATING = (bytes, str, float, float, int, float, float, float, float, float, float, float, float, int)
+_RATING = (bytes, str, float, float, int, float, float, float | None, float, float, float, float, float, int)
 
 
-def _is_rating(row: RatingRow) -> bool:
-    return _fits(row if row.latency is not None else row._replace(latency=0.0), _RATING)
-
-
-def _fits(row: tuple[object, ...], kinds: tuple[type, ...]) -> bool:
+def _fits(row: tuple[object, ...], kinds: tuple[type | UnionType, ...]) -> bool:
     """Whether the values of a row are of these kinds, and its node ID has 32 bytes; see `entries.is_possible`."""
-    fits = all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
-    return fits and all(len(value) == 32 for value in row if isinstance(value, bytes))
+    return fits(row, kinds) and all(len(value) == 32 for value in row if isinstance(value, bytes))
