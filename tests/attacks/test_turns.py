@@ -4,8 +4,11 @@ Each name begins with its row. A control runs the same attack with the defence d
 CPU time of one thread, with a wide margin (tests/steps.py), and the number of calls in one step (rlp/test_steps.py).
 """
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -21,6 +24,8 @@ from devp2p.roster import Roster
 from devp2p.testing import scripted_peer
 from devp2p.wire import compression
 from tests.steps import LIMIT, StepWatch
+
+ROOT = Path(__file__).parents[2]
 
 INTEGERS, LAZIES, ASK, ANSWER = 0x10, 0x11, 0x12, 0x13
 MANY = encode_list(b"\x05" * 65_500)
@@ -256,3 +261,30 @@ async def test_p6_control_without_a_checkpoint_four_thousand_events_are_one_step
     events = roster.subscribe()
     refusals(roster, 4000)
     assert await turns_of_others(events, 4000) <= 1
+
+
+TWO_TESTS = """
+from time import thread_time
+import pytest
+import trio
+
+async def busy(seconds):
+    until = thread_time() + seconds
+    while thread_time() < until:
+        pass
+
+@pytest.mark.parametrize("seconds", [0.0, {too_long}])
+async def test_it(seconds):
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(busy, seconds, name="devp2p.somewhere")
+"""
+
+
+def test_f15_control_a_step_that_is_too_long_fails_the_test_of_an_attack(tmp_path):
+    (tmp_path / "test_it.py").write_text(TWO_TESTS.format(too_long=LIMIT + 0.05), "utf-8")
+    (tmp_path / "no.ini").write_text("[pytest]\n", "utf-8")
+    plugins = ("-p", "tests.conftest", "-p", "tests.attacks.conftest", "-p", "no:cacheprovider", "-p", "no:xdist")
+    command = [sys.executable, "-m", "pytest", "-q", *plugins, "--rootdir", str(tmp_path), "-c", str(tmp_path / "no.ini"), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=ROOT)
+    assert "2 passed, 1 error" in result.stdout, result.stdout + result.stderr
+    assert "devp2p.somewhere kept the loop busy for 3" in result.stdout
