@@ -209,10 +209,10 @@ class Arriving:
         self._limits = limits
         self._budget = budget
         self._end: Callable[[PeerDisconnected], None] | None = end
-        self._frame = -1
-        self._left = 0.0
-        self._piece = 0
-        self._marks = (0.0, 0.0)
+        self._frame: int = -1
+        self._left: float = 0.0
+        self._piece: int = 0
+        self._marks: tuple[float, float] = (0.0, 0.0)
         self.size: int = 0
         """Bytes of it that are held."""
 

@@ -61,6 +61,16 @@ def test_a_node_that_cannot_be_reached_is_tried_less_and_less_often():
     assert history.failed(KEYS[0].node_id, failure(), 0.0) == UNREACHABLE
 
 
+def test_a_failure_of_our_own_capability_does_not_keep_us_from_the_node_for_long():
+    history, ours = (
+        DialHistory(),
+        PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail="chat/1 left 9 bytes unread"),
+    )
+    assert history.ended(KEYS[0].node_id, ours, 3600.0, 0.0) == AFTER_SESSION
+    assert [history.ended(KEYS[0].node_id, ours, 1.0, 0.0) for _ in range(3)] == [60, 120, 240]
+    assert history.ended(KEYS[0].node_id, end(DisconnectReason.SUBPROTOCOL_ERROR), 3600.0, 0.0) == USELESS
+
+
 @pytest.mark.parametrize(
     ("reason", "lasted", "wait"),
     [

@@ -94,7 +94,9 @@ class DialHistory:
         """A session has ended after so many seconds; return for how many the node is left alone."""
         if end.reason in _BUSY_REASONS:
             return self._leave_alone(node_id, BUSY, now)
-        if end.reason in _USELESS_REASONS:
+        # Our own 0x10 says that our capability failed, or took nothing for too long, which is no fault of the node's.
+        is_ours = end.reason == DisconnectReason.SUBPROTOCOL_ERROR and not end.by_remote
+        if end.reason in _USELESS_REASONS and not is_ours:
             return self._leave_alone(node_id, USELESS, now)
         return self._leave_alone(node_id, AFTER_SESSION, now) if lasted >= _STABLE else self._unreachable(node_id, now)
 
