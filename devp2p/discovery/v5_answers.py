@@ -5,7 +5,7 @@ Everything here concerns nodes that have proved themselves, except `Answers.may_
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from devp2p.arguments import check_bounds, named, require
 from devp2p.discovery.kademlia import Contact, RoutingTable
@@ -36,7 +36,7 @@ def checked_handler(handler: TalkHandler, protocol: bytes) -> TalkHandler:
         raise TypeError(f"a handler of TALKREQ is a function, not {named(handler)}")
 
     def answer(asker: Record, endpoint: Endpoint, request: bytes) -> bytes:
-        response: object = handler(asker, endpoint, request)
+        response = cast("object", handler(asker, endpoint, request))
         if not isinstance(response, bytes) or len(response) > MAX_TALK:
             gave = f"{len(response)} bytes" if isinstance(response, bytes) else type(response).__name__
             raise LocalProtocolError(f"the handler of {protocol!r} gave {gave}, where at most {MAX_TALK} bytes belong")
