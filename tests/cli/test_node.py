@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 
-from devp2p import Address, DisconnectReason, NodeRecord, PrivateKey, open_node
+from devp2p import Address, DialError, DisconnectReason, NodeRecord, PrivateKey, open_node
 from devp2p.cli import main
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.node import Plan, serve
@@ -237,6 +237,24 @@ async def test_a_process_tells_prometheus_figures_where_it_says():
                 await stream.send_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 answer = b"".join([data async for data in stream]).decode()
         assert 'devp2p_sessions{direction="inbound"} 1.0\n' in answer
+        assert await program.end(signal.SIGTERM) == (0, "")
+
+
+@pytest.mark.real_clock
+async def test_a_process_has_the_names_that_it_is_given_and_limits_local_addresses_if_told_to():
+    argv = ["--capability", "tests.chat:Chat", "--metrics", "0", "--metrics-name", "node.example", "--limit-local-addresses"]
+    async with running_node(*argv) as program:
+        listening = await program.event("listening")
+        port = int(listening["metrics"][0].rpartition(":")[2].partition("/")[0])
+        for name, status in (("node.example:1", b"200"), ("evil.example", b"403")):
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(f"GET /metrics HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
+                assert (await stream.receive_some()).split()[1] == status
+        async with open_node(KEY, [Chat()]) as node, open_node(OTHER, [Chat()]) as other:
+            await node.connect(listening["enode"])
+            with pytest.raises(DialError):
+                await other.connect(listening["enode"])
+        assert "came again after" in (await program.event("refused"))["error"]
         assert await program.end(signal.SIGTERM) == (0, "")
 
 
