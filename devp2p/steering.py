@@ -95,6 +95,8 @@ class Steering:
         self._random = SystemRandom().random
         self._news = trio.Event()
         """Something has changed since the last look for somebody to dial."""
+        self._to_be_kept = trio.Event()
+        """Something has changed that is to be in the book before the next minute."""
         self._demands: list[tuple[str, int]] = []
         self._anchors: dict[str, tuple[bytes, ...]] = {}
         """As of the last tick: when the node ends, its peers go in any order, and some are gone before the last save."""
@@ -174,7 +176,7 @@ class Steering:
         """Let a node in no more, for some time, and end the session with it."""
         ban = self.bans.ban(node_id, trio.current_time(), seconds, reason)
         self._end(node_id, DisconnectReason.USELESS_PEER, f"banned: {reason}")
-        self.save()
+        self._to_be_kept.set()
         return ban
 
     async def request_peers(self, capability: type[AnyCapability], name: str, count: int) -> tuple[Peer, ...]:
@@ -207,7 +209,9 @@ class Steering:
                 nursery.start_soon(self._steer)
                 task_status.started()
                 while True:
-                    await trio.sleep(BETWEEN_SAVES)
+                    with trio.move_on_after(BETWEEN_SAVES):
+                        await self._to_be_kept.wait()
+                    self._to_be_kept = trio.Event()
                     await self._save()
         finally:
             self.save()

@@ -324,6 +324,19 @@ async def test_a_full_disk_does_not_end_a_node_and_what_it_could_not_write_is_wr
         assert len({row.id for row in book.standings.ratings}) >= 200
 
 
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can make a file system")
+def test_a_book_that_cannot_be_written_is_refused_with_the_reason(disk):
+    path = disk / "book"
+    write(path)
+    before = path.read_bytes()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    with pytest.raises(BookError, match=r"book cannot be written \(read-only file, directory or file system\): a book needs a file and"):
+        Book.open(path)
+    with pytest.raises(BookError, match=r"cannot make the book .*: Read-only file system"):
+        Book.open(disk / "another")
+    assert path.read_bytes() == before
+
+
 async def test_two_nodes_cannot_have_one_book(tmp_path):
     path = tmp_path / "book"
     with Book.open(path) as book:

@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import Channel, DialError, DisconnectReason, LocalProtocolError, Node, NodeRecord, Peer, PeerConnected, PeerDropped, PrivateKey
 from devp2p.discovery.candidates import Candidate
 from devp2p.events import SlotDecision
+from devp2p.peers.book import Book
 from devp2p.peers.dialer import DIALS_AT_ONCE
 from devp2p.peers.slot_values import Drop, Refuse, Swap
 from devp2p.rates import Stats
@@ -167,6 +168,16 @@ async def test_a_user_can_ban_a_node() -> None:
         assert any(isinstance(event, PeerDropped) and event.end.detail == "banned: spam" for event in _taken(events))
         await trio.sleep(60)
         await other.connect(node.record)
+
+
+async def test_a_ban_by_the_user_is_in_the_book_at_once(tmp_path: Path) -> None:
+    with Book.open(tmp_path / "book.db") as book:
+        async with running(Network(), book=book) as node:
+            await trio.sleep(5)
+            node.ban(NodeRecord(KEYS[0].public_key), seconds=60, reason="spam")
+            await wait_all_tasks_blocked()
+            assert [ban.reason for ban in book.standings.bans] == ["spam"]
+            assert trio.current_time() < 10
 
 
 async def test_ratings_bans_and_anchors_survive_a_restart(tmp_path: Path) -> None:

@@ -243,6 +243,8 @@ def _look(path: str, application_id: int, newest: int) -> None:
         raise damaged(path, "file is not a database")
     if header and not {1, 2}.issuperset(header[18:20]):  # SQLite would open it for reading only
         raise damaged(path, "file format is unknown")
+    if not (os.access(path, os.W_OK) and os.access(Path(path).absolute().parent, os.W_OK)):
+        raise _read_only(path, "read-only file, directory or file system")
 
 
 def _make_private(path: str) -> None:
@@ -270,7 +272,7 @@ def _explained(path: str, error: sqlite3.Error | UnicodeDecodeError) -> BookErro
     if path != MEMORY and (code in _DAMAGED or extended in _DAMAGED_INDEX):
         return damaged(path, _line(str(error)))
     if code == sqlite3.SQLITE_READONLY:
-        return BookError(f"{path} cannot be written ({error}): a book needs a file and a directory that this user may write")
+        return _read_only(path, str(error))
     return BookError(f"{path}: {error}")
 
 
@@ -281,6 +283,10 @@ def _line(text: str) -> str:
 
 def _in_use(path: str) -> BookError:
     return BookError(f"{path} is in use: only one program can have a book open, and only once")
+
+
+def _read_only(path: str, how: str) -> BookError:
+    return BookError(f"{path} cannot be written ({how}): a book needs a file and a directory that this user may write")
 
 
 def _foreign(path: str) -> BookError:
