@@ -42,6 +42,7 @@ async def run_actor(
         bootnodes=bootnodes,
         discovery=DiscoverySettings(listen=Address("udp", tcp.host, 0), external=plan.external),
         max_peers=plan.places,
+        slots={one.name: min(one.slots, plan.places) for one in capabilities if plan.places},  # small shows have few places
         pace=pace,
         client_id=client_id,
         limits=_LIMITS,
