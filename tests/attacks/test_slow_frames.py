@@ -170,6 +170,23 @@ async def test_f16_a_frame_that_comes_steadily_is_never_too_slow_however_long_it
         assert [len(message.data) for message in seen if isinstance(message, Blob)] == [len(noise)]
 
 
+async def test_f16_one_slow_frame_after_the_other_does_not_stand_for_a_pong_for_ever():
+    network = Network()
+    async with running(network, capabilities=[chat(collect([]))], limits=Limits()) as node:
+        with ExitStack() as stack:
+            peers = await crowd(network, node, 1)
+            hang_up(stack, peers)
+            remote, began = node.connected[0], trio.current_time()
+            while remote.ended is None and trio.current_time() - began < 200:
+                data = frame(peers[0], 20_000)
+                for at in range(0, len(data), 2000):  # ten seconds each, and hardly a moment between two
+                    await send(peers[0], data[at : at + 2000])
+                    await trio.sleep(1)
+            assert remote.ended is not None
+            assert remote.ended.detail == "no pong within 15 s"
+            assert trio.current_time() - began < 100
+
+
 async def test_f16_a_message_that_waits_for_room_counts_too():
     async def never_read(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
         await trio.sleep_forever()
