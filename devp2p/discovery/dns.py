@@ -104,6 +104,7 @@ class DnsSource:
             client.failed(query, f"no answer within {self._timeout:g} s", trio.current_time())
         except Exception as error:
             if self._strict:
+                client.put_back(query)
                 raise
             client.failed(query, f"{type(error).__name__} of the resolver", trio.current_time())
             if not self._told:  # whoever answers may be able to bring it about any number of times

