@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from unittest.mock import patch
 
@@ -18,6 +19,7 @@ import trio
 from trio._core import _run as trio_internals
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from devp2p import queues
 from tests.cancellation.wires import KINDS
 from tests.cancellation.world import PATIENCE, World
 
@@ -232,8 +234,11 @@ def _has_cancelled(error: BaseException) -> bool:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Let trio's scheduler choose the same order in each run."""
-    with patch.object(trio_internals, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True):
+    """Let trio's scheduler choose the same order in each run, and let no task have a turn that lasts: it gives way wherever it may."""
+    with (
+        patch.object(trio_internals, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True),
+        patch.object(queues, "perf_counter", count().__next__),
+    ):
         state = trio_internals._r.getstate()
         trio_internals._r.seed(7)
         random.seed(7)
