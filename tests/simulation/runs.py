@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from devp2p.discovery import refreshing, v4_exchange
+from devp2p.discovery.kademlia import Addition, RoutingTable
 from devp2p.discovery.shares import TableLimits
 from devp2p.discovery.v4_bonds import Discv4Limits
 from tests.simulation.crowd import People, defenceless
@@ -79,9 +80,15 @@ def unpaid_v4() -> Survey:
 
 
 def hurried_v5() -> Survey:
-    """Nodes that search for themselves only once in half an hour."""
+    """Nodes that search for themselves only once in half an hour, and tell others of newcomers only once they have checked them."""
+    add: Callable[..., Addition] = RoutingTable.add
+
+    def add_unproved(*args: Any, unasked: bool = False, live: bool = False, **options: Any) -> Addition:
+        return add(*args, live=live and not unasked, **options)
+
     with envelopes(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(refreshing, "YOUNG", refreshing.INTERVAL)
+        patch.setattr(RoutingTable, "add", add_unproved)
         return _small(grow_v5, 100)
 
 

@@ -49,7 +49,7 @@ def test_control_without_a_second_ping_back_most_searches_of_v4_miss_some(unpaid
     assert unpaid_v4.exact <= 0.6, unpaid_v4
 
 
-def test_control_nodes_of_v5_that_search_for_themselves_only_once_are_not_found(hurried_v5: Survey):
+def test_control_nodes_of_v5_that_wait_for_checks_and_search_for_themselves_only_once_are_not_found(hurried_v5: Survey):
     assert hurried_v5.exact <= 0.85, hurried_v5
 
 
