@@ -133,10 +133,9 @@ class BookMachine(RuleBasedStateMachine):
     def forget(self, days: float) -> None:
         times = ("last_seen", "last_answered", "last_dialled", "last_connected", "last_failed")
         for known in self.model.values():
-            if max(known.last_seen, known.last_answered or 0.0) > self.now:
-                for name in times:
-                    value = getattr(known, name)
-                    setattr(known, name, None if value is None else min(value, self.now))
+            for name in times:
+                value = getattr(known, name)
+                setattr(known, name, None if value is None else min(value, self.now))
         owned = Source.STATIC | Source.MANUAL
         gone = [node_id for node_id, known in self.model.items() if not known.sources & owned and known.last_seen < self.now - days * DAY]
         for node_id in gone:
