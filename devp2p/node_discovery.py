@@ -189,6 +189,7 @@ async def own_candidates(
             require(record, NodeRecord, "candidates gives NodeRecords", "write NodeRecord.parse(...) for a text")
             if wanted(record):
                 yield Candidate(record, "own")
+            await trio.lowlevel.checkpoint()  # it may never wait for anything
     except Exception:
         if isinstance(records, AsyncGenerator):
             await records.aclose()

@@ -4,7 +4,7 @@ Messages of a channel are the exception: a checkpoint for each would cost as muc
 THREATS.md for what bounds their runs.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from devp2p.discovery.dns import DnsSource
 from devp2p.discovery.finding import Finder
 from devp2p.discovery.service import open_discovery
 from devp2p.events import PeerRefused
+from devp2p.node_discovery import own_candidates
 from devp2p.testing import scripted_peer, two_nodes
 from tests.chat import Chat, ChatMessage, GetTime, Say, chat
 from tests.discovery.zones import EAGER, URL, Zone, tree
@@ -72,6 +73,28 @@ async def test_a_candidate_that_is_there_is_a_checkpoint():
     candidates = Finder({"book": lambda: [record]}).candidates([])
     with assert_checkpoints():
         assert (await anext(candidates)).record == record
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_source_of_candidates_of_ones_own_that_never_waits_gives_others_their_turn_after_each(wanted):
+    record = NodeRecord(PrivateKey.generate().public_key, (Address.parse("tcp://8.8.8.8:30303"),))
+    turns = 0
+
+    async def source() -> AsyncIterator[NodeRecord]:
+        for _ in range(100):
+            yield record
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        assert len([candidate async for candidate in own_candidates(source(), lambda _: wanted)]) == 100 * wanted
+        nursery.cancel_scope.cancel()
+    assert turns >= 50  # two tasks of one batch run in any order
 
 
 async def test_a_record_of_a_tree_is_a_checkpoint_each():
