@@ -82,7 +82,11 @@ async def main() -> None:
         if not sys.argv[1:]:
             print(f"listening at {node.enode}")
             await trio.sleep_forever()
-        peer = await node.connect(sys.argv[1])
+        try:
+            peer = await node.connect(sys.argv[1])
+        except (ValueError, devp2p.DialError) as error:  # it is no enode, or nobody answers there
+            print(error)
+            return
         started = trio.current_time()
         for first in range(0, 2048, MOST):
             await fetch(peer[Bulk], first, MOST)

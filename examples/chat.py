@@ -56,7 +56,10 @@ async def main() -> None:
     async with devp2p.open_node(key, [Chat()], listen=["tcp://127.0.0.1:0"]) as node:
         print(f"listening at {node.enode}")
         for enode in sys.argv[1:]:
-            await node.connect(enode)
+            try:
+                await node.connect(enode)
+            except (ValueError, devp2p.DialError) as error:  # it is no enode, or nobody answers there
+                print(error)
         async for peer in node.peers(Chat):
             with suppress(devp2p.PeerDisconnected, trio.TooSlowError):  # it may leave, or not answer
                 answer = await peer[Chat].request(GetTime("utc"))  # typed: Time

@@ -249,6 +249,11 @@ def test_a_path_where_no_book_can_be_is_refused_with_a_reason(tmp_path, name, co
         Book.open(tmp_path / name)
 
 
+def test_an_empty_path_is_refused_with_what_to_write():
+    with pytest.raises(LocalProtocolError, match="whose path is empty here; name one, or :memory: for none"):
+        Book.open("")
+
+
 def test_a_disk_that_is_full_is_an_error_of_the_book_and_leaves_it_as_it_was(path):
     with Book.open(path) as book:
         book.heard(enode(0), Source.V4, NOW)

@@ -69,6 +69,18 @@ def test_the_examples_end_by_ctrl_c_without_a_traceback(name):
     assert (out, err, process.returncode) == ("", "", 0)
 
 
+@pytest.mark.parametrize("name", ["chat", "bulk"])
+def test_the_examples_say_in_a_line_what_is_wrong_with_an_enode(name):
+    command = [sys.executable, "-W", "error", "-u", str(ROOT / f"examples/{name}.py"), "foo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [line for line in (process.stdout.readline(), process.stdout.readline()) if not line.startswith("listening at ")]
+        process.send_signal(signal.SIGINT)  # where it has not ended by itself
+        out, err = process.communicate()
+    assert "".join([*lines, out]) == "a node is written enode://<public key>@<host>:<port> or enr:..., not 'foo'\n"
+    assert not err
+
+
 def test_every_make_target_that_the_documents_name_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:

@@ -85,6 +85,8 @@ class Book:
         if max_nodes < 1:
             raise LocalProtocolError(f"a book for {max_nodes} nodes")
         path = os.fspath(path)
+        if not path:
+            raise LocalProtocolError(f"a book is kept in a file, whose path is empty here; name one, or {MEMORY} for none")
         moved = None
         try:
             database = Database.open(path, MIGRATIONS, APPLICATION_ID)
