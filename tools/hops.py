@@ -6,12 +6,13 @@ with probability 0.05 each. It takes about a minute.
 
 import argparse
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import linear_regression
 
 from tests.simulation.ideal import Ways, ideal
-from tools.svg import BAD, GOOD, GRID, INK, document, dot, drawing, line, text
+from tools.svg import BAD, GOOD, GRID, INK, INTERRUPTED, document, dot, drawing, line, text
 
 PLOT = Path(__file__).resolve().parent.parent / "docs" / "discovery.svg"
 SIZES = (100, 300, 1000, 3000, 10_000)
@@ -71,4 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

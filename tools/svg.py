@@ -9,6 +9,8 @@ INK, GRID, PAPER = "#222222", "#d8d8d8", "#ffffff"
 GOOD, BAD = "#2a7f62", "#c2703d"
 FONTS = "Helvetica, Arial, DejaVu Sans, Liberation Sans, Noto Sans, Segoe UI, sans-serif"
 """By name, as what makes pixels of a chart may know no generic ones."""
+INTERRUPTED = 130
+"""The exit status of a program that Ctrl-C ended before its chart was done, as shells give it."""
 
 
 def drawing(path: str) -> Path:

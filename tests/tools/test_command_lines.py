@@ -1,7 +1,9 @@
 """Every program in tools/ explains itself when it is asked, and refuses what it cannot do, before it begins work that takes minutes."""
 
 import importlib
+import os
 import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +85,17 @@ def test_it_is_the_same_from_a_shell():
     done = subprocess.run([sys.executable, "-m", "tools.hops", "--help"], capture_output=True, text=True, check=False, cwd=TOOLS.parent)
     assert done.returncode == 0
     assert "It takes about a minute" in done.stdout
+
+
+@pytest.mark.parametrize("program", ["tools.hops", "tools.show.simulation"])
+def test_ctrl_c_ends_what_takes_minutes_at_once_and_without_a_traceback(program, tmp_path):
+    command = [sys.executable, "-u", "-m", program, "--out", str(tmp_path / "plot.svg")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=TOOLS.parent, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("| ")  # the head of its table, so it has begun
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all processes of the program
+        assert "Traceback" not in process.communicate()[1]
+    assert process.returncode == 130
+    assert not (tmp_path / "plot.svg").exists()

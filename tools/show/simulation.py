@@ -6,11 +6,13 @@ controls. It prints a table, and writes docs/steering.svg. Discovery has no part
 
 import argparse
 import random
+import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from multiprocessing import Pool
 from pathlib import Path
 
 import trio
@@ -26,6 +28,7 @@ from tools.show.courses import Course, chart, parse, tell
 from tools.show.meters import mean
 from tools.show.plan import SLOW, Choice, Nature, NodePlan, plan_nodes
 from tools.show.truth import best_service, chance_service, service
+from tools.svg import INTERRUPTED
 
 NODES, HOURS, SEEDS = 30, 4.0, range(1, 6)
 PLOT = Path(__file__).resolve().parent.parent.parent / "docs" / "steering.svg"
@@ -113,19 +116,23 @@ async def _those(records: Sequence[NodeRecord]) -> AsyncIterator[NodeRecord]:
 
 def run_all(options: argparse.Namespace) -> None:
     """Run all, print, draw."""
-    with ProcessPoolExecutor() as pool:
-        runs = {(choice, seed): pool.submit(run, choice, seed) for seed in SEEDS for choice in Choice}
-        courses = tell([runs[choice, seed].result() for choice in Choice] for seed in SEEDS)
+    heeded = signal.signal(signal.SIGINT, signal.SIG_IGN)  # which the processes of the pool inherit: they end when this one does
+    with Pool() as pool:
+        signal.signal(signal.SIGINT, heeded)
+        runs = {(choice, seed): pool.apply_async(run, (choice, seed)) for seed in SEEDS for choice in Choice}
+        courses = tell([runs[choice, seed].get() for choice in Choice] for seed in SEEDS)
     subtitle = f"{len(SEEDS)} networks of {NODES} nodes, at the usual pace under a simulated clock"
     options.out.write_text(chart(courses, subtitle, 3600, "h"), "utf-8")
 
 
 if __name__ == "__main__":
-    run_all(
-        parse(
-            "python -m tools.show.simulation",
-            "Run the nodes of the show for four hours of a simulated clock, with five seeds, each three times: with peers chosen as the "
-            "library does, and with two controls. It keeps all cores busy for minutes. It prints a table and draws a plot.",
-            PLOT,
-        )
+    chosen = parse(
+        "python -m tools.show.simulation",
+        "Run the nodes of the show for four hours of a simulated clock, with five seeds, each three times: with peers chosen as the "
+        "library does, and with two controls. It keeps all cores busy for minutes. It prints a table and draws a plot.",
+        PLOT,
     )
+    try:
+        run_all(chosen)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
