@@ -111,6 +111,7 @@ class Visit:
 
     async def begin(self) -> None:
         """The auth has come: wait for a place to shake hands. RemoteProtocolError if its network has enough."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # another may have got its place in the moment in which the auth came
         refusal = self._door.admission.begin(self.caller)
         if refusal is not None:
             raise RemoteProtocolError(refusal)

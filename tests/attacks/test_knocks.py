@@ -120,3 +120,26 @@ async def test_h11_control_where_silence_takes_a_place_everybody_waits_for_secon
     monkeypatch.setattr("devp2p.links.hear_auth", hear_nothing)
     took, _ = await silent_flood(0.5, Limits(**LIMITS))
     assert all(one is None or one > 2 for one in took)
+
+
+async def speak(stream: trio.abc.SendStream) -> None:
+    """Send what has the size of an auth, if it is not too late."""
+    with contextlib.suppress(trio.BrokenResourceError):
+        await stream.send_all(b"\x01\x90" + bytes(400))
+
+
+async def test_h11_a_link_may_speak_just_when_it_has_to_make_room() -> None:
+    network = Internet()
+    async with running(network, limits=Limits(unheard_inbound=1, inbound_retry=0, ping_interval=10**6)) as node:
+        for _ in range(20):  # the loop takes the two in any order
+            speaker = await network.call("66.0.0.6", node)
+            await wait_all_tasks_blocked()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(speak, speaker)
+                nursery.start_soon(network.call, "66.0.1.6", node)
+            assert await speaker.receive_some() == b""
+            await wait_all_tasks_blocked()
+            assert node.links.handshakes == 1
+        assert await join(network, "30.0.0.7", node) == 0.0
+        await trio.sleep(6)
+        assert (node.links.handshakes, node.links._door.places.value) == (0, 50)
