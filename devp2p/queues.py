@@ -269,6 +269,7 @@ class Inbox:
         self._arrived = trio.lowlevel.ParkingLot()
         self._taken = trio.lowlevel.ParkingLot()
         self._end: PeerDisconnected | None = None
+        self._discarded = False
         self.turn: Turn = Turn()
         """Of the task that gets."""
         self.bytes: int = 0
@@ -311,9 +312,11 @@ class Inbox:
         return message
 
     def put_back(self, message: MessageReceived) -> None:
-        """Let a message that was taken be the next again."""
-        self.reserve(len(message.data))
-        self._queue.appendleft(message)
+        """Let a message that was taken be the next again, unless nobody will take it."""
+        if not self._discarded:
+            self.reserve(len(message.data))
+            self._queue.appendleft(message)
+            _wake(self._arrived)
 
     async def wait_room(self, size: int) -> None:
         """Wait until something is taken out that may have made room for `size` bytes, which count meanwhile."""
@@ -345,5 +348,6 @@ class Inbox:
 
     def discard(self) -> None:
         """Forget what nobody will take."""
+        self._discarded = True
         while self._queue:
             self.release(len(self._queue.popleft().data))

@@ -174,6 +174,35 @@ async def test_what_nobody_takes_is_given_back() -> None:
     assert (len(inbox), inbox.bytes, budget.has_room(100)) == (0, 0, True)
 
 
+async def test_a_message_that_is_put_back_goes_to_whoever_waits_for_one() -> None:
+    inbox, sizes = Inbox(100, 9, Budget(100)), list[int]()
+    inbox.put(received(60))
+    taken = await inbox.get()
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            sizes.append(len((await inbox.get()).data))
+
+        nursery.start_soon(wait)
+        await wait_all_tasks_blocked()
+        inbox.put_back(taken)
+        await wait_all_tasks_blocked()
+        assert sizes == [60]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_message_that_is_put_back_when_nobody_is_left_counts_no_more() -> None:
+    """A task of the user's may still be decoding it when the session is over, and be cancelled then."""
+    budget = Budget(100)
+    inbox = Inbox(100, 9, budget)
+    inbox.put(received(60))
+    taken = await inbox.get()
+    inbox.close(END)
+    inbox.discard()
+    inbox.put_back(taken)
+    assert (len(inbox), inbox.bytes, budget.used) == (0, 0, 0)
+
+
 # Frames that arrive
 
 
