@@ -30,6 +30,7 @@ def fails(*_: object) -> Any:
 BAD_HANDLERS = {"raises": fails, "gives None": lambda *_: None, "gives too much": lambda *_: bytes(MAX_TALK + 1), "text": lambda *_: "text"}
 
 
+@pytest.mark.real_clock
 @pytest.mark.parametrize("handler", BAD_HANDLERS.values(), ids=BAD_HANDLERS)
 async def test_d23_a_talk_handler_that_fails_answers_emptily_and_the_node_goes_on(handler, caplog):
     settings = DiscoverySettings(listen="udp://127.0.0.1:0", talk={b"bad": handler})
@@ -44,6 +45,7 @@ async def test_d23_a_talk_handler_that_fails_answers_emptily_and_the_node_goes_o
     assert "b'bad'" in logged.getMessage() or "b'bad'" in str(logged.exc_info[1]) or logged.exc_info[0] is KeyError
 
 
+@pytest.mark.real_clock
 async def test_d23_control_with_strict_it_ends_the_node():
     settings = DiscoverySettings(listen="udp://127.0.0.1:0", talk={b"bad": fails})
     with pytest.RaisesGroup(KeyError, flatten_subgroups=True):
@@ -90,6 +92,7 @@ class BadResolver:
 TREE = "enrtree://AKA3AM6LPBYEUDMVNU3BSVQJ5AD45Y7YPOHJLEF6W26QOE4VTUDPE@nodes.example.org"
 
 
+@pytest.mark.real_clock
 @pytest.mark.parametrize(
     ("use", "options"),
     [(datagrams_of_others, {"unhandled": fails}), (candidates_of_others, {})],
@@ -101,6 +104,7 @@ async def test_d23_discovery_goes_on_whatever_fails(use, options, caplog):
     assert [record.exc_info[0] for record in caplog.records if record.levelno == logging.ERROR] == [KeyError]
 
 
+@pytest.mark.real_clock
 @pytest.mark.parametrize(
     ("use", "options"),
     [(datagrams_of_others, {"unhandled": fails}), (candidates_of_others, {})],
