@@ -38,7 +38,7 @@ examples:
 """
 _EXITS = """\
 exit codes:
-  0  done; or ended by Ctrl-C or SIGTERM
+  0  done; or ended by Ctrl-C, SIGTERM or SIGHUP
   1  no answer, or nothing found, or the address could not be listened at, or
      the result not be written
   2  wrong arguments, or no key where one should be
