@@ -262,7 +262,8 @@ class Outlets:
 def outlets(lost: Callable[[int], str], *, trouble: Callable[[OSError], None] | None = None) -> Generator[Outlets]:
     """Let sys.stdout and sys.stderr be outlets for the length of a block. For `lost` and `trouble` of stdout see `Outlet`.
 
-    At the end of the block it waits until all is written; no longer than `AT_THE_END` if the block raises or is in a `hurry`.
+    At the end of the block it waits until all is written, or raises what `check` does; but if the block raises or is in a `hurry`, no
+    longer than `AT_THE_END`, and what cannot be written then is lost.
     """
     both = Outlets(_outlet(sys.stdout, lost, trouble), _outlet(sys.stderr, _lost_of_log, _say_nothing))
     with ExitStack() as stack:
@@ -277,6 +278,8 @@ def outlets(lost: Callable[[int], str], *, trouble: Callable[[OSError], None] | 
             raise
         finally:
             both.finish()
+        if not both.hurry:
+            both.check()
 
 
 async def wait_room() -> None:

@@ -150,10 +150,10 @@ async def test_a_node_goes_on_without_stdout_and_says_so_once(stdout, problem, t
 
 
 @pytest.mark.real_clock
-async def test_a_search_whose_results_cannot_be_written_ends():
+@pytest.mark.parametrize("command", ["random --bootnode", "random --count 1 --bootnode", "ping"])
+async def test_a_search_whose_results_cannot_be_written_ends(command):
     async with open_discovery(KEY, listen="udp://127.0.0.1:0") as discovery:
-        enr = discovery.record.text
-        line = f"$D discover random --listen 127.0.0.1:0 --bootnode {enr} > /dev/full"
+        line = f"$D discover {command} {discovery.record.text} --listen 127.0.0.1:0 > /dev/full"
         ended = await trio.to_thread.run_sync(shell, line)
     assert (ended.returncode, ended.stderr) == (Exit.FAILED, "devp2p: cannot write to stdout: no space left on device\n")
 
