@@ -7,7 +7,7 @@ first; what they answer moves the frontier closer. A node that stays silent leav
 search up nor end in its result. UDP loses datagrams, so it is asked again (at an endpoint that somebody else gave for it, if there is one),
 but only when nobody else is left to ask, and only if it is close enough to matter. The search is over when the whole frontier has answered.
 
-Whoever answers may lie, and has as many made-up nodes as he likes, each closer than the last. So an answer counts up to 16 nodes, one
+A node that answers may lie, and name as many made-up nodes as it likes, each closer than the last. So an answer counts up to 16 nodes, one
 network up to two, the whole search keeps 256 at most, and asks a fixed number of times. The result are nodes that answered: nobody gets
 into it by hearsay.
 """

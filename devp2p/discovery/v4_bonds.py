@@ -147,7 +147,7 @@ class Bonds:
     def __init__(self, size: int) -> None:
         # One node to an endpoint: a second one there has shown that the first is gone, or shares its socket and its fate.
         self._proofs: Recent[Endpoint, tuple[bytes, float]] = Recent(size)
-        # Anybody can make entries here with forged Pings. Whoever loses his that way gets one more Ping before he is asked for nodes.
+        # Anybody can make entries here with forged Pings. A node that so loses its own gets one more Ping before it is asked for nodes.
         self._served: Recent[tuple[bytes, Endpoint], tuple[float, bool]] = Recent(size)  # when, and whether there is doubt
 
     def prove(self, node_id: bytes, endpoint: Endpoint, now: float) -> None:

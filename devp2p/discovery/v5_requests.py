@@ -13,7 +13,7 @@ packet left, it would open under neither: some (Rust's discv5) then end the sess
 while we challenge its remote; but once only and not for long, since anybody can make us challenge a remote by a packet in its name.
 
 When an opener gets no answer, the next of those that waited behind it tries. A WHOAREYOU that names an earlier packet to the same remote
-also counts, since who is asked again while he is waiting for a proof repeats his question, and the first one may have been lost.
+also counts: a node that is asked again while it waits for a proof repeats its WHOAREYOU, and the first one may have been lost.
 """
 
 import enum

@@ -2,7 +2,7 @@
 
 Three processes over loopback: a node; a crowd of two dozen others that search through it, by both protocols, all the time; and a flood
 of `Junk`. The node holds local addresses to the limits for strangers, and each of the others has an address in a network of its own: so
-everybody is treated as if he came from the internet. First nobody floods, which gives the figures to compare with.
+everybody is treated as if they came from the internet. First nobody floods, which gives the figures to compare with.
 """
 
 import argparse
