@@ -351,3 +351,4 @@ class Inbox:
         self._discarded = True
         while self._queue:
             self.release(len(self._queue.popleft().data))
+        self.release(0)  # a message that waited for room here counts no more, which may be what others wait for

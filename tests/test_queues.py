@@ -203,6 +203,32 @@ async def test_a_message_that_is_put_back_when_nobody_is_left_counts_no_more() -
     assert (len(inbox), inbox.bytes, budget.used) == (0, 0, 0)
 
 
+async def test_whoever_waits_for_room_gets_what_another_has_given_up_to_wait_for() -> None:
+    budget = Budget(100)
+    stopped, mine = Inbox(100, 9, budget), Inbox(100, 9, budget)
+    mine.put(received(10))
+    async with trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+
+        async def wait_in_vain() -> None:
+            with scope:
+                await stopped.wait_room(60)
+
+        nursery.start_soon(wait_in_vain)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(mine.wait_room, 60)
+        await wait_all_tasks_blocked()
+        assert not mine.put(received(60))
+        scope.cancel()
+        await wait_all_tasks_blocked()
+        stopped.discard()
+        await wait_all_tasks_blocked()
+        waiting = len(nursery.child_tasks)
+        nursery.cancel_scope.cancel()
+    assert waiting == 0
+    assert mine.put(received(60))
+
+
 # Frames that arrive
 
 
