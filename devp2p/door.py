@@ -6,9 +6,9 @@ Theory of operation. Three stages, each of which costs more than the one before 
    when there are too many (`Limits.unheard_inbound`), the oldest of the most crowded network makes room. An honest caller speaks as soon
    as it is connected, and so needs to stay for one journey of a packet only.
 2. Shaking hands, which costs computations on the curve: `Limits.pending_inbound` places, of which one network has few. While others wait
-   for a place, whoever has not said a valid Hello after `Limits.crowded_timeout` makes room.
-3. Proved. Who has said Hello gives its place back as soon as it is admitted, refused, or has to wait: a refused link may take a second to
-   hang up, and the second link of a connected node three to be chosen, and neither keeps anybody else out.
+   for a place, a link that has not said a valid Hello after `Limits.crowded_timeout` makes room.
+3. Proved. A link that has said Hello gives its place back as soon as it is admitted, refused, or has to wait: a refused one may take a
+   second to hang up, and the second link of a connected node three to be chosen, and neither keeps anybody else out.
 """
 
 from collections.abc import Generator
@@ -30,7 +30,7 @@ class Door:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.admission: Admission = Admission(limits)
-        self.unheard: Unheard[Visit] = Unheard(int(max(1, min(limits.unheard_inbound, file_limit() // 2))))
+        self.unheard: Unheard[Visit] = Unheard(int(max(1, min(limits.unheard_inbound, file_limit() / 2))))
         self.places: trio.Semaphore = trio.Semaphore(limits.pending_inbound)
         self.unproved: dict[Visit, None] = {}
         """Those that shake hands and have not come to their Hello, the oldest first."""

@@ -216,7 +216,7 @@ class Links:
             visit.leave()
 
     async def _hear(self, link: Link, visit: Visit) -> Session:
-        """Shake hands with who called, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
+        """Shake hands with the caller, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
         try:
             with visit.scope:
                 heard = await hear_auth(link)
