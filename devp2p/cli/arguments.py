@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import shutil
 
 from devp2p.discovery.own_record import parse_external
@@ -13,6 +14,7 @@ SCHEMES: frozenset[str] = TcpTransport.schemes | UnixTransport.schemes
 """What the nodes of this command can dial and listen at."""
 
 _WIDEST = 100
+_HOST_NAME = re.compile(r"[\w.-]{1,253}")
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
@@ -62,6 +64,13 @@ def metrics_address(text: str) -> Address:
         return Address.parse(f"tcp://127.0.0.1:{text}" if text.isdigit() else f"tcp://{text.removeprefix('http://')}")
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def host_name(text: str) -> str:
+    """Read the name of a host, without a port."""
+    if not _HOST_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"a host name alone is wanted, such as node.example, without a scheme or port, not {text[:80]!r}")
+    return text
 
 
 def external_address(text: str) -> str:

@@ -37,6 +37,7 @@ def parse_key(text: str) -> PrivateKey | None:
 
 def read_key(path: str) -> PrivateKey:
     """Read a key file; `Failure` says what is wrong with it, or that others can read it."""
+    _require_path(path)
     try:
         with Path(path).open("rb") as file:
             content = file.read(_MOST + 1)
@@ -53,6 +54,11 @@ def read_key(path: str) -> PrivateKey:
     return key
 
 
+def _require_path(path: str) -> None:
+    if not path:
+        raise Failure("the path of the key file is empty: name a file")
+
+
 def _refuse_if_others_can_read(path: str, found: os.stat_result) -> None:
     mode = stat.S_IMODE(found.st_mode)
     if os.name != "posix" or not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or not mode & 0o077:
@@ -62,6 +68,7 @@ def _refuse_if_others_can_read(path: str, found: os.stat_result) -> None:
 
 def write_key(path: str, key: PrivateKey, *, force: bool) -> None:
     """Write a key file with mode 0600; `Failure` if there is one, unless `force` replaces it, or if it cannot be written."""
+    _require_path(path)
     if Path(path).is_dir():
         raise Failure(f"{path} is a directory; name a file in it", Exit.FAILED)
     try:

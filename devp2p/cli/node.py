@@ -21,6 +21,7 @@ from devp2p.cli.arguments import (
     count,
     discovery_node,
     external_address,
+    host_name,
     listen_address,
     metrics_address,
     node_record,
@@ -123,6 +124,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--metrics-name",
         metavar="NAME",
         action="append",
+        type=host_name,
         default=[],
         help="a name of this machine under which metrics may be read; its IP addresses, localhost and its own host name always may be",
     )

@@ -133,6 +133,11 @@ def test_inspect_makes_no_enode_that_nobody_can_dial(listen, capsys):
     assert "wildcard" in capsys.readouterr().err
 
 
+def test_an_empty_path_is_said_to_be_one(capsys):
+    assert main(["key", "generate", ""]) == Exit.USAGE
+    assert capsys.readouterr() == ("", "devp2p: the path of the key file is empty: name a file\n")
+
+
 @pytest.mark.parametrize(
     ("key", "problem"),
     [

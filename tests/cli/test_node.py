@@ -325,6 +325,8 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--client-id", "x" * 257], "argument --client-id: a client name"),
         (["--metrics", "here"], "argument --metrics: the port is missing in 'here'"),
         (["--metrics", "65536"], "argument --metrics: "),
+        (["--metrics-name", ""], "argument --metrics-name: a host name alone is wanted, such as node.example, without"),
+        (["--metrics-name", "node.example:9100"], "argument --metrics-name: a host name alone is wanted"),
         (["--log-level", "loud"], "argument --log-level: invalid choice"),
         (["--external", "foo"], "argument --external: an external address is an IP address where others reach us, such as 203.0.113.5 or "),
         (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
@@ -344,6 +346,8 @@ def test_wrong_arguments_are_explained(argv, problem, capsys):
         (["--capability", "chat"], "devp2p: there is no plugin 'chat'; "),
         (["--capability", "tests.chat:Say"], "devp2p: capability tests.chat:Say: Say is no capability"),
         (["--capability", "tests.chat:Chat", "--key", "none"], "devp2p: there is no key file none; make one: devp2p key generate none\n"),
+        (["--capability", "tests.chat:Chat", "--key", ""], "devp2p: the path of the key file is empty: name a file\n"),
+        (["--capability", "tests.chat:Chat", "--book", ""], "devp2p: a book is kept in a file, whose path is empty here; name one"),
         (
             ["--capability", "tests.chat:Chat", "--slots", "kvsnc=3"],
             "devp2p: slots names 'kvsnc', which is none of this node's capabilities: chat\n",
