@@ -1,6 +1,7 @@
 """The rows of the table of failures and attacks that the policy was designed against, one test each."""
 
 from collections import Counter
+from statistics import mean
 
 import pytest
 
@@ -20,19 +21,26 @@ def uneven(count: int) -> list[Node]:
     return nodes
 
 
-@pytest.mark.simulation
-def test_steering_finds_peers_that_serve_better_than_those_that_chance_gives():
-    world, control = World([ETH], 20), World([ETH], 20)
+def served(seed: int) -> tuple[float, float, float]:
+    """What a node's peers give at first, after four hours, and after four hours in which its ratings learn nothing."""
+    world, control = World([ETH], 20, seed=seed), World([ETH], 20, seed=seed)
     for each in (world, control):
         each.add(uneven(200))
         each.run(60)
     at_first = world.service("eth")
-    control.serve = lambda: None  # type: ignore[method-assign]  # its ratings learn nothing
+    control.serve = lambda: None  # type: ignore[method-assign]
     world.run(4 * 3600)
     control.run(4 * 3600)
     assert len(control.exchanged) > 40  # it exchanges peers, too
-    assert max(at_first, control.service("eth")) < 300
-    assert world.service("eth") > 1.4 * control.service("eth") + 100  # of 1000; a tenth of the places in ten minutes takes its time
+    return at_first, world.service("eth"), control.service("eth")
+
+
+@pytest.mark.simulation
+def test_steering_finds_peers_that_serve_better_than_those_that_chance_gives():
+    """How many of the few excellent nodes one node finds in four hours is chance's, so eight nodes are looked at."""
+    at_first, steered, control = (mean(each) for each in zip(*map(served, range(1, 9)), strict=True))
+    assert max(at_first, control) < 300
+    assert steered > 1.4 * control + 100  # of 1000; a tenth of the places in ten minutes takes its time
 
 
 # The table
