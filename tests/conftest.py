@@ -15,9 +15,12 @@ from tests.cancellation.harness import COUNTS
 from tests.clocks import FairClock
 from tests.steps import Step, StepWatch
 
-# A shell that starts the tests in the background ignores SIGINT for them, which the programs that they start and interrupt would inherit.
+# A shell that starts the tests in the background ignores SIGINT for them, and nohup SIGHUP. The programs that they start and interrupt
+# would inherit that; of what is caught here, they do not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 # A failing example is printed as a @reproduce_failure line (`print_blob`), so that it can be run again anywhere. No deadlines: how fast
 # code is belongs to the benchmarks. `ci` looks for new examples at every run, where Hypothesis's own profile of that name repeats the same.
