@@ -13,12 +13,13 @@ from devp2p import rlp
 from devp2p.discovery import v4_packets as packets
 from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Bonds, Discv4Limits
+from devp2p.discovery.v4_bonds import Bonds
 from devp2p.discovery.v4_events import PingResult, RecordFound
 from devp2p.enr import Record
 from devp2p.keys import keccak256
 from tests.discovery.strangers import (
     FAR,
+    OPEN,
     START,
     Stranger,
     endpoint_of,
@@ -36,14 +37,6 @@ from tests.discovery.strangers import (
 )
 from tests.fuzz.discovery_targets import sign_packet
 
-OPEN = Discv4Limits(
-    packets_per_minute=10**9,
-    proved_packets_per_minute=10**9,
-    strangers_per_second=10**9,
-    queries_per_second=10**9,
-    ping_back_interval=1e-9,
-    duplicates=0,
-)
 VICTIM = endpoint_of(200)
 
 

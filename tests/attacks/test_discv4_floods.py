@@ -18,6 +18,7 @@ from devp2p.discovery.v4_exchange import PAID_PING
 from devp2p.keys import PublicKey, recover
 from tests.discovery.strangers import (
     FAR,
+    OPEN,
     START,
     Stranger,
     endpoint_of,
@@ -34,14 +35,6 @@ from tests.discovery.strangers import (
 from tests.fuzz.discovery_targets import sign_packet
 from tools.bench.junk import Junk
 
-OPEN = Discv4Limits(
-    packets_per_minute=10**9,
-    proved_packets_per_minute=10**9,
-    strangers_per_second=10**9,
-    queries_per_second=10**9,
-    ping_back_interval=1e-9,
-    duplicates=0,
-)
 VICTIM = endpoint_of(200)
 
 

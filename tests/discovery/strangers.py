@@ -17,6 +17,15 @@ from devp2p.records import NodeRecord
 
 START = 1_700_000_000.0
 FAR = packets.Endpoint(bytes(4), 0, 0)
+OPEN = Discv4Limits(
+    packets_per_minute=10**9,
+    proved_packets_per_minute=10**9,
+    strangers_per_second=10**9,
+    queries_per_second=10**9,
+    ping_back_interval=1e-9,
+    duplicates=0,
+)
+"""Without the bounds on strangers, for controls."""
 
 
 def key_of(number: int) -> PrivateKey:
