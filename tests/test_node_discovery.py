@@ -135,8 +135,7 @@ async def test_only_nodes_that_a_capability_wants_are_dialled():
         assert node.steering.dialer.statistics.dials == 1
 
 
-async def test_it_dials_as_many_as_the_slots_want(monkeypatch):
-    monkeypatch.setattr("devp2p.peers.dialer.DIALS_AT_ONCE", 1)  # else it dials all that it is told of in one moment, for some may fail
+async def test_it_dials_as_many_as_the_slots_want():
     async with AsyncExitStack() as stack:
         passive = DiscoverySettings(dials=False)
         first = await stack.enter_async_context(running(discovery=passive))
@@ -145,7 +144,7 @@ async def test_it_dials_as_many_as_the_slots_want(monkeypatch):
         node = await stack.enter_async_context(running(bootnodes=[first.record], max_peers=6, slots={"chat": 2}))
         await has_peers(node, 2)
         await trio.sleep(1)
-        assert 2 <= len(node.connected) <= 3  # the last two dials may both have been good
+        assert 2 <= len(node.connected) <= 3  # of the dials under way two count as one
         view = node.slots()
         assert (view.budget, view.inbound, view.dialled) == (6, 0, len(node.connected))
         assert sum(1 for peer in view.peers if "chat" in peer.slots) == 2

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from devp2p.peers.slot_changes import shuffled
-from devp2p.peers.slot_objective import EPSILON
+from devp2p.peers.slot_objective import EPSILON, Item, Selection
 from devp2p.peers.slot_state import BEST, State, item_of_candidate, ranked
 from devp2p.peers.slot_values import Dial, SlotCandidate, SlotClass
 
@@ -31,6 +31,8 @@ class Choice:
             usable = [c for c in usable if state.selection.has_room_for(item_of_candidate(state.rules, c))]
         self.state: State = state
         """The peers."""
+        self._awaited: tuple[Item, ...] = ()
+        self._filled = state.selection  # the peers, and those of the nodes dialled that will probably come
         self._random = random
         self._left = {candidate.id: candidate for candidate in usable}
         self._anchors = [candidate for candidate in usable if candidate.anchor]
@@ -40,18 +42,29 @@ class Choice:
         """A candidate is not, or no longer, to be dialled."""
         self._left.pop(node_id, None)
 
-    def next(self, waiting: int, dials: int) -> Dial | None:
-        """Whom to dial, if anybody is of use. `waiting`: dials under way that will probably succeed; `dials`: all that there ever were."""
+    def item(self, node_id: bytes) -> Item:
+        """A candidate that was not left out, as a connection of a set."""
+        return item_of_candidate(self.state.rules, self._left[node_id])
+
+    def next(self, waiting: int, awaited: Sequence[Item], dials: int) -> Dial | None:
+        """Whom to dial, if anybody is of use. `dials`: all that there ever were.
+
+        `waiting`: dials under way that will probably succeed; `awaited`: what is known of those. The slots that they will fill are not
+        dialled for again.
+        """
         state, random = self.state, self._random
+        if self._awaited != (awaited := tuple(awaited)):
+            self._awaited = awaited
+            self._filled = Selection(state.rules, (*state.selection.items, *(item for item in awaited if item.id not in state.selection)))
         self._anchors = [candidate for candidate in self._anchors if candidate.id in self._left]
         if self._anchors:
             return Dial(shuffled(self._anchors, random)[0].id, "it was one of our best before the restart")
         best = self._best()
         items = {node_id: item_of_candidate(state.rules, candidate) for node_id, candidate in best.items()}
-        lacking = state.selection.lacks()
+        lacking = self._filled.lacks()
         needed = [best[node_id] for node_id, item in items.items() if item.serves & lacking]
         if needed:
-            return _most_promising(state, needed, dials, random, "a capability has fewer peers than its minimum")
+            return self._most_promising(needed, dials, "a capability has fewer peers than its minimum")
         for spec in state.specs:
             filled = state.filled(spec.name)
             full = filled[SlotClass.CORE] + filled[SlotClass.DIVERSE] >= spec.core + spec.diverse
@@ -59,12 +72,12 @@ class Choice:
             drawn = [c for c in self._left.values() if spec.name in c.standings] if explores else []
             if drawn:
                 return Dial(drawn[int(random() * len(drawn))].id, f"chance chose it for an explore slot of {spec.name}")
-        gaining = [best[node_id] for node_id, item in items.items() if state.selection.gain(item) > EPSILON]
+        gaining = [best[node_id] for node_id, item in items.items() if self._filled.gain(item) > EPSILON]
         if gaining:
-            return _most_promising(state, gaining, dials, random, "of the candidates it promises most")
+            return self._most_promising(gaining, dials, "of the candidates it promises most")
         if best and state.selection.dialled + waiting < state.rules.dialled_floor:
             why = f"{state.rules.dialled_floor} peers are to be ones that we dialled"
-            return _most_promising(state, list(best.values()), dials, random, why)
+            return self._most_promising(list(best.values()), dials, why)
         return None
 
     def _best(self) -> dict[bytes, SlotCandidate]:
@@ -75,15 +88,14 @@ class Choice:
             best.update((candidate.id, candidate) for candidate in found)
         return best
 
+    def _most_promising(self, candidates: Sequence[SlotCandidate], dials: int, why: str) -> Dial:
+        tried = math.log(1 + dials)
+        sources: Counter[str] = Counter(candidate.source for candidate in candidates)
 
-def _most_promising(state: State, candidates: Sequence[SlotCandidate], dials: int, random: Callable[[], float], why: str) -> Dial:
-    tried = math.log(1 + dials)
-    sources: Counter[str] = Counter(candidate.source for candidate in candidates)
+        def promise(candidate: SlotCandidate) -> tuple[float, bool, int, float]:
+            sessions = max((standing.sessions for standing in candidate.standings.values()), default=0)
+            bonus = OPTIMISM * math.sqrt(tried / max(1, candidate.tries, sessions))
+            gain = self._filled.gain(item_of_candidate(self.state.rules, candidate, bonus))
+            return round(gain, 9), candidate.preferred, -sources[candidate.source], self._random()
 
-    def promise(candidate: SlotCandidate) -> tuple[float, bool, int, float]:
-        sessions = max((standing.sessions for standing in candidate.standings.values()), default=0)
-        bonus = OPTIMISM * math.sqrt(tried / max(1, candidate.tries, sessions))
-        gain = state.selection.gain(item_of_candidate(state.rules, candidate, bonus))
-        return round(gain, 9), candidate.preferred, -sources[candidate.source], random()
-
-    return Dial(max(candidates, key=promise).id, why)
+        return Dial(max(candidates, key=promise).id, why)

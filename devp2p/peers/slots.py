@@ -110,6 +110,7 @@ class Slots:
         self._core: dict[str, frozenset[bytes]] = {}
         self._changes: deque[float] = deque()
         self._planned: dict[bytes, _Planned] = {}
+        self._awaited: dict[bytes, Item] = {}  # the dials for free places that are under way
         self._last_change = -math.inf
         self._last_rotation = -math.inf
         self._last_graft = -math.inf
@@ -221,12 +222,15 @@ class Slots:
         """
         for node_id in dialling:
             choice.leave_out(node_id)
+        self._awaited = {node_id: item for node_id, item in self._awaited.items() if node_id in dialling}
         waiting = self._waiting(dialling)
         if self._free_for_dials(choice.state) <= waiting:
             return None
-        found = choice.next(waiting, self._dials)
+        awaited = list(self._awaited.values())
+        found = choice.next(waiting, awaited[: -(-len(awaited) // 2)], self._dials)
         if found is not None:
             self._dials += 1
+            self._awaited[found.id] = choice.item(found.id)
         return found
 
     # Who comes

@@ -218,6 +218,21 @@ def test_of_the_dials_under_way_two_count_as_one():
         assert found is None or found.id not in dialling
 
 
+@pytest.mark.parametrize(("spec", "dials"), [(SlotSpec("eth", 2), 3), (SlotSpec("eth", 6), 11), (SlotSpec("eth", 6, minimum=2), 11)])
+def test_slots_that_dials_under_way_will_fill_are_not_dialled_again(spec, dials):
+    slots = Slots([spec], 40, secret=SECRET, dialled_floor=0)
+    choice = slots.choice([], [candidate(n) for n in range(30)], 0.0, lambda: 0.5)
+    under_way = set[bytes]()
+    while found := slots.next_dial(choice, under_way):
+        under_way.add(found.id)
+    assert len(under_way) == dials
+    better = slots.choice([], [candidate(50, 0.9)], 0.0, lambda: 0.5)  # one that would push out a newcomer is dialled at once
+    assert slots.next_dial(better, under_way)
+    failed = set(list(under_way)[4:])  # four dials fail, so two places more are free
+    again = slots.choice([], [candidate(60 + n) for n in range(30)], 0.0, lambda: 0.5)
+    assert slots.next_dial(again, failed)
+
+
 def test_what_could_be_reached_is_at_least_what_there_is():
     slots = Slots([SlotSpec("eth", 3)], 4, secret=SECRET)
     peers = [peer(n, 0.2) for n in range(4)]
