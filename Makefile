@@ -48,7 +48,7 @@ coverage: install ## the tests of the wire again, measured: at least 95 % of the
 	$(PY) -m coverage report --include='devp2p/wire/*' --fail-under=95
 
 fallback: install ## the tests of keys, wire and sessions with pycryptodome's keccak instead of safe-pysha3's
-	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/test_node.py
+	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/node/test_node.py
 
 simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
 	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)

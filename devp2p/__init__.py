@@ -5,8 +5,8 @@ ARCHITECTURE.md.
 """
 
 from devp2p import rlp
-from devp2p.capability import Capability, Peer
-from devp2p.channel import Channel
+from devp2p.capability import Capability, Channel, Peer, Request, Response, Traffic
+from devp2p.conduct import Conduct, Rate, Stats
 from devp2p.errors import (
     DecodingError,
     Devp2pError,
@@ -17,15 +17,21 @@ from devp2p.errors import (
     PeerDisconnected,
     RemoteProtocolError,
 )
-from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
 from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.limits import Limits
-from devp2p.meters import Traffic
-from devp2p.node import Node, open_node
-from devp2p.node_discovery import DiscoverySettings
-from devp2p.rates import Conduct, Rate, Stats
+from devp2p.node import (
+    DialFailed,
+    DiscoverySettings,
+    Event,
+    Node,
+    PeerConnected,
+    PeerDropped,
+    PeerReady,
+    PeerRefused,
+    SlotDecision,
+    open_node,
+)
 from devp2p.records import Address, NodeRecord
-from devp2p.requests import Request, Response
 from devp2p.transports import Link, Traits, Transport
 from devp2p.version import __version__
 

@@ -24,20 +24,15 @@ from trio.abc import HalfCloseableStream
 
 from devp2p import rlp
 from devp2p.arguments import several
-from devp2p.capability import AnyCapability
+from devp2p.capability import AnyCapability, MessageTable
 from devp2p.errors import DisconnectReason, LocalProtocolError, describe_reason
-from devp2p.events import PeerConnected, PeerRefused
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE, Limits
-from devp2p.node import Node, open_node
+from devp2p.node import Node, PeerConnected, PeerRefused, open_node
 from devp2p.records import NodeRecord
-from devp2p.requests import MessageTable
-from devp2p.transports.memory import MemoryTransport
-from devp2p.wire import base, compression
-from devp2p.wire.base import CapabilityVersion, Hello
-from devp2p.wire.frames import FrameOpener, FrameSealer
-from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
-from devp2p.wire.messages import MessageSpace
+from devp2p.transports import MemoryTransport
+from devp2p.wire import CapabilityVersion, Hello, MessageSpace, base, compression
+from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Initiator, Recipient, Secrets
 
 __all__ = ["MemoryTransport", "ScriptedPeer", "scripted_peer", "two_nodes"]
 

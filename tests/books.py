@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from devp2p.enr import Record
+from devp2p.book import Book, BookEntry, Source
 from devp2p.keys import PrivateKey
-from devp2p.peers.book import Book, BookEntry, Source
-from devp2p.records import Address, NodeRecord
+from devp2p.records.enr import Record
+from devp2p.records.node_record import Address, NodeRecord
 
 DAY = 86400.0
 NOW = 1_790_000_000.0  # seconds since 1970

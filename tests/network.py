@@ -7,17 +7,9 @@ from typing import Any
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import (
-    Address,
-    Limits,
-    Node,
-    NodeRecord,
-    PrivateKey,
-    PublicKey,
-    open_node,
-)
+from devp2p import Address, Limits, Node, NodeRecord, PrivateKey, PublicKey, open_node
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports import Link, StreamLink
+from devp2p.transports.links import Link, StreamLink
 from tests.chat import Chat
 
 KEYS = sorted((PrivateKey.generate() for _ in range(3)), key=lambda key: bytes(key.public_key))

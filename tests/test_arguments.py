@@ -7,15 +7,15 @@ from typing import Any, ClassVar
 import pytest
 
 from devp2p import Address, Capability, Limits, LocalProtocolError, NodeId, NodeRecord, PrivateKey, PublicKey, rlp
-from devp2p.discovery.dns_events import DnsLimits
-from devp2p.discovery.dns_tree import parse_tree
+from devp2p.discovery.dns.events import DnsLimits
+from devp2p.discovery.dns.tree import parse_tree
 from devp2p.discovery.own_record import parse_external
 from devp2p.discovery.service import DiscoveryLimits
-from devp2p.discovery.shares import TableLimits
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.enr import LocalRecord, Record
+from devp2p.discovery.table.shares import TableLimits
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v5.answers import Discv5Limits
 from devp2p.keys import recover
+from devp2p.records.enr import LocalRecord, Record
 
 KEY = PrivateKey(bytes(31) + b"\x01")
 ALL_LIMITS = (Limits, DiscoveryLimits, Discv4Limits, Discv5Limits, TableLimits, DnsLimits)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from devp2p import Limits
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v5_answers import Discv5Limits
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v5.answers import Discv5Limits
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
 SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits}

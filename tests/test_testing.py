@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import Address, DisconnectReason, LocalProtocolError, PeerDisconnected, PrivateKey, rlp
 from devp2p.session import LocalNode, open_session
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
-from devp2p.transports import StreamLink
+from devp2p.transports.links import StreamLink
 from devp2p.transports.memory import memory_stream_pair
 from devp2p.wire import base
 from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat, collect

@@ -5,10 +5,9 @@ import math
 import re
 import shutil
 
-from devp2p.discovery.own_record import parse_external
+from devp2p.discovery import parse_external
 from devp2p.records import Address, NodeRecord
-from devp2p.transports.tcp import TcpTransport
-from devp2p.transports.unix import UnixTransport
+from devp2p.transports import TcpTransport, UnixTransport
 
 SCHEMES: frozenset[str] = TcpTransport.schemes | UnixTransport.schemes
 """What the nodes of this command can dial and listen at."""

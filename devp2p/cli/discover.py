@@ -17,11 +17,10 @@ from devp2p.cli.outlet import Outlets, outlets, wait_room
 from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_json, write_text
 from devp2p.discovery import VERSIONS
 from devp2p.keys import PrivateKey, PublicKey
-from devp2p.presets import PRESETS
-from devp2p.records import Address, NodeRecord
+from devp2p.records import PRESETS, Address, NodeRecord
 
 if TYPE_CHECKING:  # imported when it is used, as `devp2p --help` need not wait for it
-    from devp2p.discovery.service import Discovery
+    from devp2p.discovery import Discovery
 
 SUMMARY = "find nodes, by discovery v4 and v5"
 DESCRIPTION = """\
@@ -58,7 +57,7 @@ class Place:
 
     def open(self) -> "AbstractAsyncContextManager[Discovery]":
         """Take part."""
-        from devp2p.discovery.service import open_discovery  # noqa: PLC0415  (see above)
+        from devp2p.discovery import open_discovery  # noqa: PLC0415  (see above)
 
         return open_discovery(self.key, listen=self.listen, versions=self.versions, bootnodes=self.bootnodes, external=self.external)
 

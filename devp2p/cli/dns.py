@@ -12,11 +12,22 @@ from devp2p.cli.arguments import HelpFormatter, count, seconds
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.output import Exit, Failure, warn, write, write_fields, write_json
 from devp2p.cli.tree_files import NODES, TreeInfo, format_json, read_info, read_nodes, write_info, write_nodes, write_texts
-from devp2p.discovery.dns import DnsSource, LookupFailed, Resolver
-from devp2p.discovery.dns_events import DnsLimits, LinkFound, PassEnded, QueryFailed, RecordFound
-from devp2p.discovery.dns_tree import TreeUrl, make_tree, parse_tree, restore_tree
-from devp2p.enr import Record
+from devp2p.discovery.dns import (
+    DnsLimits,
+    DnsSource,
+    LinkFound,
+    LookupFailed,
+    PassEnded,
+    QueryFailed,
+    RecordFound,
+    Resolver,
+    TreeUrl,
+    make_tree,
+    parse_tree,
+    restore_tree,
+)
 from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.records import Record
 
 SUMMARY = "read, sign and publish node lists in DNS"
 DESCRIPTION = """\
@@ -188,7 +199,7 @@ def _sync(options: argparse.Namespace) -> int:
 
 def _resolver(options: argparse.Namespace) -> Resolver:
     try:
-        from devp2p.discovery.dns_resolver import DnsResolver  # noqa: PLC0415  (needs a package that is not always installed)
+        from devp2p.discovery.dns import DnsResolver  # noqa: PLC0415  (needs a package that is not always installed)
     except ImportError:
         raise Failure("this needs the package dnspython: pip install 'trio-devp2p[dns]'") from None
     try:

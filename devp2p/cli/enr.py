@@ -9,9 +9,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from devp2p.cli.arguments import HelpFormatter, count
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.output import Exit, Failure, write_fields, write_json, write_text
-from devp2p.enr import Record
 from devp2p.errors import DecodingError, LocalProtocolError
-from devp2p.records import NodeRecord
+from devp2p.records import NodeRecord, Record
 
 SUMMARY = "read and sign node records"
 DESCRIPTION = """\

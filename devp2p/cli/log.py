@@ -5,8 +5,8 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from devp2p.discovery.throttle import Throttle
-from devp2p.wire.base import printable
+from devp2p.bounded import Throttle
+from devp2p.wire import printable
 
 AT_FIRST: Final = 10
 """How many warnings of a kind are logged at first; then one a minute."""

@@ -11,8 +11,7 @@ from devp2p.capability import AnyCapability, Peer
 from devp2p.cli import slot_report
 from devp2p.cli.output import write_json, write_text
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
-from devp2p.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
-from devp2p.node import Node
+from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
 
 _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
 

@@ -38,11 +38,8 @@ from devp2p.cli.summaries import Summaries
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
-from devp2p.node import Node, open_node
-from devp2p.node_discovery import DiscoverySettings
-from devp2p.presets import PRESETS
-from devp2p.records import Address, NodeRecord
-from devp2p.roster import Subscription
+from devp2p.node import DiscoverySettings, Node, Subscription, open_node
+from devp2p.records import PRESETS, Address, NodeRecord
 from devp2p.version import default_client_id
 
 SUMMARY = "run a node"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from devp2p.wire.base import printable
+from devp2p.wire import printable
 
 
 class Exit(enum.IntEnum):

@@ -20,14 +20,12 @@ from devp2p.errors import DisconnectReason, HandshakeError, RemoteProtocolError,
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import Address, NodeRecord
-from devp2p.session.opening import CHUNK, NO_ANSWER, close_link
-from devp2p.transports import Link, Transport
-from devp2p.transports.tcp import TcpTransport
-from devp2p.transports.unix import UnixTransport
+from devp2p.session import CHUNK, NO_ANSWER, close_link
+from devp2p.transports import Link, TcpTransport, Transport, UnixTransport
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
-from devp2p.wire.handshake import Entropy
+from devp2p.wire.rlpx import Entropy
 
 SUMMARY = "ask a node what it is"
 DESCRIPTION = """\

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from devp2p.capability import AnyCapability, Capability
 from devp2p.cli.output import Failure
 from devp2p.errors import LocalProtocolError
-from devp2p.wire.base import CapabilityVersion
+from devp2p.wire import CapabilityVersion
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint

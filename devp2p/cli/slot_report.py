@@ -1,13 +1,13 @@
 """The slots of a node, told from time to time: a table for people, an object for programs."""
 
 from devp2p.node import Node
-from devp2p.peers.slot_values import PeerView, SlotsView
+from devp2p.peers.slots import PeerView, SlotsView
 
 _SHORT = 16  # hex digits of a node-ID
 
 
 def as_json(node: Node) -> dict[str, object]:
-    """The view as an object for JSON: `devp2p.peers.slot_values.SlotsView`, with IDs as hex and classes as words."""
+    """The view as an object for JSON: `devp2p.peers.slots.values.SlotsView`, with IDs as hex and classes as words."""
     view = node.slots()
     return {
         "event": "slots",

@@ -11,12 +11,11 @@ from weakref import WeakSet
 
 import trio
 
+from devp2p.bounded import Throttle
 from devp2p.capability import AnyCapability, Peer
 from devp2p.cli.news import News
-from devp2p.discovery.throttle import Throttle
 from devp2p.errors import DisconnectReason, PeerDisconnected
-from devp2p.events import Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
-from devp2p.node import Node
+from devp2p.node import Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
 
 EVERY: Final = 60.0
 """Seconds between two counts."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from devp2p.cli.output import Exit, Failure
-from devp2p.discovery.dns_tree import TreeUrl
-from devp2p.enr import Record
+from devp2p.discovery.dns import TreeUrl
 from devp2p.errors import DecodingError
+from devp2p.records import Record
 
 INFO: Final = "enrtree-info.json"
 NODES: Final = "nodes.json"

@@ -1,34 +1,43 @@
-"""Node discovery: how nodes find each other over UDP.
+"""Node discovery: how nodes find each other over UDP and DNS.
 
-All of it is sans-IO: bytes, addresses and ``now`` go in; datagrams and events come out.
-
-v4.py is `Discv4`, the protocol object of Node Discovery v4, and v5.py is `Discv5`, that of v5.1; the files whose names begin like theirs
-are their parts, v4_packets, v5_packets, v5_messages and v5_crypto those that know the formats. Both keep a `RoutingTable` (kademlia.py:
-which nodes to remember, tell of, and check) and search by `Lookup` (lookup.py: whom to ask next). networks.py says where addresses lie
-and who may tell of them, external_address.py what others see us as, contacts.py what of a record the table wants.
+The protocols are sans-IO: bytes, addresses and ``now`` go in; datagrams and events come out. `table` is the Kademlia table and the search
+in it, `v4` and `v5` are Node Discovery v4 and v5.1, `dns` the node lists of EIP-1459. `open_discovery` drives them: one task and one UDP
+socket. What is here is imported when it is asked for.
 """
 
-from collections.abc import Collection
-from typing import Final
+from typing import TYPE_CHECKING
 
-from devp2p.arguments import require
-from devp2p.records import Address, address_of
+from devp2p.deferred import deferred
 
-VERSIONS: Final = frozenset({4, 5})
-"""Those of the protocol that there are here."""
+if TYPE_CHECKING:
+    from devp2p.discovery.candidates import Candidate
+    from devp2p.discovery.own_record import parse_external, parse_externals
+    from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
+    from devp2p.discovery.settings import VERSIONS, check_versions, udp_address
+else:
+    __getattr__ = deferred(
+        __name__,
+        {
+            "VERSIONS": "settings",
+            "Candidate": "candidates",
+            "Discovery": "service",
+            "DiscoveryLimits": "service",
+            "check_versions": "settings",
+            "open_discovery": "service",
+            "parse_external": "own_record",
+            "parse_externals": "own_record",
+            "udp_address": "settings",
+        },
+    )
 
-
-def udp_address(listen: str | Address) -> Address:
-    """Take the address to listen at; ValueError for what is none of UDP, TypeError for what is neither text nor an Address."""
-    address = address_of(listen, "listen of discovery")
-    if address.scheme != "udp":
-        raise ValueError(f"listen of discovery is udp://<host>:<port>, not {address}")
-    return address
-
-
-def check_versions(versions: Collection[int]) -> frozenset[int]:
-    """Take the versions that are to run; ValueError if there is none, or one that is unknown, TypeError for no collection."""
-    require(versions, Collection, "versions of discovery is a set such as {4, 5}")
-    if not versions or not VERSIONS.issuperset(versions):
-        raise ValueError(f"versions of discovery are 4 and 5, not {', '.join(map(repr, versions)) or 'none'}")
-    return frozenset(versions)
+__all__ = [
+    "VERSIONS",
+    "Candidate",
+    "Discovery",
+    "DiscoveryLimits",
+    "check_versions",
+    "open_discovery",
+    "parse_external",
+    "parse_externals",
+    "udp_address",
+]

@@ -10,16 +10,16 @@ from typing import Final, Generic, TypeVar
 
 import trio
 
-from devp2p.discovery import v4_events, v4_nodes, v5_events
-from devp2p.discovery.contacts import contact_of, contacts_told_by
+from devp2p.addresses import Endpoint, scope_fault
 from devp2p.discovery.ip_bytes import pack_ip
-from devp2p.discovery.kademlia import Contact
-from devp2p.discovery.networks import Endpoint, scope_fault
+from devp2p.discovery.table import Contact, contact_of, contacts_told_by
 from devp2p.discovery.v4 import Discv4
+from devp2p.discovery.v4 import events as v4_events
+from devp2p.discovery.v4 import nodes as v4_nodes
 from devp2p.discovery.v5 import Discv5
-from devp2p.enr import Record
+from devp2p.discovery.v5 import events as v5_events
 from devp2p.keys import keccak256
-from devp2p.records import NodeRecord
+from devp2p.records import NodeRecord, Record
 
 AT_ONCE: Final = 512
 """Operations of one protocol that are under way for coroutines; others wait."""

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import trio
 
-from devp2p.discovery.networks import Endpoint, unmapped
+from devp2p.addresses import Endpoint, unmapped
 from devp2p.records import Address
 from devp2p.transports import naming
 

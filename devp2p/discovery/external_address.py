@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from devp2p.discovery.networks import Endpoint, network_of, scope_fault, unmapped
+from devp2p.addresses import Endpoint, network_of, scope_fault, unmapped
 
 WINDOW = 300.0
 """Seconds for which a vote counts."""

@@ -9,11 +9,11 @@ from weakref import WeakSet
 
 import trio
 
+from devp2p.addresses import Scope, scope_of
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5
 from devp2p.discovery.candidates import Candidate, Filter, Mixer
 from devp2p.discovery.dns import DnsSource
 from devp2p.discovery.ip_bytes import pack_ip
-from devp2p.discovery.networks import Scope, scope_of
 from devp2p.records import NodeRecord
 
 FIRST_PAUSE: Final = 0.5

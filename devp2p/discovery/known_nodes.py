@@ -10,10 +10,10 @@ from typing import Final, cast
 
 import trio
 
+from devp2p.book import Book, Source
 from devp2p.discovery.dns import LookupFailed, Resolver
-from devp2p.peers.book import Book, Source
 from devp2p.records import NodeRecord
-from devp2p.transports.sockets import host_in
+from devp2p.transports import host_in
 
 SEEDS: Final = 30
 """Nodes that are taken from the book to begin with."""
@@ -106,7 +106,7 @@ async def with_ip_addresses(node: NodeRecord, ip_versions: Sequence[int] = (4, 6
 def system_resolver() -> Resolver:
     """The resolver that asks the system's DNS servers; ValueError if that is not possible here."""
     try:
-        from devp2p.discovery.dns_resolver import DnsResolver  # noqa: PLC0415  (needs a package that is not always installed)
+        from devp2p.discovery.dns import DnsResolver  # noqa: PLC0415  (needs a package that is not always installed)
     except ImportError:
         raise ValueError("node lists in DNS need the package dnspython: pip install 'trio-devp2p[dns]'") from None
     try:

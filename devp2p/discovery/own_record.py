@@ -7,16 +7,15 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final
 
+from devp2p.addresses import Endpoint, unmapped
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
-from devp2p.discovery.networks import Endpoint, unmapped
-from devp2p.enr import WANTED_ENTRIES, Entries, LocalRecord, Record
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
-from devp2p.records import Address
+from devp2p.records import WANTED_ENTRIES, Address, Entries, LocalRecord, Record
 
 if TYPE_CHECKING:  # the command line imports this module for what the user says alone
-    from devp2p.peers.book import Book
+    from devp2p.book import Book
 
 _LAST_SEQUENCE: Final = 2**64 - 2**32
 

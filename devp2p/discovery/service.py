@@ -22,33 +22,29 @@ from typing import Final
 
 import trio
 
+from devp2p.addresses import Endpoint
 from devp2p.arguments import Several, as_bytes, check_bounds, require, several
+from devp2p.book import Book
 from devp2p.containment import unless_it_fails
-from devp2p.discovery import VERSIONS, check_versions, udp_address, v4_events
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged
 from devp2p.discovery.candidates import Filter
 from devp2p.discovery.clock import Clock
 from devp2p.discovery.datagrams import DatagramSocket
-from devp2p.discovery.dns import DnsSource, Resolver
-from devp2p.discovery.dns_tree import TreeUrl, parse_tree
+from devp2p.discovery.dns import DnsSource, Resolver, TreeUrl, parse_tree
 from devp2p.discovery.external_address import AddressChanged
 from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
-from devp2p.discovery.kademlia import TableStatistics
 from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
-from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.own_record import OwnRecord, parse_externals
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import ClockDoubtful
-from devp2p.discovery.v4_events import Event as EventV4
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_answers import Discv5Limits, TalkHandler, checked_handler
-from devp2p.discovery.v5_events import Event as EventV5
-from devp2p.enr import Entries, Record
+from devp2p.discovery.settings import VERSIONS, check_versions, udp_address
+from devp2p.discovery.table import TableStatistics
+from devp2p.discovery.v4 import ClockDoubtful, Discv4, Discv4Limits
+from devp2p.discovery.v4 import Event as EventV4
+from devp2p.discovery.v4 import events as v4_events
+from devp2p.discovery.v5 import Discv5, Discv5Limits, TalkHandler, checked_handler
+from devp2p.discovery.v5 import Event as EventV5
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
-from devp2p.peers.book import Book
-from devp2p.records import Address, NodeRecord, node_of, nodes_of
+from devp2p.records import Address, Entries, NodeRecord, Record, node_of, nodes_of
 from devp2p.runtime import require_trio
 
 DEFAULT_LISTEN: Final = Address("udp", "*", 30303)

@@ -15,16 +15,16 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from devp2p.arguments import require
-from devp2p.meters import Backlog
+from devp2p.capability import Backlog
 from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally, direction_of
 from devp2p.node import Node
-from devp2p.peers.dial_history import KINDS
-from devp2p.peers.slot_values import SlotClass
+from devp2p.peers import KINDS
+from devp2p.peers.slots import SlotClass
 from devp2p.version import __version__
 
 if TYPE_CHECKING:  # a node without discovery does not import it
-    from devp2p.discovery.kademlia import TableStatistics
-    from devp2p.discovery.service import Discovery
+    from devp2p.discovery import Discovery
+    from devp2p.discovery.table import TableStatistics
 
 K = TypeVar("K", bound=tuple[str, ...])
 """The values of a sample's labels."""

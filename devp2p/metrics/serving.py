@@ -22,9 +22,9 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from devp2p.metrics.collector import NodeCollector
 from devp2p.node import Node
-from devp2p.peers.unheard import Unheard
+from devp2p.peers import Unheard
 from devp2p.records import Address, address_of
-from devp2p.transports.sockets import accept_streams, plain_socket
+from devp2p.transports import accept_streams, plain_socket
 
 PATH: Final = "/metrics"
 

@@ -6,11 +6,10 @@ Nothing is counted for each message: a session's channels have counted already, 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 
-from devp2p.capability import Peer
+from devp2p.capability import Peer, Traffic
 from devp2p.errors import DisconnectReason, PeerDisconnected
-from devp2p.events import Event, PeerConnected, PeerDropped, PeerRefused, SlotDecision
-from devp2p.meters import Traffic
-from devp2p.peers.slot_values import Admit, Dial, Drop, Evict, Graft, Refuse, Swap
+from devp2p.node import Event, PeerConnected, PeerDropped, PeerRefused, SlotDecision
+from devp2p.peers.slots import Admit, Dial, Drop, Evict, Graft, Refuse, Swap
 
 DECISIONS = tuple(kind.__name__.lower() for kind in (Dial, Swap, Graft, Drop, Evict, Admit, Refuse))
 """All kinds of decisions. An `Admit` is told where somebody has to go for it."""

@@ -9,7 +9,7 @@ import ipaddress
 from collections import Counter, OrderedDict
 from typing import NamedTuple
 
-from devp2p.discovery.networks import is_local, unmapped
+from devp2p.addresses import is_local, unmapped
 from devp2p.limits import Limits
 from devp2p.records import Address
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from devp2p.discovery.networks import is_local
-from devp2p.discovery.throttle import host_of
+from devp2p.addresses import host_of, is_local
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.records import Address, NodeRecord
 

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from devp2p.rates import Conduct
+from devp2p.conduct import Conduct
 
 HALF_LIFE: Final = 600.0
 """Seconds of connection after which something counts half."""

@@ -3,7 +3,7 @@
 from functools import lru_cache
 from ipaddress import ip_address
 
-from devp2p.discovery.networks import is_local, unmapped
+from devp2p.addresses import is_local, unmapped
 from devp2p.records import Address
 
 

@@ -21,9 +21,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from devp2p.conduct import Conduct, Stats, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.peers.evidence import Evidence, news_since
-from devp2p.rates import Conduct, Stats, default_metric
 
 POPULATION_AGE: Final = 86400.0
 """For how many seconds after its last session a peer is one of those that others are compared with."""

@@ -10,18 +10,15 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p.arguments import require, several
-from devp2p.capability import AnyCapability, Capability
+from devp2p.capability import AnyCapability, Budget, Capability, MessageTable
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
-from devp2p.queues import Budget
-from devp2p.requests import MessageTable
 from devp2p.transports import Link
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
-from devp2p.wire.handshake import MAX_PACKET, Entropy, Initiator, missing_of_auth
-from devp2p.wire.replays import SeenAuths
+from devp2p.wire.rlpx import MAX_PACKET, Entropy, Initiator, SeenAuths, missing_of_auth
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""

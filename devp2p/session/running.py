@@ -22,15 +22,11 @@ from typing import Any, cast
 
 import trio
 
-from devp2p.capability import AnyCapability, Peer
-from devp2p.channel import Channel
+from devp2p.capability import AnyCapability, Arriving, Budget, Channel, Inbox, Outbox, Peer, Turn
 from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
-from devp2p.events import Event, PeerReady
-from devp2p.queues import Arriving, Budget, Inbox, Outbox, Turn
 from devp2p.session.opening import CHUNK, Session, hang_up
-from devp2p.wire import base
+from devp2p.wire import Outgoing, base
 from devp2p.wire import connection as wire
-from devp2p.wire.schedule import Outgoing
 
 _EXCUSED = 4  # ping timeouts for which messages excuse a Pong that has not come; OpenEthereum waits as long for it
 _MOST_DETAIL = 500  # characters of a complaint that are kept: a plugin may quote the message that it complains of
@@ -39,14 +35,17 @@ _logger = logging.getLogger(__name__)
 
 
 async def run_session(
-    session: Session, *, publish: Callable[[Event], None] = lambda _: None, on_peer: Callable[[Peer], None] = lambda _: None
+    session: Session,
+    *,
+    on_ready: Callable[[Peer, AnyCapability], None] = lambda _peer, _capability: None,
+    on_peer: Callable[[Peer], None] = lambda _: None,
 ) -> PeerDisconnected:
     """Run the shared capabilities until the session ends, close the link, and return how it ended.
 
-    `publish` is told of each capability that becomes ready, `on_peer` of the `Peer` before any capability runs.
+    `on_ready` is told of each capability that becomes ready, `on_peer` of the `Peer` before any capability runs.
     """
     try:
-        run = _Session(session, publish)
+        run = _Session(session, on_ready)
         on_peer(run.peer)
     except BaseException:
         await session.close()
@@ -61,13 +60,13 @@ async def run_session(
 class _Session:
     """The running tasks of a session, and how it comes to its end."""
 
-    def __init__(self, session: Session, publish: Callable[[Event], None]) -> None:
+    def __init__(self, session: Session, on_ready: Callable[[Peer, AnyCapability], None]) -> None:
         self._link = session.link
         self._stream = session.stream
         self._connection = session.connection
         self._limits = session.local.limits
         self._strict = session.local.strict
-        self._publish = publish
+        self._on_ready = on_ready
         tables = session.local.tables
         shared = [tables[spec.offer] for spec in self._connection.space.shared]
         self._outbox = Outbox([capability.weight for capability, _ in shared], self._limits)
@@ -355,7 +354,7 @@ class _Session:
         except PeerDisconnected:
             pass  # it will never be ready
         else:
-            self._publish(PeerReady(self.peer, capability))
+            self._on_ready(self.peer, capability)
 
     def _judge(self, capability: AnyCapability, error: BaseException) -> None:
         """Turn what came out of a plugin into the session's end; what is not the session's to handle goes on."""

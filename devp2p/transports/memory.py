@@ -7,7 +7,7 @@ import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.links import OnLink, StreamLink
 
 _CAPACITY = 64 * 1024  # bytes that wait in one direction before send_all blocks, about what a loopback socket takes
 

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.links import OnLink, StreamLink
 
 BACKLOG = 4096
 """Connections that the system may keep until they are accepted; systems cut it down to what they allow."""

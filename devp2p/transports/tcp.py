@@ -15,7 +15,7 @@ import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.links import OnLink, StreamLink
 from devp2p.transports.sockets import BACKLOG, accept_links, host_in, plain_socket
 
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself

@@ -10,7 +10,7 @@ import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.links import OnLink, StreamLink
 from devp2p.transports.sockets import BACKLOG, accept_links
 
 

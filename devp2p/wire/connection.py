@@ -23,9 +23,8 @@ from devp2p.errors import DecodingError, DisconnectReason, LocalProtocolError, R
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
-from devp2p.wire.frames import FrameOpener, FrameSealer, frame_size
-from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
 from devp2p.wire.messages import CapabilitySpec, MessageSpace
+from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Initiator, Recipient, Secrets, frame_size
 
 _BASE_LENGTH = base.BASE_LENGTH
 _HEADS = tuple(rlp.encode(code) for code in range(0x80))  # the ids of nearly all messages, encoded

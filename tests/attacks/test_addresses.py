@@ -4,12 +4,12 @@ import ipaddress
 
 import pytest
 
-from devp2p.discovery import v4_nodes
-from devp2p.discovery import v4_packets as packets
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.networks import Endpoint, Scope, relay_fault, scope_of
-from devp2p.discovery.v5_messages import FindNode, Nodes
-from devp2p.enr import Record
+from devp2p.addresses import Endpoint, Scope, relay_fault, scope_of
+from devp2p.discovery.table.contacts import contact_of
+from devp2p.discovery.v4 import nodes as v4_nodes
+from devp2p.discovery.v4 import packets
+from devp2p.discovery.v5.messages import FindNode, Nodes
+from devp2p.records.enr import Record
 from tests.discovery.strangers import START, endpoint_of, entry_of, fresh, guest, key_of, named, pass_time
 from tests.discovery.v5_wire import Stranger, make_party, record_of
 

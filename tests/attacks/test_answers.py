@@ -83,7 +83,7 @@ async def test_f11_a_small_talker_gets_its_half_beside_a_large_one():
 
 
 async def test_f11_control_first_come_first_served_it_gets_hardly_anything(monkeypatch):
-    monkeypatch.setattr("devp2p.queues.Schedule", Queue)
+    monkeypatch.setattr("devp2p.capability.queues.Schedule", Queue)
     assert await share_of_the_small() < 0.2
 
 

@@ -14,10 +14,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, DialError, DiscoverySettings, Limits, NodeRecord, PrivateKey
+from devp2p.book import Book
 from devp2p.discovery.candidates import Mixer
 from devp2p.peers import dial_history
 from devp2p.peers.admission import Admission
-from devp2p.peers.book import Book
 from devp2p.peers.dial_history import DialHistory
 from devp2p.testing import ScriptedPeer
 from tests.books import NOW, enode, fill

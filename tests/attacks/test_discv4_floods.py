@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devp2p.discovery import v4_packets as packets
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Bonds, Discv4Limits, Recent
-from devp2p.discovery.v4_events import PingResult
-from devp2p.discovery.v4_exchange import PAID_PING
+from devp2p.addresses import Endpoint
+from devp2p.discovery.v4 import packets
+from devp2p.discovery.v4.bonds import Bonds, Discv4Limits, Recent
+from devp2p.discovery.v4.events import PingResult
+from devp2p.discovery.v4.exchange import PAID_PING
+from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PublicKey, recover
 from tests.discovery.strangers import (
     FAR,

@@ -7,10 +7,13 @@ from unittest.mock import patch
 
 import pytest
 
-from devp2p.discovery import v5_crypto, v5_messages, v5_packets, v5_sessions
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5_messages import Ping, Pong
-from devp2p.discovery.v5_sessions import Keys, Remote, Sessions
+from devp2p.addresses import Endpoint
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
+from devp2p.discovery.v5 import sessions as v5_sessions
+from devp2p.discovery.v5.messages import Ping, Pong
+from devp2p.discovery.v5.sessions import Keys, Remote, Sessions
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Stranger, Wire, key_of, make_party, record_of, state_of
 

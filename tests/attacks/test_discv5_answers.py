@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p import rlp
-from devp2p.discovery import v5, v5_messages, v5_packets
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.kademlia import distance
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.throttle import Throttle, host_of
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.discovery.v5_events import NodesFound, PingResult
-from devp2p.discovery.v5_messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse
-from devp2p.discovery.v5_nodes import MAX_PARTS, MAX_RECORDS, NodesAnswer, split_records
+from devp2p.addresses import Endpoint, host_of
+from devp2p.bounded import Throttle
+from devp2p.discovery.table.contacts import contact_of
+from devp2p.discovery.table.kademlia import distance
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
+from devp2p.discovery.v5 import protocol as v5
+from devp2p.discovery.v5.answers import Discv5Limits
+from devp2p.discovery.v5.events import NodesFound, PingResult
+from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse
+from devp2p.discovery.v5.nodes import MAX_PARTS, MAX_RECORDS, NodesAnswer, split_records
 from devp2p.errors import DecodingError
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, make_party, record_of

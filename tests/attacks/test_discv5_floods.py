@@ -11,14 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devp2p import addresses as networks
 from devp2p import rlp
-from devp2p.discovery import networks, v5_crypto, v5_messages, v5_packets, v5_requests, v5_sessions
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.shares import TableLimits
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.discovery.v5_events import PingResult
-from devp2p.discovery.v5_messages import FindNode, Ping
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.contacts import contact_of
+from devp2p.discovery.table.shares import TableLimits
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
+from devp2p.discovery.v5 import requests as v5_requests
+from devp2p.discovery.v5 import sessions as v5_sessions
+from devp2p.discovery.v5.answers import Discv5Limits
+from devp2p.discovery.v5.events import PingResult
+from devp2p.discovery.v5.messages import FindNode, Ping
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, header_of, make_party, ordinary, record_of, state_of, whoareyou
 

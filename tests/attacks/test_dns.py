@@ -15,10 +15,10 @@ from typing import TypeVar
 import pytest
 import trio
 
-from devp2p.discovery.dns import DnsSource, LookupFailed, records
-from devp2p.discovery.dns_client import DnsClient
-from devp2p.discovery.dns_events import DnsLimits, Event, LinkFound, PassEnded, QueryFailed, RecordFound
-from devp2p.discovery.dns_tree import MAX_TEXT, Branch, TreeUrl, entry_name, hash_of
+from devp2p.discovery.dns.client import DnsClient
+from devp2p.discovery.dns.events import DnsLimits, Event, LinkFound, PassEnded, QueryFailed, RecordFound
+from devp2p.discovery.dns.source import DnsSource, LookupFailed, records
+from devp2p.discovery.dns.tree import MAX_TEXT, Branch, TreeUrl, entry_name, hash_of
 from tests.discovery.zones import DOMAIN, EAGER, KEY, URL, Zone, assert_rate_kept, record, tree, url
 
 T = TypeVar("T")

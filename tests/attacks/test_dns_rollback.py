@@ -11,11 +11,11 @@ from unittest.mock import patch
 import pytest
 import trio
 
+from devp2p.book import Book, BookError
 from devp2p.discovery import service
-from devp2p.discovery.dns import DnsSource
+from devp2p.discovery.dns.source import DnsSource
 from devp2p.discovery.known_nodes import KnownNodes
 from devp2p.discovery.service import DiscoveryLimits
-from devp2p.peers.book import Book, BookError
 from tests.discovery.services import found, running
 from tests.discovery.zones import DOMAIN, URL, Zone, assert_rate_kept, record, tree, url
 

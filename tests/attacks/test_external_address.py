@@ -4,8 +4,8 @@ import ipaddress
 
 import pytest
 
+from devp2p.addresses import Endpoint
 from devp2p.discovery.external_address import QUORUM, WINDOW, ExternalAddress
-from devp2p.discovery.networks import Endpoint
 
 OURS = Endpoint(bytes([20, 1, 1, 1]), 30303)
 OLD = Endpoint(bytes([20, 9, 9, 9]), 30303)

@@ -18,15 +18,15 @@ import pytest
 import trio
 import trio.lowlevel
 
-from devp2p.discovery import v4_packets
-from devp2p.discovery.networks import Endpoint
+from devp2p.addresses import Endpoint
 from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.enr import LocalRecord, Record
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v4.protocol import Discv4
+from devp2p.discovery.v5.answers import Discv5Limits
+from devp2p.discovery.v5.protocol import Discv5
 from devp2p.keys import PrivateKey, PublicKey, keccak256, recover
+from devp2p.records.enr import LocalRecord, Record
 from tests.discovery.services import eventually
 from tools.bench.flood import STRICT, closest, crowd
 from tools.bench.junk import Junk

@@ -16,8 +16,8 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import Channel, DisconnectReason, Limits, Peer, PrivateKey, rlp
 from devp2p.testing import ScriptedPeer
 from devp2p.wire import compression
-from devp2p.wire import frames as wire_frames
 from devp2p.wire.messages import MessageSpace
+from devp2p.wire.rlpx import frames as wire_frames
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Time, chat
 from tests.network import NO_PINGS, Network, running
 

@@ -17,10 +17,11 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import DialError, DisconnectReason, Node, NodeRecord, PeerRefused, PrivateKey, open_node, rlp
 from devp2p.errors import HandshakeError
 from devp2p.testing import ScriptedPeer
-from devp2p.wire import base, ecies, handshake
+from devp2p.wire import base
 from devp2p.wire.connection import Connection
-from devp2p.wire.frames import FrameSealer
-from devp2p.wire.handshake import MAX_PACKET, Initiator, Recipient
+from devp2p.wire.rlpx import ecies, handshake
+from devp2p.wire.rlpx.frames import FrameSealer
+from devp2p.wire.rlpx.handshake import MAX_PACKET, Initiator, Recipient
 from tests.attacks.test_handshake_keys import BAD
 from tests.chat import Chat
 from tests.fuzz.wire_targets import entropy

@@ -15,11 +15,12 @@ import pytest
 import trio
 
 from devp2p import NodeRecord, PeerRefused, PrivateKey, rlp
-from devp2p.discovery.dns_tree import TreeUrl
-from devp2p.enr import Record
+from devp2p.discovery.dns.tree import TreeUrl
 from devp2p.errors import DecodingError, HandshakeError, RemoteProtocolError
 from devp2p.keys import PublicKey, keccak256, recover
-from devp2p.wire import base, ecies
+from devp2p.records.enr import Record
+from devp2p.wire import base
+from devp2p.wire.rlpx import ecies
 from tests.fuzz.wire_targets import seal_packet
 from tests.network import Network, running
 from tests.wire.handshakes import AUTH, KEY_A, KEY_B, initiator, recipient, spy

@@ -18,12 +18,12 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, DialError, Limits, Node, NodeRecord, PeerConnected, PrivateKey, open_node
-from devp2p.links import Links
+from devp2p.node.links import Links
+from devp2p.node.roster import Roster
+from devp2p.node.steering import Steering
 from devp2p.peers.admission import Admission
-from devp2p.roster import Roster
-from devp2p.steering import Steering
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports import Link
+from devp2p.transports.links import Link
 from tests.chat import Chat, GetTime
 from tests.network import LARGE, Network, running
 

@@ -14,14 +14,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, Node, NodeRecord, PrivateKey, rlp
+from devp2p.book import Book
 from devp2p.errors import HandshakeError
-from devp2p.events import PeerConnected
 from devp2p.keys import PublicKey, keccak256
-from devp2p.peers.book import Book
+from devp2p.node.events import PeerConnected
 from devp2p.testing import ScriptedPeer
-from devp2p.wire import ecies, handshake, replays
-from devp2p.wire.handshake import Initiator, Recipient, Secrets
-from devp2p.wire.replays import LIFETIME, POINTS, SeenAuths
+from devp2p.wire.rlpx import ecies, handshake, replays
+from devp2p.wire.rlpx.handshake import Initiator, Recipient, Secrets
+from devp2p.wire.rlpx.replays import LIFETIME, POINTS, SeenAuths
 from tests.books import fill
 from tests.chat import Chat
 from tests.fuzz.wire_targets import entropy

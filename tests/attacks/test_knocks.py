@@ -13,11 +13,11 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Limits, PeerRefused, PrivateKey
-from devp2p.door import Visit
-from devp2p.links import Links
+from devp2p.node.door import Visit
+from devp2p.node.links import Links
 from devp2p.session import Heard, Session, wait_for_choice
 from devp2p.testing import ScriptedPeer
-from devp2p.transports import Link
+from devp2p.transports.links import Link
 from tests.attacks.test_handshake_links import LIMITS, Internet, join
 from tests.chat import Chat
 from tests.network import running
@@ -117,7 +117,7 @@ async def test_h11_control_where_silence_takes_a_place_everybody_waits_for_secon
     async def hear_nothing(link: Link) -> Heard:
         return Heard(await link.accept_stream(), b"")
 
-    monkeypatch.setattr("devp2p.links.hear_auth", hear_nothing)
+    monkeypatch.setattr("devp2p.node.links.hear_auth", hear_nothing)
     took, _ = await silent_flood(0.5, Limits(**LIMITS))
     assert all(one is None or one > 2 for one in took)
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devp2p import rlp
-from devp2p.discovery import v5_messages, v5_nodes
-from devp2p.discovery.contacts import contact_of, endpoints_of
-from devp2p.discovery.kademlia import distance
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5_events import NodesFound
-from devp2p.discovery.v5_messages import FindNode, Nodes, Ping
-from devp2p.enr import Record
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.contacts import contact_of, endpoints_of
+from devp2p.discovery.table.kademlia import distance
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import nodes as v5_nodes
+from devp2p.discovery.v5.events import NodesFound
+from devp2p.discovery.v5.messages import FindNode, Nodes, Ping
 from devp2p.errors import DecodingError
+from devp2p.records.enr import Record
 from tests.discovery.v5_wire import Party, Stranger, make_party, record_of, state_of
 
 TIMEOUT = 0.7

@@ -14,12 +14,12 @@ import trio
 
 import devp2p
 from devp2p import NodeRecord
-from devp2p.discovery.dns import LookupFailed
-from devp2p.discovery.networks import Endpoint
+from devp2p.addresses import Endpoint
+from devp2p.discovery.dns.source import LookupFailed
 from devp2p.discovery.service import Discovery
-from devp2p.discovery.v5_answers import MAX_TALK
+from devp2p.discovery.v5.answers import MAX_TALK
 from devp2p.keys import PrivateKey
-from devp2p.node_discovery import DiscoverySettings
+from devp2p.node.discovering import DiscoverySettings
 from tests.discovery.services import found, running
 
 

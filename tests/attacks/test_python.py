@@ -18,7 +18,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p.session import running as running_session
 from devp2p.session.opening import CHUNK
 from devp2p.testing import two_nodes
-from devp2p.wire.frames import FrameOpener
+from devp2p.wire.rlpx.frames import FrameOpener
 from tests.chat import Blob, Chat, ChatMessage, chat, collect
 from tests.steps import StepWatch
 
@@ -107,7 +107,7 @@ def test_p1_nothing_from_the_network_is_kept_under_an_int(path):
 WIDE = {
     "base.py": ["CapabilityVersion.version", "Hello.version", "Hello.listen_port", "_WireCapability.version"],  # checked to have 64 bits
     "enr.py": ["Record.sequence"],  # 64 bits, too
-    "v4_packets.py": ["Ping.version"],  # not looked at
+    "packets.py": ["Ping.version"],  # not looked at
 }
 
 

@@ -8,14 +8,15 @@ from unittest.mock import patch
 
 import pytest
 
-from devp2p import enr, rlp
-from devp2p.discovery.kademlia import Addition
-from devp2p.discovery.v5_messages import TalkRequest
-from devp2p.enr import Record
+from devp2p import rlp
+from devp2p.book import Book, Source, contents
+from devp2p.discovery.table.kademlia import Addition
+from devp2p.discovery.v5.messages import TalkRequest
 from devp2p.errors import DecodingError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
-from devp2p.peers.book import Book, Source, contents
-from devp2p.records import NodeRecord
+from devp2p.records import enr
+from devp2p.records.enr import Record
+from devp2p.records.node_record import NodeRecord
 from tests.books import NOW, key, known, signed
 from tests.discovery.tables import OWN, check, node, table_of
 from tests.discovery.v5_wire import Stranger, make_party, record_of

@@ -17,12 +17,12 @@ import pytest
 import trio
 
 from devp2p import Address, Channel, Node, NodeRecord, Peer, PeerDisconnected, PublicKey, RemoteProtocolError, open_node
+from devp2p.book import Book
 from devp2p.discovery.candidates import Candidate
-from devp2p.peers.book import Book
-from devp2p.peers.slots import Slots
+from devp2p.peers.slots.policy import Slots
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import MemoryTransport
-from devp2p.transports import Link, StreamLink
+from devp2p.transports.links import Link, StreamLink
 from devp2p.transports.memory import memory_stream_pair
 from tests.books import key
 from tests.chat import Chat, ChatMessage

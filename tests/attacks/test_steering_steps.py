@@ -12,16 +12,16 @@ import pytest
 import trio
 
 from devp2p import Address, Node, NodeRecord
-from devp2p.census import Census
+from devp2p.book import Book
+from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, PeerDisconnected
+from devp2p.node.census import Census
+from devp2p.node.dialer import DIALS_AT_ONCE
+from devp2p.node.persistence import PORTION, Memory
+from devp2p.node.steering import AT_ONCE, BETWEEN_DIALS, Steering
 from devp2p.peers.bans import Bans
-from devp2p.peers.book import Book
-from devp2p.peers.dialer import DIALS_AT_ONCE
-from devp2p.peers.memory import PORTION, Memory
-from devp2p.peers.pool import Pool
+from devp2p.peers.candidates import Pool
 from devp2p.peers.ratings import RatingRule, Ratings
-from devp2p.rates import Conduct
-from devp2p.steering import AT_ONCE, BETWEEN_DIALS, Steering
 from tests.books import key
 from tests.network import Network, running
 

@@ -9,10 +9,10 @@ from unittest.mock import patch
 
 import pytest
 
-from devp2p.discovery.kademlia import WAITING_SIZE, Addition, Contact, RoutingTable
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.shares import TableLimits
-from devp2p.discovery.v5_messages import Ping
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import WAITING_SIZE, Addition, Contact, RoutingTable
+from devp2p.discovery.table.shares import TableLimits
+from devp2p.discovery.v5.messages import Ping
 from tests.discovery.nodes import Node, endpoint_of
 from tests.discovery.tables import OWN, full_bucket, id_at, node, table_of
 from tests.discovery.v5_wire import Stranger, make_party, record_of
@@ -129,7 +129,7 @@ def test_d20_one_address_that_many_nodes_claim_is_asked_ten_times():
 
 
 def test_d20_control_without_limits_on_networks_it_is_asked_all_the_time():
-    with patch("devp2p.discovery.kademlia._FAST", 0.1):
+    with patch("devp2p.discovery.table.kademlia._FAST", 0.1):
         assert pings_to_a_victim(OPEN, 5000) > 50
         assert pings_to_a_victim(None, 5000) <= 10
 

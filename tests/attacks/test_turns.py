@@ -16,11 +16,12 @@ import trio
 import trio.lowlevel
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Address, Capability, Channel, DisconnectReason, Limits, Peer, RemoteProtocolError, Request, Response, queues, rlp
-from devp2p.events import Event, PeerRefused
+from devp2p import Address, Capability, Channel, DisconnectReason, Limits, Peer, RemoteProtocolError, Request, Response, rlp
+from devp2p.capability import queues
 from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.node.events import Event, PeerRefused
+from devp2p.node.roster import Roster
 from devp2p.rlp.items import encode_list
-from devp2p.roster import Roster
 from devp2p.testing import scripted_peer
 from devp2p.wire import compression
 from tests.steps import LIMIT, StepWatch

@@ -19,7 +19,7 @@ import trio
 from trio._core import _run as trio_internals
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from devp2p import queues
+from devp2p.capability import queues
 from tests.cancellation.wires import KINDS
 from tests.cancellation.world import PATIENCE, World
 

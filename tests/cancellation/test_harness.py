@@ -5,15 +5,15 @@ from typing import Any
 
 import trio
 
-import devp2p.links
+import devp2p.node.links
 import devp2p.session.opening
 from devp2p import Channel
 from devp2p.errors import PeerDisconnected
-from devp2p.links import Links
+from devp2p.node.links import Links
+from devp2p.node.roster import Roster
+from devp2p.node.steering import Steering
 from devp2p.peers.admission import Admission
-from devp2p.roster import Roster
 from devp2p.session.running import _Session
-from devp2p.steering import Steering
 from tests.cancellation import scenarios
 from tests.cancellation.harness import Fault, Scenario, pairs, play, sweep
 from tests.cancellation.world import World

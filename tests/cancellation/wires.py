@@ -13,7 +13,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import Address, NodeRecord, PublicKey
-from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.links import OnLink, StreamLink
 from devp2p.transports.memory import MemoryStream, MemoryTransport
 
 KINDS = ("broken", "closed", "reset", "deaf")

@@ -10,8 +10,8 @@ import pytest
 
 from devp2p.cli import dns, main
 from devp2p.cli.output import Exit
-from devp2p.discovery.dns_events import DnsLimits
-from devp2p.discovery.dns_tree import make_tree
+from devp2p.discovery.dns.events import DnsLimits
+from devp2p.discovery.dns.tree import make_tree
 from tests.cli.processes import write_secret
 from tests.discovery.nameserver import name_server
 from tests.discovery.zones import DOMAIN, KEY, URL, record, records, tree, url
@@ -209,7 +209,7 @@ def test_no_domain_is_made_up(node_list, key_file, capsys):
 
 
 def test_without_dnspython_the_user_is_told_what_to_install(monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "devp2p.discovery.dns_resolver", raising=False)
+    monkeypatch.delitem(sys.modules, "devp2p.discovery.dns.resolver", raising=False)
     monkeypatch.setitem(sys.modules, "dns.asyncresolver", None)
     status, _, errors = run(capsys, "sync", URL, "--json")
     assert (status, errors) == (Exit.USAGE, "devp2p: this needs the package dnspython: pip install 'trio-devp2p[dns]'\n")

@@ -18,7 +18,7 @@ from devp2p.cli import main
 from devp2p.cli.output import Exit
 from devp2p.cli.ping import Answer, ping
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports import StreamLink
+from devp2p.transports.links import StreamLink
 from devp2p.wire import base
 from tests.chat import Chat
 from tests.cli.processes import COMMAND, PATIENCE, ROOT, closed_port, write_secret

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Iterable
 
-from devp2p.discovery.kademlia import BUCKET_SIZE, ID_SIZE, Contact
-from devp2p.discovery.networks import Endpoint
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, ID_SIZE, Contact
 
 Node = Contact[None]
 

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
-from devp2p.discovery.dns import LookupFailed
-from devp2p.discovery.dns_tree import make_tree
+from devp2p.discovery.dns.source import LookupFailed
+from devp2p.discovery.dns.tree import make_tree
 from devp2p.discovery.service import Discovery, open_discovery
-from devp2p.enr import Record
 from devp2p.keys import PrivateKey
-from devp2p.records import NodeRecord
+from devp2p.records.enr import Record
+from devp2p.records.node_record import NodeRecord
 
 T = TypeVar("T")
 

@@ -4,16 +4,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from devp2p.discovery import v4_packets as packets
-from devp2p.discovery.kademlia import Contact, Entry
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import Event
-from devp2p.discovery.v4_nodes import Node, contact_at, contact_of
-from devp2p.enr import LocalRecord
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import Contact, Entry
+from devp2p.discovery.v4 import packets
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v4.events import Event
+from devp2p.discovery.v4.nodes import Node, contact_at, contact_of
+from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey
-from devp2p.records import NodeRecord
+from devp2p.records.enr import LocalRecord
+from devp2p.records.node_record import NodeRecord
 
 START = 1_700_000_000.0
 FAR = packets.Endpoint(bytes(4), 0, 0)

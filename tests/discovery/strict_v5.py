@@ -8,14 +8,16 @@ what is not answered in a second is sent once more as it was; a second WHOAREYOU
 import random
 from dataclasses import dataclass
 
-from devp2p.discovery import v5_crypto, v5_messages, v5_packets
-from devp2p.discovery.kademlia import Contact
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5_messages import Ping, Pong
-from devp2p.discovery.v5_sessions import Remote
-from devp2p.enr import Record
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import Contact
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
+from devp2p.discovery.v5.messages import Ping, Pong
+from devp2p.discovery.v5.sessions import Remote
 from devp2p.errors import DecodingError
 from devp2p.keys import PrivateKey, PublicKey
+from devp2p.records.enr import Record
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import key_of, record_of
 

@@ -2,8 +2,8 @@
 
 import random
 
-from devp2p.discovery.kademlia import BUCKET_SIZE, Contact, RoutingTable
-from devp2p.discovery.shares import TableLimits
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, Contact, RoutingTable
+from devp2p.discovery.table.shares import TableLimits
 from tests.discovery.nodes import Node, endpoint_of
 
 OWN = bytes(32)

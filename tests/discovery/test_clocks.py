@@ -10,16 +10,16 @@ from collections.abc import Callable
 import pytest
 import trio
 
+from devp2p.addresses import Endpoint
+from devp2p.book import Book
 from devp2p.discovery import clock as clocks
 from devp2p.discovery.clock import Clock
-from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.service import Discovery
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_events import Event, PingResult
-from devp2p.enr import LocalRecord
+from devp2p.discovery.v4.events import Event, PingResult
+from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey
-from devp2p.peers.book import Book
-from devp2p.records import NodeRecord
+from devp2p.records.enr import LocalRecord
+from devp2p.records.node_record import NodeRecord
 from tests.discovery.services import BOTH, running
 from tests.discovery.strangers import START, contact_to, endpoint_of, key_of, make_node
 from tests.simulation.network import Network

@@ -5,9 +5,9 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devp2p.discovery.dns_client import DnsClient, Query
-from devp2p.discovery.dns_events import DnsLimits, LinkFound, PassEnded, QueryFailed
-from devp2p.discovery.dns_tree import Branch, Root, TreeUrl, entry_name, make_tree
+from devp2p.discovery.dns.client import DnsClient, Query
+from devp2p.discovery.dns.events import DnsLimits, LinkFound, PassEnded, QueryFailed
+from devp2p.discovery.dns.tree import Branch, Root, TreeUrl, entry_name, make_tree
 from devp2p.keys import keccak256
 from tests.discovery.zones import DOMAIN, KEY, URL, Reading, Zone, published, record, tree, url
 

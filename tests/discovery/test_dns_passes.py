@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from devp2p.discovery.dns_events import DnsLimits, LinkFound, PassEnded, QueryFailed
+from devp2p.discovery.dns.events import DnsLimits, LinkFound, PassEnded, QueryFailed
 from tests.discovery.zones import DOMAIN, EAGER, URL, Reading, Zone, published, record, records, tree, url
 
 

@@ -6,8 +6,8 @@ import dns.resolver
 import pytest
 import trio
 
-from devp2p.discovery.dns import LookupFailed, records
-from devp2p.discovery.dns_resolver import DnsResolver
+from devp2p.discovery.dns.resolver import DnsResolver
+from devp2p.discovery.dns.source import LookupFailed, records
 from devp2p.errors import LocalProtocolError
 from tests.discovery.nameserver import name_server
 from tests.discovery.zones import DOMAIN, URL, tree

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devp2p.discovery.dns_tree import Branch, Root, TreeUrl, entry_name, has_hash, hash_of, make_tree, parse_entry, restore_tree
-from devp2p.enr import Record
+from devp2p.discovery.dns.tree import Branch, Root, TreeUrl, entry_name, has_hash, hash_of, make_tree, parse_entry, restore_tree
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import PrivateKey
+from devp2p.records.enr import Record
 from tests.discovery.zones import DOMAIN, KEY, record, records, tree, url
 from tests.fuzz import dns_targets
 

@@ -5,11 +5,11 @@ import time
 import pytest
 import trio
 
-from devp2p.discovery.kademlia import distance
+from devp2p.book import Book, Source
 from devp2p.discovery.service import DiscoveryLimits
+from devp2p.discovery.table.kademlia import distance
 from devp2p.keys import PrivateKey
-from devp2p.peers.book import Book, Source
-from devp2p.records import NodeRecord
+from devp2p.records.node_record import NodeRecord
 from tests.discovery.services import BOTH, TreeZone, eventually, found, network, running
 
 pytestmark = pytest.mark.real_clock
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real_clock
 @pytest.fixture(autouse=True)
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes are told to others once they were checked, for which nobody here wants to wait three seconds."""
-    monkeypatch.setattr("devp2p.discovery.kademlia._FAST", 0.3)
+    monkeypatch.setattr("devp2p.discovery.table.kademlia._FAST", 0.3)
 
 
 @BOTH

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p import rlp
-from devp2p.discovery import v4_packets, v5_messages
-from devp2p.enr import Record
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.records.enr import Record
 from tests.fuzz import discovery_targets
 from tests.fuzz.discovery_targets import KEY
 

@@ -3,8 +3,8 @@ import tracemalloc
 
 import pytest
 
-from devp2p.discovery.kademlia import BUCKET_SIZE, CLOSEST, WAITING_SIZE, Addition, Contact, RoutingTable, distance
-from devp2p.discovery.networks import Endpoint
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, CLOSEST, WAITING_SIZE, Addition, Contact, RoutingTable, distance
 from devp2p.errors import LocalProtocolError
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.tables import OWN, check, full_bucket, id_at, node, table_of

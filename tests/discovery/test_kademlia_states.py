@@ -7,9 +7,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from devp2p.discovery.kademlia import Addition, Contact, RoutingTable, distance
-from devp2p.discovery.networks import Endpoint, is_local, network_of
-from devp2p.discovery.shares import TableLimits
+from devp2p.addresses import Endpoint, is_local, network_of
+from devp2p.discovery.table.kademlia import Addition, Contact, RoutingTable, distance
+from devp2p.discovery.table.shares import TableLimits
 from tests.discovery.nodes import Node, closest_of
 
 OWN = bytes(32)

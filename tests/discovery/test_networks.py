@@ -2,7 +2,7 @@ import ipaddress
 
 import pytest
 
-from devp2p.discovery.networks import Endpoint, Scope, is_local, network_of, scope_of, unmapped
+from devp2p.addresses import Endpoint, Scope, is_local, network_of, scope_of, unmapped
 
 
 def packed(text: str) -> bytes:

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
+from devp2p.addresses import Endpoint
+from devp2p.book import Book
 from devp2p.discovery.external_address import QUORUM
-from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.own_record import OwnRecord, parse_external
 from devp2p.keys import PrivateKey
-from devp2p.peers.book import Book
 
 KEY = PrivateKey.generate()
 WILDCARD = Endpoint(bytes(16), 30303)

@@ -6,14 +6,14 @@ from contextlib import AsyncExitStack
 import pytest
 import trio
 
+from devp2p.addresses import Endpoint
+from devp2p.book import Book
 from devp2p.discovery.known_nodes import with_ip_addresses
-from devp2p.discovery.networks import Endpoint
 from devp2p.discovery.service import Discovery
-from devp2p.enr import Record
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
-from devp2p.peers.book import Book
-from devp2p.records import NodeRecord
+from devp2p.records.enr import Record
+from devp2p.records.node_record import NodeRecord
 from tests.discovery.services import BOTH, eventually, network, running, silent
 
 pytestmark = pytest.mark.real_clock
@@ -24,7 +24,7 @@ KEY = PrivateKey.generate()
 @pytest.fixture(autouse=True)
 def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nodes are told to others once they were checked, for which nobody here wants to wait three seconds."""
-    monkeypatch.setattr("devp2p.discovery.kademlia._FAST", 0.3)
+    monkeypatch.setattr("devp2p.discovery.table.kademlia._FAST", 0.3)
 
 
 @BOTH

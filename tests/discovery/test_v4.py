@@ -2,15 +2,15 @@
 
 import pytest
 
-from devp2p.discovery import v4_packets as packets
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import LookupDone, PingResult
-from devp2p.discovery.v4_exchange import PAID_PING
-from devp2p.discovery.v4_nodes import contact_at
-from devp2p.enr import LocalRecord
+from devp2p.addresses import Endpoint
+from devp2p.discovery.v4 import packets
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v4.events import LookupDone, PingResult
+from devp2p.discovery.v4.exchange import PAID_PING
+from devp2p.discovery.v4.nodes import contact_at
+from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import keccak256
+from devp2p.records.enr import LocalRecord
 from tests.discovery.strangers import (
     FAR,
     START,

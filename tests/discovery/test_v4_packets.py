@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p import rlp
-from devp2p.discovery import v4_packets
-from devp2p.discovery.v4_packets import (
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v4.packets import (
     MAX_NEIGHBORS,
     MAX_PACKET,
     MIN_PACKET,
@@ -29,9 +29,9 @@ from devp2p.discovery.v4_packets import (
     encode,
     is_expired,
 )
-from devp2p.enr import Record
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import PrivateKey, keccak256
+from devp2p.records.enr import Record
 from tests.fuzz.discovery_targets import sign_packet
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "discv4_packets.json").read_text())

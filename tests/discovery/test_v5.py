@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_events import PingResult
-from devp2p.discovery.v5_packets import Handshake, WhoAreYou
+from devp2p.addresses import Endpoint
+from devp2p.discovery.v5.events import PingResult
+from devp2p.discovery.v5.packets import Handshake, WhoAreYou
+from devp2p.discovery.v5.protocol import Discv5
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Wire, header_of, lose, make_party, pair, restart, whoareyou
 

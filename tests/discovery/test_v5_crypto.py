@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devp2p.discovery import v5_crypto
+from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey
 

@@ -7,20 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p import rlp
-from devp2p.discovery.v5_messages import (
-    MESSAGES,
-    FindNode,
-    Nodes,
-    Ping,
-    Pong,
-    TalkRequest,
-    TalkResponse,
-    decode_message,
-    encode_message,
-)
-from devp2p.enr import Record
+from devp2p.discovery.v5.messages import MESSAGES, FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse, decode_message, encode_message
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import PrivateKey
+from devp2p.records.enr import Record
 
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x01")
 

@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any
 
 from devp2p import rlp
-from devp2p.discovery.contacts import contact_of, endpoints_of
+from devp2p.addresses import Endpoint
 from devp2p.discovery.external_address import AddressChanged, ExternalAddress
-from devp2p.discovery.kademlia import Contact, RoutingTable
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5_events import LookupDone
-from devp2p.enr import Record
+from devp2p.discovery.table.contacts import contact_of, endpoints_of
+from devp2p.discovery.table.kademlia import Contact, RoutingTable
+from devp2p.discovery.v5.events import LookupDone
+from devp2p.records.enr import Record
 from tests.discovery.nodes import closest_of, endpoint_of
 from tests.discovery.v5_wire import Party, Wire, key_of, make_party, record_of
 

@@ -4,13 +4,13 @@ from functools import partial
 
 import pytest
 
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.kademlia import Contact, distance
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_answers import MAX_TALK
-from devp2p.discovery.v5_events import NodesFound, Resolved, TalkAnswered
-from devp2p.enr import Record
+from devp2p.discovery.table.contacts import contact_of
+from devp2p.discovery.table.kademlia import Contact, distance
+from devp2p.discovery.v5.answers import MAX_TALK
+from devp2p.discovery.v5.events import NodesFound, Resolved, TalkAnswered
+from devp2p.discovery.v5.protocol import Discv5
 from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.records.enr import Record
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import key_of, lose, pair, record_of
 

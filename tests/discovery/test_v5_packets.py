@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devp2p.discovery import v5_crypto, v5_messages, v5_packets
-from devp2p.discovery.v5_packets import (
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
+from devp2p.discovery.v5.packets import (
     MAX_MESSAGE,
     MAX_PACKET,
     MIN_PACKET,
@@ -21,9 +23,9 @@ from devp2p.discovery.v5_packets import (
     encode_header,
     seal,
 )
-from devp2p.enr import Record
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey
+from devp2p.records.enr import Record
 from tests.fuzz.discovery_targets import NODE_ID, SESSION_KEY, mask_packet
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "discv5_wire.json").read_text())

@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from devp2p.discovery import v5_crypto, v5_messages, v5_packets
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.kademlia import Contact
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_events import Event, PingResult
-from devp2p.enr import LocalRecord, Record
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.contacts import contact_of
+from devp2p.discovery.table.kademlia import Contact
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
+from devp2p.discovery.v5.events import Event, PingResult
+from devp2p.discovery.v5.protocol import Discv5
 from devp2p.keys import NodeId, PrivateKey
+from devp2p.records.enr import LocalRecord, Record
 from tests.discovery.nodes import endpoint_of
 from tests.simulation.network import Network
 

@@ -7,12 +7,12 @@ from typing import TypeVar
 
 import trio
 
-from devp2p.discovery.dns import LookupFailed
-from devp2p.discovery.dns_client import DnsClient, Query
-from devp2p.discovery.dns_events import DnsLimits, Event, RecordFound
-from devp2p.discovery.dns_tree import Root, Tree, TreeUrl, entry_name, hash_of, make_tree
-from devp2p.enr import Record
+from devp2p.discovery.dns.client import DnsClient, Query
+from devp2p.discovery.dns.events import DnsLimits, Event, RecordFound
+from devp2p.discovery.dns.source import LookupFailed
+from devp2p.discovery.dns.tree import Root, Tree, TreeUrl, entry_name, hash_of, make_tree
 from devp2p.keys import PrivateKey
+from devp2p.records.enr import Record
 
 T = TypeVar("T")
 

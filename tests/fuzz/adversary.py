@@ -22,7 +22,7 @@ from devp2p.wire.connection import (
     PongReceived,
     State,
 )
-from devp2p.wire.handshake import MAX_PACKET
+from devp2p.wire.rlpx.handshake import MAX_PACKET
 from tests.fuzz.wire_targets import KEY, OTHER
 from tests.wire.forger import connect, events, our_hello
 

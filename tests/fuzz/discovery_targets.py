@@ -8,11 +8,14 @@ import base64
 from typing import Final
 
 from devp2p import rlp
-from devp2p.discovery import v4_packets, v5_crypto, v5_messages, v5_packets
-from devp2p.enr import Record
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
-from devp2p.records import NodeRecord
+from devp2p.records.enr import Record
+from devp2p.records.node_record import NodeRecord
 from devp2p.rlp.items import encode_list
 
 KEY: Final = PrivateKey.from_bytes(bytes(31) + b"\x01")

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from devp2p.discovery.dns_tree import ROOT_PREFIX, Branch, Root, TreeUrl, parse_entry
-from devp2p.enr import Record
+from devp2p.discovery.dns.tree import ROOT_PREFIX, Branch, Root, TreeUrl, parse_entry
 from devp2p.errors import DecodingError
+from devp2p.records.enr import Record
 from tests.fuzz.discovery_targets import check_refusal
 
 _PREFIXES: Final = ("", "enrtree-branch:", "enrtree://", "enr:")

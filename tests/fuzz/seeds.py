@@ -10,13 +10,14 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from devp2p import rlp
-from devp2p.enr import Record
 from devp2p.errors import DisconnectReason
 from devp2p.keys import PrivateKey
-from devp2p.records import NodeRecord
+from devp2p.records.enr import Record
+from devp2p.records.node_record import NodeRecord
 from devp2p.rlp.items import encode_list
-from devp2p.wire import base, compression, ecies
-from devp2p.wire.handshake import Initiator, Recipient
+from devp2p.wire import base, compression
+from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
 from tests.rlp.shapes import BAD_ITEMS

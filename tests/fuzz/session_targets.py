@@ -6,8 +6,8 @@ Random bytes never pass a MAC. So a `Forger` plays the peer that holds the keys,
 from typing import Final
 
 from devp2p import rlp
+from devp2p.capability.messages import MessageTable
 from devp2p.errors import DecodingError, LocalProtocolError, RemoteProtocolError
-from devp2p.requests import MessageTable
 from devp2p.wire import base, compression
 from devp2p.wire.connection import DisconnectReceived, MessageReceived
 from tests.fuzz.rlp_targets import Everything, Inner, Nested

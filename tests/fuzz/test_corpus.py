@@ -2,9 +2,12 @@
 
 import pytest
 
-from devp2p import enr, rlp
-from devp2p.discovery import v4_packets, v5_crypto
-from devp2p.wire import base, compression, frames
+from devp2p import rlp
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.records import enr
+from devp2p.wire import base, compression
+from devp2p.wire.rlpx import frames
 from tests.fuzz import corpus
 from tests.fuzz.seeds import seeds
 from tests.fuzz.targets import MAX_SIZE, TARGETS, run

@@ -6,9 +6,9 @@ targets also play the peer that knows the keys: they encrypt the bytes first, an
 
 from devp2p.errors import DecodingError, HandshakeError
 from devp2p.keys import Keccak256, PrivateKey
-from devp2p.wire import ecies
-from devp2p.wire.frames import FrameOpener, FrameSealer
-from devp2p.wire.handshake import MAX_PACKET, Entropy, Initiator, Recipient, Secrets
+from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
+from devp2p.wire.rlpx.handshake import MAX_PACKET, Entropy, Initiator, Recipient, Secrets
 
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x01")
 OTHER = PrivateKey.from_bytes(bytes(31) + b"\x02")

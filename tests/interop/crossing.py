@@ -8,7 +8,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import Address, Link, PublicKey
-from devp2p.transports import OnLink, StreamLink
+from devp2p.transports.links import OnLink, StreamLink
 from devp2p.transports.tcp import TcpTransport
 
 

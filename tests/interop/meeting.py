@@ -7,7 +7,7 @@ from typing import Any
 import trio
 
 from devp2p import Node, Peer, PeerDisconnected, PrivateKey, open_node, rlp
-from devp2p.capability import AnyCapability
+from devp2p.capability.definition import AnyCapability
 from tests.interop.capabilities import Echoing, Talk
 from tests.interop.peers import PATIENCE, EthereumJsPeer, GethPeer
 

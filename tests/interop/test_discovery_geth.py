@@ -8,7 +8,7 @@ import pytest
 
 from devp2p import Address, Node, NodeRecord, PrivateKey, open_node
 from devp2p.discovery.service import open_discovery
-from devp2p.enr import Record
+from devp2p.records.enr import Record
 from tests.chat import Chat
 from tests.interop.geth_discovery import devp2p, listening
 

@@ -10,12 +10,12 @@ import pytest
 import trio
 
 from devp2p import NodeRecord, PrivateKey
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_events import Event, LookupDone, PingResult, RecordFound
-from devp2p.discovery.v4_nodes import contact_of
-from devp2p.discovery.v4_packets import MAX_PACKET
-from devp2p.enr import LocalRecord
+from devp2p.addresses import Endpoint
+from devp2p.discovery.v4.events import Event, LookupDone, PingResult, RecordFound
+from devp2p.discovery.v4.nodes import contact_of
+from devp2p.discovery.v4.packets import MAX_PACKET
+from devp2p.discovery.v4.protocol import Discv4
+from devp2p.records.enr import LocalRecord
 from tests.interop.geth_discovery import devp2p, listening
 from tests.interop.peers import PATIENCE
 

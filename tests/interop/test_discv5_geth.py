@@ -8,10 +8,10 @@ import subprocess
 import pytest
 import trio
 
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v5 import Discv5
-from devp2p.enr import LocalRecord
+from devp2p.addresses import Endpoint
+from devp2p.discovery.v5.protocol import Discv5
 from devp2p.keys import PrivateKey
+from devp2p.records.enr import LocalRecord
 from tests.interop.peers import DEVP2P
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("geth")]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from devp2p.cli import main
 from devp2p.cli.output import Exit
-from devp2p.discovery.dns_events import LinkFound, PassEnded
+from devp2p.discovery.dns.events import LinkFound, PassEnded
 from devp2p.keys import PrivateKey, keccak256
 from tests.cli.processes import write_secret
 from tests.discovery.zones import DOMAIN, EAGER, KEY, URL, Reading, Zone, records, url

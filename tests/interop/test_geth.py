@@ -6,14 +6,7 @@ import subprocess
 import pytest
 import trio
 
-from devp2p import (
-    DialError,
-    DisconnectReason,
-    LocalProtocolError,
-    PeerDisconnected,
-    PeerRefused,
-    rlp,
-)
+from devp2p import DialError, DisconnectReason, LocalProtocolError, PeerDisconnected, PeerRefused, rlp
 from tests.interop.capabilities import LARGEST_PAYLOAD, BlobV1, BlobV2, Echo, Echoing, Store, Unheard, sha256
 from tests.interop.meeting import REASONS, ended, meet, payload
 from tests.interop.peers import DEVP2P, PATIENCE, geth_peer

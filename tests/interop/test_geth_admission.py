@@ -3,18 +3,7 @@
 import pytest
 import trio
 
-from devp2p import (
-    DialError,
-    DisconnectReason,
-    Limits,
-    Node,
-    NodeRecord,
-    Peer,
-    PeerConnected,
-    PeerDisconnected,
-    PeerRefused,
-    PrivateKey,
-)
+from devp2p import DialError, DisconnectReason, Limits, Node, NodeRecord, Peer, PeerConnected, PeerDisconnected, PeerRefused, PrivateKey
 from tests.interop.capabilities import Echoing, sha256
 from tests.interop.crossing import CrossingTransport, HeldStream
 from tests.interop.meeting import meet, payload

@@ -7,10 +7,11 @@ import trio
 
 from devp2p import PrivateKey, PublicKey, rlp
 from devp2p.keys import Keccak256, keccak256
-from devp2p.wire import base, compression, ecies
+from devp2p.wire import base, compression
 from devp2p.wire.base import CapabilityVersion, Hello
-from devp2p.wire.frames import FrameOpener, FrameSealer
-from devp2p.wire.handshake import Secrets
+from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
+from devp2p.wire.rlpx.handshake import Secrets
 from tests.interop.capabilities import Echoing
 from tests.interop.peers import PATIENCE
 

@@ -7,8 +7,8 @@ import trio
 
 from devp2p import Channel, DisconnectReason, Node, NodeRecord, Peer, PeerReady
 from devp2p.discovery.candidates import Candidate
-from devp2p.events import SlotDecision
-from devp2p.peers.slot_values import Drop, Swap
+from devp2p.node.events import SlotDecision
+from devp2p.peers.slots.values import Drop, Swap
 from tests.interop.capabilities import Echoing, EchoMessage
 from tests.interop.peers import PATIENCE, GethPeer, geth_peer
 

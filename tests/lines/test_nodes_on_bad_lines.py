@@ -191,7 +191,7 @@ async def searched(nodes: list[Discovery], steps: range) -> float:
 
 @pytest.mark.parametrize("version", [4, 5])
 async def test_searches_among_nodes_that_know_each_other_bear_bad_air(monkeypatch, version):
-    monkeypatch.setattr("devp2p.discovery.kademlia._FAST", 0.2)
+    monkeypatch.setattr("devp2p.discovery.table.kademlia._FAST", 0.2)
     async with scattered(8, version) as (switch, nodes):
         await trio.sleep(1)
         assert await searched(nodes, range(1, 3)) == 1.0, "each finds each, and so has a proof of its address"
@@ -206,7 +206,7 @@ async def test_searches_among_nodes_that_know_each_other_bear_bad_air(monkeypatc
 @pytest.mark.parametrize(("loss", "least"), [(0.05, 0.99), (0.2, 0.85), (1.0, 0.0)])
 def test_most_searches_bear_much_loss(monkeypatch, version, loss, least):
     """A search has found a node if that node itself has answered it; so with one datagram of five lost, some do not."""
-    monkeypatch.setattr("devp2p.discovery.kademlia._FAST", 0.2)
+    monkeypatch.setattr("devp2p.discovery.table.kademlia._FAST", 0.2)
 
     async def main() -> float:
         async with scattered(8, version) as (switch, nodes):

@@ -6,15 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import (
-    Capability,
-    Channel,
-    DisconnectReason,
-    Limits,
-    Peer,
-    PrivateKey,
-    open_node,
-)
+from devp2p import Capability, Channel, DisconnectReason, Limits, Peer, PrivateKey, open_node
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
 

@@ -7,15 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import (
-    Channel,
-    DisconnectReason,
-    Limits,
-    Peer,
-    PrivateKey,
-    open_node,
-    rlp,
-)
+from devp2p import Channel, DisconnectReason, Limits, Peer, PrivateKey, open_node, rlp
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer
 from devp2p.wire import base, compression
 from tests.chat import Blob, Chat, ChatMessage, Say, chat, collect

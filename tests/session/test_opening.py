@@ -22,16 +22,16 @@ from devp2p import (
     open_node,
     rlp,
 )
-from devp2p.records import Address
-from devp2p.roster import Subscription
+from devp2p.node.roster import Subscription
+from devp2p.records.node_record import Address
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
-from devp2p.transports import StreamLink
+from devp2p.transports.links import StreamLink
 from devp2p.transports.memory import memory_stream_pair
 from devp2p.wire import base
 from devp2p.wire.base import CapabilityVersion
-from devp2p.wire.frames import FrameSealer
-from devp2p.wire.handshake import Entropy, Recipient
+from devp2p.wire.rlpx.frames import FrameSealer
+from devp2p.wire.rlpx.handshake import Entropy, Recipient
 from tests.chat import Chat, ChatMessage, GetTime, Run, Say, Time, chat, collect
 
 SAY, GET_TIME, TIME, BLOB = 0x10, 0x11, 0x12, 0x13

@@ -20,19 +20,19 @@ from functools import cache, partial
 
 import pytest
 
-from devp2p.discovery import v4
-from devp2p.discovery import v4_packets as packets
-from devp2p.discovery.kademlia import BUCKET_SIZE
-from devp2p.discovery.lookup import Lookup
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.shares import TableLimits
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import Event
-from devp2p.discovery.v4_nodes import contact_at
-from devp2p.enr import LocalRecord
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import BUCKET_SIZE
+from devp2p.discovery.table.lookup import Lookup
+from devp2p.discovery.table.shares import TableLimits
+from devp2p.discovery.v4 import packets
+from devp2p.discovery.v4 import protocol as v4
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v4.events import Event
+from devp2p.discovery.v4.nodes import contact_at
+from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey, keccak256
-from devp2p.records import NodeRecord
+from devp2p.records.enr import LocalRecord
+from devp2p.records.node_record import NodeRecord
 from tests.simulation.network import Network
 
 VICTIM = Endpoint(bytes([50, 1, 1, 1]), 30303)

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from devp2p.discovery import v4_packets, v5_crypto
-from devp2p.discovery.v4_packets import Decoded, Packet
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v4.packets import Decoded, Packet
+from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.keys import PrivateKey, PublicKey
 
 _KEPT = 20_000  # packets of which it is remembered what they say: far more than are ever under way

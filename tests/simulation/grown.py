@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from devp2p.discovery import v4_events, v5_events
-from devp2p.discovery.kademlia import BUCKET_SIZE
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v5 import Discv5
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table.kademlia import BUCKET_SIZE
+from devp2p.discovery.v4 import events as v4_events
+from devp2p.discovery.v4.protocol import Discv4
+from devp2p.discovery.v5 import events as v5_events
+from devp2p.discovery.v5.protocol import Discv5
 from devp2p.keys import keccak256
 from tests.discovery.strangers import START, key_of, make_node, record_of
 from tests.discovery.v5_wire import make_party

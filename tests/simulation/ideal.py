@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, stdev
 
-from devp2p.discovery.kademlia import BUCKET_SIZE, CLOSEST, ID_SIZE, RoutingTable
-from devp2p.discovery.lookup import ATTEMPTS, Lookup
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, CLOSEST, ID_SIZE, RoutingTable
+from devp2p.discovery.table.lookup import ATTEMPTS, Lookup
 from tests.discovery.nodes import Node, closest_of, make_nodes
 
 

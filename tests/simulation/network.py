@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Generic, Protocol, TypeVar
 
-from devp2p.discovery.networks import Endpoint
+from devp2p.addresses import Endpoint
 
 SEED = int(os.environ.get("SIMULATION_SEED", "1"))
 """What the simulations take their chance from."""

@@ -15,19 +15,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from devp2p.addresses import Endpoint
+from devp2p.book import Book, Source
 from devp2p.discovery.candidates import Mixer
 from devp2p.discovery.finding import FIRST_PAUSE, LONGEST_PAUSE
 from devp2p.discovery.known_nodes import SEEDS
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v4_events import Event, LookupDone
-from devp2p.discovery.v4_nodes import contact_at
+from devp2p.discovery.v4.bonds import Discv4Limits
+from devp2p.discovery.v4.events import Event, LookupDone
+from devp2p.discovery.v4.nodes import contact_at
+from devp2p.discovery.v4.protocol import Discv4
 from devp2p.errors import DialError, DisconnectReason
-from devp2p.peers.book import Book, Source
+from devp2p.node.dialer import DIALS_AT_ONCE
 from devp2p.peers.dial_history import DialHistory
-from devp2p.peers.dialer import DIALS_AT_ONCE
-from devp2p.records import NodeRecord
+from devp2p.records.node_record import NodeRecord
 from tests.discovery.strangers import START
 from tests.simulation.crowd import VICTIM, Crowd, People, honest_endpoint, key_of, make_victim
 from tests.simulation.network import Network

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from devp2p.discovery import refreshing, v4_exchange
-from devp2p.discovery.kademlia import Addition, RoutingTable
-from devp2p.discovery.shares import TableLimits
-from devp2p.discovery.v4_bonds import Discv4Limits
+from devp2p.discovery.table import refreshing
+from devp2p.discovery.table.kademlia import Addition, RoutingTable
+from devp2p.discovery.table.shares import TableLimits
+from devp2p.discovery.v4 import exchange as v4_exchange
+from devp2p.discovery.v4.bonds import Discv4Limits
 from tests.simulation.crowd import People, defenceless
 from tests.simulation.envelopes import envelopes
 from tests.simulation.grown import Grown, Survey, grow_v4, grow_v5

@@ -2,7 +2,7 @@
 
 import pytest
 
-from devp2p.discovery.networks import Endpoint
+from devp2p.addresses import Endpoint
 from tests.discovery.nodes import endpoint_of
 from tests.simulation.envelopes import envelopes
 from tests.simulation.grown import Grown, grow_v4, grow_v5

@@ -3,7 +3,7 @@
 from typing import Any
 
 from devp2p.peers.ratings import Standing
-from devp2p.peers.slot_values import SlotCandidate, SlotPeer, SlotSpec
+from devp2p.peers.slots.values import SlotCandidate, SlotPeer, SlotSpec
 from tests.slots.world import Node, node_id
 
 ETH = SlotSpec("eth", 10)

@@ -8,8 +8,8 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from devp2p.peers.slot_objective import Item, Rules, Selection
-from devp2p.peers.slot_values import SlotSpec
+from devp2p.peers.slots.objective import Item, Rules, Selection
+from devp2p.peers.slots.values import SlotSpec
 
 ITEMS = 12
 Instance = tuple[Rules, list[Item]]

@@ -1,8 +1,8 @@
 """What happens to peers, told to ratings in few words."""
 
+from devp2p.conduct import Conduct
 from devp2p.errors import PeerDisconnected
 from devp2p.peers.ratings import RatingRule, Ratings
-from devp2p.rates import Conduct
 from tests.slots.world import node_id
 
 DAY = 86400.0

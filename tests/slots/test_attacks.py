@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from devp2p.errors import DisconnectReason
-from devp2p.peers import slots as policy
-from devp2p.peers.slot_values import Admit, Drop, SlotSpec
+from devp2p.peers.slots import policy
+from devp2p.peers.slots.values import Admit, Drop, SlotSpec
 from tests.slots.builders import crowd, network
 from tests.slots.world import Node, World, node_id
 

@@ -6,11 +6,11 @@ import pytest
 
 from devp2p.peers.netgroups import netgroup
 from devp2p.peers.ratings import Standing
-from devp2p.peers.slot_eviction import choose_victim
-from devp2p.peers.slot_objective import Rules
-from devp2p.peers.slot_state import State
-from devp2p.peers.slot_values import SlotPeer, SlotSpec
-from devp2p.records import Address
+from devp2p.peers.slots.eviction import choose_victim
+from devp2p.peers.slots.objective import Rules
+from devp2p.peers.slots.state import State
+from devp2p.peers.slots.values import SlotPeer, SlotSpec
+from devp2p.records.node_record import Address
 from tests.slots.world import SECRET, node_id
 
 RULES = Rules((SlotSpec("eth", 8),), 50)

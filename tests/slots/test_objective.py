@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p.peers.ratings import Standing
-from devp2p.peers.slot_objective import Item, Rules, Selection
-from devp2p.peers.slot_search import climb, solve
-from devp2p.peers.slot_state import item_of_candidate, item_of_peer, shortlist
-from devp2p.peers.slot_values import SlotCandidate, SlotPeer, SlotSpec
+from devp2p.peers.slots.objective import Item, Rules, Selection
+from devp2p.peers.slots.search import climb, solve
+from devp2p.peers.slots.state import item_of_candidate, item_of_peer, shortlist
+from devp2p.peers.slots.values import SlotCandidate, SlotPeer, SlotSpec
 from tests.slots.instances import BOUNDED, FREE, best_of_all, dense, fits, minimums, plain_shortfall, plain_value, ratio, sparse
 from tests.slots.world import node_id
 

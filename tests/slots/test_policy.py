@@ -5,8 +5,8 @@ from statistics import mean
 
 import pytest
 
-from devp2p.peers.slot_values import Admit, Drop, Refuse, SlotSpec, Swap
-from devp2p.peers.slots import LONG_BAN, Slots
+from devp2p.peers.slots.policy import LONG_BAN, Slots
+from devp2p.peers.slots.values import Admit, Drop, Refuse, SlotSpec, Swap
 from tests.slots.builders import ETH, candidate, crowd, network, peer, rated
 from tests.slots.world import SECRET, Node, World, node_id
 

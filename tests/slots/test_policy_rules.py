@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from devp2p.errors import DisconnectReason, LocalProtocolError
-from devp2p.peers.slot_values import Admit, Drop, Graft, Refuse, SlotSpec, Swap
-from devp2p.peers.slots import Slots
+from devp2p.peers.slots.policy import Slots
+from devp2p.peers.slots.values import Admit, Drop, Graft, Refuse, SlotSpec, Swap
 from tests.slots.builders import ETH, candidate, crowd, peer, rated
 from tests.slots.world import SECRET, Node, World, node_id
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from devp2p.errors import DisconnectReason
-from devp2p.peers.slot_values import Admit, Drop, Graft, Refuse, SlotSpec, Swap
+from devp2p.peers.slots.values import Admit, Drop, Graft, Refuse, SlotSpec, Swap
 from tests.slots.world import Node, World
 
 NODES = 40

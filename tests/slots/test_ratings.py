@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devp2p.conduct import Conduct, Stats, default_metric
 from devp2p.errors import DisconnectReason
 from devp2p.peers.evidence import HALF_LIFE
 from devp2p.peers.ratings import RatingRule, Ratings
-from devp2p.rates import Conduct, Stats, default_metric
 from tests.slots.reports import DAY, A, B, C, ending, rating, ratings, served
 from tests.slots.world import node_id
 

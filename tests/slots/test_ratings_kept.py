@@ -4,9 +4,9 @@ import math
 
 import pytest
 
+from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.peers.ratings import UNKNOWN, RatingRow, Ratings
-from devp2p.rates import Conduct
 from tests.slots.reports import DAY, A, B, C, ending, rating, ratings, served
 from tests.slots.world import node_id
 

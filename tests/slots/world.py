@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.peers.bans import Bans
 from devp2p.peers.ratings import RatingRule, Ratings, standings_of
-from devp2p.peers.slot_values import Admit, Drop, Evict, Graft, Refuse, SlotCandidate, SlotPeer, SlotSpec, Swap
-from devp2p.peers.slots import Slots
-from devp2p.rates import Conduct
+from devp2p.peers.slots.policy import Slots
+from devp2p.peers.slots.values import Admit, Drop, Evict, Graft, Refuse, SlotCandidate, SlotPeer, SlotSpec, Swap
 
 TICK = 10.0
 SECRET = b"a secret of a start"

@@ -13,7 +13,7 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devp2p.discovery.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
 from devp2p.keys import PrivateKey
 from tools.bench import breakdown, discovery, oracle, report
 from tools.bench.__main__ import choose, every_benchmark

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from devp2p import Address
-from devp2p.transports import Link, StreamLink
+from devp2p.transports.links import Link, StreamLink
 from devp2p.transports.memory import MemoryTransport
 from tests.tools.boards import BAD, GOOD, POOR, report, session, small_board
 from tools.show import worker

@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from devp2p import Channel, Conduct, DisconnectReason, Node, Peer, PeerDisconnected, PrivateKey, RemoteProtocolError, open_node
-from devp2p.capability import AnyCapability
+from devp2p.capability.definition import AnyCapability
 from devp2p.transports.memory import MemoryTransport
 from examples.bulk import PIECE, Bulk, GetPieces, fetch
 from tools.show.asking import Asking

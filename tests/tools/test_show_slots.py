@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 from devp2p import PrivateKey, open_node
-from devp2p.peers.slot_values import Admit, Decision, Dial, Drop, Evict, Graft, Refuse, Swap
+from devp2p.peers.slots.values import Admit, Decision, Dial, Drop, Evict, Graft, Refuse, Swap
 from devp2p.transports.memory import MemoryTransport
 from tests.tools.boards import BAD, GOOD, POOR, small_board
 from tools.show import worker

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import assert_type
 
 from devp2p import Address, Capability, Channel, DiscoverySettings, Limits, Node, NodeRecord, Peer, PrivateKey, Request, Response, open_node
-from devp2p.roster import ReadyPeers
+from devp2p.node.roster import ReadyPeers
 
 
 @dataclass(frozen=True)

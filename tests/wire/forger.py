@@ -10,9 +10,9 @@ from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
 from devp2p.wire.connection import Connection, Event, HandshakeCompleted, HelloReceived, State
-from devp2p.wire.frames import FrameOpener, FrameSealer
-from devp2p.wire.handshake import Initiator, Recipient
 from devp2p.wire.messages import CapabilitySpec
+from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
+from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
 
 SPECS = (CapabilitySpec("chat", 1, (100, 0, 5000)), CapabilitySpec("eth", 69, (0, 2**20)))

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from devp2p.keys import PrivateKey
-from devp2p.wire.frames import FrameOpener, FrameSealer
-from devp2p.wire.handshake import Entropy, Initiator, Recipient, Secrets
+from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
+from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient, Secrets
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rlpx_handshake.json").read_text())
 

@@ -26,7 +26,7 @@ from devp2p.wire.connection import (
     PongReceived,
     State,
 )
-from devp2p.wire.handshake import Initiator, Recipient
+from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.adversary import TwoConnections
 from tests.fuzz.session_targets import fuzz_connection
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
@@ -306,7 +306,7 @@ TestTwoConnections.settings = settings(max_examples=100, stateful_step_count=30,
 
 def test_control_without_macs_the_adversary_gets_through(monkeypatch):
     """What he changed is noticed by a decoder at best, which is not what stands between two honest ends."""
-    monkeypatch.setattr("devp2p.wire.frames.compare_digest", lambda *_: True)
+    monkeypatch.setattr("devp2p.wire.rlpx.frames.compare_digest", lambda *_: True)
     once = settings(
         max_examples=100, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate], report_multiple_bugs=False
     )

@@ -8,13 +8,7 @@ from devp2p import rlp
 from devp2p.errors import DecodingError, DisconnectReason, HandshakeError, LocalProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
-from devp2p.wire.connection import (
-    DisconnectReceived,
-    MessageReceived,
-    PingReceived,
-    PongReceived,
-    State,
-)
+from devp2p.wire.connection import DisconnectReceived, MessageReceived, PingReceived, PongReceived, State
 from devp2p.wire.messages import CapabilitySpec
 from tests.fuzz.wire_targets import KEY, OTHER
 from tests.wire.forger import END, SPECS, Forger, accepted, connect, events, refused, sealed

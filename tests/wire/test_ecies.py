@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
-from devp2p.wire import ecies
+from devp2p.wire.rlpx import ecies
 
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x07")
 EPHEMERAL = PrivateKey.from_bytes(bytes(31) + b"\x08")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError
 from devp2p.keys import Keccak256, keccak256
 from devp2p.limits import MAX_MESSAGE_SIZE
-from devp2p.wire.frames import SLICE, FrameOpener, FrameSealer
+from devp2p.wire.rlpx.frames import SLICE, FrameOpener, FrameSealer
 from tests.fuzz.wire_targets import secrets
 
 AES, MAC, SEED = b"a" * 32, b"m" * 32, b"egress"
@@ -284,7 +284,7 @@ def test_a_frame_cannot_begin_inside_another():
 def test_both_keccak_back_ends_seal_alike():
     script = """
 from tests.fuzz.wire_targets import secrets
-from devp2p.wire.frames import FrameOpener, FrameSealer
+from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
 from devp2p.keys import keccak256
 sealer, opener = FrameSealer(secrets(egress=b"egress")), FrameOpener(secrets(ingress=b"egress"), 10**6)
 wire = b"".join(b"".join(sealer.seal(bytes(size))) for size in (1, 16, 1000, 100_000))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from devp2p import rlp
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
-from devp2p.wire import ecies, handshake
-from devp2p.wire.handshake import Entropy, Initiator, Recipient
+from devp2p.wire.rlpx import ecies, handshake
+from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient
 from tests.fuzz.wire_targets import entropy
 from tests.wire.handshakes import (
     ACK,

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from devp2p import rlp
 from devp2p.errors import HandshakeError, LocalProtocolError
 from devp2p.keys import PrivateKey, keccak256
-from devp2p.wire import ecies
-from devp2p.wire.handshake import MAX_PACKET, Entropy, Initiator, Recipient
+from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx.handshake import MAX_PACKET, Entropy, Initiator, Recipient
 from tests.fuzz.wire_targets import entropy, seal_packet
 from tests.wire.handshakes import (
     ACK,

@@ -5,15 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from devp2p.discovery import v4_packets
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_nodes import contact_at
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.enr import LocalRecord, Record
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table import contact_of
+from devp2p.discovery.v4 import Discv4, contact_at
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import Discv5, Discv5Limits
 from devp2p.keys import PrivateKey
+from devp2p.records import LocalRecord, Record
 from tools.bench.figures import Row
 
 NAMES: Final = ("flood/one_asker_v4", "flood/one_asker_v5")

@@ -16,13 +16,11 @@ from typing import TypeVar
 import trio
 
 from devp2p import Channel, Limits, PrivateKey, rlp
+from devp2p.capability import Budget, Inbox, Outbox
 from devp2p.keys import Keccak256
-from devp2p.queues import Budget, Inbox, Outbox
-from devp2p.session.opening import CHUNK
-from devp2p.wire import base, compression
-from devp2p.wire.connection import Connection, MessageReceived
-from devp2p.wire.frames import FrameOpener, FrameSealer
-from devp2p.wire.handshake import Entropy, Secrets
+from devp2p.session import CHUNK
+from devp2p.wire import Connection, MessageReceived, base, compression
+from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Secrets
 from tools.bench.endpoints.api import Idle
 from tools.bench.endpoints.basics import Blob
 from tools.bench.figures import Row

@@ -19,13 +19,13 @@ from typing import Final
 
 import trio
 
-from devp2p.discovery import v4_packets
-from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
-from devp2p.discovery.shares import TableLimits
-from devp2p.discovery.v4_bonds import Discv4Limits
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.enr import Record
+from devp2p.discovery import Discovery, DiscoveryLimits, open_discovery
+from devp2p.discovery.table import TableLimits
+from devp2p.discovery.v4 import Discv4Limits
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import Discv5Limits
 from devp2p.keys import PrivateKey, PublicKey, recover
+from devp2p.records import Record
 from tools.bench import askers
 from tools.bench.endpoints.basics import emit
 from tools.bench.figures import Row, percentile

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from devp2p import rlp
-from devp2p.discovery import v4_packets, v5_packets
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.keys import NodeId, keccak256
 
 _NEVER: Final = 2**62  # when they expire

@@ -14,7 +14,7 @@ from statistics import fmean, variance
 
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey
-from devp2p.wire import ecies
+from devp2p.wire.rlpx import ecies
 from tools.bench.figures import Row
 from tools.bench.plan import Benchmark, Plan
 

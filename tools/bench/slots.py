@@ -12,16 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from devp2p.book import Book
+from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.keys import NodeId
-from devp2p.peers.bans import Bans
-from devp2p.peers.book import Book
-from devp2p.peers.memory import Memory
-from devp2p.peers.pool import Pool
-from devp2p.peers.ratings import RatingRule, Ratings, Standing, standings_of
-from devp2p.peers.slot_values import SlotCandidate, SlotPeer, SlotSpec
-from devp2p.peers.slots import Slots
-from devp2p.rates import Conduct
+from devp2p.node import Memory
+from devp2p.peers import Bans, Pool, RatingRule, Ratings, Standing, standings_of
+from devp2p.peers.slots import SlotCandidate, SlotPeer, Slots, SlotSpec
 from tools.bench.figures import Row, percentile
 from tools.bench.plan import Benchmark, Plan
 

@@ -8,8 +8,8 @@ import trio
 
 import devp2p
 from devp2p import Address, DiscoverySettings, Limits, Node, Peer, PeerConnected, PeerDropped, PeerRefused, PrivateKey, SlotDecision
-from devp2p.peers.slot_values import PeerView
-from devp2p.transports.tcp import TcpTransport
+from devp2p.peers.slots import PeerView
+from devp2p.transports import TcpTransport
 from tools.show.asking import Asking
 from tools.show.changes import event_of
 from tools.show.choice import merge, unrated

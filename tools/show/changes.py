@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from devp2p.peers.slot_values import Admit, Decision, Drop, Evict, Graft, Refuse, Swap
+from devp2p.peers.slots import Admit, Decision, Drop, Evict, Graft, Refuse, Swap
 from tools.show.reports import Event
 
 Describe = Callable[[str], str]

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from devp2p.capability import AnyCapability
-from devp2p.peers.ratings import Ratings, Standing
-from devp2p.rates import Stats
+from devp2p.conduct import Stats
+from devp2p.peers import Ratings, Standing
 from tools.show.plan import CAPABILITIES
 
 

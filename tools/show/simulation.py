@@ -19,7 +19,7 @@ import trio
 from trio.testing import MockClock
 
 from devp2p import Address, Limits, Node, NodeRecord, PrivateKey, open_node
-from devp2p.transports.memory import MemoryTransport
+from devp2p.transports import MemoryTransport
 from tools.show.asking import Asking
 from tools.show.board import Sample
 from tools.show.choice import merge, unrated

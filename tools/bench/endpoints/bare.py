@@ -13,12 +13,10 @@ import trio
 from devp2p import NodeRecord, PrivateKey
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.records import Address
-from devp2p.session.opening import CHUNK
-from devp2p.transports.tcp import keep_busy
-from devp2p.wire import base
-from devp2p.wire.connection import Connection, HelloReceived, MessageReceived
-from devp2p.wire.handshake import Entropy, Initiator, Recipient
-from devp2p.wire.messages import CapabilitySpec
+from devp2p.session import CHUNK
+from devp2p.transports import keep_busy
+from devp2p.wire import CapabilitySpec, Connection, HelloReceived, MessageReceived, base
+from devp2p.wire.rlpx import Entropy, Initiator, Recipient
 from tools.bench.endpoints.basics import Meter, Options, emit, make_payload
 
 _LOOPBACK = "127.0.0.1"

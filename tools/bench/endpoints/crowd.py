@@ -11,9 +11,8 @@ from typing import Any
 import trio
 
 from devp2p import PrivateKey
-from devp2p.session.opening import CHUNK
-from devp2p.wire import base
-from devp2p.wire.connection import Connection, PingReceived
+from devp2p.session import CHUNK
+from devp2p.wire import Connection, PingReceived, base
 from tools.bench.endpoints import bare
 from tools.bench.endpoints.basics import Options, emit
 

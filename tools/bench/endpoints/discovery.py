@@ -16,17 +16,17 @@ from typing import Any, Final
 import trio
 
 from devp2p import PrivateKey
-from devp2p.discovery import v4_events, v4_packets, v5_events, v5_messages, v5_packets
-from devp2p.discovery.contacts import contact_of
-from devp2p.discovery.kademlia import BUCKET_SIZE, BUCKETS, CLOSEST, ID_SIZE, WAITING_SIZE, Contact, RoutingTable
-from devp2p.discovery.networks import Endpoint
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4_nodes import contact_at
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5_answers import Discv5Limits
-from devp2p.discovery.v5_sessions import Remote, Sessions
-from devp2p.enr import LocalRecord, Record
+from devp2p.addresses import Endpoint
+from devp2p.discovery.table import BUCKET_SIZE, BUCKETS, CLOSEST, ID_SIZE, WAITING_SIZE, Contact, RoutingTable, contact_of
+from devp2p.discovery.v4 import Discv4, contact_at
+from devp2p.discovery.v4 import events as v4_events
+from devp2p.discovery.v4 import packets as v4_packets
+from devp2p.discovery.v5 import Discv5, Discv5Limits, Remote, Sessions
+from devp2p.discovery.v5 import events as v5_events
+from devp2p.discovery.v5 import messages as v5_messages
+from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.keys import NodeId
+from devp2p.records import LocalRecord, Record
 from tools.bench.endpoints.basics import Options, emit
 
 TABLES: Final = 8

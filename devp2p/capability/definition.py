@@ -1,0 +1,280 @@
+"""What a plugin author writes and sees: `Capability`, and the `Peer` it runs with.
+
+A capability is a table of messages and one function per session. State that belongs to one peer lives in the local variables of
+``run``; state that all peers share lives in the capability object, of which a node has one.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Generic, cast
+
+import trio
+from typing_extensions import TypeVar
+
+from devp2p.arguments import named, number, require, whole
+from devp2p.capability.channel import Channel, M
+from devp2p.capability.messages import MessageTable, check_messages
+from devp2p.capability.traffic import Backlog, Traffic
+from devp2p.conduct import Conduct, Stats, default_metric
+from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
+from devp2p.keys import NodeId, PublicKey
+from devp2p.limits import MAX_MESSAGE_SIZE, Limits
+from devp2p.records import Address, NodeRecord
+from devp2p.wire import CapabilitySpec, CapabilityVersion, Hello, printable
+
+H = TypeVar("H", default=Channel[M])
+Handle = TypeVar("Handle")
+
+
+class Capability(ABC, Generic[M, H]):
+    """A sub-protocol: subclass it, name its messages, write ``run``.
+
+    ``Capability[ChatMessage]`` names the union of its messages; with a second argument, the type of the handle that ``run`` publishes by
+    ``channel.ready(handle)`` and that ``peer[TheCapability]`` then is. Versions of one capability are separate classes with the same
+    ``name``; with each peer the highest version that both sides have runs.
+    """
+
+    name: ClassVar[str]
+    """1 to 8 ASCII characters."""
+    version: ClassVar[int]
+    messages: ClassVar[Mapping[int, type[Any]]]
+    """Message ids, from 0, and the dataclasses that travel under them."""
+    length: ClassVar[int | None] = None
+    """How many message ids the capability takes; by default one more than the largest in ``messages``."""
+
+    urgent: ClassVar[Collection[type[Any]]] = ()
+    """Small messages that may overtake the others, at most ``Limits.urgent_size`` (1 KiB) each."""
+    bulk: ClassVar[Collection[type[Any]]] = ()
+    """Messages that are sent when nothing else waits."""
+    weight: ClassVar[int] = 1
+    """Its share of the line, and of the peers, while other capabilities want them too."""
+    slots: ClassVar[int] = 8
+    """How many peers it wants; ``open_node`` may be told another number. The best are chosen by `metric`."""
+    minimum: ClassVar[int] = 0
+    """How many peers it is to have, whatever other capabilities want."""
+    rating_floor: ClassVar[float] = -math.inf
+    """If the median of its peers' ratings (see `metric`) falls below this, they are all too poor, and strangers are tried."""
+    latency_target: ClassVar[float] = 1.0
+    """The time in seconds in which it wishes to be answered."""
+    optional: ClassVar[bool] = False
+    """Whether the session goes on when ``run`` returns."""
+    ready_within: ClassVar[float | None] = None
+    """Seconds for a handshake of its own, after which it must have called ``channel.ready``; None if it needs none."""
+    request_timeout: ClassVar[float] = 10.0
+    """Seconds that ``channel.request`` waits by default."""
+    max_message_size: ClassVar[int] = 2**20
+    """The largest message in bytes, uncompressed; a message class may set its own ``max_size``, up to 16 MiB - 1."""
+    inbox_bytes: ClassVar[int | None] = None
+    """How much may wait unread, in bytes on the wire; by default what the node's `Limits` say."""
+    inbox_messages: ClassVar[int | None] = None
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        """LocalProtocolError where a class is written that cannot be right, and says why."""
+        super().__init_subclass__(**kwargs)
+        _check_declaration(cls)
+
+    @abstractmethod
+    async def run(self, peer: "Peer", channel: Channel[M]) -> None:
+        """Talk to one peer, from the moment that the capability is negotiated; returning ends the session, unless ``optional``."""
+
+    def wants(self, record: NodeRecord) -> bool:  # noqa: ARG002  (subclasses look at it)
+        """Whether a node that discovery has found may be worth dialling, by what its record says.
+
+        This is the place for a filter such as Ethereum's fork ID: ``record.enr`` is the node's signed record, if it is known. It must be
+        quick, and raise nothing whatever a stranger has signed. A node is dialled if any of our capabilities wants it; so one that is of
+        use only beside another (snap beside eth) should want what that one wants.
+        """
+        return True
+
+    def metric(self, stats: Stats) -> float:
+        """How good a peer is, by its recent conduct: any number, more is better, and below zero its faults outweigh its service.
+
+        Only the order counts among the peers of this capability. A peer with a rating below zero and faults that were reported as invalid
+        has to go. By default useful amounts count logarithmically, and slow answers, timeouts and faults against them.
+        """
+        return default_metric(stats)
+
+    @classmethod
+    def table(cls, limits: Limits | None = None) -> MessageTable:
+        """Compile the messages; LocalProtocolError says what is wrong with them. `limits`: those of the node, by default the usual ones."""
+        for attribute in ("name", "version", "messages"):
+            if not hasattr(cls, attribute):
+                raise LocalProtocolError(f"{cls.__name__} does not set {attribute!r}")
+        _check_declaration(cls)  # what was set after the class was made
+        return MessageTable(
+            cls.name,
+            cls.version,
+            cls.messages,
+            urgent=cls.urgent,
+            bulk=cls.bulk,
+            max_message_size=cls.max_message_size,
+            urgent_size=(limits or Limits()).urgent_size,
+            length=cls.length,
+        )
+
+    @classmethod
+    def inbox_limits(cls, limits: Limits) -> tuple[int, int]:
+        """How much may wait unread, as (bytes, messages)."""
+        size = limits.inbox_bytes if cls.inbox_bytes is None else cls.inbox_bytes
+        count = limits.inbox_messages if cls.inbox_messages is None else cls.inbox_messages
+        return size, count
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}/{self.version}>"
+
+
+AnyCapability = Capability[Any, Any]
+
+_COUNTS = ("weight", "slots")
+_COUNTS_OR_NONE = ("inbox_bytes", "inbox_messages")
+_SECONDS = ("latency_target", "request_timeout")
+
+
+def _check_declaration(cls: type[AnyCapability]) -> None:
+    """See that what a class says of itself makes sense, as far as it says it; a base for other classes need not name its messages."""
+    where = cls.__name__
+    try:
+        _check_numbers(cls, where)
+        if hasattr(cls, "name") and hasattr(cls, "version"):
+            CapabilitySpec(cls.name, cls.version, ())
+        if hasattr(cls, "messages"):
+            check_messages(where, cls.messages, cls.urgent, cls.bulk, cls.length)
+    except (TypeError, LocalProtocolError) as error:  # to whoever declares it, that is one kind of mistake
+        text = str(error)
+        raise LocalProtocolError(text if text.startswith(where) else f"{where}: {text}") from None
+
+
+def _check_numbers(cls: type[AnyCapability], where: str) -> None:
+    for name in _COUNTS:
+        whole(getattr(cls, name), f"{where}: {name}", 1)
+    for name in _COUNTS_OR_NONE:
+        if getattr(cls, name) is not None:
+            whole(getattr(cls, name), f"{where}: {name}", 1)
+    for name in _SECONDS:
+        number(getattr(cls, name), f"{where}: {name}", infinite=True)
+    if cls.ready_within is not None:
+        number(cls.ready_within, f"{where}: ready_within", infinite=True)
+    whole(cls.minimum, f"{where}: minimum")
+    if cls.minimum > cls.slots:
+        raise LocalProtocolError(f"{where}: minimum is {cls.minimum}, more than slots, which is {cls.slots}: lower it, or raise slots")
+    whole(cls.max_message_size, f"{where}: max_message_size", 1, MAX_MESSAGE_SIZE)
+    require(cls.rating_floor, (int, float), f"{where}: rating_floor is a number")
+
+
+def check_class(capability: object) -> None:
+    """Raise TypeError for what is no capability's class, by which peers and channels are asked for."""
+    given: object = capability
+    if not isinstance(capability, type) or not issubclass(capability, Capability):
+        kind = type(given)
+        hint = f": write {kind.__name__}" if issubclass(kind, Capability) else ""
+        raise TypeError(f"a capability is named by its class, not by {named(given)}{hint}")
+
+
+def _nothing_left_to_end(_: PeerDisconnected) -> None:
+    pass
+
+
+class Peer:
+    """The other end of one session. ``peer[Chat]`` is the handle of a shared capability: its channel, or what it published."""
+
+    def __init__(  # noqa: PLR0913  (made in one place, by the session)
+        self,
+        hello: Hello,
+        address: Address,
+        channels: Sequence[tuple[AnyCapability, Channel[Any]]],
+        *,
+        inbound: bool,
+        since: float,
+        end: Callable[[PeerDisconnected], None],
+    ) -> None:
+        self.public_key: PublicKey = hello.public_key
+        self.id: NodeId = hello.public_key.node_id
+        self.client_id: str = printable(hello.client_id)
+        """The peer's name for its software, safe to print."""
+        self.offers: tuple[CapabilityVersion, ...] = hello.capabilities
+        """All that the peer's Hello listed."""
+        self.address = address
+        """Where the peer was observed."""
+        self.inbound = inbound
+        """Whether the peer dialled us."""
+        self.since = since
+        """When the session began, on trio's clock."""
+        self.latency: float | None = None
+        """Seconds from the last Ping to its Pong."""
+        self.ended: PeerDisconnected | None = None
+        """How the session ended, once it has."""
+        self._channels = channels
+        self._end = end
+        self._gone = trio.Event()
+
+    @property
+    def capabilities(self) -> tuple[AnyCapability, ...]:
+        """The shared capabilities, in the order of their message ids."""
+        return tuple(capability for capability, _ in self._channels)
+
+    @property
+    def active(self) -> tuple[AnyCapability, ...]:
+        """The shared capabilities that are not done with this peer."""
+        return tuple(capability for capability, channel in self._channels if not channel.is_over)
+
+    def __contains__(self, capability: type[AnyCapability]) -> bool:
+        """Whether a capability is shared and ready."""
+        channel = self._find(capability)
+        return channel is not None and channel.is_ready and self.ended is None
+
+    def __getitem__(self, capability: "type[Capability[Any, Handle]]") -> Handle:
+        """The handle of a capability (or of whichever of its subclasses runs).
+
+        Raises KeyError if it is not shared, LocalProtocolError if it is not ready yet, PeerDisconnected after the end.
+        """
+        return cast("Handle", self._channel(capability).handle)
+
+    async def ready(self, capability: "type[Capability[Any, Handle]]") -> Handle:
+        """Wait until a capability is ready and return its handle; KeyError if it is not shared, PeerDisconnected after the end."""
+        channel = self._channel(capability)
+        await channel.wait_ready()
+        return cast("Handle", channel.handle)
+
+    def conduct(self, capability: type[AnyCapability]) -> Conduct:
+        """What the capability reported of this peer; KeyError if it is not shared."""
+        return self._channel(capability).rate.conduct
+
+    def traffic(self, capability: type[AnyCapability]) -> Traffic:
+        """What was exchanged with this peer in a capability; KeyError if it is not shared."""
+        return self._channel(capability).meter.traffic
+
+    def backlog(self, capability: type[AnyCapability]) -> Backlog:
+        """What waits to be read of this peer, or sent to it, in a capability; KeyError if it is not shared."""
+        return self._channel(capability).backlog
+
+    def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
+        """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""
+        whole(reason, "the reason of a Disconnect", 0, 255)
+        self._end(PeerDisconnected(reason, by_remote=False, detail=detail))
+
+    async def wait_ended(self) -> PeerDisconnected:
+        """Wait until the session is over and say how it ended."""
+        await self._gone.wait()
+        assert self.ended is not None  # noqa: S101  (gone() sets it first)
+        return self.ended
+
+    def gone(self, end: PeerDisconnected) -> None:
+        """The session says that it is over."""
+        self.ended = end
+        self._end = _nothing_left_to_end  # and lets go of the session, which holds this peer
+        self._gone.set()
+
+    def _find(self, capability: type[AnyCapability]) -> Channel[Any] | None:
+        check_class(capability)
+        return next((channel for shared, channel in self._channels if isinstance(shared, capability)), None)
+
+    def _channel(self, capability: type[AnyCapability]) -> Channel[Any]:
+        channel = self._find(capability)
+        if channel is None:
+            shared = ", ".join(type(one).__name__ for one in self.capabilities) or "nothing"
+            raise KeyError(f"{capability.__name__} is not shared with {self!r}: shared is {shared}")
+        return channel
+
+    def __repr__(self) -> str:
+        return f"<Peer {self.id.hex()[:16]}… at {self.address} {self.client_id!r}>"

@@ -1,0 +1,353 @@
+"""The bounded queues between a session and its capabilities: one `Outbox` a session, one `Inbox` a capability.
+
+Both count bytes as well as messages. A full outbox makes ``send`` wait; a full inbox makes the session's reader wait, for a while.
+"""
+
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from time import perf_counter
+
+import trio
+
+from devp2p.errors import DisconnectReason, PeerDisconnected
+from devp2p.limits import Limits
+from devp2p.wire import Lane, MessageReceived, Outgoing, Schedule
+
+_TURN = 0.001  # seconds
+_PIECE = 64 * 1024  # bytes: of a frame whose pace is looked at when room is short, and of what that pace is measured by
+
+
+class Turn:
+    """How long a task has gone on without letting the others have their turn.
+
+    A checkpoint for each message would cost as much as a message does; so a task that finds one message after the other passes one when
+    its turn is over, which what it does with them counts in, too. The clock is the real one, whatever trio's is.
+    """
+
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        self._ends = 0.0
+
+    def begin(self) -> None:
+        """The task has just been scheduled."""
+        self._ends = perf_counter() + _TURN
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is time for the others."""
+        return perf_counter() > self._ends
+
+    async def end(self) -> None:
+        """Let the others have their turn, and begin the next."""
+        await trio.lowlevel.checkpoint()
+        self.begin()
+
+
+class Outbox:
+    """What a session's capabilities want to send. Many tasks put; the one writer gets."""
+
+    def __init__(self, weights: list[int], limits: Limits) -> None:
+        self._limits = limits
+        self._schedule = Schedule(weights)
+        self._bytes = [0] * len(weights)
+        self._messages = [0] * len(weights)
+        self._turns = [trio.Lock() for _ in weights]
+        self._room = [trio.lowlevel.ParkingLot() for _ in weights]
+        self._filled = trio.lowlevel.ParkingLot()
+        self._end: PeerDisconnected | None = None
+        self._last: Outgoing | None = None
+
+    async def put(self, message: Outgoing, lane: Lane) -> None:
+        """Queue a capability's message, waiting while that capability has too much queued; PeerDisconnected after the end."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        index, size = message.capability, len(message.data)
+        assert index is not None  # noqa: S101  (put_base is for the others)
+        if self._turns[index].locked() or not self._has_room(index, size):
+            async with self._turns[index]:  # first come, first served: a large message is not overtaken for ever
+                while not self._has_room(index, size):
+                    await self._room[index].park()
+                self._add(message, lane, index, size)
+        else:
+            self._add(message, lane, index, size)
+
+    def put_base(self, code: int, data: bytes) -> None:
+        """Queue a message of the base protocol, ahead of everything; ignored after the end."""
+        if self._end is None:
+            self._schedule.add(Outgoing(code, data))
+            _wake(self._filled)
+
+    async def get(self) -> Outgoing | None:
+        """Take the message that is to be sent next, waiting for one; None when all is sent after the end."""
+        while (message := self.get_nowait()) is None and self._end is None:
+            await self._filled.park()
+        return message
+
+    def get_nowait(self) -> Outgoing | None:
+        """Take the message that is to be sent next, or None."""
+        message = self._schedule.next()
+        if message is None:
+            message, self._last = self._last, None
+        if message is not None and message.capability is not None:
+            index = message.capability
+            self._bytes[index] -= len(message.data)
+            self._messages[index] -= 1
+            _wake(self._room[index])
+        return message
+
+    def waiting(self, index: int) -> tuple[int, int]:
+        """How many messages and bytes of a capability wait."""
+        return self._messages[index], self._bytes[index]
+
+    def finish(self, end: PeerDisconnected, last: Outgoing | None, *, flush: bool) -> None:
+        """Take no more messages; the writer sends what is queued (if `flush`), then `last`, and is done."""
+        if not flush:
+            while self._schedule.next() is not None:
+                pass
+        self._last = last
+        self._end = end
+        for lot in (*self._room, self._filled):
+            lot.unpark_all()
+
+    def _has_room(self, index: int, size: int) -> bool:
+        if self._end is not None or not self._messages[index]:
+            return True
+        return self._messages[index] < self._limits.outbox_messages and self._bytes[index] + size <= self._limits.outbox_bytes
+
+    def _add(self, message: Outgoing, lane: Lane, index: int, size: int) -> None:
+        if self._end is not None:
+            raise self._end.again()
+        self._schedule.add(message, lane)
+        self._bytes[index] += size
+        self._messages[index] += 1
+        _wake(self._filled)
+
+
+def _wake(lot: trio.lowlevel.ParkingLot) -> None:
+    if lot:  # hardly ever does anybody wait, and asking costs less than waking nobody
+        lot.unpark_all()
+
+
+class Budget:
+    """A number of bytes that all inboxes of a node, and the frames that arrive at it, share."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._large: set[Arriving] = set()
+        self._released = trio.lowlevel.ParkingLot()
+
+    @property
+    def used(self) -> int:
+        """How many bytes are counted."""
+        return self._used
+
+    def has_room(self, size: int) -> bool:
+        """Whether `size` more bytes fit; with nothing in use any number does."""
+        return not self._used or self._used + size <= self._limit
+
+    def reserve(self, size: int) -> None:
+        """Count bytes."""
+        self._used += size
+
+    def release(self, size: int) -> None:
+        """Stop counting them."""
+        self._used -= size
+        _wake(self._released)
+
+    async def wait_released(self) -> None:
+        """Wait until some inbox gives bytes back."""
+        await self._released.park()
+
+    @contextmanager
+    def counted(self, size: int) -> Generator[None]:
+        """Count a message that waits for room, for as long as the block lasts.
+
+        Then it tries again, and what it took itself must not be in its way; so nobody is woken, or else those who wait would take turns
+        for ever.
+        """
+        self._used += size
+        try:
+            yield
+        finally:
+            self._used -= size
+
+    def hold(self, arriving: "Arriving", more: int) -> None:
+        """Count `more` bytes for a frame that is arriving; if they do not fit, the sessions of the slowest large ones are ended."""
+        self.reserve(more)
+        if arriving.size > _PIECE:
+            self._large.add(arriving)
+        self.make_room(0)
+
+    def let_go(self, arriving: "Arriving", less: int) -> None:
+        """Count `less` bytes fewer for a frame that is complete or given up."""
+        self._large.discard(arriving)
+        self.release(less)
+
+    def make_room(self, size: int) -> bool:
+        """End the sessions whose large frames come slowest, as far as it takes for `size` bytes more; whether they fit then.
+
+        Nobody is ended for a message that would not fit all the same.
+        """
+        if size and self._used + size - sum(arriving.size for arriving in self._large) > self._limit:
+            return self.has_room(size)
+        while self._large and not self.has_room(size):
+            slowest = min(self._large, key=lambda arriving: arriving.slow_since)
+            if slowest.size == self._used and not size:
+                break  # alone it may be as large as it likes
+            slowest.give_up()
+        return self.has_room(size)
+
+
+class Arriving:
+    """The frame that a session receives: how slowly it may come, and what it takes of the node's budget."""
+
+    def __init__(self, limits: Limits, budget: Budget, end: Callable[[PeerDisconnected], None]) -> None:
+        """`end` ends the session if the budget is full and this is the slowest."""
+        self._limits = limits
+        self._budget = budget
+        self._end: Callable[[PeerDisconnected], None] | None = end
+        self._frame: int = -1
+        self._left: float = 0.0
+        self._piece: int = 0
+        self._marks: tuple[float, float] = (0.0, 0.0)
+        self.size: int = 0
+        """Bytes of it that are held."""
+
+    @property
+    def slow_since(self) -> float:
+        """Since when it has brought less than two pieces of 64 KiB: the earlier, the slower it is."""
+        return self._marks[0]
+
+    def patience(self, frame: int) -> float:
+        """How many seconds may pass until the next bytes of a frame, which has a number of its own."""
+        if frame != self._frame:
+            now = trio.current_time()
+            self._frame, self._left, self._piece, self._marks = frame, self._limits.frame_timeout, 0, (now, now)
+        return max(0.0, self._left)
+
+    def progressed(self, size: int, waited: float) -> None:
+        """So many bytes came after so many seconds. What is ahead of the rate gives no credit beyond ``frame_timeout``."""
+        limits = self._limits
+        self._left = min(limits.frame_timeout, self._left - waited + size / limits.frame_rate)
+        self._piece += size
+        if self._piece >= _PIECE:
+            self._piece, self._marks = 0, (self._marks[1], trio.current_time())
+
+    def hold(self, size: int) -> None:
+        """So many bytes of an incomplete frame are held now."""
+        more, self.size = size - self.size, size
+        if more > 0 and self._end is not None:
+            self._budget.hold(self, more)
+        elif more < 0 and self._end is not None:
+            self._budget.let_go(self, -more)
+
+    def close(self) -> None:
+        """The session receives nothing more: forget it."""
+        self.hold(0)
+        self._end = None
+
+    def give_up(self) -> None:
+        """End the session for the room that its frame takes."""
+        end, size = self._end, self.size
+        self.close()
+        if end is not None:
+            detail = f"of all large messages this one, of which {size} bytes had come, came slowest when there was no more room"
+            end(PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=False, detail=detail))
+
+
+class Inbox:
+    """What a capability has not yet taken, compressed and undecoded. The session's reader puts; the capability's task gets."""
+
+    def __init__(self, max_bytes: int, max_messages: int, budget: Budget) -> None:
+        self._max_bytes = max_bytes
+        self._max_messages = max_messages
+        self._budget = budget
+        self._queue: deque[MessageReceived] = deque()
+        self._arrived = trio.lowlevel.ParkingLot()
+        self._taken = trio.lowlevel.ParkingLot()
+        self._end: PeerDisconnected | None = None
+        self._discarded = False
+        self.turn: Turn = Turn()
+        """Of the task that gets."""
+        self.bytes: int = 0
+        """Bytes that wait here, answers not yet picked up among them."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def has_room(self, size: int) -> bool:
+        """Whether a message of `size` bytes may be put; into an empty inbox one always may, so that nobody is starved by others."""
+        return not self._queue or (self._has_own_room(size) and self._budget.has_room(size))
+
+    def _has_own_room(self, size: int) -> bool:
+        return len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes
+
+    def put(self, message: MessageReceived) -> bool:
+        """Queue a message if there is room for it; after the end it is dropped, for which there always is."""
+        if self._end is None:
+            size = len(message.data)
+            if not self.has_room(size) and not (self._has_own_room(size) and self._budget.make_room(size)):
+                return False
+            self.reserve(size)
+            self._queue.append(message)
+            _wake(self._arrived)
+        return True
+
+    async def get(self) -> MessageReceived:
+        """Take the oldest message, waiting for one; after the end what is left, then PeerDisconnected."""
+        if self.turn.is_over:
+            await self.turn.end()
+        else:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        while not self._queue:
+            if self._end is not None:
+                raise self._end.again()
+            await self._arrived.park()
+            self.turn.begin()
+        message = self._queue.popleft()
+        self.release(len(message.data))
+        return message
+
+    def put_back(self, message: MessageReceived) -> None:
+        """Let a message that was taken be the next again, unless nobody will take it."""
+        if not self._discarded:
+            self.reserve(len(message.data))
+            self._queue.appendleft(message)
+            _wake(self._arrived)
+
+    async def wait_room(self, size: int) -> None:
+        """Wait until something is taken out that may have made room for `size` bytes, which count meanwhile."""
+        has_own_room = self._has_own_room(size)
+        with self._budget.counted(size):
+            await (self._budget.wait_released() if has_own_room else self._taken.park())
+
+    async def wait_empty(self) -> None:
+        """Wait until everything has been taken out, or the end."""
+        while self._queue and self._end is None:
+            await self._taken.park()
+
+    def reserve(self, size: int) -> None:
+        """Count bytes that wait elsewhere on behalf of the capability."""
+        self.bytes += size
+        self._budget.reserve(size)
+
+    def release(self, size: int) -> None:
+        """Stop counting them."""
+        self.bytes -= size
+        self._budget.release(size)
+        _wake(self._taken)
+
+    def close(self, end: PeerDisconnected) -> None:
+        """Take no more; wake everybody who waits."""
+        self._end = end
+        self._arrived.unpark_all()
+        self._taken.unpark_all()
+
+    def discard(self) -> None:
+        """Forget what nobody will take."""
+        self._discarded = True
+        while self._queue:
+            self.release(len(self._queue.popleft().data))
+        self.release(0)  # a message that waited for room here counts no more, which may be what others wait for

@@ -1,0 +1,26 @@
+"""What of discovery is to run, and where it listens."""
+
+from collections.abc import Collection
+from typing import Final
+
+from devp2p.arguments import require
+from devp2p.records import Address, address_of
+
+VERSIONS: Final[frozenset[int]] = frozenset({4, 5})
+"""Those of the protocol that there are here."""
+
+
+def udp_address(listen: str | Address) -> Address:
+    """Take the address to listen at; ValueError for what is none of UDP, TypeError for what is neither text nor an Address."""
+    address = address_of(listen, "listen of discovery")
+    if address.scheme != "udp":
+        raise ValueError(f"listen of discovery is udp://<host>:<port>, not {address}")
+    return address
+
+
+def check_versions(versions: Collection[int]) -> frozenset[int]:
+    """Take the versions that are to run; ValueError if there is none, or one that is unknown, TypeError for no collection."""
+    require(versions, Collection, "versions of discovery is a set such as {4, 5}")
+    if not versions or not VERSIONS.issuperset(versions):
+        raise ValueError(f"versions of discovery are 4 and 5, not {', '.join(map(repr, versions)) or 'none'}")
+    return frozenset(versions)

@@ -1,0 +1,129 @@
+"""The peers that there are, the nodes that could be dialled, and what the capabilities want, as the policy of slots looks at them."""
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+from devp2p.arguments import require, whole
+from devp2p.capability import AnyCapability, Capability, Peer
+from devp2p.containment import unless_it_fails
+from devp2p.errors import LocalProtocolError
+from devp2p.keys import PublicKey
+from devp2p.node.roster import Roster
+from devp2p.peers import Known, Pool, Ratings, netgroup
+from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
+from devp2p.records import Address, NodeRecord
+
+_logger = logging.getLogger(__name__)
+
+
+class Census:
+    """Counts who is there. Times are on trio's clock."""
+
+    def __init__(  # noqa: PLR0913  (made in one place, by what steers)
+        self,
+        capabilities: dict[str, AnyCapability],
+        roster: Roster,
+        ratings: Ratings,
+        pool: Pool,
+        is_outside: Callable[[PublicKey], bool],
+        *,
+        strict: bool = False,
+    ) -> None:
+        """`capabilities`: ours, by name. `is_outside`: whether a peer is static or trusted. `strict`: let their stray exceptions out."""
+        self.leaving: set[bytes] = set()
+        """The IDs of peers whose sessions are being ended: they count no more."""
+        self.wished: set[bytes] = set()
+        """The IDs of nodes that the user wants."""
+        self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
+        self._roster = roster
+        self._ratings = ratings
+        self._pool = pool
+        self._is_outside = is_outside
+        self._nearest: dict[bytes, float] = {}
+
+    def peers(self, now: float) -> list[SlotPeer]:
+        """All peers."""
+        return [
+            self.peer(peer.public_key, [one.name for one in peer.active], peer.address, inbound=peer.inbound, since=peer.since, now=now)
+            for peer in self._roster
+            if bytes(peer.id) not in self.leaving
+        ]
+
+    def peer(  # noqa: PLR0913  (of a peer, or of one who asks to be)
+        self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool, since: float, now: float
+    ) -> SlotPeer:
+        """A peer, or one that asks to be."""
+        node_id = bytes(key.node_id)
+        return SlotPeer(
+            id=node_id,
+            standings={name: self._ratings.standing(node_id, name, now) for name in shared},
+            inbound=inbound,
+            since=since,
+            network=netgroup(address),
+            rtt=self._nearest.get(node_id),
+            outside=self._is_outside(key),
+            protected=node_id in self.wished,
+        )
+
+    def wanting(self, record: NodeRecord) -> tuple[str, ...]:
+        """The capabilities that want a node, by what its record says."""
+        return tuple(name for name, wants in self._wants.items() if wants(record))
+
+    def observe(self, peer: Peer, now: float) -> None:
+        """Take in how a peer has behaved."""
+        node_id = bytes(peer.id)
+        for capability in peer.capabilities:
+            self._ratings.observe(node_id, capability.name, peer.conduct(type(capability)), now)
+        if peer.latency is not None:
+            self._nearest[node_id] = min(peer.latency, self._nearest.get(node_id, math.inf))
+
+    def gone(self, node_id: bytes) -> None:
+        """A session is over."""
+        self.leaving.discard(node_id)
+        self.wished.discard(node_id)
+        self._nearest.pop(node_id, None)
+
+    def candidate(self, known: Known, now: float) -> SlotCandidate:
+        """A node of the pool, as one that could be dialled."""
+        node_id = bytes(known.record.id)
+        shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
+        names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]
+        return SlotCandidate(
+            id=node_id,
+            standings={name: self._ratings.standing(node_id, name, now) for name in names},
+            network=netgroup(known.record.addresses[0]),
+            source=known.source,
+            anchor=known.anchor,
+            tries=known.tries,
+        )
+
+
+def specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, int], max_peers: int) -> tuple[SlotSpec, ...]:
+    """What the capabilities want, or are `wanted` to have; LocalProtocolError for more than can be had."""
+    whole(max_peers, "max_peers")
+    require(wanted, Mapping, "slots is a dict of capabilities' names and numbers, such as {'chat': 8}")
+    for name, slots in wanted.items():
+        if name not in capabilities:
+            raise LocalProtocolError(f"slots names {name!r}, which is none of this node's capabilities: {', '.join(capabilities)}")
+        whole(slots, f"slots for {name!r}", 1)
+        if slots > max_peers > 0:
+            raise LocalProtocolError(f"slots for {name!r} is {slots}, more than max_peers, which is {max_peers}: raise that, or want fewer")
+    specs = tuple(
+        SlotSpec(
+            name,
+            slots=(slots := wanted.get(name, capability.slots)),
+            minimum=min(capability.minimum, slots),
+            weight=capability.weight,
+            floor=capability.rating_floor,
+        )
+        for name, capability in capabilities.items()
+    )
+    for spec in specs:
+        if spec.slots > max_peers > 0 and spec.slots != Capability.slots and spec.name not in wanted:
+            # No error: it is what the class wishes for, whose author knows no node, and the usual number says nothing.
+            _logger.warning("%s wants %d peers, more than max_peers, which is %d: it will have fewer", spec.name, spec.slots, max_peers)
+    if sum(spec.minimum for spec in specs) > max_peers > 0:
+        parts = " and ".join(f"{spec.minimum} for {spec.name}" for spec in specs if spec.minimum)
+        raise LocalProtocolError(f"a minimum of {parts} is more than max_peers, which is {max_peers}: raise that, or lower a minimum")
+    return specs

@@ -1,0 +1,222 @@
+"""What connects a node with discovery: on which port it runs, and what it begins with.
+
+Discovery and the book are a third of the library, and a node that does without them need not wait until they are imported: so they are
+imported here, and nowhere else on the way of ``import devp2p``, when they are used.
+"""
+
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from types import NoneType
+from typing import TYPE_CHECKING
+
+import trio
+
+from devp2p.arguments import Several, require, several
+from devp2p.discovery import VERSIONS, check_versions, udp_address
+from devp2p.keys import PrivateKey
+from devp2p.records import WANTED_ENTRIES, Address, Entries, NodeRecord, nodes_of
+
+if TYPE_CHECKING:
+    from devp2p.book import Book
+    from devp2p.discovery import Candidate, Discovery, DiscoveryLimits
+    from devp2p.discovery.dns import Resolver
+    from devp2p.discovery.v5 import TalkHandler
+
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoverySettings:
+    """How a node takes part in discovery, where it is not as usual."""
+
+    listen: str | Address | None = None
+    """A UDP address; by default the host and port of the first TCP listener, or any port if there is none."""
+    versions: Collection[int] = VERSIONS
+    external: Several[str] = ()
+    """Where others reach the node, at most one ``IP`` or ``IP:port`` of IPv4 and one of IPv6; else that is found out."""
+    entries: Entries = field(default_factory=dict[str, object])
+    """What the node's record says beside where it is."""
+    talk: "Mapping[bytes, TalkHandler]" = field(default_factory=dict[bytes, "TalkHandler"])
+    """Handlers of TALKREQ by protocol."""
+    dials: bool = True
+    """Whether to dial nodes that are found, as far as the capabilities want peers."""
+    resolver: "Resolver | None" = None
+    """What to read DNS trees through, by default the system's."""
+    limits: "DiscoveryLimits | None" = None
+    """By default the usual ones."""
+
+    def __post_init__(self) -> None:
+        """ValueError and LocalProtocolError for what cannot be, TypeError for another type."""
+        if self.listen is not None:
+            udp_address(self.listen)
+        object.__setattr__(self, "versions", check_versions(self.versions))
+        external = several(self.external, "external")
+        object.__setattr__(self, "external", external)
+        if external:
+            from devp2p.discovery import parse_externals  # noqa: PLC0415  (as above)
+
+            parse_externals(external)
+        require(self.entries, Mapping, WANTED_ENTRIES)
+        require(self.talk, Mapping, "talk is a dict of protocols, as bytes, and handlers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoveryPlan:
+    """All that discovery begins with."""
+
+    settings: DiscoverySettings
+    bootnodes: tuple[NodeRecord, ...]
+    trees: tuple[str, ...]
+    any_port: bool
+    """Whether the user leaves the port to us."""
+
+    @classmethod
+    def of(
+        cls,
+        discovery: bool | DiscoverySettings | None,  # noqa: FBT001  (as a user gives it to open_node)
+        bootnodes: Iterable[str | NodeRecord],
+        trees: Iterable[str],
+        listen: Sequence[Address],
+    ) -> "DiscoveryPlan | None":
+        """Make the plan, or None if there is to be no discovery; ValueError for what is no node to begin with, or no node list."""
+        require(discovery, (bool, DiscoverySettings, NoneType), "discovery is True, False, None or DiscoverySettings(...)")
+        named = nodes_of(bootnodes, "bootnodes")
+        for node in named:
+            if not node.udp_endpoints:
+                raise ValueError(f"bootnodes: {node.enode} has no UDP port at which discovery could ask it")
+        urls = several(trees, "dns_trees")
+        if urls:
+            from devp2p.discovery.dns import parse_tree  # noqa: PLC0415  (as above)
+
+            for url in urls:
+                parse_tree(url)
+        if discovery is None:
+            discovery = bool(named or urls)
+        if discovery is False:
+            return None
+        settings = DiscoverySettings() if discovery is True else discovery
+        tcp = next((address for address in listen if address.scheme == "tcp"), None)
+        return cls(settings=settings, bootnodes=named, trees=urls, any_port=settings.listen is None and (tcp is None or not tcp.port))
+
+    async def run(
+        self,
+        key: PrivateKey,
+        bound: Sequence[Address],
+        book: "Book | None",
+        *,
+        strict: bool = False,
+        task_status: "trio.TaskStatus[Discovery]" = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Run discovery until cancelled. `bound`: where the node listens. `strict`: as for `open_discovery`.
+
+        OSError if the address cannot be listened at, ValueError and LocalProtocolError for wrong settings.
+        """
+        settings = self.settings
+        tcp = next((address for address in bound if address.scheme == "tcp"), None)
+        listen = settings.listen or (replace(tcp, scheme="udp") if tcp is not None else Address("udp", "*", 0))
+        where = udp_address(listen)
+        try:
+            await self._run(key, where, tcp, book, strict, task_status)
+        except OSError:
+            if not self.any_port or not where.port:
+                raise
+            # The port that TCP happened to get is taken for UDP: any other will do.
+            await self._run(key, replace(where, port=0), tcp, book, strict, task_status)
+
+    async def _run(  # noqa: PLR0913, PLR0917  (for `run` alone)
+        self,
+        key: PrivateKey,
+        where: Address,
+        tcp: Address | None,
+        book: "Book | None",
+        strict: bool,  # noqa: FBT001
+        task_status: "trio.TaskStatus[Discovery]",
+    ) -> None:
+        from devp2p.discovery import open_discovery  # noqa: PLC0415  (see above)
+
+        settings = self.settings
+        async with open_discovery(
+            key,
+            listen=where,
+            entries={**({"tcp": tcp.port} if tcp is not None else {}), **_text_keys(settings.entries)},
+            bootnodes=self.bootnodes,
+            trees=self.trees,
+            resolver=settings.resolver,
+            versions=settings.versions,
+            book=book,
+            external=settings.external,
+            talk=settings.talk,
+            limits=settings.limits,
+            strict=strict,
+        ) as discovery:
+            task_status.started(discovery)
+            await trio.sleep_forever()
+
+
+@asynccontextmanager
+async def opened(book: "Book | str | os.PathLike[str] | None") -> "AsyncGenerator[Book | None]":
+    """A book that is open already, or is at a path, and then closed at the end."""
+    if not isinstance(book, str | os.PathLike):
+        if book is None:
+            yield None
+            return
+        from devp2p.book import Book  # noqa: PLC0415  (see above)
+
+        require(book, Book, "book is a Book, or the path of a file")
+        with book.held():
+            yield book
+    else:
+        from devp2p.book import Book  # noqa: PLC0415  (see above)
+
+        with Book.open(book) as own, own.held():
+            yield own
+
+
+async def own_candidates(
+    records: AsyncIterable[NodeRecord], wanted: Callable[[NodeRecord], bool], *, strict: bool = False
+) -> "AsyncIterator[Candidate]":
+    """The nodes of a source of the user's own, as candidates. One that fails is logged, and gives no more, unless it is `strict`."""
+    from devp2p.discovery import Candidate  # noqa: PLC0415  (see above)
+
+    try:
+        async for record in records:
+            require(record, NodeRecord, "candidates gives NodeRecords", "write NodeRecord.parse(...) for a text")
+            if wanted(record):
+                yield Candidate(record, "own")
+            await trio.lowlevel.checkpoint()  # it may never wait for anything
+    except Exception:
+        if isinstance(records, AsyncGenerator):
+            await records.aclose()
+        if strict:
+            raise
+        _logger.exception("the source of candidates failed, and gives no more")
+
+
+def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discovery | None") -> NodeRecord:
+    """How others name a node that listens at some addresses.
+
+    A wildcard address is written as loopback: which of the real ones peers reach is not known here, unless its ENR says so.
+    """
+    named = tuple(_without_wildcard(address) for address in addresses)
+    if discovery is None:
+        return NodeRecord(key.public_key, named)
+    signed = NodeRecord.from_enr(discovery.record)
+    if signed.udp_endpoints:
+        others = tuple(address for address in named if address.scheme != "tcp")
+        return replace(signed, addresses=(*(signed.addresses or named), *others) if signed.addresses else named)
+    tcp = next((address.port for address in named if address.scheme == "tcp"), None)
+    port = discovery.address.port
+    return NodeRecord(key.public_key, named, None if port == tcp else port)
+
+
+def _without_wildcard(address: Address) -> Address:
+    loopback = "::1" if address.host == "::" else "127.0.0.1"
+    return Address(address.scheme, loopback, address.port) if address.is_wildcard else address
+
+
+def _text_keys(entries: Entries) -> dict[str, object]:
+    return {key.decode("latin-1") if isinstance(key, bytes) else key: value for key, value in entries.items()}

@@ -1,0 +1,149 @@
+"""The way of an accepted link until it is a session or refused: what it may take up meanwhile, and when it has to make room.
+
+Theory of operation. Three stages, each of which costs more than the one before and lets in less:
+
+1. Unheard. A link waits until its auth has come, whole; it costs a file, a task and at most two kilobytes. Nothing holds up the listener:
+   when there are too many (`Limits.unheard_inbound`), the oldest of the most crowded network makes room. An honest caller speaks as soon
+   as it is connected, and so needs to stay for one journey of a packet only.
+2. Shaking hands, which costs computations on the curve: `Limits.pending_inbound` places, of which one network has few. While others wait
+   for a place, a link that has not said a valid Hello after `Limits.crowded_timeout` makes room.
+3. Proved. A link that has said Hello gives its place back as soon as it is admitted, refused, or has to wait: a refused one may take a
+   second to hang up, and the second link of a connected node three to be chosen, and neither keeps anybody else out.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import trio
+
+from devp2p.errors import RemoteProtocolError
+from devp2p.limits import Limits
+from devp2p.peers import Admission, Caller, Unheard
+from devp2p.records import Address
+from devp2p.transports import file_limit
+
+
+class Door:
+    """Counts the accepted links of a node that are no sessions yet."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.admission: Admission = Admission(limits)
+        self.unheard: Unheard[Visit] = Unheard(int(max(1, min(limits.unheard_inbound, file_limit() / 2))))
+        self.places: trio.Semaphore = trio.Semaphore(limits.pending_inbound)
+        self.unproved: dict[Visit, None] = {}
+        """Those that shake hands and have not come to their Hello, the oldest first."""
+        self.hurried: set[Visit] = set()
+        """As many of them as wait for a place; these have `Limits.crowded_timeout` only."""
+        self.farewells: int = 0
+        """Refused ones that are told so."""
+
+    @property
+    def waiting(self) -> int:
+        """Links that are not sessions yet, nor refused."""
+        return len(self.unheard) + self.limits.pending_inbound - self.places.value
+
+    def knock(self, remote: Address) -> "Visit":
+        """Take in a link; RemoteProtocolError if it may not stay. Every visit that begins must `leave` later."""
+        now, caller = trio.current_time(), self.admission.identify(remote)
+        refusal = self.admission.knock(caller, now)
+        if refusal is not None:
+            raise RemoteProtocolError(refusal)
+        visit = Visit(self, caller, now)
+        makes_room = self.unheard.add(visit, caller.subnet)
+        if makes_room is not None:
+            makes_room.turn_out("no handshake when others needed the place")
+        return visit
+
+    async def take_place(self, visit: "Visit") -> None:
+        """Wait for a place among those who shake hands."""
+        try:
+            self.places.acquire_nowait()
+        except trio.WouldBlock:
+            self._hurry(1)
+            await self.places.acquire()
+        visit.began(trio.current_time())
+        self.unproved[visit] = None
+        self._hurry(0)
+
+    def _hurry(self, more: int) -> None:
+        """For each one that waits for a place, and so many more, let the next oldest that has one hurry."""
+        waiting = self.places.statistics().tasks_waiting + more
+        for visit in [*self.unproved][: max(0, waiting - len(self.hurried))]:
+            del self.unproved[visit]
+            self.hurried.add(visit)
+            visit.hurry()
+
+    def forget(self, visit: "Visit") -> None:
+        """It is no longer one that could make room."""
+        self.unheard.discard(visit)
+        self.unproved.pop(visit, None)
+        self.hurried.discard(visit)
+
+
+class Visit:
+    """A link on its way to a session."""
+
+    def __init__(self, door: Door, caller: Caller, now: float) -> None:
+        timeout = door.limits.handshake_timeout
+        self.scope: trio.CancelScope = trio.CancelScope(deadline=now + timeout)
+        """What to do in it until the Hello; it is cancelled when that takes too long, or when others need the place."""
+        self.turned_out: str = f"no handshake and Hello within {timeout:g} s"
+        """Why it was cancelled."""
+        self.caller: Caller = caller
+        self._door = door
+        self._counts = False
+        self._has_place = False
+        self._since = now
+
+    def turn_out(self, reason: str) -> None:
+        """Make room for others."""
+        self.turned_out = reason
+        self.scope.cancel()
+
+    def hurry(self) -> None:
+        """Others wait for a place."""
+        timeout = self._door.limits.crowded_timeout
+        if self._since + timeout < self.scope.deadline:
+            self.turned_out = f"no handshake and Hello within {timeout:g} s, while others wait for a place"
+            self.scope.deadline = self._since + timeout
+
+    async def begin(self) -> None:
+        """The auth has come: wait for a place to shake hands. RemoteProtocolError if its network has enough."""
+        await trio.lowlevel.checkpoint_if_cancelled()  # another may have got its place in the moment in which the auth came
+        refusal = self._door.admission.begin(self.caller)
+        if refusal is not None:
+            raise RemoteProtocolError(refusal)
+        self._counts = True
+        self._door.unheard.renew(self)
+        await self._door.take_place(self)
+
+    def began(self, now: float) -> None:
+        """It has a place."""
+        self._has_place = True
+        self._since = now
+        self._door.unheard.discard(self)
+
+    def proved(self) -> None:
+        """The Hello has come: it need not make room any more."""
+        self._door.forget(self)
+
+    def leave(self) -> None:
+        """Give everything back that is not yet."""
+        self._door.forget(self)
+        if self._has_place:
+            self._has_place = False
+            self._door.places.release()
+        if self._counts:
+            self._counts = False
+            self._door.admission.release(self.caller)
+
+    @contextmanager
+    def farewell(self) -> Generator[bool]:
+        """It is refused: see `session.Farewell`."""
+        self.leave()
+        self._door.farewells += 1
+        try:
+            yield self._door.farewells <= self._door.limits.pending_inbound
+        finally:
+            self._door.farewells -= 1

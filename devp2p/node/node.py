@@ -1,0 +1,264 @@
+"""A node: `open_node` owns the root nursery, and with it the listeners, the dials and a session for each peer.
+
+What happens on the way from an address to a session is in `links`, and whom the node wants as peers in `steering`.
+"""
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+import trio
+
+from devp2p.arguments import Several, named, number, require, several, whole
+from devp2p.capability import AnyCapability, Peer, check_class
+from devp2p.errors import BookError, LocalProtocolError
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.limits import Limits
+from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_record
+from devp2p.node.links import Links, require_dialable
+from devp2p.node.roster import ReadyPeers, Roster, Subscription
+from devp2p.node.static_peers import keep_connected
+from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
+from devp2p.runtime import require_trio
+from devp2p.session import LocalNode, local_node
+from devp2p.transports import TcpTransport, Transport, UnixTransport
+
+if TYPE_CHECKING:  # imported when they are used: see node_discovery
+    from devp2p.book import Book
+    from devp2p.discovery import Discovery
+    from devp2p.node.steering import Steering
+    from devp2p.peers import Ban
+    from devp2p.peers.slots import SlotsView
+
+
+@asynccontextmanager
+async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
+    key: PrivateKey,
+    capabilities: Iterable[AnyCapability],
+    *,
+    listen: Several[str | Address] = (),
+    static_peers: Several[str | NodeRecord] = (),
+    trusted_peers: Several[str | NodeRecord] = (),
+    bootnodes: Several[str | NodeRecord] = (),
+    dns_trees: Several[str] = (),
+    discovery: bool | DiscoverySettings | None = None,
+    candidates: AsyncIterable[NodeRecord] | None = None,
+    book: "Book | str | os.PathLike[str] | None" = None,
+    max_peers: int = 50,
+    slots: Mapping[str, int] | None = None,
+    pace: float = 1.0,
+    client_id: str | None = None,
+    limits: Limits | None = None,
+    transports: Sequence[Transport] | None = None,
+    strict: bool = False,
+    handshake_extra: tuple[bytes, ...] = (),
+) -> AsyncGenerator["Node"]:
+    """Run a node for the length of an ``async with`` block.
+
+    `listen`: addresses such as ``tcp://0.0.0.0:30303``, ``tcp://*:0`` (all interfaces, IPv4 and IPv6, any port) or
+    ``unix:///run/node.sock``. `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both
+    beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as tests
+    want it, instead of that one session. `handshake_extra`: encoded RLP items to append to auth and ack (EIP-8). `bootnodes` and
+    `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or has settings,
+    the node takes part in discovery, at the UDP port of the same number as its first TCP port, and dials what is found, as the
+    capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own, which are dialled in the same
+    way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers the capabilities with these
+    names want, instead of what their classes say. `pace`: how many times faster than usual peers are rated, for demonstrations.
+
+    Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
+    TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
+    exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
+    """
+    require_trio("open_node")
+    carriers = _transports(transports)
+    static, trusted = nodes_of(static_peers, "static_peers"), nodes_of(trusted_peers, "trusted_peers")
+    addresses = [address_of(address, "listen") for address in several(listen, "listen")]
+    for record in static:
+        require_dialable(record, {scheme for carrier in carriers for scheme in carrier.schemes})
+    local = local_node(key, capabilities, client_id, limits, _port(addresses), strict=strict, handshake_extra=handshake_extra)
+    plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
+    if candidates is not None:
+        require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")
+    from devp2p.node.steering import Steering  # noqa: PLC0415  (who opens no node need not wait until all of the policy is imported)
+
+    roster, obstacle = Roster(), None
+    try:
+        async with opened(book) as known, trio.open_nursery() as nursery:
+            with closing(Links(local, nursery, roster, carriers, static + trusted)) as links:
+                dials = candidates is not None or (plan is not None and plan.settings.dials)
+                steering = partial(Steering, max_peers=max_peers, wanted={} if slots is None else slots, book=known, dials=dials, pace=pace)
+                node = Node(local, links, roster, nursery)
+                obstacle = await node.begin(steering, addresses, static, plan, known, candidates)
+                if obstacle is None:
+                    yield node
+            nursery.cancel_scope.cancel()
+    finally:
+        roster.close()
+    if obstacle is not None:
+        raise obstacle
+
+
+def _transports(chosen: Sequence[Transport] | None) -> Sequence[Transport]:
+    if chosen is None:
+        return TcpTransport(), UnixTransport()
+    for transport in (found := several(chosen, "transports")):
+        if isinstance(transport, type) or not all(hasattr(transport, name) for name in ("schemes", "dial", "serve")):
+            hint = f": write {transport.__name__}()" if isinstance(transport, type) else ""
+            raise TypeError(f"each of transports is an object with schemes, dial and serve, not {named(transport)}{hint}")
+        several(transport.schemes, f"{type(transport).__name__}.schemes")
+    return found
+
+
+def _port(addresses: Iterable[Address]) -> int:
+    """What Hello calls the listening port; 0 if there is none."""
+    return next((address.port or 0 for address in addresses if address.scheme == "tcp"), 0)
+
+
+class Node:
+    """A running node; `open_node` makes it."""
+
+    steering: "Steering"
+    """What rates the peers, dials and drops; `slots` tells of it."""
+
+    def __init__(self, local: LocalNode, links: Links, roster: Roster, nursery: trio.Nursery) -> None:
+        self.roster: Roster = roster
+        """The connected peers and the news of them."""
+        self.addresses: tuple[Address, ...] = ()
+        """Where the node listens."""
+        self.discovery: Discovery | None = None
+        """Discovery, where the node takes part in it."""
+        self.links: Links = links
+        """All links; its counts are to be read."""
+        self._local = local
+        self._nursery = nursery
+
+    @property
+    def public_key(self) -> PublicKey:
+        """This node's key."""
+        return self._local.key.public_key
+
+    @property
+    def record(self) -> NodeRecord:
+        """How others name this node, with its ENR if that says where it is.
+
+        Otherwise a wildcard address is written as loopback: which of the real ones peers reach is not known here.
+        """
+        return own_record(self._local.key, self.addresses, self.discovery)
+
+    @property
+    def enode(self) -> str:
+        """`record` as text."""
+        return self.record.enode
+
+    @property
+    def enr(self) -> str | None:
+        """The node's own record (EIP-778) as text, ``enr:...``; None without discovery."""
+        return None if self.discovery is None else self.discovery.record.text
+
+    @property
+    def max_peers(self) -> int:
+        """How many peers it may have, beside static and trusted ones."""
+        return self.steering.policy.rules.budget
+
+    @property
+    def capabilities(self) -> tuple[AnyCapability, ...]:
+        """What it runs with peers that share it."""
+        return self._local.capabilities
+
+    @property
+    def connected(self) -> tuple[Peer, ...]:
+        """All peers with a session."""
+        return tuple(self.roster)
+
+    def peers(self, capability: type[AnyCapability]) -> ReadyPeers:
+        """Iterate the peers with which a capability can be used: those that there are, then each as it becomes ready.
+
+        LocalProtocolError for a capability that is not one of the node's: there would never be any.
+        """
+        self._find(capability)
+        return self.roster.ready_peers(capability)
+
+    def events(self) -> Subscription:
+        """Iterate what happens to peers from now on: see `devp2p.events`."""
+        return self.roster.subscribe()
+
+    def slots(self) -> "SlotsView":
+        """The set of peers as it is now, explained: which slots each fills, what it is worth, why it is kept."""
+        return self.steering.view()
+
+    async def request_peers(self, capability: type[AnyCapability], count: int) -> tuple[Peer, ...]:
+        """Wait for `count` ready peers of a capability, and return the best so many.
+
+        Until then the capability has as many slots as that, whatever others want. Raises LocalProtocolError if it is not one of the node's,
+        or if there cannot be so many peers, and trio.ClosedResourceError when the node ends.
+        """
+        name = self._find(capability).name
+        whole(count, "count", 1)
+        if count > self.max_peers:
+            raise LocalProtocolError(f"{count} peers of {name} are more than max_peers, which is {self.max_peers}")
+        return await self.steering.request_peers(capability, name, count)
+
+    def ban(self, target: str | NodeRecord | Peer, *, seconds: float = 3600.0, reason: str = "as the user wants it") -> "Ban":
+        """Let a node in no more for some time, and end the session with it. The book remembers it.
+
+        ValueError for text that is no node, LocalProtocolError for a time that is not above zero.
+        """
+        number(seconds, "seconds of a ban")
+        record = target if isinstance(target, Peer) else node_of(target, "who is banned")
+        return self.steering.ban(bytes(record.id), seconds, reason)
+
+    async def connect(self, target: str | NodeRecord) -> Peer:
+        """Dial a node that one knows and return the peer with its capabilities running, or the peer that is connected already.
+
+        While the session lasts the peer has its place for sure, but for bad conduct. Raises ValueError for text that is no node record, and
+        DialError if the node cannot be reached, fails the handshake, or either side does not admit the other.
+        """
+        record = node_of(target, "who is dialled")
+        with self.steering.wish(record.public_key):
+            return await self.links.reach(record)
+
+    async def listen(self, address: str | Address) -> tuple[Address, ...]:
+        """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
+        bound = await self.links.listen(address_of(address))
+        self.addresses += bound
+        return bound
+
+    def _find(self, capability: type[AnyCapability]) -> AnyCapability:
+        check_class(capability)
+        for own in self.capabilities:
+            if isinstance(own, capability):
+                return own
+        ours = ", ".join(type(own).__name__ for own in self.capabilities) or "none"
+        raise LocalProtocolError(f"{capability.__name__} is none of this node's capabilities, which are {ours}: give it to open_node")
+
+    async def begin(  # noqa: PLR0913, PLR0917  (as open_node was called)
+        self,
+        steering: "Callable[[LocalNode, Roster, Links], Steering]",
+        addresses: Iterable[Address],
+        static: Iterable[NodeRecord],
+        plan: DiscoveryPlan | None,
+        book: "Book | None",
+        candidates: AsyncIterable[NodeRecord] | None,
+    ) -> Exception | None:
+        """Listen, take part in discovery, and dial the static peers; `open_node` does this. Returns what stands in the way."""
+        try:
+            self.steering = self.links.judge = steering(self._local, self.roster, self.links)
+            for address in addresses:
+                await self.listen(address)
+            if plan is not None:
+                self.discovery = await self._nursery.start(
+                    partial(plan.run, strict=self._local.strict), self._local.key, self.addresses, book
+                )
+        except (OSError, ValueError, TypeError, LocalProtocolError, BookError) as error:
+            return error
+        await self._nursery.start(self.steering.run)
+        if self.discovery is not None and plan is not None and plan.settings.dials:
+            self._nursery.start_soon(self.steering.collect, self.discovery.candidates(self.steering.may_be_dialled))
+        if candidates is not None:
+            wanted = self.steering.may_be_dialled
+            self._nursery.start_soon(self.steering.collect, own_candidates(candidates, wanted, strict=self._local.strict))
+        for record in static:
+            self._nursery.start_soon(keep_connected, record, self.links.reach, self.roster.publish)
+        return None

@@ -1,0 +1,20 @@
+"""What names a node and says where it listens: ENR (EIP-778), enode URLs, `NodeRecord`, presets of networks."""
+
+from devp2p.records import enr
+from devp2p.records.enr import WANTED_ENTRIES, Entries, LocalRecord, Record
+from devp2p.records.node_record import Address, NodeRecord, address_of, node_of, nodes_of
+from devp2p.records.presets import PRESETS
+
+__all__ = [
+    "PRESETS",
+    "WANTED_ENTRIES",
+    "Address",
+    "Entries",
+    "LocalRecord",
+    "NodeRecord",
+    "Record",
+    "address_of",
+    "enr",
+    "node_of",
+    "nodes_of",
+]
