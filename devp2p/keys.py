@@ -89,7 +89,7 @@ _COMPRESS: Final = _ffi.callback("int(unsigned char *, const unsigned char *, co
 
 
 class NodeId(bytes):
-    """The 32 bytes that name a node in discovery: keccak256 of its 64-byte public key."""
+    """The 32 bytes that name a node: keccak256 of its 64-byte public key. They are a key of any dict as they are: their hash is salted."""
 
     def __new__(cls, value: "Buffer") -> Self:
         """Take 32 bytes; another length raises LocalProtocolError, what is not bytes TypeError."""

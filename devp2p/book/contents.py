@@ -168,19 +168,19 @@ class Book:
 
     def answered(self, node_id: bytes, now: float) -> None:
         """A node has proved in discovery that it is where its record says."""
-        self._database.run("UPDATE nodes SET last_seen = ?1, last_answered = ?1 WHERE id = ?2", now, bytes(node_id))
+        self._database.run("UPDATE nodes SET last_seen = ?1, last_answered = ?1 WHERE id = ?2", now, node_id)
 
     def dialled(self, node_id: bytes, now: float) -> None:
         """A dial has begun; `connected` or `failed` is to follow."""
-        self._database.run("UPDATE nodes SET last_dialled = ? WHERE id = ?", now, bytes(node_id))
+        self._database.run("UPDATE nodes SET last_dialled = ? WHERE id = ?", now, node_id)
 
     def connected(self, node_id: bytes, now: float) -> None:
         """There is a session with a node: its failures in a row are over."""
-        self._database.run("UPDATE nodes SET last_seen = ?1, last_connected = ?1, failures = 0 WHERE id = ?2", now, bytes(node_id))
+        self._database.run("UPDATE nodes SET last_seen = ?1, last_connected = ?1, failures = 0 WHERE id = ?2", now, node_id)
 
     def failed(self, node_id: bytes, kind: str, now: float) -> None:
         """A dial did not lead to a session; `kind` says why, in a word or two."""
-        self._database.run("UPDATE nodes SET failures = failures + 1, failure = ?, last_failed = ? WHERE id = ?", kind, now, bytes(node_id))
+        self._database.run("UPDATE nodes SET failures = failures + 1, failure = ?, last_failed = ? WHERE id = ?", kind, now, node_id)
 
     # What is known of nodes
 
@@ -318,13 +318,13 @@ class Book:
             self._database.run("INSERT INTO state VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", key, value)
 
     def _row(self, node_id: bytes) -> Row | None:
-        rows = self._database.rows(_SELECT, bytes(node_id))
+        rows = self._database.rows(_SELECT, node_id)
         return Row(*rows[0]) if rows else None
 
     def _drop(self, node_id: bytes) -> None:
         """Let go of what is damaged: nobody could ever use it, and it would stand in the way of what is heard anew."""
-        self._count = len(self) - self._database.run("DELETE FROM nodes WHERE id = ?", bytes(node_id))
-        _logger.warning("%s: what it said of the node %s was damaged, and is forgotten", self._database.path, bytes(node_id).hex()[:16])
+        self._count = len(self) - self._database.run("DELETE FROM nodes WHERE id = ?", node_id)
+        _logger.warning("%s: what it said of the node %s was damaged, and is forgotten", self._database.path, node_id.hex()[:16])
 
     def _insert(self, row: Row) -> None:
         before = len(self)

@@ -94,7 +94,7 @@ class NodeCollector(Collector):
         ratings, now = self._node.steering.ratings, trio.current_time()
         found: dict[tuple[str, ...], float] = {}
         for name in self._names:
-            standings = (ratings.standing(bytes(peer.id), name, now) for peer in self._node.roster)
+            standings = (ratings.standing(peer.id, name, now) for peer in self._node.roster)
             rated = [standing.rating for standing in standings if standing.rating is not None]
             if rated:
                 found.update({(name, "min"): min(rated), (name, "median"): median(rated), (name, "max"): max(rated)})

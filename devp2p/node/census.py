@@ -47,14 +47,14 @@ class Census:
         return [
             self.peer(peer.public_key, [one.name for one in peer.active], peer.address, inbound=peer.inbound, since=peer.since, now=now)
             for peer in self._roster
-            if bytes(peer.id) not in self.leaving
+            if peer.id not in self.leaving
         ]
 
     def peer(  # noqa: PLR0913  (of a peer, or of one who asks to be)
         self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool, since: float, now: float
     ) -> SlotPeer:
         """A peer, or one that asks to be."""
-        node_id = bytes(key.node_id)
+        node_id = key.node_id
         return SlotPeer(
             id=node_id,
             standings={name: self._ratings.standing(node_id, name, now) for name in shared},
@@ -72,7 +72,7 @@ class Census:
 
     def observe(self, peer: Peer, now: float) -> None:
         """Take in how a peer has behaved."""
-        node_id = bytes(peer.id)
+        node_id = peer.id
         for capability in peer.capabilities:
             self._ratings.observe(node_id, capability.name, peer.conduct(type(capability)), now)
         if peer.latency is not None:
@@ -86,7 +86,7 @@ class Census:
 
     def candidate(self, known: Known, now: float) -> SlotCandidate:
         """A node of the pool, as one that could be dialled."""
-        node_id = bytes(known.record.id)
+        node_id = known.record.id
         shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
         names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]
         return SlotCandidate(

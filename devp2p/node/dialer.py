@@ -67,19 +67,19 @@ class Dialer:
 
     def may_dial(self, record: NodeRecord) -> bool:
         """Whether a node may be dialled now, by what became of earlier dials of it and of its host."""
-        return bytes(record.id) not in self.dialling and self._history.may_dial(record, self._now())
+        return record.id not in self.dialling and self._history.may_dial(record, self._now())
 
     def dial(self, record: NodeRecord) -> None:
         """Begin to dial a node."""
         assert self._nursery is not None  # noqa: S101  (is_busy says so)
         self._dials += 1
-        self.dialling.add(bytes(record.id))
+        self.dialling.add(record.id)
         self._history.dialled(record, self._now())
         self._nursery.start_soon(self._dial, record)
 
     def ended(self, peer: Peer) -> None:
         """A session is over: the node is left alone for a while, whoever of us dialled the other."""
-        self._connected.discard(bytes(peer.id))
+        self._connected.discard(peer.id)
         if peer.ended is not None:
             self._history.ended(peer.id, peer.ended, (trio.current_time() - peer.since) * self._pace, self._now())
 
@@ -98,14 +98,14 @@ class Dialer:
             delay = self._history.failed(record.id, error, self._now())
             self._note("failed", record, kind_of(error))
             _logger.debug("%s: %s; not again for %.0f s", record.enode, error, delay / self._pace)
-            self.dialling.discard(bytes(record.id))
+            self.dialling.discard(record.id)
             self._over(record, None)
             return
         finally:
-            self.dialling.discard(bytes(record.id))
+            self.dialling.discard(record.id)
         self._note("connected", record)
         if not peer.inbound and peer.ended is None:  # else it came while we dialled, or is gone already
-            self._connected.add(bytes(record.id))
+            self._connected.add(record.id)
         self._over(record, peer)
 
     def _now(self) -> float:

@@ -21,7 +21,7 @@ import trio
 
 from devp2p.capability import Peer
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
-from devp2p.keys import PublicKey
+from devp2p.keys import NodeId, PublicKey
 from devp2p.node.door import Door, Visit
 from devp2p.node.events import PeerRefused, told
 from devp2p.node.roster import Roster
@@ -81,12 +81,12 @@ class Links:
         self._limits = local.limits
         self._nursery = nursery
         self._roster = roster
-        self._outside = {bytes(record.public_key) for record in outside}
+        self._outside = {record.id for record in outside}
         self._transports = {scheme: transport for transport in transports for scheme in transport.schemes}
         self._door = Door(local.limits)
         self._neighbours = Neighbours()
-        self._seconds: set[bytes] = set()  # keys of peers of which a second link waits to be chosen
-        self._dialling: dict[bytes, trio.Event] = {}
+        self._seconds: set[NodeId] = set()  # peers of which a second link waits to be chosen
+        self._dialling: dict[NodeId, trio.Event] = {}
         self._reaching: set[trio.CancelScope] = set()
         self._closed = False
         self.dials: int = 0
@@ -112,12 +112,11 @@ class Links:
 
     def is_outside(self, key: PublicKey) -> bool:
         """Whether a node is static or trusted: it stands outside of all slots."""
-        return bytes(key) in self._outside
+        return key.node_id in self._outside
 
     def is_wanted(self, record: NodeRecord) -> bool:
         """Whether a node that was found could be dialled now."""
-        key = bytes(record.public_key)
-        if record.public_key == self._key or key in self._outside or key in self._dialling:
+        if record.public_key == self._key or record.id in self._outside or record.id in self._dialling:
             return False
         return self._roster.get(record.public_key) is None and all(address.scheme in self._transports for address in record.addresses)
 
@@ -139,15 +138,14 @@ class Links:
 
     async def reach(self, record: NodeRecord) -> Peer:
         """Dial a node, or find that it is connected, and return the peer with its capabilities running; else DialError."""
-        key = bytes(record.public_key)
         if record.public_key == self._key:
             raise DialError("that is this node itself", target=record, reason=DisconnectReason.CONNECTED_TO_SELF)
-        while (peer := self._roster.get(record.public_key)) is None and key in self._dialling:
-            await self._dialling[key].wait()
+        while (peer := self._roster.get(record.public_key)) is None and record.id in self._dialling:
+            await self._dialling[record.id].wait()
         if peer is not None:
             await trio.lowlevel.checkpoint()
             return peer
-        self._dialling[key] = trio.Event()
+        self._dialling[record.id] = trio.Event()
         self.dials += 1
         scope = trio.CancelScope()
         self._reaching.add(scope)
@@ -160,7 +158,7 @@ class Links:
             raise
         finally:
             self._reaching.discard(scope)
-            self._dialling.pop(key).set()
+            self._dialling.pop(record.id).set()
         raise DialError("the node has ended", target=record)
 
     async def _connect(self, record: NodeRecord) -> Peer:
@@ -235,7 +233,7 @@ class Links:
     def _look_for_a_proxy(self, session: Session, visit: Visit) -> None:
         """Warn of an address that hides where strangers come from."""
         remote = session.link.remote
-        if visit.caller.exempt and remote.port is not None and self._neighbours.note(visit.caller.host, bytes(session.public_key)):
+        if visit.caller.exempt and remote.port is not None and self._neighbours.note(visit.caller.host, session.public_key.node_id):
             _logger.warning(
                 "%d different nodes came from the local address %s, which is exempt from the limits on addresses: if a proxy or NAT hides"
                 " where they come from, let it keep their addresses, or set limit_local_addresses (devp2p node --limit-local-addresses)",
@@ -293,16 +291,16 @@ class Links:
 
     async def _is_chosen(self, session: Session) -> bool:
         """A further link to a connected peer: whether the first has ended while this one waited. Only one waits."""
-        key = bytes(session.public_key)
-        if key in self._seconds:
+        node_id = session.public_key.node_id
+        if node_id in self._seconds:
             return False
-        larger = bytes(self._key) > key
+        larger = bytes(self._key) > bytes(session.public_key)
         patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
-        self._seconds.add(key)
+        self._seconds.add(node_id)
         try:
             return await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience)
         finally:
-            self._seconds.discard(key)
+            self._seconds.discard(node_id)
 
 
 async def _refuse(session: Session, reason: DisconnectReason, detail: str, farewell: Farewell) -> NoReturn:

@@ -207,7 +207,7 @@ class Node:
         """
         number(seconds, "seconds of a ban")
         record = target if isinstance(target, Peer) else node_of(target, "who is banned")
-        return self.steering.ban(bytes(record.id), seconds, reason)
+        return self.steering.ban(record.id, seconds, reason)
 
     async def connect(self, target: str | NodeRecord) -> Peer:
         """Dial a node that one knows and return the peer with its capabilities running, or the peer that is connected already.

@@ -8,7 +8,7 @@ from weakref import WeakSet
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.keys import PublicKey
+from devp2p.keys import NodeId, PublicKey
 from devp2p.node.events import Event, PeerConnected, PeerDropped, PeerReady
 
 _BACKLOG = 4096  # events that a slow subscriber may fall behind; beyond it the oldest are lost
@@ -58,10 +58,10 @@ class Subscription:
 
 
 class Roster:
-    """Peers by public key (as bytes, whose hash no stranger can steer), and who wants to hear of them."""
+    """Peers by node-ID (bytes, whose hash no stranger can steer), and who wants to hear of them."""
 
     def __init__(self) -> None:
-        self._peers: dict[bytes, Peer] = {}
+        self._peers: dict[NodeId, Peer] = {}
         self._subscriptions: WeakSet[Listener] = WeakSet()
         self._left = trio.lowlevel.ParkingLot()
         self.closed: bool = False
@@ -75,16 +75,16 @@ class Roster:
 
     def get(self, key: PublicKey) -> Peer | None:
         """The peer with a key, if it is connected."""
-        return self._peers.get(bytes(key))
+        return self._peers.get(key.node_id)
 
     def add(self, peer: Peer) -> None:
         """A session begins."""
-        self._peers[bytes(peer.public_key)] = peer
+        self._peers[peer.id] = peer
         self.publish(PeerConnected(peer))
 
     def remove(self, peer: Peer) -> None:
         """Its session is over."""
-        del self._peers[bytes(peer.public_key)]
+        del self._peers[peer.id]
         self._left.unpark_all()
         assert peer.ended is not None  # noqa: S101  (run_session has returned)
         self.publish(PeerDropped(peer, peer.ended))
@@ -96,7 +96,7 @@ class Roster:
     async def wait_left(self, key: PublicKey) -> None:
         """Wait until no peer with that key is connected."""
         await trio.lowlevel.checkpoint()
-        while bytes(key) in self._peers:
+        while key.node_id in self._peers:
             await self._left.park()
 
     def publish(self, event: Event) -> None:

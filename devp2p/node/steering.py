@@ -105,11 +105,11 @@ class Steering:
     @contextmanager
     def wish(self, key: PublicKey) -> Generator[None]:
         """The user wants a session with a node: while it lasts, the peer is protected. To be left by an exception if it cannot be had."""
-        self._census.wished.add(bytes(key.node_id))
+        self._census.wished.add(key.node_id)
         try:
             yield
         except BaseException:
-            self._census.wished.discard(bytes(key.node_id))
+            self._census.wished.discard(key.node_id)
             raise
 
     def dialled(self, record: NodeRecord) -> None:
@@ -118,7 +118,7 @@ class Steering:
 
     def admit(self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool) -> Refuse | None:
         """Why not to let in who has proved to be the node with a key; None if it is let in, and then who has to go for it goes."""
-        now, node_id = trio.current_time(), bytes(key.node_id)
+        now, node_id = trio.current_time(), key.node_id
         newcomer = self._census.peer(key, shared, address, inbound=inbound, since=now, now=now)
         decision = self.policy.admit(newcomer, self._census.peers(now), now, ban=self.bans.get(node_id, now))
         if isinstance(decision, Refuse):
@@ -131,13 +131,13 @@ class Steering:
 
     def began(self, peer: Peer) -> None:
         """A session has begun."""
-        self.ratings.proved(bytes(peer.id), [capability.name for capability in peer.capabilities], trio.current_time())
-        if (known := self.pool.get(bytes(peer.id))) is not None:
+        self.ratings.proved(peer.id, [capability.name for capability in peer.capabilities], trio.current_time())
+        if (known := self.pool.get(peer.id)) is not None:
             known.served = True
 
     def ended(self, peer: Peer) -> None:
         """A session is over."""
-        now, node_id = trio.current_time(), bytes(peer.id)
+        now, node_id = trio.current_time(), peer.id
         self._census.observe(peer, now)
         if peer.ended is not None:
             self.ratings.ended(node_id, peer.ended, now)
@@ -174,7 +174,7 @@ class Steering:
             while True:
                 peers = [peer for peer in self._roster if capability in peer]
                 if len(peers) >= count:
-                    peers.sort(key=lambda peer: -(self.rating(bytes(peer.id), name) or 0.0))
+                    peers.sort(key=lambda peer: -(self.rating(peer.id, name) or 0.0))
                     return tuple(peers[:count])
                 try:
                     await anext(ready)
@@ -292,7 +292,7 @@ class Steering:
 
     def _dial_over(self, record: NodeRecord, peer: Peer | None) -> None:
         if peer is None:
-            self.policy.gave_up(bytes(record.id))
+            self.policy.gave_up(record.id)
         self._news.set()
 
     async def _candidates(self) -> list[SlotCandidate]:
@@ -306,12 +306,12 @@ class Steering:
         return candidates
 
     def _may_dial(self, record: NodeRecord) -> bool:
-        banned = self.bans.get(bytes(record.id), trio.current_time()) is not None
+        banned = self.bans.get(record.id, trio.current_time()) is not None
         return not banned and self.dialer.may_dial(record) and self._links.is_wanted(record)
 
     def _end(self, node_id: bytes, reason: DisconnectReason, detail: str) -> None:
         for peer in self._roster:
-            if bytes(peer.id) == node_id:
+            if peer.id == node_id:
                 self._census.leaving.add(node_id)
                 peer.disconnect(reason, detail)
 

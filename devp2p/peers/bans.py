@@ -33,7 +33,7 @@ class Bans:
 
     def ban(self, node_id: bytes, now: float, seconds: float, reason: str) -> Ban:
         """Ban a node from now on; a ban that ends later stays."""
-        new = Ban(bytes(node_id), now, now + seconds, reason)
+        new = Ban(node_id, now, now + seconds, reason)
         old = self.get(node_id, now)
         kept = old if old is not None and old.until > new.until else new
         self._bans[kept.id] = kept
@@ -43,11 +43,11 @@ class Bans:
 
     def lift(self, node_id: bytes) -> None:
         """Let a node in again."""
-        self._bans.pop(bytes(node_id), None)
+        self._bans.pop(node_id, None)
 
     def get(self, node_id: bytes, now: float) -> Ban | None:
         """The ban that a node is under, if it is. A clock that was set back does not make a ban longer than it was meant."""
-        ban = self._bans.get(bytes(node_id))
+        ban = self._bans.get(node_id)
         if ban is None:
             return None
         if now < ban.begun:
@@ -71,7 +71,7 @@ class Bans:
             length = ban.until - ban.begun
             left = min(ban.until - wall, length)
             if left > 0 and math.isfinite(length):
-                self._bans[bytes(ban.id)] = replace(ban, id=bytes(ban.id), begun=now - (length - left), until=now + left)
+                self._bans[ban.id] = replace(ban, begun=now - (length - left), until=now + left)
 
 
 def dated(ban: Ban, now: float, wall: float) -> Ban:

@@ -55,7 +55,7 @@ class Pool:
 
     def offer(self, record: NodeRecord, source: str, capabilities: tuple[str, ...], *, anchor: bool = False) -> Known:
         """A node was named, perhaps again: its record may be a newer one."""
-        node_id = bytes(record.id)
+        node_id = record.id
         known = self._nodes.get(node_id)
         if known is None:
             if self.is_full:

@@ -143,13 +143,12 @@ class Ratings:
         return iter(self._peers)
 
     def __contains__(self, node_id: bytes) -> bool:
-        return bytes(node_id) in self._peers
+        return node_id in self._peers
 
     # What happens
 
     def proved(self, node_id: bytes, capabilities: Iterable[str], now: float) -> None:
         """A session with a node has begun, which it has proved to be by a valid frame; some of our capabilities are shared."""
-        node_id = bytes(node_id)
         peer = self._peers.setdefault(node_id, _Peer(now, now))
         self._peers.move_to_end(node_id)
         self._advance(peer, now)
@@ -165,7 +164,6 @@ class Ratings:
 
     def observe(self, node_id: bytes, capability: str, conduct: Conduct, now: float) -> None:
         """Take in a session's conduct in a capability: all of it since `proved`, as ``peer.conduct`` gives it; as often as one likes."""
-        node_id = bytes(node_id)
         peer = self._peers.get(node_id)
         if peer is None or capability not in peer.evidence:
             return
@@ -182,7 +180,6 @@ class Ratings:
 
     def ended(self, node_id: bytes, end: PeerDisconnected, now: float) -> None:
         """A session is over. How it ended counts in all capabilities if it speaks against the peer."""
-        node_id = bytes(node_id)
         peer = self._peers.get(node_id)
         if peer is None or not peer.connected:
             return
@@ -201,12 +198,12 @@ class Ratings:
 
     def breach(self, node_id: bytes, now: float, why: str = "") -> None:
         """A peer broke the base protocol: rating and score are halved, and it counts as a fault of severity 2 in every capability."""
-        peer = self._peers.get(bytes(node_id))
+        peer = self._peers.get(node_id)
         if peer is not None:
             self._advance(peer, now)
             self._breach(peer, why)
             self._rate(peer)
-            self._changed.add(bytes(node_id))
+            self._changed.add(node_id)
 
     # How peers stand
 
@@ -215,7 +212,7 @@ class Ratings:
 
         Of one that is absent the rating may be ten minutes old: all candidates are asked about again and again.
         """
-        peer = self._peers.get(bytes(node_id))
+        peer = self._peers.get(node_id)
         evidence = peer.evidence.get(capability) if peer is not None else None
         if peer is None or evidence is None:
             return UNKNOWN
@@ -247,7 +244,7 @@ class Ratings:
 
     def shares(self, node_id: bytes) -> frozenset[str] | None:
         """The capabilities that are, or were, shared with a peer; None for one of which nothing is known."""
-        peer = self._peers.get(bytes(node_id))
+        peer = self._peers.get(node_id)
         return None if peer is None or not peer.sessions else frozenset(peer.evidence)
 
     def refresh(self, now: float) -> None:
@@ -322,7 +319,7 @@ class Ratings:
             away = max(0.0, wall - row.last_connected)
             if away > FORGOTTEN_AFTER or not _is_possible(row) or (row.capability and row.capability not in self._rules):
                 continue
-            peer = self._peers.setdefault(bytes(row.id), _Peer(now, now))
+            peer = self._peers.setdefault(row.id, _Peer(now, now))
             peer.last_connected = now - away / self._pace
             peer.sessions = max(peer.sessions, row.sessions)
             evidence = Evidence(*row[5:])

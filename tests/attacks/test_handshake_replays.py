@@ -282,7 +282,7 @@ async def test_h4_who_was_replayed_comes_in_all_the_same() -> None:
 
 def kept(node: Node, key: PublicKey, book: Book) -> tuple[object, ...]:
     """All that a node keeps of another: rating, ban, the history of dials, the pool, the peer, and what is in the book."""
-    steering, node_id, now = node.steering, bytes(key.node_id), trio.current_time()
+    steering, node_id, now = node.steering, key.node_id, trio.current_time()
     steering.save()
     known = steering.pool.get(node_id)
     return (

@@ -44,12 +44,12 @@ def write(path: Path) -> None:
                 book.answered(record.id, NOW - number)
             book.failed(RECORDS[3].id, "unreachable", NOW)
         rows = [
-            RatingRow(bytes(record.id), name, NOW, NOW, 1, 2.0, 3.0, 0.1 if name else None, 0.0, 0.0, 0.0, 0.0, 1.0, observed=True)
+            RatingRow(record.id, name, NOW, NOW, 1, 2.0, 3.0, 0.1 if name else None, 0.0, 0.0, 0.0, 0.0, 1.0, observed=True)
             for record in RECORDS[:20]
             for name in ("", "eth")
         ]
-        bans = [Ban(bytes(record.id), NOW, NOW + DAY, "garbage") for record in RECORDS[20:25]]
-        anchors = [Anchor("eth", number, bytes(record.id), record.enode, NOW) for number, record in enumerate(RECORDS[:2])]
+        bans = [Ban(record.id, NOW, NOW + DAY, "garbage") for record in RECORDS[20:25]]
+        anchors = [Anchor("eth", number, record.id, record.enode, NOW) for number, record in enumerate(RECORDS[:2])]
         book.standings = Standings(tuple(rows), tuple(bans), tuple(anchors))
         book.sequence = 7
         book.set_dns_sequence("enrtree://A@example.org", 3)
@@ -95,7 +95,7 @@ def works(book: Book) -> None:
             step()
         except BookError as error:
             require_advice(error, book._database.path)
-    ratings.proved(bytes(one.id), ["eth"], 6.0)
+    ratings.proved(one.id, ["eth"], 6.0)
     memory.save({}, 6.0)
 
 

@@ -166,7 +166,7 @@ async def _until(event: trio.Event, scope: trio.CancelScope) -> None:
 def _held(node: Node) -> dict[str, Any]:
     """What a node holds that belongs to no session."""
     links, steering, limits = node.links, node.steering, node._local.limits
-    peers = {bytes(peer.id) for peer in node.connected}
+    peers = {peer.id for peer in node.connected}
     channels = [channel for peer in node.connected for _, channel in peer._channels]
     budget = node._local.budget
     return {

@@ -57,7 +57,7 @@ async def found(discovery: Discovery, count: int, *filters: Any) -> dict[bytes, 
     sources: dict[bytes, str] = {}
     while len(sources) < count:
         candidate = await anext(candidates)
-        sources[bytes(candidate.record.id)] = candidate.source
+        sources[candidate.record.id] = candidate.source
     return sources
 
 

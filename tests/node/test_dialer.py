@@ -72,7 +72,7 @@ async def test_it_dials_what_it_is_told_to_and_says_when_it_is_busy():
         await wait_all_tasks_blocked()
         statistics = world.dialer.statistics
         assert (statistics.dialling, statistics.connected, statistics.dials, statistics.failed) == (0, DIALS_AT_ONCE, DIALS_AT_ONCE, 0)
-        assert {bytes(record.id) for record in world.reached} == {bytes(record.id) for record in world.dials}
+        assert {record.id for record in world.reached} == {record.id for record in world.dials}
         nursery.cancel_scope.cancel()
 
 
@@ -155,12 +155,12 @@ async def test_the_book_is_told_what_became_of_each_dial():
 def test_the_pool_is_bounded_and_keeps_those_who_served_and_anchors_longest(offers, size):
     pool = Pool(size)
     for number, anchor, served in offers:
-        before = {bytes(known.record.id): known for known in pool}
+        before = {known.record.id: known for known in pool}
         known = pool.offer(NODES[number], "v4", ("chat",), anchor=anchor)
         known.served = known.served or served
         assert len(pool) <= size
         assert pool.get(bytes(NODES[number].id)) is known
-        gone = before.keys() - {bytes(other.record.id) for other in pool}
+        gone = before.keys() - {other.record.id for other in pool}
         assert len(gone) <= 1
         if any(before[node_id].anchor or before[node_id].served for node_id in gone):
             assert all(other.anchor or other.served for other in before.values())

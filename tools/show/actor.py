@@ -130,7 +130,7 @@ class Actor:
 def describe_all(node: Node) -> tuple[PeerReport, ...]:
     """A node's sessions as they stand."""
     views = {view.id: view for view in node.slots().peers}
-    return tuple(describe(peer, views.get(bytes(peer.id))) for peer in node.connected)
+    return tuple(describe(peer, views.get(peer.id)) for peer in node.connected)
 
 
 def describe(peer: Peer, view: PeerView | None) -> PeerReport:

@@ -47,7 +47,7 @@ class World:
         self._network = MemoryTransport()
         self._dice = random.Random(f"simulation {seed}")  # noqa: S311  (no secret is thrown with it)
         self._keys = {plan.name: PrivateKey.generate() for plan in self.plans}
-        self._by_key = {bytes(self._keys[plan.name].public_key): plan for plan in self.plans}
+        self._by_id = {self._keys[plan.name].public_key.node_id: plan for plan in self.plans}
         self._bests = {one.name: best_service(self._others(one), one.places) for one in self.observers}
         self.by_chance = mean([chance_service(self._others(one), one.places, seed) / self._bests[one.name] for one in self.observers])
 
@@ -77,7 +77,7 @@ class World:
 
     def sample(self) -> Sample:
         """How the observers' places are taken."""
-        peers = {one.name: [self._by_key[bytes(peer.public_key)] for peer in self.nodes[one.name].connected] for one in self.observers}
+        peers = {one.name: [self._by_id[peer.id] for peer in self.nodes[one.name].connected] for one in self.observers}
         places = Counter(peer.nature for some in peers.values() for peer in some)
         shares = {name: service(some) / self._bests[name] for name, some in peers.items()}
         return Sample(trio.current_time(), shares, {nature: places[nature] for nature in Nature})
