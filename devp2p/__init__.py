@@ -6,7 +6,7 @@ ARCHITECTURE.md.
 
 from devp2p import rlp
 from devp2p.capability import Capability, Channel, Peer, Request, Response, Traffic
-from devp2p.conduct import Conduct, Rate, Stats
+from devp2p.conduct import Conduct, ConductReport, RecentConduct
 from devp2p.errors import (
     DecodingError,
     Devp2pError,
@@ -40,6 +40,7 @@ __all__ = [
     "Capability",
     "Channel",
     "Conduct",
+    "ConductReport",
     "DecodingError",
     "Devp2pError",
     "DialError",
@@ -62,12 +63,11 @@ __all__ = [
     "PeerRefused",
     "PrivateKey",
     "PublicKey",
-    "Rate",
+    "RecentConduct",
     "RemoteProtocolError",
     "Request",
     "Response",
     "SlotDecision",
-    "Stats",
     "Traffic",
     "Traits",
     "Transport",

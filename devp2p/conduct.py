@@ -1,10 +1,10 @@
 """A peer's conduct in one capability, as the capability reports it: what it brought, how fast, and what was wrong.
 
-A plugin calls ``channel.rate.useful(...)``, ``.latency(...)`` and ``.invalid(...)``; requests that time out count by themselves. The
+A plugin calls ``channel.conduct.useful(...)``, ``.latency(...)`` and ``.invalid(...)``; requests that time out count by themselves. The
 numbers stay local: no peer is told, and none is asked.
 
-`Conduct` is the sum over one session. What `peers.ratings` makes of several, with older things counting less, are the `Stats` from
-which a metric, `default_metric` or the capability's own, computes how good the peer is.
+`Conduct` is the sum over one session. `peers.ratings` makes `RecentConduct` of several, in which older things count less, and from it a
+*metric*, `default_metric` or the capability's own, computes the peer's rating: how good it is.
 """
 
 import math
@@ -31,7 +31,7 @@ class Conduct:
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class RecentConduct:
     """A peer's recent conduct in one capability. What is older counts less; faults of the base protocol are included."""
 
     useful: float = 0.0
@@ -47,13 +47,13 @@ class Stats:
     """For how long it was connected; not more than 14.4, as older minutes count less."""
 
 
-def default_metric(stats: Stats) -> float:
+def default_metric(conduct: RecentConduct) -> float:
     """How good a peer is: any number, more is better; below zero its faults outweigh its service."""
-    speed = 0.0 if stats.latency is None else math.log(max(stats.latency, _QUICKEST) / stats.target)
-    return math.log1p(stats.useful) - 0.5 * speed - stats.timeouts - stats.severity**2
+    speed = 0.0 if conduct.latency is None else math.log(max(conduct.latency, _QUICKEST) / conduct.target)
+    return math.log1p(conduct.useful) - 0.5 * speed - conduct.timeouts - conduct.severity**2
 
 
-class Rate:
+class ConductReport:
     """Where a capability reports the conduct of the peer it talks to."""
 
     def __init__(self) -> None:
@@ -85,8 +85,8 @@ class Rate:
         self._timeouts += 1
 
     @property
-    def conduct(self) -> Conduct:
-        """The sum so far."""
+    def total(self) -> Conduct:
+        """The sum over the session so far."""
         ordered = sorted(self._latencies)
         return Conduct(
             useful=self._useful,

@@ -70,9 +70,9 @@ async def fetch(channel: Channel[BulkMessage], first: int, count: int) -> tuple[
     """Ask a peer for pieces, check them, and report what they are worth. RemoteProtocolError if they are not what was asked for."""
     answer = await channel.request(GetPieces(first, count))  # typed: Pieces
     if len(answer.pieces) != count or checksum(answer.pieces) != answer.checksum:
-        channel.rate.invalid(3, "pieces with a wrong checksum")
+        channel.conduct.invalid(3, "pieces with a wrong checksum")
         raise RemoteProtocolError(f"pieces {first} to {first + count - 1} came wrong")
-    channel.rate.useful(sum(map(len, answer.pieces)), f"brought {count} pieces")
+    channel.conduct.useful(sum(map(len, answer.pieces)), f"brought {count} pieces")
     return answer.pieces
 
 

@@ -46,7 +46,7 @@ class Chat(Capability[ChatMessage]):
             match message:
                 case Say(text):
                     print(f"{peer.client_id}: {text}")
-                    channel.rate.useful(1, f"spoke: {text}")
+                    channel.conduct.useful(1, f"spoke: {text}")
                 case GetTime(zone, request_id=number):
                     await channel.send(Time(number, int(time.time()) if zone == "utc" else 0))
 

@@ -14,8 +14,8 @@ from devp2p import rlp
 from devp2p.arguments import number
 from devp2p.capability.messages import MessageTable, R, Request, Response
 from devp2p.capability.queues import Inbox, Outbox, Turn
-from devp2p.capability.traffic import Backlog, Meter
-from devp2p.conduct import Rate
+from devp2p.capability.traffic import Backlog, TrafficCounter
+from devp2p.conduct import ConductReport
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.wire import MessageReceived, Outgoing
@@ -59,10 +59,10 @@ class Channel(Generic[M]):
         request_timeout: float,
         ready_at_once: bool,
     ) -> None:
-        self.rate: Rate = Rate()
+        self.conduct: ConductReport = ConductReport()
         """Report the peer's conduct here."""
-        self.meter: Meter = Meter()
-        """Counts what goes through."""
+        self.traffic: TrafficCounter = TrafficCounter()
+        """Counts what goes through the channel; the session reports it."""
         self._table = table
         self._outbox = outbox
         self._inbox = inbox
@@ -145,11 +145,11 @@ class Channel(Generic[M]):
                 if waiter.answer is None:
                     _remember(self._abandoned, own_id)
         if waiter.answer is not None:
-            self.rate.latency(trio.current_time() - started)
+            self.conduct.latency(trio.current_time() - started)
             return cast("R", waiter.answer)
         if self._end is not None:
             raise self._end.again()
-        self.rate.timed_out()
+        self.conduct.timed_out()
         raise trio.TooSlowError(f"no answer to {type(request).__name__} within {limit:g} s")
 
     def ready(self, handle: object) -> None:

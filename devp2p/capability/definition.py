@@ -16,7 +16,7 @@ from devp2p.arguments import named, number, require, whole
 from devp2p.capability.channel import Channel, M
 from devp2p.capability.messages import MessageTable, check_messages
 from devp2p.capability.traffic import Backlog, Traffic
-from devp2p.conduct import Conduct, Stats, default_metric
+from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE, Limits
@@ -87,13 +87,13 @@ class Capability(ABC, Generic[M, H]):
         """
         return True
 
-    def metric(self, stats: Stats) -> float:
+    def metric(self, conduct: RecentConduct) -> float:
         """How good a peer is, by its recent conduct: any number, more is better, and below zero its faults outweigh its service.
 
         Only the order counts among the peers of this capability. A peer with a rating below zero and faults that were reported as invalid
         has to go. By default useful amounts count logarithmically, and slow answers, timeouts and faults against them.
         """
-        return default_metric(stats)
+        return default_metric(conduct)
 
     @classmethod
     def table(cls, limits: Limits | None = None) -> MessageTable:
@@ -238,11 +238,11 @@ class Peer:
 
     def conduct(self, capability: type[AnyCapability]) -> Conduct:
         """What the capability reported of this peer; KeyError if it is not shared."""
-        return self._channel(capability).rate.conduct
+        return self._channel(capability).conduct.total
 
     def traffic(self, capability: type[AnyCapability]) -> Traffic:
         """What was exchanged with this peer in a capability; KeyError if it is not shared."""
-        return self._channel(capability).meter.traffic
+        return self._channel(capability).traffic.total
 
     def backlog(self, capability: type[AnyCapability]) -> Backlog:
         """What waits to be read of this peer, or sent to it, in a capability; KeyError if it is not shared."""

@@ -26,7 +26,7 @@ class Backlog:
     """Encoded, not yet compressed."""
 
 
-class Meter:
+class TrafficCounter:
     """Counts the frames of one channel. A message counts as sent once it is sealed."""
 
     __slots__ = ("_bytes_in", "_bytes_out", "_messages_in", "_messages_out")
@@ -45,6 +45,6 @@ class Meter:
         self._bytes_out += size
 
     @property
-    def traffic(self) -> Traffic:
-        """The sums so far."""
+    def total(self) -> Traffic:
+        """The sums over the session so far."""
         return Traffic(self._messages_in, self._bytes_in, self._messages_out, self._bytes_out)

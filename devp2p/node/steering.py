@@ -18,7 +18,7 @@ import trio
 
 from devp2p.arguments import number
 from devp2p.capability import AnyCapability, Peer
-from devp2p.conduct import Stats
+from devp2p.conduct import RecentConduct
 from devp2p.containment import unless_it_fails
 from devp2p.errors import DisconnectReason
 from devp2p.keys import PublicKey
@@ -350,12 +350,12 @@ class Steering:
             self._memory.save(self._anchors, trio.current_time())
 
 
-def _metric_of(capability: AnyCapability, *, strict: bool) -> Callable[[Stats], float]:
+def _metric_of(capability: AnyCapability, *, strict: bool) -> Callable[[RecentConduct], float]:
     """A capability's metric; one that fails leaves a peer unrated, as one that cannot be computed does (see `peers.ratings`)."""
     if strict:
         return capability.metric
 
-    def metric(stats: Stats) -> float:
-        return float(capability.metric(stats))
+    def metric(conduct: RecentConduct) -> float:
+        return float(capability.metric(conduct))
 
     return unless_it_fails(metric, math.nan, (ArithmeticError, ValueError))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from devp2p.conduct import Conduct, Stats, default_metric
+from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.peers.evidence import Evidence, news_since
 
@@ -49,7 +49,7 @@ class RatingRule:
     """How one capability rates."""
 
     name: str
-    metric: Callable[[Stats], float] = default_metric
+    metric: Callable[[RecentConduct], float] = default_metric
     target: float = 1.0
     """The latency in seconds that it wishes for."""
 
@@ -366,7 +366,7 @@ class Ratings:
         severity = evidence.severity + base.severity
         if not evidence.is_rated and not base.observed:
             return None
-        stats = Stats(
+        conduct = RecentConduct(
             useful=evidence.useful / max(1.0, evidence.minutes),
             latency=evidence.latency,
             target=rule.target,
@@ -375,7 +375,7 @@ class Ratings:
             minutes=evidence.minutes,
         )
         try:
-            rating = float(rule.metric(stats))
+            rating = float(rule.metric(conduct))
         except (ArithmeticError, ValueError):
             rating = math.nan
         if math.isnan(rating):

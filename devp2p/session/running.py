@@ -173,7 +173,7 @@ class _Session:
                         await self._send_all(batch)
                         batch = bytearray()
                 if message.capability is not None:
-                    self._by_index[message.capability][1].meter.sent(size)
+                    self._by_index[message.capability][1].traffic.sent(size)
                 elif message.code == base.PING:
                     self._pinged.set()
                 message = self._outbox.get_nowait()
@@ -232,7 +232,7 @@ class _Session:
             match event:
                 case wire.MessageReceived():
                     channel = self._by_index[event.capability][1]
-                    channel.meter.received(event.wire_size)
+                    channel.traffic.received(event.wire_size)
                     if not channel.offer(event):
                         await self._deliver(event)
                 case wire.PingReceived():

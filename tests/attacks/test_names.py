@@ -63,7 +63,7 @@ class Words(Capability[Word]):
 
     async def run(self, peer: Peer, channel: Channel[Word]) -> None:
         async for message in channel:
-            channel.rate.invalid(4, f"it said {message.text}")
+            channel.conduct.invalid(4, f"it said {message.text}")
             match message.text[0]:
                 case "b":
                     raise RemoteProtocolError(f"{peer} said {message.text}")

@@ -16,7 +16,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, Capability, Channel, Node, NodeRecord, Peer, PrivateKey, Request, Response, rlp
-from devp2p.conduct import Stats
+from devp2p.conduct import RecentConduct
 from devp2p.node.roster import Roster
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import ScriptedPeer
@@ -176,7 +176,7 @@ class Faulty(Capability[Poke | Ask | Answer]):
     where = ""
 
     async def run(self, peer: Peer, channel: Channel[Poke | Ask | Answer]) -> None:  # noqa: ARG002
-        channel.rate.useful(1)
+        channel.conduct.useful(1)
         if self.where == "run":
             raise Oops(self.where)
         async with trio.open_nursery() as nursery:
@@ -207,10 +207,10 @@ class Faulty(Capability[Poke | Ask | Answer]):
             raise Oops(self.where)
         return True
 
-    def metric(self, stats: Stats) -> float:
+    def metric(self, conduct: RecentConduct) -> float:
         if self.where == "metric":
             raise Oops(self.where)
-        return None if self.where == "metric of nothing" else stats.useful  # type: ignore[return-value]
+        return None if self.where == "metric of nothing" else conduct.useful  # type: ignore[return-value]
 
 
 class NotEvenAsync(Faulty):

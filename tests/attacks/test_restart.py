@@ -73,7 +73,7 @@ class Serving(Chat):
 
     async def run(self, peer: Peer, channel: Channel[ChatMessage]) -> None:
         while True:
-            channel.rate.useful(self._worth.get(bytes(peer.public_key), 5.0))
+            channel.conduct.useful(self._worth.get(bytes(peer.public_key), 5.0))
             await trio.sleep(60)
 
 

@@ -353,16 +353,16 @@ async def test_events_of_a_peer_come_in_order() -> None:
 async def test_conduct_is_what_the_capability_reported() -> None:
     async with two_nodes([Chat()], [Chat()]) as (alice, _):
         peer = alice.connected[0]
-        rate = peer[Chat].rate
-        rate.useful(2)
-        rate.useful(0.5, "spoke: hi")
+        note = peer[Chat].conduct
+        note.useful(2)
+        note.useful(0.5, "spoke: hi")
         for seconds in (3, 1, 2):
-            rate.latency(seconds)
-        rate.invalid(3, "lied")
-        rate.timed_out()
+            note.latency(seconds)
+        note.invalid(3, "lied")
+        note.timed_out()
         conduct = peer.conduct(Chat)
         assert (conduct.useful, conduct.latency, conduct.invalid, conduct.timeouts, conduct.why) == (2.5, 2, 3, 1, "lied")
-        for report in (lambda: rate.useful(-1), lambda: rate.useful(float("nan")), lambda: rate.latency(-1), lambda: rate.invalid(5)):
+        for report in (lambda: note.useful(-1), lambda: note.useful(float("nan")), lambda: note.latency(-1), lambda: note.invalid(5)):
             with pytest.raises(LocalProtocolError):
                 report()
         with pytest.raises(KeyError):

@@ -35,9 +35,9 @@ class Choosy(Echoing):
         while True:
             worth = self.conduct.get(bytes(peer.public_key), 0.0)
             if worth < 0:
-                channel.rate.invalid(round(-worth), "it lied")
+                channel.conduct.invalid(round(-worth), "it lied")
             else:
-                channel.rate.useful(worth)
+                channel.conduct.useful(worth)
             await trio.sleep(0.1)
 
 

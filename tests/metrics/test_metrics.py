@@ -142,7 +142,7 @@ async def test_it_tells_of_queues_ratings_and_slots():
         assert figures["devp2p_slots_wanted", "chat"] == 3
         assert [figures["devp2p_slots_filled", "chat", kind] for kind in ("core", "diverse", "explore")] == [1, 0, 0]
         assert not any(key[0] == "devp2p_peer_rating" for key in figures)
-        node.connected[0]._channels[0][1].rate.useful(9)
+        node.connected[0]._channels[0][1].conduct.useful(9)
         await trio.sleep(11)
         figures = exposed(collector)
         rating = node.steering.rating(friend.record.id, "chat")
@@ -239,7 +239,7 @@ async def test_there_are_no_more_series_with_many_peers_than_with_one():
             await peer.begin()
             await wait_all_tasks_blocked()
             for one in node.connected:
-                one._channels[0][1].rate.useful(1)
+                one._channels[0][1].conduct.useful(1)
             await trio.sleep(11)
             with_peers.append(set(exposed(collector)))
             if len(with_peers) % 2 == 0:

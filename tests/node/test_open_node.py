@@ -298,17 +298,17 @@ async def test_what_is_asked_of_a_node_is_looked_at() -> None:
 @pytest.mark.parametrize(
     ("report", "error", "message"),
     [
-        (lambda rate: rate.useful(-1), LocalProtocolError, "a useful amount is a finite number from 0 up, not -1"),
-        (lambda rate: rate.useful("much"), TypeError, "a useful amount is a finite number from 0 up, not 'much'"),
-        (lambda rate: rate.latency(float("inf")), LocalProtocolError, "a latency in seconds is a finite number from 0 up, not inf"),
-        (lambda rate: rate.invalid(0), LocalProtocolError, "a severity is a whole number from 1 to 4, not 0"),
-        (lambda rate: rate.invalid("bad"), TypeError, "a severity is a whole number from 1 to 4, not 'bad'"),
+        (lambda conduct: conduct.useful(-1), LocalProtocolError, "a useful amount is a finite number from 0 up, not -1"),
+        (lambda conduct: conduct.useful("much"), TypeError, "a useful amount is a finite number from 0 up, not 'much'"),
+        (lambda conduct: conduct.latency(float("inf")), LocalProtocolError, "a latency in seconds is a finite number from 0 up, not inf"),
+        (lambda conduct: conduct.invalid(0), LocalProtocolError, "a severity is a whole number from 1 to 4, not 0"),
+        (lambda conduct: conduct.invalid("bad"), TypeError, "a severity is a whole number from 1 to 4, not 'bad'"),
     ],
 )
 async def test_what_is_reported_of_a_peer_is_looked_at(report: Any, error: type[Exception], message: str) -> None:
     async with two_nodes([Chat()], [Chat()]) as (node, _):
         with pytest.raises(error) as caught:
-            report(node.connected[0][Chat].rate)
+            report(node.connected[0][Chat].conduct)
         assert message in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Channel, DialError, DisconnectReason, LocalProtocolError, Node, NodeRecord, Peer, PeerConnected, PeerDropped, PrivateKey
 from devp2p.book import Book
-from devp2p.conduct import Stats
+from devp2p.conduct import RecentConduct
 from devp2p.discovery.candidates import Candidate
 from devp2p.node.dialer import DIALS_AT_ONCE
 from devp2p.node.events import SlotDecision
@@ -36,13 +36,13 @@ class Judged(Chat):
         while True:
             worth = self.conduct.get(bytes(peer.public_key), 0.0)
             if worth < 0:
-                channel.rate.invalid(round(-worth), "it lied")
+                channel.conduct.invalid(round(-worth), "it lied")
             elif worth:
-                channel.rate.useful(worth)
+                channel.conduct.useful(worth)
             await trio.sleep(60)
 
-    def metric(self, stats: Stats) -> float:
-        return stats.useful - stats.severity**2
+    def metric(self, conduct: RecentConduct) -> float:
+        return conduct.useful - conduct.severity**2
 
 
 @asynccontextmanager

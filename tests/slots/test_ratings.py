@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devp2p.conduct import Conduct, Stats, default_metric
+from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason
 from devp2p.peers.evidence import HALF_LIFE
 from devp2p.peers.ratings import RatingRule, Ratings
@@ -17,21 +17,21 @@ from tests.slots.world import node_id
 
 
 @pytest.mark.parametrize(
-    ("stats", "expected"),
+    ("conduct", "expected"),
     [
-        (Stats(), 0.0),
-        (Stats(useful=math.e - 1), 1.0),
-        (Stats(latency=1.0, target=1.0), 0.0),
-        (Stats(latency=math.e**2, target=1.0), -1.0),
-        (Stats(latency=0.5 / math.e**2, target=0.5), 1.0),
-        (Stats(latency=0.0), 0.5 * math.log(1000)),
-        (Stats(timeouts=2.5), -2.5),
-        (Stats(severity=3.0), -9.0),
-        (Stats(useful=math.e - 1, latency=math.e**2, timeouts=1.0, severity=2.0), 1 - 1 - 1 - 4),
+        (RecentConduct(), 0.0),
+        (RecentConduct(useful=math.e - 1), 1.0),
+        (RecentConduct(latency=1.0, target=1.0), 0.0),
+        (RecentConduct(latency=math.e**2, target=1.0), -1.0),
+        (RecentConduct(latency=0.5 / math.e**2, target=0.5), 1.0),
+        (RecentConduct(latency=0.0), 0.5 * math.log(1000)),
+        (RecentConduct(timeouts=2.5), -2.5),
+        (RecentConduct(severity=3.0), -9.0),
+        (RecentConduct(useful=math.e - 1, latency=math.e**2, timeouts=1.0, severity=2.0), 1 - 1 - 1 - 4),
     ],
 )
-def test_the_default_metric_is_the_formula_of_the_design(stats, expected):
-    assert default_metric(stats) == pytest.approx(expected)
+def test_the_default_metric_is_the_formula_of_the_design(conduct, expected):
+    assert default_metric(conduct) == pytest.approx(expected)
 
 
 def test_a_rate_is_what_came_in_a_minute_however_long_the_session_lasts():
@@ -224,7 +224,7 @@ def test_a_peer_that_does_nothing_for_ten_minutes_is_rated_as_one_that_does_noth
 
 
 def test_a_capability_cannot_inflate_its_currency():
-    found = Ratings([RatingRule("eth"), RatingRule("loud", lambda stats: 1e9 * default_metric(stats))])
+    found = Ratings([RatingRule("eth"), RatingRule("loud", lambda conduct: 1e9 * default_metric(conduct))])
     for number in range(10):
         found.proved(node_id(number), ["eth", "loud"], 0.0)
         for name in ("eth", "loud"):
@@ -237,8 +237,8 @@ def test_a_capability_cannot_inflate_its_currency():
 # Metrics of plugins
 
 
-def failing(stats: Stats) -> float:
-    return 1 / stats.timeouts
+def failing(conduct: RecentConduct) -> float:
+    return 1 / conduct.timeouts
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def failing(stats: Stats) -> float:
         (lambda _: math.inf, 1e300),
         (lambda _: -math.inf, -1e300),
         (lambda _: 10**400, None),
-        (lambda stats: stats.useful - 7, -2.0),
+        (lambda conduct: conduct.useful - 7, -2.0),
     ],
 )
 def test_what_is_no_number_leaves_a_peer_unrated(metric, expected):
@@ -273,7 +273,7 @@ def test_but_not_if_it_has_done_wrong():
 
 
 def test_other_exceptions_of_a_metric_are_bugs_and_come_out():
-    def broken(_: Stats) -> float:
+    def broken(_: RecentConduct) -> float:
         raise KeyError("oops")
 
     found = Ratings([RatingRule("eth", broken)])

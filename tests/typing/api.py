@@ -42,7 +42,7 @@ class Chat(Capability[ChatMessage]):
             match message:
                 case Say(text):
                     assert_type(text, str)
-                    channel.rate.useful(1, f"spoke: {text}")
+                    channel.conduct.useful(1, f"spoke: {text}")
                 case GetTime(zone, request_id=number):
                     assert_type(zone, str)
                     assert_type(number, int)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from devp2p.capability import AnyCapability
-from devp2p.conduct import Stats
+from devp2p.conduct import RecentConduct
 from devp2p.peers import Ratings, Standing
 from tools.show.plan import CAPABILITIES
 
@@ -16,7 +16,7 @@ def unrated(capabilities: Sequence[AnyCapability]) -> Sequence[AnyCapability]:
     return capabilities
 
 
-def _nothing(stats: Stats) -> float:  # noqa: ARG001  (whatever it did)
+def _nothing(conduct: RecentConduct) -> float:  # noqa: ARG001  (whatever it did)
     return 0.0
 
 

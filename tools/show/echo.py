@@ -48,6 +48,6 @@ async def ask(channel: Channel[EchoMessage], data: bytes) -> None:
     """Ask a peer for a digest, check it, and report what it is worth. RemoteProtocolError if it is wrong."""
     answer = await channel.request(GetDigest(data))  # typed: Digest; the time it takes is reported by itself
     if answer.digest != hashlib.sha256(data).digest():
-        channel.rate.invalid(3, "a wrong digest")
+        channel.conduct.invalid(3, "a wrong digest")
         raise RemoteProtocolError("a wrong digest")
-    channel.rate.useful(1, "digested")
+    channel.conduct.useful(1, "digested")

@@ -107,12 +107,12 @@ class News(Capability[NewsMessage]):
         newest = latest(self._clock(), self.interval)
         if message.number > newest or message != item(message.number):
             self.forged += 1
-            channel.rate.invalid(3, "forged news")
+            channel.conduct.invalid(3, "forged news")
         elif message.number <= newest - _STALE or message.number in self._read:
             self.again += 1
         else:
             self.first += 1
             self._read[message.number] = None
-            channel.rate.useful(1, f"was first: {message.text}")
+            channel.conduct.useful(1, f"was first: {message.text}")
             while len(self._read) > 2 * _STALE:
                 self._read.popitem(last=False)
