@@ -18,7 +18,7 @@ def as_json(node: Node) -> dict[str, object]:
         "value": round(view.value, 4),
         "changes": view.changes,
         "changes_allowed": view.changes_allowed,
-        "pace": view.pace,
+        "pace": node.pace,
         "capabilities": {
             one.spec.name: {
                 "slots": one.spec.slots,
@@ -37,7 +37,7 @@ def as_text(node: Node) -> list[str]:
     """The view as lines: a summary of each capability, then each of its slots, best first."""
     view = node.slots()
     taken = len(view.peers) - view.outside
-    pace = "" if view.pace == 1 else f", at {view.pace:g} times the usual pace"
+    pace = "" if node.pace == 1 else f", at {node.pace:g} times the usual pace"
     lines = [f"slots: {taken} of {view.budget} places ({view.dialled} dialled, {view.inbound} inbound) and {view.outside} outside{pace}"]
     for one in view.capabilities:
         filled = sum(one.filled.values())

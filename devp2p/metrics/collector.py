@@ -91,11 +91,10 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
 
     def _ratings(self) -> Iterator[Metric]:
-        ratings, now = self._node.steering.ratings, trio.current_time()
+        steering, ratings = self._node.steering, self._node.steering.ratings
         found: dict[tuple[str, ...], float] = {}
         for name in self._names:
-            standings = (ratings.standing(peer.id, name, now) for peer in self._node.roster)
-            rated = [standing.rating for standing in standings if standing.rating is not None]
+            rated = [rating for peer in self._node.roster if (rating := steering.rating(peer.id, name)) is not None]
             if rated:
                 found.update({(name, "min"): min(rated), (name, "median"): median(rated), (name, "max"): max(rated)})
         yield _gauge("devp2p_peer_rating", "Ratings of the connected peers; none where nobody is rated.", found, "capability", "statistic")
@@ -114,7 +113,7 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_places", "Places for peers.", {(): view.budget})
         taken = {("dialled",): view.dialled, ("inbound",): view.inbound, ("outside",): view.outside}
         yield _gauge("devp2p_places_taken", "Peers by what place they have; static and trusted ones are outside.", taken, "kind")
-        yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and exchanged.", {(): view.pace})
+        yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and exchanged.", {(): self._node.pace})
 
     def _churn(self) -> Iterator[Metric]:
         tally = self._tally

@@ -9,6 +9,7 @@ from devp2p.capability import AnyCapability, Capability, Peer
 from devp2p.containment import unless_it_fails
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PublicKey
+from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
 from devp2p.peers import Known, Pool, Ratings, netgroup
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
@@ -18,7 +19,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Census:
-    """Counts who is there. Times are on trio's clock."""
+    """Counts who is there. Times are on the policy's clock."""
 
     def __init__(  # noqa: PLR0913  (made in one place, by what steers)
         self,
@@ -28,6 +29,7 @@ class Census:
         pool: Pool,
         is_outside: Callable[[PublicKey], bool],
         *,
+        clock: PolicyClock,
         strict: bool = False,
     ) -> None:
         """`capabilities`: ours, by name. `is_outside`: whether a peer is static or trusted. `strict`: let their stray exceptions out."""
@@ -40,12 +42,18 @@ class Census:
         self._ratings = ratings
         self._pool = pool
         self._is_outside = is_outside
+        self._clock = clock
         self._nearest: dict[bytes, float] = {}
 
     def peers(self, now: float) -> list[SlotPeer]:
         """All peers."""
         return [
-            self.peer(peer.public_key, [one.name for one in peer.active], peer.address, inbound=peer.inbound, since=peer.since, now=now)
+            self.peer(
+                *(peer.public_key, [one.name for one in peer.active], peer.address),
+                inbound=peer.inbound,
+                since=self._clock.at(peer.since),
+                now=now,
+            )
             for peer in self._roster
             if peer.id not in self.leaving
         ]

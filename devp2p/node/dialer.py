@@ -10,6 +10,7 @@ import trio
 
 from devp2p.capability import Peer
 from devp2p.errors import DialError
+from devp2p.node.pace import PolicyClock
 from devp2p.peers import DialHistory, kind_of
 from devp2p.records import NodeRecord
 
@@ -38,10 +39,16 @@ class DialerStatistics:
 
 
 class Dialer:
-    """Dials in the background. Times are on trio's clock, which goes `pace` times faster for what is remembered of dials."""
+    """Dials in the background. What is remembered of dials is on the policy's clock."""
 
     def __init__(
-        self, connect: Connect, *, history: DialHistory, book: "Book | None", over: Callable[[NodeRecord, Peer | None], None], pace: float
+        self,
+        connect: Connect,
+        *,
+        history: DialHistory,
+        book: "Book | None",
+        over: Callable[[NodeRecord, Peer | None], None],
+        clock: PolicyClock,
     ) -> None:
         """`over` is told of each dial that is over, with the peer that it led to, if it did."""
         self.dialling: set[bytes] = set()
@@ -50,7 +57,7 @@ class Dialer:
         self._history = history
         self._book = book
         self._over = over
-        self._pace = pace
+        self._clock = clock
         self._nursery: trio.Nursery | None = None
         self._connected: set[bytes] = set()
         self._dials = self._failures = 0
@@ -67,21 +74,21 @@ class Dialer:
 
     def may_dial(self, record: NodeRecord) -> bool:
         """Whether a node may be dialled now, by what became of earlier dials of it and of its host."""
-        return record.id not in self.dialling and self._history.may_dial(record, self._now())
+        return record.id not in self.dialling and self._history.may_dial(record, self._clock.now())
 
     def dial(self, record: NodeRecord) -> None:
         """Begin to dial a node."""
         assert self._nursery is not None  # noqa: S101  (is_busy says so)
         self._dials += 1
         self.dialling.add(record.id)
-        self._history.dialled(record, self._now())
+        self._history.dialled(record, self._clock.now())
         self._nursery.start_soon(self._dial, record)
 
     def ended(self, peer: Peer) -> None:
         """A session is over: the node is left alone for a while, whoever of us dialled the other."""
         self._connected.discard(peer.id)
         if peer.ended is not None:
-            self._history.ended(peer.id, peer.ended, (trio.current_time() - peer.since) * self._pace, self._now())
+            self._history.ended(peer.id, peer.ended, (now := self._clock.now()) - self._clock.at(peer.since), now)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold the dials, until cancelled."""
@@ -95,9 +102,9 @@ class Dialer:
             peer = await self._connect(record)
         except DialError as error:
             self._failures += 1
-            delay = self._history.failed(record.id, error, self._now())
+            delay = self._history.failed(record.id, error, self._clock.now())
             self._note("failed", record, kind_of(error))
-            _logger.debug("%s: %s; not again for %.0f s", record.enode, error, delay / self._pace)
+            _logger.debug("%s: %s; not again for %.0f s", record.enode, error, self._clock.lasting(delay))
             self.dialling.discard(record.id)
             self._over(record, None)
             return
@@ -107,9 +114,6 @@ class Dialer:
         if not peer.inbound and peer.ended is None:  # else it came while we dialled, or is gone already
             self._connected.add(record.id)
         self._over(record, peer)
-
-    def _now(self) -> float:
-        return trio.current_time() * self._pace
 
     def _note(self, what: str, record: NodeRecord, kind: str = "") -> None:
         """Write into the book what became of a dial. Its clock is the system's, as what is in it outlives us."""

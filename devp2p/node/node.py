@@ -163,6 +163,11 @@ class Node:
         return self.steering.policy.rules.budget
 
     @property
+    def pace(self) -> float:
+        """How many times faster than usual peers are rated and exchanged; whoever shows figures of another pace than 1 has to say so."""
+        return self.steering.clock.pace
+
+    @property
     def capabilities(self) -> tuple[AnyCapability, ...]:
         """What it runs with peers that share it."""
         return self._local.capabilities

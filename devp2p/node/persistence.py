@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
+from devp2p.node.pace import PolicyClock
 from devp2p.peers import Ban, Bans, Pool, Ratings, dated
 from devp2p.peers.slots import Anchor
 from devp2p.records import NodeRecord
@@ -36,19 +37,19 @@ _logger = logging.getLogger(__name__)
 
 
 class Memory:
-    """Loads and saves. ``now`` is on the clock of ratings and bans; what is kept has the system's, which outlives us."""
+    """Loads and saves. ``now`` is on trio's clock, as bans are; what is kept has the system's, which outlives us."""
 
-    def __init__(self, book: "Book", ratings: Ratings, bans: Bans, pool: Pool, *, pace: float = 1.0) -> None:
-        """`pace`: at another one than 1 time passes otherwise for us than for what is written, and each time all is written anew."""
+    def __init__(self, book: "Book", ratings: Ratings, bans: Bans, pool: Pool, clock: PolicyClock | None = None) -> None:
+        """`clock`: of the ratings, by default trio's. One that goes faster comes apart from the system's, so all is written anew."""
         self._book = book
         self._ratings = ratings
         self._bans = bans
         self._pool = pool
-        self._pace = pace
+        self._clock = clock or PolicyClock()
         self._anchors: dict[str, tuple[Anchor, ...]] = {}
         self._forgot = -math.inf
         self._apart: float | None = None
-        """The system's clock less ours when all was written; None if that was never, or by another clock."""
+        """The system's clock less that of the ratings when all was written; None if that was never, or by another clock."""
         self._rated: set[bytes] | None = None
         """The IDs in the ratings of the book; None if it is not known what it holds."""
         self._banned: dict[bytes, Ban] = {}
@@ -66,9 +67,9 @@ class Memory:
                 pass
         if standings is None:
             return
-        self._ratings.load(standings.ratings, now, wall)
+        self._ratings.load(standings.ratings, self._clock.at(now), wall)
         self._bans.load(standings.bans, now, wall)
-        self._apart = wall - now
+        self._apart = wall - self._clock.at(now)
         self._rated = {row.id for row in standings.ratings}
         # Where one is not as it was written, it is written again, or lifted.
         self._banned = {ban.id: self._bans.get(ban.id, now) or ban for ban in standings.bans}
@@ -99,7 +100,7 @@ class Memory:
             self._book.require_file()
             if self._rated is None:
                 self._begin_anew()
-            if self._pace != 1 or self._apart is None or abs(wall - now - self._apart) > TOLERANCE:
+            if self._apart is None or abs(wall - self._clock.at(now) - self._apart) > TOLERANCE:
                 self._apart = None
             changed = iter(list(self._ratings) if self._apart is None else self._ratings.changed())
             self._save_bans(now, wall, all_of_them=self._apart is None)
@@ -107,7 +108,7 @@ class Memory:
                 yield
                 self._save_ratings(portion, clock())
             if self._apart is None:
-                self._apart = wall - now
+                self._apart = wall - self._clock.at(now)
             if now - self._forgot >= BETWEEN_FORGETTING:
                 self._forgot = now
                 yield from self._forgetting(time.time())
@@ -134,7 +135,7 @@ class Memory:
         self._banned = {ban.id: ban for ban in active}
 
     def _save_ratings(self, ids: list[bytes], now: float) -> None:
-        self._book.keep_ratings(self._ratings.dump(now, time.time(), ids))
+        self._book.keep_ratings(self._ratings.dump(self._clock.at(now), time.time(), ids))
         assert self._rated is not None  # noqa: S101  (`saving` has seen to it)
         self._ratings.kept(ids)
         self._rated.update(node_id for node_id in ids if node_id in self._ratings)

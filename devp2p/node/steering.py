@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from devp2p.arguments import number
 from devp2p.capability import AnyCapability, Peer
 from devp2p.conduct import RecentConduct
 from devp2p.containment import unless_it_fails
@@ -26,6 +25,7 @@ from devp2p.node.census import Census, specs_of
 from devp2p.node.dialer import Dialer
 from devp2p.node.events import SlotDecision
 from devp2p.node.links import Links
+from devp2p.node.pace import PolicyClock
 from devp2p.node.persistence import Memory
 from devp2p.node.roster import Roster
 from devp2p.peers import Ban, Bans, DialHistory, Pool, RatingRule, Ratings
@@ -51,7 +51,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Steering:
-    """What a node does about its peers by itself. Times are on trio's clock."""
+    """What a node does about its peers by itself. The policy lives by `clock`; sleeping and bans are on trio's."""
 
     def __init__(  # noqa: PLR0913  (made in one place, by the node)
         self,
@@ -69,13 +69,13 @@ class Steering:
 
         LocalProtocolError for numbers that make no sense.
         """
-        number(pace, "pace")
+        self.clock: PolicyClock = PolicyClock(pace)
+        """What the policy's times are on."""
         self._capabilities = {capability.name: capability for capability in sorted(local.capabilities, key=lambda one: one.version)}
         self._specs = specs_of(self._capabilities, wanted, max_peers)
         self._roster = roster
         self._links = links
         self._dials = dials
-        self._pace = pace
         self._random = SystemRandom().random
         self._news = trio.Event()
         """Something has changed since the last look for somebody to dial."""
@@ -86,19 +86,19 @@ class Steering:
         """As of the last tick: when the node ends, its peers go in any order, and some are gone before the last save."""
         metrics = {name: _metric_of(capability, strict=local.strict) for name, capability in self._capabilities.items()}
         rules = [RatingRule(name, metrics[name], capability.latency_target) for name, capability in self._capabilities.items()]
-        self.ratings: Ratings = Ratings(rules, pace=pace)
+        self.ratings: Ratings = Ratings(rules)
         """How peers behaved."""
         self.bans: Bans = Bans()
         """Who is not let in."""
         self.pool: Pool = Pool()
         """Who may be dialled."""
-        self.policy: Slots = Slots(self._specs, max_peers, secret=token_bytes(16), dialled_floor=None if dials else 0, pace=pace)
+        self.policy: Slots = Slots(self._specs, max_peers, secret=token_bytes(16), dialled_floor=None if dials else 0)
         """What decides."""
         history = DialHistory(limit_local_addresses=local.limits.limit_local_addresses)
-        self.dialer: Dialer = Dialer(links.reach, history=history, book=book, over=self._dial_over, pace=pace)
+        self.dialer: Dialer = Dialer(links.reach, history=history, book=book, over=self._dial_over, clock=self.clock)
         """What dials; its `statistics` are to be read."""
-        self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool, pace=pace)
-        self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside, strict=local.strict)
+        self._memory = None if book is None else Memory(book, self.ratings, self.bans, self.pool, self.clock)
+        self._census = Census(self._capabilities, roster, self.ratings, self.pool, links.is_outside, clock=self.clock, strict=local.strict)
 
     # What the node tells it
 
@@ -118,9 +118,9 @@ class Steering:
 
     def admit(self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool) -> Refuse | None:
         """Why not to let in who has proved to be the node with a key; None if it is let in, and then who has to go for it goes."""
-        now, node_id = trio.current_time(), key.node_id
+        now, ban = self.clock.now(), self.bans.get(key.node_id, trio.current_time())
         newcomer = self._census.peer(key, shared, address, inbound=inbound, since=now, now=now)
-        decision = self.policy.admit(newcomer, self._census.peers(now), now, ban=self.bans.get(node_id, now))
+        decision = self.policy.admit(newcomer, self._census.peers(now), now, ban=ban)
         if isinstance(decision, Refuse):
             self._tell(decision)
             return decision
@@ -131,13 +131,13 @@ class Steering:
 
     def began(self, peer: Peer) -> None:
         """A session has begun."""
-        self.ratings.proved(peer.id, [capability.name for capability in peer.capabilities], trio.current_time())
+        self.ratings.proved(peer.id, [capability.name for capability in peer.capabilities], self.clock.now())
         if (known := self.pool.get(peer.id)) is not None:
             known.served = True
 
     def ended(self, peer: Peer) -> None:
         """A session is over."""
-        now, node_id = trio.current_time(), peer.id
+        now, node_id = self.clock.now(), peer.id
         self._census.observe(peer, now)
         if peer.ended is not None:
             self.ratings.ended(node_id, peer.ended, now)
@@ -149,12 +149,12 @@ class Steering:
 
     def view(self) -> SlotsView:
         """The set of peers, explained."""
-        now = trio.current_time()
+        now = self.clock.now()
         return self.policy.view(self._census.peers(now), now)
 
     def rating(self, node_id: bytes, name: str) -> float | None:
         """What the capability's metric says of a peer; None if it is not rated."""
-        return self.ratings.standing(node_id, name, trio.current_time()).rating
+        return self.ratings.standing(node_id, name, self.clock.now()).rating
 
     def ban(self, node_id: bytes, seconds: float, reason: str) -> Ban:
         """Let a node in no more, for some time, and end the session with it."""
@@ -211,18 +211,18 @@ class Steering:
             self.pool.offer(candidate.record, candidate.source, self._census.wanting(candidate.record))
             self._news.set()
             if self.pool.is_full:
-                await trio.sleep(BETWEEN_NEWS / self._pace)
+                await trio.sleep(self.clock.lasting(BETWEEN_NEWS))
 
     async def _steer(self) -> None:
         due = trio.current_time()
         while True:
             now = trio.current_time()
             if now >= due:
-                await self._tick(now)
-                due = now + TICK / self._pace
+                await self._tick()
+                due = now + self.clock.lasting(TICK)
             self._news = trio.Event()  # before the look, so that what comes while it lasts, or soon after it, is not missed
             await self._fill()
-            await trio.sleep(BETWEEN_DIALS / self._pace)
+            await trio.sleep(self.clock.lasting(BETWEEN_DIALS))
             with trio.move_on_at(due):
                 await self._news.wait()
 
@@ -231,18 +231,19 @@ class Steering:
         if capability in self._capabilities and self.may_be_dialled(record):
             self.pool.offer(record, "anchor", self._census.wanting(record), anchor=True)
 
-    async def _tick(self, now: float) -> None:
+    async def _tick(self) -> None:
+        now = self.clock.now()
         for peer in self._roster:
             self._census.observe(peer, now)
-        for _ in self.ratings.refreshing(trio.current_time):
+        for _ in self.ratings.refreshing(self.clock.now):
             await trio.lowlevel.checkpoint()
         candidates = await self._candidates()
-        now = trio.current_time()
+        now = self.clock.now()
         for decision in await self._decide(candidates, now):
             self._tell(decision)
             match decision:
                 case Drop():
-                    self.bans.ban(decision.id, now, decision.ban / self._pace, decision.reason)
+                    self.bans.ban(decision.id, trio.current_time(), self.clock.lasting(decision.ban), decision.reason)
                     self._end(decision.id, decision.disconnect, decision.reason)
                 case Evict():
                     self._end(decision.id, decision.disconnect, decision.reason)
@@ -263,12 +264,12 @@ class Steering:
 
     async def _fill(self) -> None:
         """Dial for free places. Strangers name any number of nodes that cannot be reached, so others have their turn between two dials."""
-        now = trio.current_time()
+        now = self.clock.now()
         if self.dialer.is_busy or not self._dials or not self.policy.may_dial(self._census.peers(now), self.dialer.dialling, now):
             return
         if not (candidates := await self._candidates()):
             return
-        now = trio.current_time()
+        now = self.clock.now()
         choice = self.policy.choice(self._census.peers(now), candidates, now, self._random)
         while not self.dialer.is_busy:
             await trio.lowlevel.checkpoint()
@@ -302,7 +303,7 @@ class Steering:
             if place % AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
             if self._may_dial(known.record):
-                candidates.append(self._census.candidate(known, trio.current_time()))
+                candidates.append(self._census.candidate(known, self.clock.now()))
         return candidates
 
     def _may_dial(self, record: NodeRecord) -> bool:

@@ -124,17 +124,16 @@ class _Peer:
 class Ratings:
     """The conduct of all peers. Report what happens by `proved`, `observe` and `ended`, ask by `standing`."""
 
-    def __init__(self, rules: Iterable[RatingRule], *, max_peers: int = 8192, pace: float = 1.0) -> None:
-        """`pace`: how many times faster than usual time passes, for demonstrations and tests."""
+    def __init__(self, rules: Iterable[RatingRule], *, max_peers: int = 8192) -> None:
+        """`max_peers`: how many are remembered at most, at least 1; LocalProtocolError for fewer."""
         self._rules = {rule.name: rule for rule in rules}
         self._max_peers = max_peers
-        self._pace = pace
         self._peers: OrderedDict[bytes, _Peer] = OrderedDict()  # by how long ago the last session began
         self._ranks: dict[str, list[float]] = {}
         self._ranking = 0  # how often they have changed
         self._changed: set[bytes] = set()  # for whom more than time has passed since they were kept
-        if max_peers < 1 or not 0 < pace < math.inf:
-            raise LocalProtocolError(f"ratings of {max_peers} peers at pace {pace}")
+        if max_peers < 1:
+            raise LocalProtocolError(f"ratings of {max_peers} peers")
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -186,7 +185,7 @@ class Ratings:
         self._advance(peer, now)
         peer.connected, peer.last_connected = False, now
         self._changed.add(node_id)
-        brief = (now - peer.since) * self._pace < _STABLE and not any(conduct.useful for conduct in peer.seen.values())
+        brief = now - peer.since < _STABLE and not any(conduct.useful for conduct in peer.seen.values())
         if end.by_remote:
             if brief and end.reason not in _FAIR:
                 peer.base.add(_SILENCE)
@@ -263,7 +262,7 @@ class Ratings:
             if self._is_stale(peer, now):
                 self._bring_up(peer, now)
                 work += _RATED
-            away = 0.0 if peer.connected else (now - peer.last_connected) * self._pace
+            away = 0.0 if peer.connected else now - peer.last_connected
             if away > FORGOTTEN_AFTER:
                 self._forget(node_id)
             elif away <= POPULATION_AGE:
@@ -288,7 +287,7 @@ class Ratings:
     def changed(self) -> list[bytes]:
         """The peers whose rows of the last time would say something else after a `load`.
 
-        Those of an absent peer do not, as long as both clocks go on alike and the pace is 1: `load` counts the time since then as the
+        Those of an absent peer do not, as long as both clocks go on alike: `load` counts the time since then as the
         absence that it was.
         """
         present = [node_id for node_id, peer in self._peers.items() if peer.connected]
@@ -301,7 +300,7 @@ class Ratings:
             if (peer := self._peers.get(node_id)) is None:
                 continue
             self._bring_up(peer, now)
-            last = wall if peer.connected else wall - max(0.0, now - peer.last_connected) * self._pace
+            last = wall if peer.connected else wall - max(0.0, now - peer.last_connected)
             for name, held in {_BASE: peer.base, **peer.evidence}.items():
                 rows.append(RatingRow(node_id, name, wall, last, peer.sessions, *_columns(held)))
         return rows
@@ -320,7 +319,7 @@ class Ratings:
             if away > FORGOTTEN_AFTER or not _is_possible(row) or (row.capability and row.capability not in self._rules):
                 continue
             peer = self._peers.setdefault(row.id, _Peer(now, now))
-            peer.last_connected = now - away / self._pace
+            peer.last_connected = now - away
             peer.sessions = max(peer.sessions, row.sessions)
             evidence = Evidence(*row[5:])
             evidence.age(max(0.0, wall - row.saved), 0.0, connected=False)
@@ -338,7 +337,7 @@ class Ratings:
         self.refresh(now)
 
     def _is_stale(self, peer: _Peer, now: float) -> bool:
-        return now != peer.updated if peer.connected else abs(now - peer.updated) * self._pace >= _RECKONED
+        return now != peer.updated if peer.connected else abs(now - peer.updated) >= _RECKONED
 
     def _bring_up(self, peer: _Peer, now: float) -> None:
         if now != peer.updated:
@@ -347,7 +346,7 @@ class Ratings:
 
     def _advance(self, peer: _Peer, now: float) -> None:
         """Let time pass for a peer; a clock that was set back makes none of it."""
-        seconds = max(0.0, now - peer.updated) * self._pace
+        seconds = max(0.0, now - peer.updated)
         peer.updated = now
         peer.base.age(seconds, 0.0, connected=peer.connected)
         for name, evidence in peer.evidence.items():

@@ -14,6 +14,7 @@ from devp2p.capability.definition import Peer
 from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected
 from devp2p.keys import PrivateKey
 from devp2p.node.dialer import DIALS_AT_ONCE, Dialer
+from devp2p.node.pace import PolicyClock
 from devp2p.peers.candidates import Pool
 from devp2p.peers.dial_history import AFTER_SESSION, BUSY, UNREACHABLE, DialHistory
 from devp2p.records.node_record import Address, NodeRecord
@@ -33,7 +34,7 @@ class World:
         self.inbound: set[bytes] = set()
         self.failed: list[NodeRecord] = []
         self.reached: list[NodeRecord] = []
-        self.dialer = Dialer(self.connect, history=DialHistory(), book=book, over=self.over, pace=pace)
+        self.dialer = Dialer(self.connect, history=DialHistory(), book=book, over=self.over, clock=PolicyClock(pace))
 
     def over(self, record: NodeRecord, peer: Peer | None) -> None:
         assert record.id not in self.dialer.dialling, "another may be dialled now"

@@ -8,7 +8,9 @@ import pytest
 from devp2p.book import Book
 from devp2p.conduct import Conduct
 from devp2p.errors import BookError, DisconnectReason, PeerDisconnected
+from devp2p.node.pace import PolicyClock
 from devp2p.node.persistence import TOLERANCE, Memory
+from devp2p.node.steering import BETWEEN_SAVES
 from devp2p.peers.bans import Bans
 from devp2p.peers.candidates import Pool
 from devp2p.peers.ratings import RatingRule, Ratings
@@ -27,9 +29,10 @@ class Life:
         self.book = book
         self.now = 500.0 + passed
         self.wall = NOW + passed
-        self.ratings = Ratings([RatingRule(name) for name in NAMES], max_peers=max_peers, pace=pace)
+        self.ratings = Ratings([RatingRule(name) for name in NAMES], max_peers=max_peers)
         self.bans = Bans()
-        self.memory = Memory(book, self.ratings, self.bans, Pool(), pace=pace)
+        self.clock = PolicyClock(pace)
+        self.memory = Memory(book, self.ratings, self.bans, Pool(), self.clock)
         monkeypatch.setattr("devp2p.node.persistence.time.time", lambda: self.wall)
         self.memory.load(lambda *_: None, self.now)
 
@@ -39,15 +42,15 @@ class Life:
 
     def session(self, number: int, useful: float, invalid: int = 0) -> None:
         """A peer comes, and brings something."""
-        self.ratings.proved(enode(number).id, NAMES, self.now)
+        self.ratings.proved(enode(number).id, NAMES, self.clock.at(self.now))
         self.report(number, useful, invalid)
 
     def report(self, number: int, useful: float, invalid: int = 0) -> None:
         for name in NAMES:
-            self.ratings.observe(enode(number).id, name, Conduct(useful=useful, invalid=invalid), self.now)
+            self.ratings.observe(enode(number).id, name, Conduct(useful=useful, invalid=invalid), self.clock.at(self.now))
 
     def leaves(self, number: int) -> None:
-        self.ratings.ended(enode(number).id, LEFT, self.now)
+        self.ratings.ended(enode(number).id, LEFT, self.clock.at(self.now))
 
     def save(self) -> int:
         """Save, and tell how many rows of ratings were written."""
@@ -211,7 +214,9 @@ def test_at_another_pace_all_is_written_each_time(monkeypatch):
         for number in range(5):
             life.session(number, 1.0)
             life.leaves(number)
-        assert [life.save(), life.save()] == [5 * ROWS, 5 * ROWS]
+        written = [life.save()]
+        life.sleep(BETWEEN_SAVES)
+        assert [*written, life.save()] == [5 * ROWS, 5 * ROWS]
 
 
 def test_what_could_not_be_written_is_written_the_next_time(life, monkeypatch, caplog):

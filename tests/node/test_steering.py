@@ -16,6 +16,7 @@ from devp2p.discovery.candidates import Candidate
 from devp2p.node.dialer import DIALS_AT_ONCE
 from devp2p.node.events import SlotDecision
 from devp2p.node.steering import BETWEEN_DIALS
+from devp2p.peers.slots.policy import LONG_BAN
 from devp2p.peers.slots.values import Drop, Refuse, Swap
 from tests.chat import Chat, ChatMessage
 from tests.network import Network, running
@@ -123,6 +124,18 @@ async def test_bad_conduct_ends_a_session_at_the_next_tick_and_bans() -> None:
         (refusal,) = [event.decision for event in _taken(events) if isinstance(event, SlotDecision)]
         assert isinstance(refusal, Refuse)
         assert refusal.reason.startswith("banned: ")
+
+
+@pytest.mark.parametrize("pace", [1.0, 60.0])
+async def test_at_another_pace_the_policy_lives_so_many_times_faster_and_the_user_does_not(pace) -> None:
+    network = Network()
+    async with others(network, 2) as (good, bad), steered(network, {bytes(bad.public_key): -4.0}, pace=pace) as node:
+        assert node.pace == pace
+        await (await bad.connect(node.record)).wait_ended()
+        assert trio.current_time() < 25 / pace, "two ticks"
+        node.ban(good.record, seconds=60)
+        bans = {ban.id: ban.until - ban.begun for ban in node.steering.bans.active(trio.current_time())}
+        assert bans == pytest.approx({bad.record.id: LONG_BAN / pace, good.record.id: 60.0})
 
 
 async def test_trusted_peers_are_let_in_when_all_places_are_taken() -> None:

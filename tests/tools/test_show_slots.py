@@ -129,6 +129,6 @@ def test_only_observers_live_at_the_whole_pace(observer, pace):
         async with trio.open_nursery() as nursery:
             await worker._start(plan, [], 300.0, actors, nursery)
             nursery.cancel_scope.cancel()
-        return actors[0].node.slots().pace
+        return actors[0].node.pace
 
     assert trio.run(main) == pace

@@ -79,7 +79,7 @@ class _Planned:
 class Slots:
     """The policy of a node. ``now`` is on any clock; `random` gives numbers from 0 to below 1 that nobody else can predict."""
 
-    def __init__(  # noqa: PLR0913  (keyword arguments are the configuration)
+    def __init__(
         self,
         specs: Sequence[SlotSpec],
         budget: int,
@@ -87,23 +87,21 @@ class Slots:
         secret: bytes,
         dialled_floor: int | None = None,
         network_cap: int | None = None,
-        pace: float = 1.0,
     ) -> None:
         """`secret`: at least 16 random bytes, drawn anew at each start. `dialled_floor`: places for peers that we dial, by default a third.
 
-        `network_cap`: peers of one network (see `peers.netgroups`), by default a tenth of the budget, and at least 2. `pace`: how many
-        times faster than usual the policy lives. LocalProtocolError for what makes no sense.
+        `network_cap`: peers of one network (see `peers.netgroups`), by default a tenth of the budget, and at least 2.
+        LocalProtocolError for what makes no sense.
         """
         floor = max(0, min(max(1, budget // 3), budget - 1)) if dialled_floor is None else dialled_floor
         cap = max(2, budget // 10) if network_cap is None else network_cap
-        if budget < 0 or not 0 <= floor <= budget or cap < 1 or len(secret) < 16 or not 0 < pace < math.inf:
-            raise LocalProtocolError(f"slots for {budget} peers, {floor} of them dialled, {cap} of one network, at pace {pace}")
+        if budget < 0 or not 0 <= floor <= budget or cap < 1 or len(secret) < 16:
+            raise LocalProtocolError(f"slots for {budget} peers, {floor} of them dialled, {cap} of one network")
         if len({spec.name for spec in specs}) != len(specs):
             raise LocalProtocolError("two capabilities have the same name")
         spare = max(0, min(math.ceil(SPARE_SHARE * budget), budget - floor, budget - 1))
         dialled_cap = max(floor, budget - budget // INBOUND_RATIO)
         self.rules: Rules = Rules(tuple(specs), budget, cap, floor, tuple(spec.inbound for spec in specs), spare, dialled_cap)
-        self.pace: float = pace
         self.changes_allowed: int = max(1, int(CHURN_SHARE * budget))
         """Exchanges within ten minutes."""
         self._secret = secret
@@ -163,7 +161,7 @@ class Slots:
         """The one change of a tick that is subject to the churn budget."""
         self._plan_grafts(state, now)
         under_way = frozenset(planned.drop for planned in self._planned.values() if planned.drop is not None)
-        if (now - self._last_change) * self.pace < TICK or len(self._changes) + len(under_way) >= self.changes_allowed:
+        if now - self._last_change < TICK or len(self._changes) + len(under_way) >= self.changes_allowed:
             return None
         items = [item_of_candidate(self.rules, candidate) for candidate in shortlist(self.rules, candidates, random).values()]
         yield
@@ -178,14 +176,14 @@ class Slots:
                 return grafted
         if crowded and (change := better(state, items, margins)) is not None:
             return change
-        if (now - self._last_rotation) * self.pace < ROTATION_INTERVAL:
+        if now - self._last_rotation < ROTATION_INTERVAL:
             return None
         rotated = rotation(state, candidates, margins, random)
         self._last_rotation = now if rotated is not None else self._last_rotation
         return rotated
 
     def _plan_grafts(self, state: State, now: float) -> None:
-        if (now - self._last_graft) * self.pace < GRAFT_INTERVAL:
+        if now - self._last_graft < GRAFT_INTERVAL:
             return
         self._last_graft = now
         for spec in self.rules.specs:
@@ -307,7 +305,7 @@ class Slots:
         """The set of peers, explained."""
         self._forget(now)
         state = self._state(peers, now)
-        return view_of(state, changes=len(self._changes), changes_allowed=self.changes_allowed, pace=self.pace, min_tenure=TENURE)
+        return view_of(state, changes=len(self._changes), changes_allowed=self.changes_allowed, min_tenure=TENURE)
 
     def reachable(self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]) -> float:
         """What the best set that can be found among peers and candidates is expected to be worth; takes far longer than a decision."""
@@ -318,7 +316,7 @@ class Slots:
 
     def _state(self, peers: Sequence[SlotPeer], now: float) -> State:
         def tenure(peer: SlotPeer) -> float:
-            return max(0.0, now - peer.since) * self.pace
+            return max(0.0, now - peer.since)
 
         return State(self.rules, peers, tenure=tenure, explore_tenure=EXPLORE_TENURE, incumbents=self._core)
 
@@ -352,13 +350,13 @@ class Slots:
         """Let go of what is over. Times that a clock which was set back has made times to come become now."""
         for number, when in enumerate(self._changes):
             self._changes[number] = min(when, now)
-        while self._changes and (now - self._changes[0]) * self.pace >= CHURN_WINDOW:
+        while self._changes and now - self._changes[0] >= CHURN_WINDOW:
             self._changes.popleft()
         self._last_change = min(self._last_change, now)
         self._last_rotation = min(self._last_rotation, now)
         self._last_graft = min(self._last_graft, now)
         for node_id, planned in list(self._planned.items()):
-            if not 0 <= (now - planned.since) * self.pace <= DIAL_PATIENCE:
+            if not 0 <= now - planned.since <= DIAL_PATIENCE:
                 del self._planned[node_id]
 
 

@@ -228,8 +228,6 @@ class SlotsView:
     changes: int
     """Sessions ended for a better one within the last ten minutes."""
     changes_allowed: int
-    pace: float
-    """How many times faster than usual the policy lives; whoever shows this view at another pace than 1 has to say so."""
 
 
 @dataclass(frozen=True, slots=True)

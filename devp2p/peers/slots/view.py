@@ -4,7 +4,7 @@ from devp2p.peers.slots.state import State
 from devp2p.peers.slots.values import CapabilityView, PeerView, SlotClass, SlotPeer, SlotsView
 
 
-def view_of(state: State, *, changes: int, changes_allowed: int, pace: float, min_tenure: float) -> SlotsView:
+def view_of(state: State, *, changes: int, changes_allowed: int, min_tenure: float) -> SlotsView:
     """Say of every peer which slots it fills and why it is kept. `min_tenure`: before that a peer is not exchanged for another."""
     return SlotsView(
         peers=tuple(_view_of_peer(state, peer, min_tenure) for peer in (*state.outside, *state.peers.values())),
@@ -25,7 +25,6 @@ def view_of(state: State, *, changes: int, changes_allowed: int, pace: float, mi
         value=state.selection.value,
         changes=changes,
         changes_allowed=changes_allowed,
-        pace=pace,
     )
 
 
