@@ -20,7 +20,7 @@ class News(Protocol):
     """Who is told what happens to a node."""
 
     def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
-        """It listens. `metrics`: where it tells its figures."""
+        """It listens. `metrics`: where it serves its metrics."""
 
     def happened(self, event: Event) -> None:
         """Something happened to a peer."""

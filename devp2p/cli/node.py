@@ -309,7 +309,7 @@ async def serve(plan: Plan, news: News, until: Callable[[], Awaitable[object]]) 
 
 async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
     async with contextlib.AsyncExitStack() as afterwards:
-        figures = await _listen_for_metrics(plan, afterwards)
+        metrics_sockets = await _listen_for_metrics(plan, afterwards)
         try:
             async with open_node(
                 plan.key,
@@ -330,7 +330,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
                 async with trio.open_nursery() as nursery:
                     ending.scope = nursery.cancel_scope  # so that the node ends in order, and its peers are told
-                    news.started(node, plan.capabilities, await _tell_figures(nursery, node, figures, plan))
+                    news.started(node, plan.capabilities, await _serve_metrics(nursery, node, metrics_sockets, plan))
                     nursery.start_soon(news.run)
                     nursery.start_soon(_follow, events, news)
                     nursery.start_soon(_tell_slots, node, plan.slots_every, news)
@@ -352,7 +352,7 @@ def _cannot_start(error: OSError, listen: Sequence[Address]) -> Failure:
 
 
 async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack) -> list[socket.socket]:
-    """Listen for who wants to know the figures, if anybody is to; `Failure` if that is impossible."""
+    """Listen where metrics are to be served, if anywhere; `Failure` if that is impossible."""
     if plan.metrics is None:
         return []
     from devp2p import metrics  # noqa: PLC0415  (it needs a library that is an extra)
@@ -367,8 +367,8 @@ async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack)
     return listeners
 
 
-async def _tell_figures(nursery: trio.Nursery, node: Node, listeners: list[socket.socket], plan: Plan) -> list[str]:
-    """Begin to answer there; return where that is."""
+async def _serve_metrics(nursery: trio.Nursery, node: Node, listeners: list[socket.socket], plan: Plan) -> list[str]:
+    """Begin to serve them there; return the URLs."""
     if not listeners:
         return []
     from devp2p import metrics  # noqa: PLC0415  (as above)

@@ -1,7 +1,7 @@
-"""A node's figures for Prometheus, by its client library: the extra ``devp2p[metrics]``. Nothing else imports this.
+"""A node's metrics for Prometheus, by its client library: the extra ``devp2p[metrics]``. Nothing else imports this.
 
-`NodeCollector` gives the figures of a node to any registry of that library; `serve` tells them to whoever asks by HTTP, in Prometheus's
-text format. ``devp2p node --metrics HOST:PORT`` does the latter.
+`NodeCollector` exposes the metrics of a node to any registry of that library; `serve` serves them by HTTP, in Prometheus's text format.
+``devp2p node --metrics HOST:PORT`` does the latter. (A capability's own `metric`, by which it rates its peers, is in `devp2p.conduct`.)
 
     listeners = await metrics.listen(Address("tcp", "127.0.0.1", 9100))
     nursery.start_soon(metrics.serve, node, listeners)

@@ -1,9 +1,9 @@
-"""The figures of a node, as families of Prometheus's client library.
+"""The metrics of a node, as families of Prometheus's client library.
 
-Names follow Prometheus's conventions: a unit in plural, ``_total`` for what only grows. Each figure is one number, or one for each
+Names follow Prometheus's conventions: a unit in plural, ``_total`` for what only grows. Each metric is one number, or one for each
 *label*, and whoever scrapes keeps a time series of each for weeks. So a label is never anything that a stranger can choose, and never
 a peer: identities cost nothing, and a node meets thousands in a day. Labels are our own capabilities' names, and words out of lists that
-stand in the source. Of ratings, which are a peer's, the least, the median and the greatest are told.
+stand in the source. Of ratings, which are a peer's, the least, the median and the greatest are exposed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +31,7 @@ K = TypeVar("K", bound=tuple[str, ...])
 
 
 class NodeCollector(Collector):
-    """Gives the figures of a node that runs. To be asked in the thread in which the node does, since nothing there is locked.
+    """Exposes the metrics of a running node. To be asked in the node's own thread, since nothing there is locked.
 
     Sessions, traffic and decisions are counted from when it is made; make it when the node is opened.
     """
@@ -171,6 +171,6 @@ def _counter(name: str, text: str, samples: Mapping[K, float], *labels: str) -> 
 
 
 def _filled(family: GaugeMetricFamily | CounterMetricFamily, samples: Mapping[K, float]) -> Metric:
-    for values, figure in samples.items():
-        family.add_metric(list(values), figure)
+    for values, value in samples.items():
+        family.add_metric(list(values), value)
     return family

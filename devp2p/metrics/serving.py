@@ -1,11 +1,11 @@
-"""Tells a node's figures by HTTP, in Prometheus's text format 0.0.4, to whoever asks ``GET /metrics``.
+"""Serves a node's metrics by HTTP, in Prometheus's text format 0.0.4, to anyone who asks ``GET /metrics``.
 
 It is a task of the node's own loop, so that it reads the node between two steps of anything else, without locks or copies. Whoever can
-reach the port may ask as often as they like, and costs little: the figures are collected once a second at most, and a request has to
+reach the port may ask as often as they like, and costs little: the metrics are collected once a second at most, and a request has to
 come within five seconds and eight kilobytes. Sixty-four connections are open at once; when there are more, the oldest one of the host
 that has the most makes room, so that silent or slow ones keep nobody from asking.
 
-A web page must not read the figures through a visitor's browser, under a name of its own that it lets lead here (DNS rebinding). So a
+A web page must not read the metrics through a visitor's browser, under a name of its own that it lets lead here (DNS rebinding). So a
 request has to be for an IP address, for ``localhost`` or the name of this machine, or for one of the names that `serve` is told.
 """
 
@@ -31,7 +31,7 @@ PATH: Final = "/metrics"
 _LONGEST: Final = 8192  # bytes of a request
 _PATIENCE: Final = 5.0  # seconds, for one that comes and for the answer to be taken
 _AT_ONCE: Final = 64
-_FRESH: Final = 1.0  # seconds for which figures are told again
+_FRESH: Final = 1.0  # seconds for which the same metrics are served again
 _PLAIN: Final = "text/plain; charset=utf-8"
 _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -62,7 +62,7 @@ async def serve(
     names: Iterable[str] = (),
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answer until cancelled; counting begins now. With the node's figures come those of the process, where the system tells them.
+    """Answer until cancelled; counting begins now. With the node's metrics come those of the process, where the system has them.
 
     `names`: host names, without ports, under which one may ask, beside IP addresses, ``localhost`` and the name of this machine.
     """
@@ -77,7 +77,7 @@ async def serve(
 
 
 class _Server:
-    """Answers requests for the figures of one node."""
+    """Answers requests for the metrics of one node."""
 
     def __init__(self, node: Node, names: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
@@ -139,14 +139,14 @@ class _Server:
         if strange := [name for name in names if not self._is_ours(name)]:
             return _response("403 Forbidden", f"{_STRANGE % ascii(strange[0][:80])}\n".encode())
         if target.partition(b"?")[0] != PATH.encode():
-            return _response("404 Not Found", f"the figures are at {PATH}\n".encode())
+            return _response("404 Not Found", f"the metrics are at {PATH}\n".encode())
         if method != b"GET":
-            return _response("405 Method Not Allowed", b"the figures can only be read\n", "Allow: GET")
+            return _response("405 Method Not Allowed", b"the metrics can only be read\n", "Allow: GET")
         try:
-            return _response("200 OK", self._figures(), kind=_TYPE)
+            return _response("200 OK", self._metrics(), kind=_TYPE)
         except Exception:  # (a node must not end because somebody looks at it)
-            _logger.exception("the figures cannot be told")
-            return _response("500 Internal Server Error", b"the figures cannot be told\n")
+            _logger.exception("the metrics cannot be served")
+            return _response("500 Internal Server Error", b"the metrics cannot be served\n")
 
     def _is_ours(self, name: str) -> bool:
         """Whether a Host, with a port or without, is an address or one of our names."""
@@ -157,7 +157,7 @@ class _Server:
             return host.lower().removesuffix(".") in self._names
         return True
 
-    def _figures(self) -> bytes:
+    def _metrics(self) -> bytes:
         now = trio.current_time()
         if self._collected is None or now - self._collected >= _FRESH:
             self._text, self._collected = generate_latest(self._registry), now

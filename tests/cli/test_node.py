@@ -224,7 +224,7 @@ async def test_text_says_what_a_wildcard_means_for_the_enode(host):
 
 
 @pytest.mark.real_clock
-async def test_a_process_tells_prometheus_figures_where_it_says():
+async def test_a_process_serves_prometheus_metrics_where_it_says():
     async with running_node("--capability", "tests.chat:Chat", "--metrics", "0") as program:
         listening = await program.event("listening")
         (url,) = listening["metrics"]
@@ -259,7 +259,7 @@ async def test_a_process_has_the_names_that_it_is_given_and_limits_local_address
 
 
 @pytest.mark.real_clock
-async def test_text_says_where_the_figures_are():
+async def test_text_says_where_the_metrics_are():
     async with serving(TextNews, metrics=ANY_PORT[0]) as (_, lines, _):
         pass
     assert [line for line in lines if re.fullmatch(r"metrics    http://127\.0\.0\.1:\d+/metrics", line)]
@@ -269,7 +269,7 @@ async def test_text_says_where_the_figures_are():
 
 
 @pytest.mark.real_clock
-async def test_an_address_for_figures_that_is_in_use_is_told_before_anything_begins():
+async def test_an_address_for_metrics_that_is_in_use_is_told_before_anything_begins():
     output = io.StringIO()
     async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"]) as node:
         with pytest.raises(Failure) as caught:
@@ -282,7 +282,7 @@ async def test_an_address_for_figures_that_is_in_use_is_told_before_anything_beg
     assert output.getvalue() == ""
 
 
-def test_figures_without_the_library_for_them(capsys, monkeypatch):
+def test_metrics_without_the_library_for_them(capsys, monkeypatch):
     monkeypatch.setattr("devp2p.cli.node.find_spec", lambda _: None)
     assert main(["node", "--capability", "tests.chat:Chat", "--metrics", "127.0.0.1:0"]) == Exit.USAGE
     assert capsys.readouterr().err == "devp2p: --metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'\n"

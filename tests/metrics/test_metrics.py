@@ -1,4 +1,4 @@
-"""What a node tells Prometheus: figures that agree with what happened, in a form that no stranger can break, and not too many of them."""
+"""The metrics that a node exposes agree with what happened, in a form that no stranger can break, and are not too many."""
 
 import os
 import subprocess
@@ -28,10 +28,10 @@ HOSTILE = 'x"} 1\n# TYPE evil counter\nevil_total{a="\\\x1b[31m\u2028'
 def parsed(text: str) -> Figures:
     families = list(text_string_to_metric_families(text))
     samples = [sample for family in families for sample in family.samples]
-    figures = {(sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value for sample in samples}
-    assert len(figures) == len(samples), "the same series twice"
+    metrics = {(sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value for sample in samples}
+    assert len(metrics) == len(samples), "the same series twice"
     assert all(family.documentation for family in families)
-    return figures
+    return metrics
 
 
 def exposed(collector: NodeCollector) -> Figures:
@@ -113,15 +113,15 @@ async def test_a_node_that_is_asked_by_http_tells_what_was_sent_and_received():
         nursery.cancel_scope.cancel()
     assert head.startswith("HTTP/1.1 200 OK\r\n")
     assert "text/plain; version=0.0.4" in head
-    figures = parsed(body)
-    assert figures["devp2p_messages_total", "chat", "in"] == 11
-    assert figures["devp2p_messages_total", "chat", "out"] == 1
-    assert figures["devp2p_wire_bytes_total", "chat", "in"] == sum(traffic.bytes_out for traffic in sent)
-    assert figures["devp2p_wire_bytes_total", "chat", "out"] == sum(traffic.bytes_in for traffic in sent) > 0
-    assert figures["devp2p_sessions", "inbound"] == 1
-    assert figures["devp2p_sessions_opened_total", "inbound"] == 2
-    assert figures["devp2p_sessions_ended_total", "remote", "useless_peer"] == 1
-    assert figures["process_resident_memory_bytes",] > 0 if sys.platform == "linux" else True
+    metrics = parsed(body)
+    assert metrics["devp2p_messages_total", "chat", "in"] == 11
+    assert metrics["devp2p_messages_total", "chat", "out"] == 1
+    assert metrics["devp2p_wire_bytes_total", "chat", "in"] == sum(traffic.bytes_out for traffic in sent)
+    assert metrics["devp2p_wire_bytes_total", "chat", "out"] == sum(traffic.bytes_in for traffic in sent) > 0
+    assert metrics["devp2p_sessions", "inbound"] == 1
+    assert metrics["devp2p_sessions_opened_total", "inbound"] == 2
+    assert metrics["devp2p_sessions_ended_total", "remote", "useless_peer"] == 1
+    assert metrics["process_resident_memory_bytes",] > 0 if sys.platform == "linux" else True
 
 
 async def test_it_tells_of_queues_ratings_and_slots():
@@ -132,22 +132,22 @@ async def test_it_tells_of_queues_ratings_and_slots():
         for size in (100, 200, 300):
             await peer[Chat].send(Say("x" * size))
         await wait_all_tasks_blocked()
-        figures = exposed(collector)
+        metrics = exposed(collector)
         waiting = node.connected[0].backlog(Deaf)
         assert waiting.unread_messages == 3
-        assert figures["devp2p_queue_messages", "chat", "inbox"] == 3
-        assert figures["devp2p_queue_bytes", "chat", "inbox"] == waiting.unread_bytes > 0
-        assert figures["devp2p_queue_largest_bytes", "chat", "inbox"] == waiting.unread_bytes
-        assert figures["devp2p_queue_messages", "chat", "outbox"] == 0
-        assert figures["devp2p_slots_wanted", "chat"] == 3
-        assert [figures["devp2p_slots_filled", "chat", kind] for kind in ("core", "diverse", "explore")] == [1, 0, 0]
-        assert not any(key[0] == "devp2p_peer_rating" for key in figures)
+        assert metrics["devp2p_queue_messages", "chat", "inbox"] == 3
+        assert metrics["devp2p_queue_bytes", "chat", "inbox"] == waiting.unread_bytes > 0
+        assert metrics["devp2p_queue_largest_bytes", "chat", "inbox"] == waiting.unread_bytes
+        assert metrics["devp2p_queue_messages", "chat", "outbox"] == 0
+        assert metrics["devp2p_slots_wanted", "chat"] == 3
+        assert [metrics["devp2p_slots_filled", "chat", kind] for kind in ("core", "diverse", "explore")] == [1, 0, 0]
+        assert not any(key[0] == "devp2p_peer_rating" for key in metrics)
         node.connected[0]._channels[0][1].conduct.useful(9)
         await trio.sleep(11)
-        figures = exposed(collector)
+        metrics = exposed(collector)
         rating = node.steering.rating(friend.record.id, "chat")
-        assert [figures["devp2p_peer_rating", "chat", kind] for kind in ("min", "median", "max")] == [rating] * 3
-        assert (figures["devp2p_rated_peers", "chat"], figures["devp2p_remembered_peers",]) == (1, 1)
+        assert [metrics["devp2p_peer_rating", "chat", kind] for kind in ("min", "median", "max")] == [rating] * 3
+        assert (metrics["devp2p_rated_peers", "chat"], metrics["devp2p_remembered_peers",]) == (1, 1)
 
 
 async def test_what_waits_to_be_sent_is_told():
@@ -160,10 +160,10 @@ async def test_what_waits_to_be_sent_is_told():
         for _ in range(3):
             await node.connected[0][Chat].send(Blob(os.urandom(2**19)))
         await wait_all_tasks_blocked()
-        figures = exposed(collector)
+        metrics = exposed(collector)
         waiting = node.connected[0].backlog(Chat)
-        assert figures["devp2p_queue_messages", "chat", "outbox"] == waiting.unsent_messages == 2  # the first one is on its way
-        assert figures["devp2p_queue_bytes", "chat", "outbox"] == waiting.unsent_bytes > 2**20
+        assert metrics["devp2p_queue_messages", "chat", "outbox"] == waiting.unsent_messages == 2  # the first one is on its way
+        assert metrics["devp2p_queue_bytes", "chat", "outbox"] == waiting.unsent_bytes > 2**20
         await trio.aclose_forcefully(peer.stream)
 
 
@@ -180,16 +180,16 @@ async def test_it_tells_of_dials_handshakes_decisions_and_bans():
         await refused.wait_ended()
         silent = await network.dial(node.addresses[0], expect=None)
         await wait_all_tasks_blocked()
-        figures = exposed(collector)
-        assert figures["devp2p_dials_total",] == 2
-        assert figures["devp2p_dial_failures_total", "unreachable"] == 1
-        assert sum(value for key, value in figures.items() if key[0] == "devp2p_dial_failures_total") == 1
-        assert figures["devp2p_sessions_opened_total", "outbound"] == 1
-        assert figures["devp2p_sessions_ended_total", "local", "useless_peer"] == 1
-        assert figures["devp2p_decisions_total", "refuse"] == 1
-        assert figures["devp2p_links_refused_total",] == 1
-        assert figures["devp2p_handshakes_pending",] == 1
-        assert figures["devp2p_bans",] == 1
+        metrics = exposed(collector)
+        assert metrics["devp2p_dials_total",] == 2
+        assert metrics["devp2p_dial_failures_total", "unreachable"] == 1
+        assert sum(value for key, value in metrics.items() if key[0] == "devp2p_dial_failures_total") == 1
+        assert metrics["devp2p_sessions_opened_total", "outbound"] == 1
+        assert metrics["devp2p_sessions_ended_total", "local", "useless_peer"] == 1
+        assert metrics["devp2p_decisions_total", "refuse"] == 1
+        assert metrics["devp2p_links_refused_total",] == 1
+        assert metrics["devp2p_handshakes_pending",] == 1
+        assert metrics["devp2p_bans",] == 1
         await silent.aclose()
 
 
@@ -197,9 +197,9 @@ async def test_it_tells_of_dials_handshakes_decisions_and_bans():
 async def test_a_node_with_discovery_tells_of_it():
     async with open_node(KEYS[0], [Chat()], listen=["tcp://127.0.0.1:0"], discovery=True) as node:
         assert node.discovery is not None
-        figures = exposed(NodeCollector(node))
-        assert figures["devp2p_discovery_datagrams_received_total",] == node.discovery.statistics.received
-        assert {key[1] for key in figures if key[0] == "devp2p_discovery_table_nodes"} == {"v4", "v5"}
+        metrics = exposed(NodeCollector(node))
+        assert metrics["devp2p_discovery_datagrams_received_total",] == node.discovery.statistics.received
+        assert {key[1] for key in metrics if key[0] == "devp2p_discovery_table_nodes"} == {"v4", "v5"}
 
 
 # What a stranger says is not told
@@ -221,9 +221,9 @@ async def test_names_cannot_break_the_format():
         registry = CollectorRegistry()
         registry.register(collector)
         text = generate_latest(registry).decode()
-        figures = parsed(text)
-        assert figures["devp2p_messages_total", Quoted.name, "in"] == 1
-        assert {key[1] for key in figures if key[0] == "devp2p_messages_total"} == {Quoted.name, "chat"}
+        metrics = parsed(text)
+        assert metrics["devp2p_messages_total", Quoted.name, "in"] == 1
+        assert {key[1] for key in metrics if key[0] == "devp2p_messages_total"} == {Quoted.name, "chat"}
         assert "evil" not in text
         assert node.connected[0].client_id not in text
         await trio.aclose_forcefully(peer.stream)

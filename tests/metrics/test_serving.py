@@ -140,15 +140,15 @@ async def test_o2_without_file_descriptors_the_metrics_wait_and_log_a_line(caplo
     assert "cannot accept connections now" in caplog.text
 
 
-async def test_figures_are_collected_once_a_second_at_most_and_no_fault_of_theirs_ends_the_node(monkeypatch, caplog):
+async def test_metrics_are_collected_once_a_second_at_most_and_no_fault_of_theirs_ends_the_node(monkeypatch, caplog):
     async with running(Network()) as node, trio.open_nursery() as nursery:
         server, collected = _Server(node), list[float]()
 
         def collect(_: object) -> bytes:
             collected.append(trio.current_time())
             if len(collected) > 1:
-                raise RuntimeError("no figures today")
-            return b"# figures\n"
+                raise RuntimeError("no metrics today")
+            return b"# metrics\n"
 
         monkeypatch.setattr(serving_module, "generate_latest", collect)
         answers = []
@@ -159,4 +159,4 @@ async def test_figures_are_collected_once_a_second_at_most_and_no_fault_of_their
             await trio.sleep(0.25)
         assert answers == [b"HTTP/1.1 200"] * 4 + [b"HTTP/1.1 500"] * 2
         assert len(collected) == 3
-        assert "no figures today" in caplog.text
+        assert "no metrics today" in caplog.text
