@@ -4,7 +4,78 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
+from math import inf
 from typing import Generic, Protocol, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Recent(Generic[K, V]):
+    """A dict of the keys that were set last: at most `size` of them, and each for `lifetime` seconds.
+
+    Strangers choose the keys, so these should be bytes, text, or tuples with such in them: Python salts their hashes, those of numbers it
+    does not. Without a lifetime no time is looked at, and ``now`` may be left out everywhere.
+    """
+
+    __slots__ = ("_entries", "_lifetime", "_size")
+
+    def __init__(self, size: int, lifetime: float = inf) -> None:
+        self._size = size
+        self._lifetime = lifetime
+        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()  # the one that was set or touched longest ago first
+
+    def __len__(self) -> int:
+        """How many keys are held; `forget_old` first leaves none of them that is too old."""
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._entries)
+
+    def get(self, key: K, now: float = 0.0) -> V | None:
+        """The value of a key; None if it was never set, or is forgotten."""
+        entry = self._entries.get(key)
+        return entry[0] if entry is not None and now - entry[1] < self._lifetime else None
+
+    def has(self, key: K, now: float = 0.0) -> bool:
+        """Whether a key was set, and is not forgotten."""
+        entry = self._entries.get(key)
+        return entry is not None and now - entry[1] < self._lifetime
+
+    def when(self, key: K) -> float | None:
+        """When a key was last set; None if it is not there. One that is too old may still be."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[1]
+
+    def set(self, key: K, value: V, now: float = 0.0) -> None:
+        """Set the value of a key, from now on for its lifetime. Those that are too old go, and if there are too many, the first of all."""
+        self._entries[key] = (value, now)
+        self._entries.move_to_end(key)
+        self.forget_old(now)
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def touch(self, key: K) -> None:
+        """A key was of use: others go before it when there are too many. It gets no older and no younger. KeyError if it is not there."""
+        self._entries.move_to_end(key)
+
+    def pop(self, key: K) -> V | None:
+        """Forget a key, and give its value; None if it is not there."""
+        entry = self._entries.pop(key, None)
+        return None if entry is None else entry[0]
+
+    def forget_old(self, now: float) -> None:
+        """Forget those that are too old, but for those that stand behind a younger one that was not touched since."""
+        while self._entries and now - next(iter(self._entries.values()))[1] >= self._lifetime:
+            self._entries.popitem(last=False)
+
+    def oldest(self) -> V | None:
+        """The value that goes next; None if there is none."""
+        return next((value for value, _ in self._entries.values()), None)
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """All keys with their values, the one that goes next first."""
+        return ((key, value) for key, (value, _) in self._entries.items())
 
 
 class Throttle:
@@ -14,20 +85,17 @@ class Throttle:
         """`burst` is one second's worth of tokens where it is not given. Of more than `remembered` keys the least recent are forgotten."""
         self._rate = rate
         self._burst = max(1.0, rate) if burst is None else burst
-        self._remembered = remembered
-        self._buckets: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # key -> tokens, and when there were so many
+        self._tokens: Recent[bytes, float] = Recent(remembered)  # so many as there were when they were set
 
     def __len__(self) -> int:
-        return len(self._buckets)
+        return len(self._tokens)
 
     def allows(self, key: bytes, now: float) -> bool:
         """Take a token, if there is one."""
-        tokens, then = self._buckets.pop(key, (self._burst, now))
-        tokens = min(self._burst, tokens + (now - then) * self._rate)
+        tokens, then = self._tokens.get(key), self._tokens.when(key)
+        tokens = self._burst if tokens is None or then is None else min(self._burst, tokens + (now - then) * self._rate)
         allowed = tokens >= 1
-        self._buckets[key] = (tokens - 1 if allowed else tokens, now)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
+        self._tokens.set(key, tokens - 1 if allowed else tokens, now)
         return allowed
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from devp2p.bounded import Recent
 from devp2p.records import NodeRecord
 
 WINDOW: Final = 30.0
@@ -37,11 +38,10 @@ class Mixer:
     def __init__(self, filters: Sequence[Filter] = (), *, window: float = WINDOW, buffer: int = BUFFER) -> None:
         """Only nodes that pass all `filters` are given. They are asked twice, as what they go by may change while a node waits."""
         self._filters = tuple(filters)
-        self._window = window
         self._buffer = buffer
         self._sources: OrderedDict[str, deque[NodeRecord]] = OrderedDict()  # in the order in which they are asked next
         self._waiting: set[bytes] = set()
-        self._given: OrderedDict[bytes, float] = OrderedDict()
+        self._given: Recent[bytes, None] = Recent(_REMEMBERED, window)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -49,7 +49,7 @@ class Mixer:
     def offer(self, source: str, record: NodeRecord, now: float) -> bool:
         """A source has named a node; return whether it now waits to be taken."""
         buffer = self._sources.setdefault(source, deque())
-        if record.id in self._waiting or self._was_given(record.id, now) or len(buffer) >= self._buffer or not self._passes(record):
+        if record.id in self._waiting or self._given.has(record.id, now) or len(buffer) >= self._buffer or not self._passes(record):
             return False
         buffer.append(record)
         self._waiting.add(record.id)
@@ -63,19 +63,9 @@ class Mixer:
                 self._waiting.discard(record.id)
                 if self._passes(record):
                     self._sources.move_to_end(source)
-                    self._remember(record.id, now)
+                    self._given.set(record.id, None, now)
                     return Candidate(record, source)
         return None
 
     def _passes(self, record: NodeRecord) -> bool:
         return all(wanted(record) for wanted in self._filters)
-
-    def _was_given(self, node_id: bytes, now: float) -> bool:
-        then = self._given.get(node_id)
-        return then is not None and now - then < self._window
-
-    def _remember(self, node_id: bytes, now: float) -> None:
-        self._given[node_id] = now
-        self._given.move_to_end(node_id)
-        while len(self._given) > _REMEMBERED or now - next(iter(self._given.values())) >= self._window:
-            self._given.popitem(last=False)

@@ -7,12 +7,12 @@ the socket writes them.
 import contextlib
 import errno
 import socket
-from collections import OrderedDict
 from typing import Final, Self
 
 import trio
 
 from devp2p.addresses import Endpoint, unmapped
+from devp2p.bounded import Recent
 from devp2p.records import Address
 from devp2p.transports import naming
 
@@ -32,7 +32,7 @@ class DatagramSocket:
         self._socket = sock
         self._is_ipv6 = sock.family == socket.AF_INET6
         self._zone = sock.getsockname()[3] if self._is_ipv6 else 0  # where it is bound to a link-local address
-        self._zones: OrderedDict[bytes, int] = OrderedDict()
+        self._zones: Recent[bytes, int] = Recent(_ZONES)  # a link-local address means something at one interface only (RFC 4007)
         self.received: int = 0
         """Datagrams that came."""
         self.sent: int = 0
@@ -91,7 +91,7 @@ class DatagramSocket:
                 break
             sender = _endpoint(name)
             if len(name) == 4 and name[3]:
-                self._remember_zone(sender.ip, name[3])
+                self._zones.set(sender.ip, name[3])  # so that answers go out there
             batch.append((data, sender))
         self.received += len(batch)
         return batch
@@ -104,19 +104,14 @@ class DatagramSocket:
         except (OSError, OverflowError):
             self.not_sent += 1
 
-    def _remember_zone(self, ip: bytes, zone: int) -> None:
-        """A link-local address means something at one interface only (RFC 4007), so answers have to go out there."""
-        self._zones[ip] = zone
-        self._zones.move_to_end(ip)
-        if len(self._zones) > _ZONES:
-            self._zones.popitem(last=False)
-
     def _name(self, to: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
         if not self._is_ipv6:
             return socket.inet_ntop(socket.AF_INET, to.ip) if len(to.ip) == 4 else _no_way(), to.port
         if len(to.ip) == 4:
             return socket.inet_ntop(socket.AF_INET6, _MAPPED + to.ip), to.port
-        zone = self._zones.get(to.ip, self._zone if to.ip[0] == 0xFE and to.ip[1] & 0xC0 == 0x80 else 0)
+        zone = self._zones.get(to.ip)
+        if zone is None:
+            zone = self._zone if to.ip[0] == 0xFE and to.ip[1] & 0xC0 == 0x80 else 0
         return socket.inet_ntop(socket.AF_INET6, to.ip), to.port, 0, zone
 
 

@@ -7,11 +7,12 @@ and those of one IPv6 /32, which one owner may have to himself, have two togethe
 NAT that gives us another port towards every peer, nothing ever is. IPv4 and IPv6 are separate polls.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from devp2p.addresses import Endpoint, network_of, scope_fault, unmapped
+from devp2p.bounded import Recent
 
 WINDOW = 300.0
 """Seconds for which a vote counts."""
@@ -36,14 +37,10 @@ class _Poll:
     def __init__(self) -> None:
         self.believed: Endpoint | None = None
         self.fixed = False
-        self._votes: OrderedDict[bytes, tuple[Endpoint, float]] = OrderedDict()
+        self._votes: Recent[bytes, Endpoint] = Recent(_REMEMBERED, WINDOW)
 
     def vote(self, voter: bytes, endpoint: Endpoint, now: float) -> None:
-        network = network_of(voter)
-        self._votes[network] = (endpoint, now)
-        self._votes.move_to_end(network)
-        while len(self._votes) > _REMEMBERED or next(iter(self._votes.values()))[1] < now - WINDOW:
-            self._votes.popitem(last=False)
+        self._votes.set(network_of(voter), endpoint, now)
         if endpoint == self.believed:
             return
         winner, votes, total = self._tally()
@@ -54,7 +51,7 @@ class _Poll:
         """The endpoint with most votes, how many it has, and how many there are."""
         owners: Counter[bytes] = Counter()
         votes: Counter[Endpoint] = Counter()
-        for network, (endpoint, _) in self._votes.items():
+        for network, endpoint in self._votes.items():
             if len(network) > 3:  # an IPv6 network
                 owners[network[:4]] += 1
                 if owners[network[:4]] > _PER_OWNER:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from devp2p.addresses import Endpoint
 from devp2p.discovery.v4 import packets
-from devp2p.discovery.v4.bonds import Bonds, Discv4Limits, Recent
+from devp2p.discovery.v4.bonds import Bonds, Discv4Limits
 from devp2p.discovery.v4.events import PingResult
 from devp2p.discovery.v4.exchange import PAID_PING
 from devp2p.discovery.v4.protocol import Discv4
@@ -308,18 +308,11 @@ def test_forged_pings_leave_nothing_behind():
     node._exchange.handle_timer(START + 600)
     exchange = node._exchange
     bounded: list[Any] = [exchange._bonds._served, exchange._bonds._proofs, exchange._gate._seen, exchange._expirations]
-    assert [len(each) for each in bounded] == [100, 0, 21, 100]
+    assert [len(each) for each in bounded] == [100, 0, 20, 100]
     assert (exchange._pings, exchange._conversations, exchange._ping_backs, len(node.table)) == ({}, {}, 0, 0)
 
 
 def test_what_is_remembered_is_bounded_and_the_newest_stays():
-    recent: Recent[int, int] = Recent(3)
-    for number in (1, 2, 3, 1, 4):
-        recent.set(number, number)
-    assert [recent.get(number) for number in (1, 2, 3, 4)] == [1, None, 3, 4]
-    recent.forget(lambda value: value == 3)
-    assert len(recent) == 2
-    recent.discard(7)
     bonds = Bonds(2)
     for number in range(3):
         bonds.prove(bytes([number]) * 32, endpoint_of(number), START)

@@ -106,7 +106,9 @@ def test_d14_control_if_a_session_held_for_any_address_a_thief_could_use_it():
     stranger = Stranger(2, victim)
     assert stranger.say(Ping(b"", 1))
     sessions = victim.node._exchange._sessions._sessions
-    sessions[Remote(stranger.id, endpoint_of(3))] = sessions[Remote(stranger.id, stranger.endpoint)]
+    session = sessions.get(Remote(stranger.id, stranger.endpoint))
+    assert session is not None
+    sessions.set(Remote(stranger.id, endpoint_of(3)), session)
     victim.node.receive_datagram(stranger.message(v5_messages.encode_message(Ping(b"", 1))), endpoint_of(3), 0.0)
     ((answer, to),) = victim.node.datagrams_to_send(0.0)
     assert to == endpoint_of(3)

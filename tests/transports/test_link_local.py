@@ -35,7 +35,7 @@ def test_an_interface_stays_with_an_address() -> None:
 async def test_what_is_remembered_of_interfaces_is_bounded() -> None:
     with await DatagramSocket.bind(Address("udp", "*", 0)) as sock:
         for number in range(5000):
-            sock._remember_zone(b"\xfe\x80" + number.to_bytes(14, "big"), 7)
+            sock._zones.set(b"\xfe\x80" + number.to_bytes(14, "big"), 7)
         assert len(sock._zones) == 1024
         assert sock._name(Endpoint(b"\xfe\x80" + (4999).to_bytes(14, "big"), 9))[2:] == (0, 7)
         assert sock._name(Endpoint(b"\xfe\x80" + (1).to_bytes(14, "big"), 9))[2:] == (0, 0)

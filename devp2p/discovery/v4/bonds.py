@@ -9,14 +9,12 @@ for this key at this address and port. It works both ways: whom we ask wants suc
 whether its sender has had its share of our time.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from devp2p.addresses import Endpoint, host_of, is_local
 from devp2p.arguments import check_bounds
-from devp2p.bounded import Throttle
+from devp2p.bounded import Recent, Throttle
 from devp2p.discovery.table import TableLimits
 
 PROOF_LIFETIME: Final = 24 * 3600.0
@@ -24,9 +22,6 @@ PROOF_LIFETIME: Final = 24 * 3600.0
 OUR_PROOF_LIFETIME: Final = 12 * 3600.0
 """Seconds for which we trust that one of ours counts, as the specification says."""
 _MARGIN: Final = 60.0  # how much earlier than others do we think that ours is over, as we cannot know when our Pong came
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,43 +61,12 @@ class Discv4Limits:
         check_bounds(self, frozenset({"duplicates", "bonds", "ping_backs"}))
 
 
-class Recent(Generic[K, V]):
-    """A dict of the `size` keys that were set last."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: OrderedDict[K, V] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def get(self, key: K) -> V | None:
-        """The value of a key, or None if there is none, or no longer."""
-        return self._values.get(key)
-
-    def set(self, key: K, value: V) -> None:
-        """Set a value; the key that was set longest ago goes if they are too many."""
-        self._values[key] = value
-        self._values.move_to_end(key)
-        if len(self._values) > self._size:
-            self._values.popitem(last=False)
-
-    def discard(self, key: K) -> None:
-        """Forget a key, if it is there."""
-        self._values.pop(key, None)
-
-    def forget(self, is_old: Callable[[V], bool]) -> None:
-        """Forget values from the one that was set longest ago on, until there is one that is not old."""
-        while self._values and is_old(next(iter(self._values.values()))):
-            self._values.popitem(last=False)
-
-
 class Gate:
     """Who may cost us the work on a packet."""
 
     def __init__(self, limits: Discv4Limits) -> None:
         self._limits = limits
-        self._seen: Recent[bytes, float] = Recent(limits.duplicates)
+        self._seen: Recent[bytes, None] = Recent(limits.duplicates, limits.duplicate_window)
         self._packets = Throttle(limits.packets_per_minute / 60, limits.packets_per_minute)
         self._proved_packets = Throttle(limits.proved_packets_per_minute / 60, limits.proved_packets_per_minute)
         self._strangers = Throttle(limits.strangers_per_second, remembered=1)
@@ -111,12 +75,11 @@ class Gate:
 
     def is_repeated(self, packet_hash: bytes, now: float) -> bool:
         """Whether a packet of that hash was let in lately."""
-        self._seen.forget(lambda then: then < now - self._limits.duplicate_window)
-        return self._seen.get(packet_hash) is not None
+        return self._seen.has(packet_hash, now)
 
     def remember(self, packet_hash: bytes, now: float) -> None:
         """A packet was let in."""
-        self._seen.set(packet_hash, now)
+        self._seen.set(packet_hash, None, now)
 
     def allows_packet(self, source: Endpoint, now: float, *, is_proved: bool) -> bool:
         """Whether one more packet may come from that address."""
@@ -146,42 +109,37 @@ class Bonds:
 
     def __init__(self, size: int) -> None:
         # One node to an endpoint: a second one there has shown that the first is gone, or shares its socket and its fate.
-        self._proofs: Recent[Endpoint, tuple[bytes, float]] = Recent(size)
+        self._proofs: Recent[Endpoint, bytes] = Recent(size, PROOF_LIFETIME)
         # Anybody can make entries here with forged Pings. A node that so loses its own gets one more Ping before it is asked for nodes.
-        self._served: Recent[tuple[bytes, Endpoint], tuple[float, bool]] = Recent(size)  # when, and whether there is doubt
+        self._served: Recent[tuple[bytes, Endpoint], int] = Recent(size, OUR_PROOF_LIFETIME - _MARGIN)  # how often it was silent
 
     def prove(self, node_id: bytes, endpoint: Endpoint, now: float) -> None:
         """A node has answered our Ping from there."""
-        self._proofs.set(endpoint, (node_id, now))
+        self._proofs.set(endpoint, node_id, now)
 
     def is_proved(self, node_id: bytes, endpoint: Endpoint, now: float) -> bool:
         """Whether a node has proved that it is at that endpoint."""
-        return self._who_is_at(endpoint, now) == node_id
+        return self._proofs.get(endpoint, now) == node_id
 
     def is_anybody_at(self, endpoint: Endpoint, now: float) -> bool:
         """Whether any node has."""
-        return self._who_is_at(endpoint, now) is not None
+        return self._proofs.has(endpoint, now)
 
     def serve(self, node_id: bytes, endpoint: Endpoint, now: float) -> None:
         """We have answered a node's Ping."""
-        self._served.set((node_id, endpoint), (now, False))
+        self._served.set((node_id, endpoint), 0, now)
 
     def served_at(self, node_id: bytes, endpoint: Endpoint, now: float) -> float | None:
         """When we answered a node's last Ping, or None if that is too long ago for it to know our endpoint."""
-        served = self._served.get((node_id, endpoint))
-        return served[0] if served is not None and now - served[0] <= OUR_PROOF_LIFETIME - _MARGIN else None
+        return self._served.when((node_id, endpoint)) if self._served.has((node_id, endpoint), now) else None
 
     def doubt(self, node_id: bytes, endpoint: Endpoint) -> None:
         """A node does not answer a question. If it is the second time, then maybe it never got our Pong, or has forgotten it."""
-        served = self._served.get((node_id, endpoint))
-        if served is not None and not served[1]:
-            self._served.set((node_id, endpoint), (served[0], True))
+        since = self._served.when((node_id, endpoint))
+        if since is not None and not self._served.get((node_id, endpoint), since):
+            self._served.set((node_id, endpoint), 1, since)
         else:
-            self._served.discard((node_id, endpoint))
-
-    def _who_is_at(self, endpoint: Endpoint, now: float) -> bytes | None:
-        proof = self._proofs.get(endpoint)
-        return proof[0] if proof is not None and now - proof[1] <= PROOF_LIFETIME else None
+            self._served.pop((node_id, endpoint))
 
 
 def _key(endpoint: Endpoint) -> bytes:

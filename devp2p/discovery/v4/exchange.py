@@ -28,10 +28,10 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from devp2p.addresses import Endpoint
-from devp2p.bounded import Timers
+from devp2p.bounded import Recent, Timers
 from devp2p.discovery.table import BUCKET_SIZE
 from devp2p.discovery.v4 import packets
-from devp2p.discovery.v4.bonds import Bonds, Discv4Limits, Gate, Recent
+from devp2p.discovery.v4.bonds import Bonds, Discv4Limits, Gate
 from devp2p.discovery.v4.nodes import Node, contact_at, judge_neighbor, make_neighbors
 from devp2p.discovery.v4.outcomes import Heard, NodesEnded, Outcome, PingEnded, Purpose, RecordEnded
 from devp2p.errors import DecodingError

@@ -22,9 +22,10 @@ from itertools import count
 from typing import Final, TypeAlias
 
 from devp2p.addresses import Endpoint, unmapped
+from devp2p.bounded import Recent
 from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.table import BUCKET_SIZE, Lookup, Refreshing, RoutingTable
-from devp2p.discovery.v4.bonds import Discv4Limits, Recent
+from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v4.events import ClockDoubtful, Event, LookupDone, PingResult, RecordFound
 from devp2p.discovery.v4.exchange import Exchange, PublishesRecord
 from devp2p.discovery.v4.nodes import Node, add_record, contact_of
@@ -110,8 +111,8 @@ class Discv4:
         self._operations: set[int] = set()
         self._rounds = Refreshing(float("-inf"))
         self._refreshing = self._walks = 0
-        self._asked: Recent[bytes, float] = Recent(_RECORDS)  # when a node was asked for its record
-        self._told: Recent[bytes, tuple[float, Record]] = Recent(_RECORDS)  # and what it said
+        self._asked: Recent[bytes, None] = Recent(_RECORDS, RECORD_INTERVAL)  # nodes that were asked for their records
+        self._told: Recent[bytes, Record] = Recent(_RECORDS, RECORD_INTERVAL)  # and what they said
         self._silences = 0
         self._doubted = False
 
@@ -260,7 +261,7 @@ class Discv4:
         contact, record = outcome.contact, outcome.record
         if record is not None:
             contact = add_record(contact, record)
-            self._told.set(contact.id, (now, record))
+            self._told.set(contact.id, record, now)
             self._offer(contact, now)
         for purpose in outcome.purposes:
             if isinstance(purpose, int):
@@ -274,16 +275,16 @@ class Discv4:
     def _note_sequence(self, contact: Node, sequence: int | None, now: float) -> None:
         """A node has said the number of its record: ask for it if it is in the table with an older one, unless it was asked lately."""
         entry = self.table.get(contact.id)
-        if entry is not None and sequence is not None and sequence > entry.contact.seq and _is_over(self._asked.get(contact.id), now):
-            self._asked.set(contact.id, now)
+        if entry is not None and sequence is not None and sequence > entry.contact.seq and not self._asked.has(contact.id, now):
+            self._asked.set(contact.id, None, now)
             self._exchange.request_record(contact, now, _Own.NEWS)
 
     def _request_record(self, contact: Node, operation: int, now: float) -> None:
-        told = self._told.get(contact.id)
-        if told is not None and not _is_over(told[0], now):
-            self._end(RecordFound(operation, add_record(contact, told[1]), told[1]))
+        told = self._told.get(contact.id, now)
+        if told is not None:
+            self._end(RecordFound(operation, add_record(contact, told), told))
         else:
-            self._asked.set(contact.id, now)
+            self._asked.set(contact.id, None, now)
             self._exchange.request_record(contact, now, operation)
 
     def _refresh(self, now: float) -> None:
@@ -328,7 +329,3 @@ class Discv4:
             self._request_record(node, search.operation, now)
         else:
             self._end(RecordFound(search.operation, None, None))
-
-
-def _is_over(then: float | None, now: float) -> bool:
-    return then is None or now - then >= RECORD_INTERVAL

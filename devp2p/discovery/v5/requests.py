@@ -17,7 +17,6 @@ also counts: a node that is asked again while it waits for a proof repeats its W
 """
 
 import enum
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +25,7 @@ from itertools import count
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from devp2p.addresses import Endpoint
+from devp2p.bounded import Recent
 from devp2p.discovery.table import Contact
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse, encode_message
 from devp2p.discovery.v5.nodes import NodesAnswer
@@ -95,7 +95,7 @@ class Requests(Generic[Purpose]):
         self._response_timeout, self._handshake_timeout = response_timeout, handshake_timeout
         self._pending: dict[Remote, dict[bytes, Request[Purpose]]] = {}
         self._openings: dict[Remote, _Opening[Purpose]] = {}
-        self._nonces: OrderedDict[bytes, Request[Purpose]] = OrderedDict()
+        self._nonces: Recent[bytes, Request[Purpose]] = Recent(_REMEMBERED)
         self._deadlines: list[tuple[float, int, Request[Purpose]]] = []  # a heap; those that were put off or are over are still in it
         self._numbers = count()
         # Of the same nodes one is told again and again, and most of the work on a record is its signature.
@@ -142,7 +142,7 @@ class Requests(Generic[Purpose]):
         named = self._nonces.get(header.nonce)
         if named is None or named.remote.endpoint != endpoint:
             return
-        del self._nonces[header.nonce]
+        self._nonces.pop(header.nonce)
         remote = named.remote
         opening = self._openings.get(remote)
         if opening is None:
@@ -227,9 +227,7 @@ class Requests(Generic[Purpose]):
         request.stage = Stage.SENT if in_session else Stage.PROVOKING
         if not in_session:
             self._openings[request.remote] = _Opening(request, [])
-        self._nonces[nonce] = request
-        if len(self._nonces) > _REMEMBERED:
-            self._nonces.popitem(last=False)
+        self._nonces.set(nonce, request)
         self._outbox.append((datagram, request.remote.endpoint))
         self._set_deadline(request, now + self._response_timeout)
 

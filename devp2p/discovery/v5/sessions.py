@@ -15,12 +15,12 @@ nobody has proved anything yet, a bad proof does not end the challenge either (w
 handshake), but only a few are verified.
 """
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
 from devp2p.addresses import Endpoint
+from devp2p.bounded import Recent
 from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.discovery.v5.packets import MAX_HANDSHAKE_MESSAGE, Handshake, Ordinary, Packet, WhoAreYou, encode, encode_header, seal
 from devp2p.errors import DecodingError
@@ -106,9 +106,9 @@ class Sessions:
         self._key = key
         self._own_id = key.public_key.node_id
         self._random_bytes = random_bytes
-        self._max_sessions, self._max_challenges, self._timeout = sessions, challenges, handshake_timeout
-        self._sessions: OrderedDict[Remote, Session] = OrderedDict()  # least recently used first
-        self._challenges: OrderedDict[Remote, _Challenge] = OrderedDict()  # oldest first
+        self._max_challenges = challenges
+        self._sessions: Recent[Remote, Session] = Recent(sessions)  # least recently used first
+        self._challenges: Recent[Remote, _Challenge] = Recent(challenges, handshake_timeout)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -129,7 +129,7 @@ class Sessions:
         """
         session = self._sessions.get(remote)
         if session is not None:
-            self._sessions.move_to_end(remote)
+            self._sessions.touch(remote)
             session.forget_worn_out()
             keys = session.confirmed[0] if session.confirmed else session.tentative
             if keys is not None:
@@ -163,7 +163,7 @@ class Sessions:
                 plaintext = packet.open(keys.read)
             except DecodingError:
                 continue
-            self._sessions.move_to_end(remote)
+            self._sessions.touch(remote)
             is_news = keys is session.tentative
             if is_news:
                 session.tentative = None
@@ -179,16 +179,15 @@ class Sessions:
         Who is being asked already gets the same question again, so that all its requests lead to one handshake. `record` is what is known
         of the node.
         """
-        self._expire(now)
-        challenge = self._challenges.get(remote)
+        self._challenges.forget_old(now)
+        challenge = self._challenges.get(remote, now)
         if challenge is None:
-            if len(self._challenges) >= self._max_challenges:
-                if now - next(iter(self._challenges.values())).since < _PATIENCE:
-                    return None
-                self._challenges.popitem(last=False)
+            oldest = self._challenges.oldest()
+            if oldest is not None and len(self._challenges) >= self._max_challenges and now - oldest.since < _PATIENCE:
+                return None
             header = WhoAreYou(nonce, self._random_bytes(16), record.sequence if record else 0)
             challenge = _Challenge(encode_header(header, self._random_bytes(16)), record, now)
-            self._challenges[remote] = challenge
+            self._challenges.set(remote, challenge, now)
         return encode(challenge.data, b"", remote.id)
 
     def is_challenged(self, remote: Remote, now: float) -> bool:
@@ -197,14 +196,13 @@ class Sessions:
 
     def challenged_at(self, remote: Remote, now: float) -> float | None:
         """When a remote was first asked who it is, if it still may answer that; else None."""
-        self._expire(now)
+        self._challenges.forget_old(now)
         challenge = self._challenges.get(remote)
         return None if challenge is None else challenge.since
 
     def accept(self, packet: Packet, header: Handshake, remote: Remote, now: float) -> Opened | None:
         """Take in a handshake packet: its message, or None if it is not the proof that we asked for."""
-        self._expire(now)
-        challenge = self._challenges.get(remote)
+        challenge = self._challenges.get(remote, now)
         if challenge is None:
             return None
         try:
@@ -217,9 +215,9 @@ class Sessions:
         except DecodingError:
             challenge.proofs += 1
             if challenge.proofs >= _PROOFS:
-                del self._challenges[remote]
+                self._challenges.pop(remote)
             return None
-        del self._challenges[remote]
+        self._challenges.pop(remote)
         ours = Keys(write=keys.recipient, read=keys.initiator)
         self._session(remote, record).confirm(ours)
         return Opened(plaintext, ours, record, is_news=True)
@@ -243,12 +241,10 @@ class Sessions:
         return seal(header, plaintext, key=ours.write, masking_iv=self._random_bytes(16), destination=remote.id)
 
     def _session(self, remote: Remote, record: Record) -> Session:
-        session = self._sessions.setdefault(remote, Session(record, []))
-        self._sessions.move_to_end(remote)
+        session = self._sessions.get(remote) or Session(record, [])
         if record.sequence > session.record.sequence:
             session.record = record
-        while len(self._sessions) > self._max_sessions:
-            self._sessions.popitem(last=False)
+        self._sessions.set(remote, session)
         return session
 
     def _next_nonce(self, keys: Keys) -> bytes:
@@ -256,10 +252,6 @@ class Sessions:
         nonce = keys.sealed.to_bytes(4, "big") + self._random_bytes(8)
         keys.sealed += 1
         return nonce
-
-    def _expire(self, now: float) -> None:
-        while self._challenges and next(iter(self._challenges.values())).since + self._timeout <= now:
-            self._challenges.popitem(last=False)
 
 
 def _proved_record(header: Handshake, challenge: _Challenge) -> Record:
