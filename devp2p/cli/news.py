@@ -8,10 +8,10 @@ from typing import Protocol, TextIO, assert_never
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.cli import slot_report
 from devp2p.cli.output import write_json, write_text
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
 from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
+from devp2p.peers.slots import PeerView, SlotsView
 
 _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
 
@@ -66,7 +66,7 @@ class JsonNews:
 
     def slots(self, node: Node) -> None:
         """A line with all of it."""
-        self._write(slot_report.as_json(node))
+        self._write(slots_as_json(node))
 
     def stopped(self) -> None:
         """The last line."""
@@ -106,7 +106,7 @@ class TextNews:
 
     def slots(self, node: Node) -> None:
         """A small table."""
-        for line in slot_report.as_text(node):
+        for line in slots_as_text(node):
             write_text(line, self._file)
 
     def stopped(self) -> None:
@@ -174,6 +174,75 @@ def as_text(event: Event, now: float) -> str:
         case SlotDecision(decision):
             return _line(type(decision).__name__.lower(), decision.id.hex()[:_SHORT], decision.reason)
     assert_never(event)
+
+
+def slots_as_json(node: Node) -> dict[str, object]:
+    """A node's slots as an object for JSON: `devp2p.peers.slots.values.SlotsView`, with IDs as hex and classes as words."""
+    view = node.slots()
+    return {
+        "event": "slots",
+        "budget": view.budget,
+        "dialled": view.dialled,
+        "inbound": view.inbound,
+        "outside": view.outside,
+        "value": round(view.value, 4),
+        "changes": view.changes,
+        "changes_allowed": view.changes_allowed,
+        "pace": node.pace,
+        "capabilities": {
+            one.spec.name: {
+                "slots": one.spec.slots,
+                "filled": {kind.value: count for kind, count in one.filled.items()},
+                "peers": one.peers,
+                "median_rating": None if one.median is None else round(one.median, 4),
+                "value": round(one.value, 4),
+            }
+            for one in view.capabilities
+        },
+        "peers": [_slots_of_peer(node, peer) for peer in view.peers],
+    }
+
+
+def slots_as_text(node: Node) -> list[str]:
+    """The same as lines for people: a summary of each capability, then each of its slots, best first."""
+    view = node.slots()
+    taken = len(view.peers) - view.outside
+    pace = "" if node.pace == 1 else f", at {node.pace:g} times the usual pace"
+    lines = [f"slots: {taken} of {view.budget} places ({view.dialled} dialled, {view.inbound} inbound) and {view.outside} outside{pace}"]
+    for one in view.capabilities:
+        filled = sum(one.filled.values())
+        median = "-" if one.median is None else f"{one.median:.2f}"
+        lines.append(f"  {one.spec.name}: {filled} of {one.spec.slots} filled; median rating {median}")
+        lines += _lines_of(node, view, one.spec.name)
+    return lines
+
+
+def _lines_of(node: Node, view: SlotsView, name: str) -> list[str]:
+    filled = sorted((peer for peer in view.peers if name in peer.slots), key=lambda peer: -peer.quantiles[name])
+    return [
+        f"    {peer.slots[name].value:<8} {peer.id.hex()[:_SHORT]}  {_quantile_and_rating(node, peer, name)}  value {peer.marginal:5.2f}"
+        f"  since {peer.tenure:.0f} s  {peer.why}"
+        for peer in filled
+    ]
+
+
+def _quantile_and_rating(node: Node, peer: PeerView, name: str) -> str:
+    rating = node.steering.rating(peer.id, name)
+    return f"quantile {peer.quantiles[name]:4.2f}  rating {'-' if rating is None else format(rating, '.2f'):>7}"
+
+
+def _slots_of_peer(node: Node, peer: PeerView) -> dict[str, object]:
+    ratings = {name: node.steering.rating(peer.id, name) for name in peer.quantiles}
+    return {
+        "id": peer.id.hex(),
+        "inbound": peer.inbound,
+        "since": round(peer.tenure, 3),
+        "slots": {name: kind.value for name, kind in peer.slots.items()},
+        "quantiles": {name: round(value, 4) for name, value in peer.quantiles.items()},
+        "ratings": {name: None if rating is None else round(rating, 4) for name, rating in ratings.items()},
+        "value": round(peer.marginal, 4),
+        "why": peer.why,
+    }
 
 
 def _line(what: str, who: str, rest: str) -> str:
