@@ -15,6 +15,7 @@ from devp2p.errors import (
     HandshakeError,
     LocalProtocolError,
     PeerDisconnected,
+    PeerMismatch,
     RemoteProtocolError,
 )
 from devp2p.keys import NodeId, PrivateKey, PublicKey
@@ -32,11 +33,12 @@ from devp2p.node import (
     open_node,
 )
 from devp2p.records import Address, NodeRecord
-from devp2p.transports import Link, Traits, Transport
+from devp2p.transports import ByteLink, Link, MuxLink, StreamLink, Transport
 from devp2p.version import __version__
 
 __all__ = [
     "Address",
+    "ByteLink",
     "Capability",
     "Channel",
     "Conduct",
@@ -52,6 +54,7 @@ __all__ = [
     "Limits",
     "Link",
     "LocalProtocolError",
+    "MuxLink",
     "Node",
     "NodeId",
     "NodeRecord",
@@ -59,6 +62,7 @@ __all__ = [
     "PeerConnected",
     "PeerDisconnected",
     "PeerDropped",
+    "PeerMismatch",
     "PeerReady",
     "PeerRefused",
     "PrivateKey",
@@ -68,8 +72,8 @@ __all__ = [
     "Request",
     "Response",
     "SlotDecision",
+    "StreamLink",
     "Traffic",
-    "Traits",
     "Transport",
     "__version__",
     "open_node",

@@ -5,6 +5,7 @@
     ├─ RemoteProtocolError      the peer broke the rules; .reason is what to tell it
     │  ├─ DecodingError         bad RLP, snappy, sizes, keys
     │  └─ HandshakeError        bad auth, ack or MAC; nothing can be said back
+    │     └─ PeerMismatch       a transport proved another node than the one that was dialled
     ├─ PeerDisconnected         how a session ended: .reason, .by_remote
     └─ DialError                could not reach, or was not admitted; .target
 
@@ -63,6 +64,13 @@ class DecodingError(RemoteProtocolError):
 
 class HandshakeError(RemoteProtocolError):
     """A bad auth, ack or MAC. The link has no shared keys (any more), so nothing can be said back."""
+
+
+class PeerMismatch(HandshakeError):
+    """At the address that was dialled, another node has proved itself than the one that should be there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason=DisconnectReason.UNEXPECTED_IDENTITY)
 
 
 class PeerDisconnected(Devp2pError):

@@ -131,7 +131,7 @@ class ScriptedPeer:
     ) -> "ScriptedPeer":
         """Reach a node in memory, and say nothing yet."""
         link = await network.dial(record.addresses[0], expect=record.public_key)
-        return cls(await link.open_stream(), capabilities, call=record.public_key, key=key)
+        return cls(link.stream, capabilities, call=record.public_key, key=key)
 
     async def begin(self) -> Hello:
         """Shake hands and exchange Hellos; return the other's."""

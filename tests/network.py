@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, Limits, Node, NodeRecord, PrivateKey, PublicKey, open_node
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports.links import Link, StreamLink
+from devp2p.transports.links import ByteLink
 from tests.chat import Chat
 
 KEYS = sorted((PrivateKey.generate() for _ in range(3)), key=lambda key: bytes(key.public_key))
@@ -25,12 +25,12 @@ class Network(MemoryTransport):
         self.dials = 0
         self.seen_as = seen_as
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
         self.dials += 1
         return await super().dial(address, expect=expect)
 
     async def serve(self, address: Address, on_link: Any, **options: Any) -> None:
-        async def renamed(link: Link) -> None:
+        async def renamed(link: ByteLink) -> None:
             if self.seen_as is not None:
                 link.remote = Address("tcp", self.seen_as, 30303)
             await on_link(link)
@@ -56,8 +56,8 @@ async def scripted(network: MemoryTransport, node: Node, key: PrivateKey | None 
 async def listening_script(network: MemoryTransport, behave: Any) -> AsyncIterator[NodeRecord]:
     """A node that does what a test wants with each inbound link."""
 
-    async def on_link(link: StreamLink) -> None:
-        peer = ScriptedPeer(await link.accept_stream(), [Chat()], key=LARGE)
+    async def on_link(link: ByteLink) -> None:
+        peer = ScriptedPeer(link.stream, [Chat()], key=LARGE)
         nursery.start_soon(behave, peer)
 
     async with trio.open_nursery() as nursery:

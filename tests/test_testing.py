@@ -7,7 +7,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import Address, DisconnectReason, LocalProtocolError, PeerDisconnected, PrivateKey, rlp
 from devp2p.session import LocalNode, open_session
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
-from devp2p.transports.links import StreamLink
+from devp2p.transports.links import ByteLink
 from devp2p.transports.memory import memory_stream_pair
 from devp2p.wire import base
 from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat, collect
@@ -84,7 +84,7 @@ async def test_a_scripted_peer_hears_of_the_end_instead_of_a_message() -> None:
 
 async def test_a_scripted_peer_can_be_called() -> None:
     ours, theirs = memory_stream_pair()
-    link = StreamLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
+    link = ByteLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
     peer = ScriptedPeer(theirs, [Chat()])
     async with trio.open_nursery() as nursery:
 
@@ -111,7 +111,7 @@ async def test_a_script_that_makes_no_sense_is_told() -> None:
     for act in (early.ping, early.receive):
         with pytest.raises(LocalProtocolError, match=r"frames come after shake_hands\(\)"):
             await act()
-    assert not network._listeners
+    assert not network._names.listeners
 
 
 class Unshared(Say):

@@ -16,11 +16,11 @@ import trio
 from devp2p.cli.arguments import node_record, seconds
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.output import Exit, explain, warn, write_fields, write_json, write_text
-from devp2p.errors import DisconnectReason, HandshakeError, RemoteProtocolError, describe_reason
+from devp2p.errors import DisconnectReason, HandshakeError, PeerMismatch, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import Address, NodeRecord
-from devp2p.session import CHUNK, NO_ANSWER, close_link
+from devp2p.session import CHUNK, NO_ANSWER, close_link, stream_of
 from devp2p.transports import Link, TcpTransport, Transport, UnixTransport
 from devp2p.version import default_client_id
 from devp2p.wire import base
@@ -149,14 +149,14 @@ class _Call:
         *before, last = self.answer.record.addresses
         share = timeout / (len(before) + 1)
         for address in before:
-            with trio.move_on_after(share), contextlib.suppress(OSError):
+            with trio.move_on_after(share), contextlib.suppress(OSError, PeerMismatch):
                 await self._dial(address, transports)
             if self._link is not None:
                 break
         else:
             await self._dial(last, transports)
         assert self._link is not None  # noqa: S101  (the last attempt would have raised)
-        self._stream = await self._link.open_stream()
+        self._stream = stream_of(self._link)
         self._done("connect")
 
     async def _dial(self, address: Address, transports: Sequence[Transport]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 import trio
 
 from devp2p.capability import Peer
-from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, PeerMismatch, RemoteProtocolError
 from devp2p.keys import NodeId, PublicKey
 from devp2p.node.door import Door, Visit
 from devp2p.node.events import PeerRefused, told
@@ -187,7 +187,7 @@ class Links:
                     return await self._transport(address).dial(address, expect=record.public_key)
             except trio.TooSlowError:
                 problems.append(f"{address}: no answer within {self._limits.dial_timeout:g} s")
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, PeerMismatch) as error:
                 problems.append(f"{address}: {error}")
         raise DialError("; ".join(problems) or f"{record.enode} has no address", target=record)
 

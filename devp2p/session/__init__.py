@@ -11,6 +11,7 @@ from devp2p.session.opening import (
     hear_auth,
     local_node,
     open_session,
+    stream_of,
     with_time,
 )
 from devp2p.session.rivals import wait_for_choice
@@ -28,6 +29,7 @@ __all__ = [
     "local_node",
     "open_session",
     "run_session",
+    "stream_of",
     "wait_for_choice",
     "with_time",
 ]

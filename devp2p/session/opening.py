@@ -14,7 +14,7 @@ from devp2p.capability import AnyCapability, Budget, Capability, MessageTable
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
-from devp2p.transports import Link
+from devp2p.transports import Link, MuxLink
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
@@ -163,13 +163,20 @@ class Heard:
     data: bytes
 
 
+def stream_of(link: Link) -> HalfCloseableStream:
+    """The stream of a link that is to be encrypted. LocalProtocolError for one that proves its peer, which is not, or has many streams."""
+    if isinstance(link, MuxLink) or link.peer is not None:
+        raise LocalProtocolError(f"the link to {link.remote} has proved its peer: sessions over such links cannot be opened")
+    return link.stream
+
+
 async def hear_auth(link: Link) -> Heard:
     """Wait until the peer of an accepted link has sent its auth. Nothing is computed, and no more is kept than an auth may have.
 
     Raises PeerDisconnected for a peer that hung up; the link is for the caller to close.
     """
     try:
-        stream, data = await link.accept_stream(), bytearray()
+        stream, data = stream_of(link), bytearray()
         while missing_of_auth(data):
             more = await stream.receive_some(2 + MAX_PACKET - len(data))
             if not more:
@@ -206,7 +213,7 @@ async def open_session(
         )
         with trio.fail_after(local.limits.handshake_timeout):
             if heard is None:
-                heard = Heard(await (link.open_stream() if link.initiator else link.accept_stream()), b"")
+                heard = Heard(stream_of(link), b"")
             stream = heard.stream
             try:
                 theirs = await _exchange_hellos(stream, connection, heard.data, initiator=link.initiator)

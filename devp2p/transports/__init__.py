@@ -1,18 +1,20 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
-from devp2p.transports.links import Link, OnLink, StreamLink, Traits, Transport, naming
-from devp2p.transports.memory import MemoryTransport
+from devp2p.transports.links import ByteLink, Link, MuxLink, OnLink, StreamLink, Transport, naming, require_peer
+from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import TcpTransport, keep_busy
 from devp2p.transports.unix import UnixTransport
 
 __all__ = [
+    "ByteLink",
     "Link",
+    "MemoryMuxTransport",
     "MemoryTransport",
+    "MuxLink",
     "OnLink",
     "StreamLink",
     "TcpTransport",
-    "Traits",
     "Transport",
     "UnixTransport",
     "accept_streams",
@@ -21,4 +23,5 @@ __all__ = [
     "keep_busy",
     "naming",
     "plain_socket",
+    "require_peer",
 ]

@@ -1,61 +1,86 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer.
 
-The session layer acts on what a link says of itself, never on what transport it came from. Every transport so far is a plain byte
-stream, which gets RLPx encryption. `Traits`, `Link.peer` and datagrams are reserved for transports that prove the peer themselves or have
-streams of their own; a link that claims one of them gets the same treatment until then.
+There are links of three kinds. A `StreamLink` is one byte stream; with ``peer`` None it proves nobody, and the session encrypts it by
+RLPx, else its transport has proved the peer. A `MuxLink` has streams of its own, independent of each other, and has always proved the
+peer. The session layer acts on what a link says of itself, never on what transport it came from.
 """
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import trio
 from trio.abc import HalfCloseableStream
 
-from devp2p.errors import LocalProtocolError
+from devp2p.errors import PeerMismatch
 from devp2p.keys import PublicKey
 from devp2p.records import Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """Facts about a kind of link."""
+class _Ends(Protocol):
+    """What links of all kinds say of their two ends."""
 
-    native_auth: bool = False
-    """The transport has proved ``link.peer``; no ECIES handshake is needed."""
-    native_mux: bool = False
-    """``open_stream`` and ``accept_stream`` make independent streams."""
-    encrypted: bool = False
-    datagrams: bool = False
-
-
-class Link(Protocol):
-    """One connection to one peer, ready to carry bytes."""
-
-    traits: Traits
-    local: Address
-    remote: Address
-    """As observed from here."""
-    initiator: bool
-    """Whether this side plays the handshake's initiator: a role, not necessarily who dialled."""
-    peer: PublicKey | None
-    """The peer's key where the transport has proved it, else None."""
-
-    async def open_stream(self) -> HalfCloseableStream:
-        """Open a stream; a link without native streams has one, which either side opens exactly once."""
+    @property
+    def local(self) -> Address:
+        """Our own end."""
         ...
 
-    async def accept_stream(self) -> HalfCloseableStream:
-        """Wait for the peer's next stream; see `open_stream` for links without native streams."""
+    @property
+    def remote(self) -> Address:
+        """The peer's, as observed from here."""
         ...
 
-    async def send_datagram(self, data: bytes) -> None:
-        """Send an unordered, unreliable datagram; LocalProtocolError where ``traits.datagrams`` is False."""
+    @property
+    def initiator(self) -> bool:
+        """Whether this side plays the initiator of handshakes: a role, not necessarily who dialled."""
+        ...
 
     async def aclose(self) -> None:
-        """Close the link and all its streams at once."""
+        """Close the link and all its streams at once, without waiting for the peer."""
 
+
+@runtime_checkable
+class StreamLink(_Ends, Protocol):
+    """A link that is one byte stream. `ByteLink` is one ready made."""
+
+    @property
+    def peer(self) -> PublicKey | None:
+        """The peer's key where the transport has proved it, so that nobody but this peer can read and write here; else None."""
+        ...
+
+    @property
+    def stream(self) -> HalfCloseableStream:
+        """The stream; whoever uses the link uses it alone."""
+        ...
+
+
+@runtime_checkable
+class MuxLink(_Ends, Protocol):
+    """A link with streams of its own: what waits in one does not delay the others. Its transport has proved the peer.
+
+    When the peer closes the link, or loses it, its streams end or raise trio.BrokenResourceError.
+    """
+
+    @property
+    def peer(self) -> PublicKey:
+        """The peer's key, proved, so that nobody but this peer can read and write here."""
+        ...
+
+    async def open(self) -> HalfCloseableStream:
+        """Open a stream, waiting while there are as many as the link allows.
+
+        The peer accepts streams in the order in which we opened them; it may learn of one only when something is sent on it. Raises
+        trio.BrokenResourceError if the peer is gone, trio.ClosedResourceError if we closed the link.
+        """
+        ...
+
+    async def accept(self) -> HalfCloseableStream:
+        """Wait for the next stream that the peer opens. Raises as `open` does, once all that were opened have been accepted."""
+        ...
+
+
+Link: TypeAlias = StreamLink | MuxLink
+"""A connection to one peer. Which kind it is tells ``isinstance(link, MuxLink)``."""
 
 OnLink = Callable[[Link], Awaitable[None]]
 """Takes ownership of an accepted link. A transport awaits it before it accepts the next one, so it must return soon, and may hold up
@@ -69,13 +94,23 @@ class Transport(Protocol):
     """The address schemes it understands."""
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> Link:
-        """Connect to `address`, where the node with the key `expect` should be. Raises OSError if nobody answers."""
+        """Connect to `address`, where the node with the key `expect` should be; None if any node will do.
+
+        Raises OSError if nobody answers, and, if the links of this transport prove the peer, PeerMismatch for another than `expect`
+        (`require_peer` does so).
+        """
         ...
 
     async def serve(
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Listen at `address` until cancelled, reporting the bound addresses once it does. Raises OSError if it cannot."""
+
+
+def require_peer(proved: PublicKey, expect: PublicKey | None, address: Address) -> None:
+    """Raise PeerMismatch if another node than the expected one has proved itself at an address; None expects any."""
+    if expect is not None and proved != expect:
+        raise PeerMismatch(f"at {address} is the node with the key {bytes(proved).hex()}, not {bytes(expect).hex()}")
 
 
 @contextmanager
@@ -89,34 +124,18 @@ def naming(address: Address) -> Generator[None]:
         raise
 
 
-class StreamLink:
-    """A link that is one plain byte stream: TCP, a Unix socket, a pipe."""
+class ByteLink:
+    """A link made of one byte stream: of TCP, a Unix socket, a pipe; with `peer` of a transport that has proved it, as TLS does."""
 
-    traits: Traits = Traits()
-    peer: PublicKey | None = None
-
-    def __init__(self, stream: HalfCloseableStream, *, local: Address, remote: Address, initiator: bool) -> None:
+    def __init__(
+        self, stream: HalfCloseableStream, *, local: Address, remote: Address, initiator: bool, peer: PublicKey | None = None
+    ) -> None:
+        self.stream = stream
         self.local = local
         self.remote = remote
         self.initiator = initiator
-        self._stream = stream
-        self._taken = False
-
-    async def open_stream(self) -> HalfCloseableStream:
-        """Take the stream; LocalProtocolError the second time."""
-        await trio.lowlevel.checkpoint()
-        if self._taken:
-            raise LocalProtocolError(f"the link to {self.remote} has a single stream, which is in use")
-        self._taken = True
-        return self._stream
-
-    accept_stream = open_stream
-
-    async def send_datagram(self, data: bytes) -> None:
-        """Raises LocalProtocolError: a byte stream has no datagrams."""
-        await trio.lowlevel.checkpoint()
-        raise LocalProtocolError(f"the link to {self.remote} carries no datagrams, so {len(data)} bytes were not sent")
+        self.peer = peer
 
     async def aclose(self) -> None:
         """Close the stream without waiting for the peer."""
-        await trio.aclose_forcefully(self._stream)
+        await trio.aclose_forcefully(self.stream)

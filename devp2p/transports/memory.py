@@ -1,15 +1,24 @@
-"""Links inside one process: ``memory://name``. Bounded like a socket, without one; for tests, simulations and examples."""
+"""Links inside one process: ``memory://name``. Bounded like a socket, without one; for tests, simulations and examples.
+
+Links of all three kinds: a byte stream, one with proof of the peer, and independent streams with proof. What proves the peer here is
+that each node says its own key, and that nobody else is in the process.
+"""
 
 import itertools
 import operator
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
 
 import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports.links import OnLink, StreamLink
+from devp2p.transports.links import ByteLink, Link, require_peer
 
 _CAPACITY = 64 * 1024  # bytes that wait in one direction before send_all blocks, about what a loopback socket takes
+_STREAMS = 100  # open streams of one link that one side may have opened, as many as QUIC's libraries allow by default
 
 
 class _Pipe:
@@ -124,11 +133,15 @@ class MemoryStream(trio.abc.HalfCloseableStream):
 
     async def aclose(self) -> None:
         """Close both directions."""
+        self.close_now()
+        await trio.lowlevel.checkpoint()
+
+    def close_now(self) -> None:
+        """Close both directions; what was sent can still be read."""
         if not self._closed:
             self._closed = True
             self._outgoing.end()
             self._incoming.break_()
-        await trio.lowlevel.checkpoint()
 
 
 def memory_stream_pair(capacity: int = _CAPACITY) -> tuple[MemoryStream, MemoryStream]:
@@ -137,40 +150,219 @@ def memory_stream_pair(capacity: int = _CAPACITY) -> tuple[MemoryStream, MemoryS
     return MemoryStream(one, other), MemoryStream(other, one)
 
 
-class MemoryTransport:
-    """A network of its own: nodes that share one instance reach one another by ``memory://name``."""
+class _MuxStream(MemoryStream):
+    """One end of a stream of a `MemoryMuxLink`."""
+
+    def __init__(self, outgoing: _Pipe, incoming: _Pipe, on_close: Callable[["_MuxStream"], None]) -> None:
+        super().__init__(outgoing, incoming)
+        self._on_close = on_close
+
+    def close_now(self) -> None:
+        """Close both directions, and tell the link."""
+        super().close_now()
+        self._on_close(self)
+
+
+class _Side:
+    """What one side of a link with streams of its own has."""
+
+    def __init__(self) -> None:
+        self.closed: bool = False
+        self.arrived: deque[_MuxStream] = deque()
+        """Streams that the other side has opened, and this one has not accepted yet."""
+        self.streams: set[_MuxStream] = set()
+        """Our ends of all streams."""
+        self.opened: set[_Pipe] = set()
+        """A pipe of each stream that we opened and that not both sides have closed."""
+        self.changed: trio.lowlevel.ParkingLot = trio.lowlevel.ParkingLot()
+
+    def close(self) -> None:
+        self.closed = True
+        self.arrived.clear()
+        for stream in tuple(self.streams):
+            stream.close_now()
+
+
+class MemoryMuxLink:
+    """One end of an in-memory link that has streams of its own and proves its peer; `memory_mux_pair` makes both ends."""
+
+    def __init__(  # noqa: PLR0913  (the two sides, and what every link says of itself)
+        self, own: _Side, other: _Side, *, local: Address, remote: Address, initiator: bool, peer: PublicKey, capacity: int
+    ) -> None:
+        self.local = local
+        self.remote = remote
+        self.initiator = initiator
+        self.peer = peer
+        self._own = own
+        self._other = other
+        self._capacity = capacity
+
+    async def open(self) -> MemoryStream:
+        """Open a stream, which the peer accepts at once; waits while 100 that we opened are not closed by both sides.
+
+        Raises trio.BrokenResourceError if the peer has closed the link, trio.ClosedResourceError if we have.
+        """
+        await trio.lowlevel.checkpoint()
+        self._check()
+        while len(self._own.opened) >= _STREAMS:
+            await self._own.changed.park()
+            self._check()
+        there, back = _Pipe(self._capacity), _Pipe(self._capacity)
+        self._own.opened.add(there)
+
+        def closed(stream: _MuxStream) -> None:
+            for side in (self._own, self._other):
+                side.streams.discard(stream)
+            if ours not in self._own.streams and theirs not in self._other.streams:
+                self._own.opened.discard(there)
+                self._own.changed.unpark_all()
+
+        ours, theirs = _MuxStream(there, back, closed), _MuxStream(back, there, closed)
+        self._own.streams.add(ours)
+        self._other.streams.add(theirs)
+        self._other.arrived.append(theirs)
+        self._other.changed.unpark_all()
+        return ours
+
+    async def accept(self) -> MemoryStream:
+        """Wait for the next stream that the peer opens; raises as `open` does, but what the peer opened before it closed comes first."""
+        await trio.lowlevel.checkpoint()
+        while not self._own.arrived:
+            self._check()
+            await self._own.changed.park()
+        return self._own.arrived.popleft()
+
+    def _check(self) -> None:
+        if self._own.closed:
+            raise trio.ClosedResourceError("this end of the link is closed")
+        if self._other.closed:
+            raise trio.BrokenResourceError("the other end of the link is closed")
+
+    async def aclose(self) -> None:
+        """Close the link and all its streams; what was sent can still be read."""
+        if not self._own.closed:
+            self._own.close()
+            self._own.changed.unpark_all()
+            self._other.changed.unpark_all()
+        await trio.lowlevel.checkpoint()
+
+
+_ENDS = Address("memory", "initiator"), Address("memory", "recipient")
+
+
+def memory_link_pair(
+    keys: tuple[PublicKey, PublicKey] | None = None, *, ends: tuple[Address, Address] = _ENDS, capacity: int = _CAPACITY
+) -> tuple[ByteLink, ByteLink]:
+    """Both ends of a link that is one byte stream, the initiator's first; with the keys of both, in this order, they prove each other."""
+    one, other = memory_stream_pair(capacity)
+    first, second = keys or (None, None)
+    return (
+        ByteLink(one, local=ends[0], remote=ends[1], initiator=True, peer=second),
+        ByteLink(other, local=ends[1], remote=ends[0], initiator=False, peer=first),
+    )
+
+
+def memory_mux_pair(
+    keys: tuple[PublicKey, PublicKey], *, ends: tuple[Address, Address] = _ENDS, capacity: int = _CAPACITY
+) -> tuple[MemoryMuxLink, MemoryMuxLink]:
+    """Both ends of a link with streams of its own, the initiator's first, which prove each other's keys.
+
+    Each direction of each stream holds at most `capacity` bytes.
+    """
+    one, other = _Side(), _Side()
+    return (
+        MemoryMuxLink(one, other, local=ends[0], remote=ends[1], initiator=True, peer=keys[1], capacity=capacity),
+        MemoryMuxLink(other, one, local=ends[1], remote=ends[0], initiator=False, peer=keys[0], capacity=capacity),
+    )
+
+
+LinkT = TypeVar("LinkT", bound=Link)
+
+
+class _Names(Generic[LinkT]):
+    """Who listens where in one network, and how many have dialled."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, tuple[PublicKey | None, trio.MemorySendChannel[LinkT]]] = {}
+        self.dialled: itertools.count[int] = itertools.count(1)
+
+
+class _Network(Generic[LinkT]):
+    """A transport between the nodes that share its names."""
 
     schemes: frozenset[str] = frozenset({"memory"})
 
-    def __init__(self) -> None:
-        self._listeners: dict[str, trio.MemorySendChannel[StreamLink]] = {}
-        self._dialled = itertools.count(1)
+    def __init__(self, beside: "_Network[LinkT] | None", key: PublicKey | None) -> None:
+        self._key = key
+        self._names: _Names[LinkT] = _Names() if beside is None else beside._names  # noqa: SLF001  (one of our own kind)
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (memory proves nobody)
-        """Connect to the node that listens at a name; ConnectionRefusedError if none does."""
+    @abstractmethod
+    def _connect(self, ends: tuple[Address, Address], keys: tuple[PublicKey, PublicKey] | None) -> tuple[LinkT, LinkT]:
+        """Both ends of a new link, ours first; the keys are of both, if they prove them."""
+
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> LinkT:
+        """Connect to the node that listens at a name.
+
+        ConnectionRefusedError if none does, or if only one of the two has a key to prove; PeerMismatch if it proves another key than
+        the expected one.
+        """
         await trio.lowlevel.checkpoint()
-        listener = self._listeners.get(address.host)
-        if listener is None:
+        if address.host not in self._names.listeners:
             raise ConnectionRefusedError(f"nobody listens at {address}")
-        ours, theirs = memory_stream_pair()
-        local = Address("memory", f"dialler-{next(self._dialled)}")
-        listener.send_nowait(StreamLink(theirs, local=address, remote=local, initiator=False))
-        return StreamLink(ours, local=local, remote=address, initiator=True)
+        key, listener = self._names.listeners[address.host]
+        if (key is None) != (self._key is None):
+            raise ConnectionRefusedError(f"{'this node' if key is None else f'the node at {address}'} wants links that prove the peer")
+        if key is not None:
+            require_peer(key, expect, address)
+        keys = None if self._key is None or key is None else (self._key, key)
+        ours, theirs = self._connect((Address("memory", f"dialler-{next(self._names.dialled)}"), address), keys)
+        listener.send_nowait(theirs)
+        return ours
 
     async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
+        self,
+        address: Address,
+        on_link: Callable[[LinkT], Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen at a name until cancelled; OSError if the name is taken."""
-        if address.host in self._listeners:
+        if address.host in self._names.listeners:
             raise OSError(f"somebody listens at {address} already")
-        accepted: trio.MemoryReceiveChannel[StreamLink]
-        self._listeners[address.host], accepted = trio.open_memory_channel[StreamLink](float("inf"))
+        accepted: trio.MemoryReceiveChannel[LinkT]
+        listener, accepted = trio.open_memory_channel[LinkT](float("inf"))
+        self._names.listeners[address.host] = self._key, listener
         try:
             task_status.started((address,))
             async for link in accepted:
                 await on_link(link)
         finally:
-            del self._listeners[address.host]
+            del self._names.listeners[address.host]
             with trio.CancelScope(shield=True):
                 while accepted.statistics().current_buffer_used:  # nobody will accept them
                     await accepted.receive_nowait().aclose()
+
+
+class MemoryTransport(_Network[ByteLink]):
+    """A network of its own: nodes that share one instance reach one another by ``memory://name``.
+
+    With a `key`, links prove this key to the peer, and the peer's to us. Each node then has an instance of its own, and names one of
+    the others that it is to be `beside`.
+    """
+
+    def __init__(self, beside: "MemoryTransport | None" = None, *, key: PublicKey | None = None) -> None:
+        super().__init__(beside, key)
+
+    def _connect(self, ends: tuple[Address, Address], keys: tuple[PublicKey, PublicKey] | None) -> tuple[ByteLink, ByteLink]:
+        return memory_link_pair(keys, ends=ends)
+
+
+class MemoryMuxTransport(_Network[MemoryMuxLink]):
+    """A network as `MemoryTransport`, with links that prove the peer and have streams of their own."""
+
+    def __init__(self, beside: "MemoryMuxTransport | None" = None, *, key: PublicKey) -> None:
+        super().__init__(beside, key)
+
+    def _connect(self, ends: tuple[Address, Address], keys: tuple[PublicKey, PublicKey] | None) -> tuple[MemoryMuxLink, MemoryMuxLink]:
+        assert keys is not None  # noqa: S101  (nobody is in this network without)
+        return memory_mux_pair(keys, ends=ends)

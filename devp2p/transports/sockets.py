@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from devp2p.transports.links import OnLink, StreamLink
+from devp2p.transports.links import ByteLink, OnLink
 
 BACKLOG = 4096
 """Connections that the system may keep until they are accepted; systems cut it down to what they allow."""
@@ -99,7 +99,7 @@ async def accept_streams(listener: socket.socket, on_stream: Callable[[trio.Sock
             await on_stream(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
 
 
-async def accept_links(listener: socket.socket, make_link: Callable[[trio.SocketStream], StreamLink], on_link: OnLink) -> None:
+async def accept_links(listener: socket.socket, make_link: Callable[[trio.SocketStream], ByteLink], on_link: OnLink) -> None:
     """The same for links."""
 
     async def on_stream(stream: trio.SocketStream) -> None:

@@ -15,7 +15,7 @@ import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports.links import OnLink, StreamLink
+from devp2p.transports.links import ByteLink, OnLink
 from devp2p.transports.sockets import BACKLOG, accept_links, host_in, plain_socket
 
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
@@ -28,7 +28,7 @@ class TcpTransport:
 
     schemes: frozenset[str] = frozenset({"tcp"})
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (TCP proves nobody)
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:  # noqa: ARG002  (TCP proves nobody)
         """Connect, trying every address of a DNS name. Raises OSError if nobody answers."""
         try:
             stream = await trio.open_tcp_stream(address.host, address.port or 0)
@@ -110,10 +110,10 @@ def keep_busy(stream: trio.SocketStream) -> None:
             stream.setsockopt(socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, UNSENT)
 
 
-def _link(stream: trio.SocketStream, *, initiator: bool) -> StreamLink:
+def _link(stream: trio.SocketStream, *, initiator: bool) -> ByteLink:
     keep_busy(stream)
     local, remote = _address(stream.socket.getsockname()), _address(stream.socket.getpeername())
-    return StreamLink(stream, local=local, remote=remote, initiator=initiator)
+    return ByteLink(stream, local=local, remote=remote, initiator=initiator)
 
 
 def _address(name: tuple[str, int] | tuple[str, int, int, int]) -> Address:

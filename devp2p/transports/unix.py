@@ -10,7 +10,7 @@ import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports.links import OnLink, StreamLink
+from devp2p.transports.links import ByteLink, OnLink
 from devp2p.transports.sockets import BACKLOG, accept_links
 
 
@@ -19,11 +19,11 @@ class UnixTransport:
 
     schemes: frozenset[str] = frozenset({"unix"})
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002  (a socket proves nobody)
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:  # noqa: ARG002  (a socket proves nobody)
         """Connect to the socket at a path. Raises OSError if nobody listens there, or this system has no Unix sockets."""
         _check_system()
         stream = await trio.open_unix_socket(address.host)
-        return StreamLink(stream, local=address, remote=address, initiator=True)  # our own end has no name
+        return ByteLink(stream, local=address, remote=address, initiator=True)  # our own end has no name
 
     async def serve(
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
@@ -51,8 +51,8 @@ def _check_system() -> None:
         raise OSError(errno.EAFNOSUPPORT, "this system has no Unix sockets; tcp://127.0.0.1:0 stays on this machine, too")
 
 
-def _link(stream: trio.SocketStream, address: Address) -> StreamLink:
-    return StreamLink(stream, local=address, remote=address, initiator=False)
+def _link(stream: trio.SocketStream, address: Address) -> ByteLink:
+    return ByteLink(stream, local=address, remote=address, initiator=False)
 
 
 async def _remove_stale(path: trio.Path) -> None:

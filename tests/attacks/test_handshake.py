@@ -77,7 +77,7 @@ CUT = 100
 
 async def ending(network: Network, node: Node, data: bytes) -> tuple[int, str, float]:
     """What a node does about bytes: how many it sends back, how the link ends, and after how long."""
-    stream = await (await network.dial(node.record.addresses[0], expect=None)).open_stream()
+    stream = (await network.dial(node.record.addresses[0], expect=None)).stream
     began, received = trio.current_time(), 0
     await stream.send_all(data)
     try:
@@ -115,7 +115,7 @@ async def test_h2_whatever_is_wrong_with_an_auth_the_link_ends_in_the_same_silen
 async def test_h2_control_an_auth_that_opens_is_answered() -> None:
     network = Network()
     async with running(network) as node, trio.open_nursery() as nursery:
-        stream = await (await network.dial(node.record.addresses[0], expect=None)).open_stream()
+        stream = (await network.dial(node.record.addresses[0], expect=None)).stream
         await stream.send_all(auth(node, 30))
         assert len(await stream.receive_some()) > 300
         await stream.aclose()

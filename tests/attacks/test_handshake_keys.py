@@ -124,7 +124,7 @@ async def test_h1_a_node_says_nothing_to_any_of_them(monkeypatch: pytest.MonkeyP
         agreements = spy(monkeypatch, PrivateKey, "agree")
         events = node.events()
         for point in BAD.values():
-            stream = await (await network.dial(node.record.addresses[0], expect=None)).open_stream()
+            stream = (await network.dial(node.record.addresses[0], expect=None)).stream
             await stream.send_all(packet(point))
             assert await stream.receive_some() == b""
             await trio.aclose_forcefully(stream)

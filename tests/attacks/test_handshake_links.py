@@ -23,7 +23,7 @@ from devp2p.node.roster import Roster
 from devp2p.node.steering import Steering
 from devp2p.peers.admission import Admission
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports.links import Link
+from devp2p.transports.links import ByteLink
 from tests.chat import Chat, GetTime
 from tests.network import LARGE, Network, running
 
@@ -41,10 +41,10 @@ class Internet(MemoryTransport):
         link = await self.dial(node.record.addresses[0], expect=None)
         assert link.local is not None
         self._callers[link.local.host] = host
-        return await link.open_stream()
+        return link.stream
 
     async def serve(self, address: Address, on_link: Any, **options: Any) -> None:
-        async def named(link: Link) -> None:
+        async def named(link: ByteLink) -> None:
             link.remote = Address("tcp", self._callers.pop(link.remote.host), 30303)
             await on_link(link)
 

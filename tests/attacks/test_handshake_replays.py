@@ -225,7 +225,7 @@ def auth_of(key: PrivateKey, node: Node) -> bytes:
 async def send(network: Network, node: Node, auth: bytes) -> bytes:
     """Send an auth over a new link, and then what is no frame; what comes back until the node hangs up."""
     link = await network.dial(node.record.addresses[0], expect=None)
-    stream = await link.open_stream()
+    stream = link.stream
     await stream.send_all(auth)
     await wait_all_tasks_blocked()
     with suppress(trio.BrokenResourceError):

@@ -17,7 +17,7 @@ from devp2p.node.door import Visit
 from devp2p.node.links import Links
 from devp2p.session import Heard, Session, wait_for_choice
 from devp2p.testing import ScriptedPeer
-from devp2p.transports.links import Link
+from devp2p.transports.links import StreamLink
 from tests.attacks.test_handshake_links import LIMITS, Internet, join
 from tests.chat import Chat
 from tests.network import running
@@ -114,8 +114,8 @@ async def test_h11_two_thousand_silent_links_a_second_keep_nobody_out() -> None:
 
 
 async def test_h11_control_where_silence_takes_a_place_everybody_waits_for_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hear_nothing(link: Link) -> Heard:
-        return Heard(await link.accept_stream(), b"")
+    async def hear_nothing(link: StreamLink) -> Heard:
+        return Heard(link.stream, b"")
 
     monkeypatch.setattr("devp2p.node.links.hear_auth", hear_nothing)
     took, _ = await silent_flood(0.5, Limits(**LIMITS))

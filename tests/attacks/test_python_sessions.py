@@ -20,7 +20,7 @@ from devp2p.conduct import RecentConduct
 from devp2p.node.roster import Roster
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import ScriptedPeer
-from devp2p.transports.links import StreamLink
+from devp2p.transports.links import ByteLink
 from devp2p.transports.memory import memory_stream_pair
 from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat
 from tests.network import Network, running
@@ -312,10 +312,10 @@ async def test_p4_control_what_is_not_held_back_ends_the_whole_node(where):
 # The session's own callbacks: what fails there is the caller's, who learns of it; its link is closed, and other sessions go on.
 
 
-async def pair() -> tuple[list[LocalNode], list[StreamLink]]:
+async def pair() -> tuple[list[LocalNode], list[ByteLink]]:
     locals_ = [LocalNode(key, "x", (Chat(),)) for key in KEYS[:2]]
     where = Address("memory", "x")
-    links = [StreamLink(stream, local=where, remote=where, initiator=not n) for n, stream in enumerate(memory_stream_pair())]
+    links = [ByteLink(stream, local=where, remote=where, initiator=not n) for n, stream in enumerate(memory_stream_pair())]
     return locals_, links
 
 

@@ -22,7 +22,7 @@ from devp2p.discovery.candidates import Candidate
 from devp2p.peers.slots.policy import Slots
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import MemoryTransport
-from devp2p.transports.links import Link, StreamLink
+from devp2p.transports.links import ByteLink, Link
 from devp2p.transports.memory import memory_stream_pair
 from tests.books import key
 from tests.chat import Chat, ChatMessage
@@ -49,18 +49,17 @@ class Line(MemoryTransport):
     schemes = frozenset({"tcp"})
 
     def __init__(self, internet: MemoryTransport, host: str) -> None:
-        super().__init__()
-        self._listeners = internet._listeners
+        super().__init__(internet)
         self._host = host
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:  # noqa: ARG002
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:  # noqa: ARG002
         await trio.lowlevel.checkpoint()
-        if address.host not in self._listeners:
+        if address.host not in self._names.listeners:
             raise ConnectionRefusedError(f"nobody listens at {address}")
         ours, theirs = memory_stream_pair()
         local = Address("tcp", self._host, 50000)
-        self._listeners[address.host].send_nowait(StreamLink(theirs, local=address, remote=local, initiator=False))
-        return StreamLink(ours, local=local, remote=address, initiator=True)
+        self._names.listeners[address.host][1].send_nowait(ByteLink(theirs, local=address, remote=local, initiator=False))
+        return ByteLink(ours, local=local, remote=address, initiator=True)
 
 
 class Serving(Chat):

@@ -76,7 +76,7 @@ REFUSED = Scenario(name="refused", prepare=strangers, user=connect, works=("c", 
 async def bad_hello(world: World) -> None:
     """A peer that shakes hands and then says something else than Hello."""
     link = await world.wires.dial(world.record("b"))
-    peer = ScriptedPeer(await link.open_stream(), [Chat()], call=world["b"].public_key, key=KEYS["d"])
+    peer = ScriptedPeer(link.stream, [Chat()], call=world["b"].public_key, key=KEYS["d"])
     try:
         await peer.shake_hands()
         await peer.send(base.PING, compress=False)

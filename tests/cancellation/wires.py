@@ -13,7 +13,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import Address, NodeRecord, PublicKey
-from devp2p.transports.links import OnLink, StreamLink
+from devp2p.transports.links import ByteLink, OnLink
 from devp2p.transports.memory import MemoryStream, MemoryTransport
 
 KINDS = ("broken", "closed", "reset", "deaf")
@@ -40,20 +40,20 @@ class Wires:
     @property
     def listeners(self) -> list[str]:
         """Names at which somebody listens."""
-        return list(self.hub._listeners)
+        return list(self.hub._names.listeners)
 
-    async def dial(self, record: NodeRecord) -> StreamLink:
+    async def dial(self, record: NodeRecord) -> ByteLink:
         """A link of nobody's, which is not watched; BrokenResourceError if nobody listens."""
         try:
             return await self.hub.dial(record.addresses[0], expect=record.public_key)
         except OSError as error:
             raise trio.BrokenResourceError from error
 
-    def watch(self, link: StreamLink, owner: str) -> StreamLink:
-        stream = WatchedStream(link._stream, owner, self)
+    def watch(self, link: ByteLink, owner: str) -> ByteLink:
+        stream = WatchedStream(link.stream, owner, self)
         self.streams.append(stream)
         remote = Address("tcp", f"5.9.{next(self._numbers)}.7", 30303) if not link.initiator else link.remote
-        return StreamLink(stream, local=link.local, remote=remote, initiator=link.initiator)
+        return ByteLink(stream, local=link.local, remote=remote, initiator=link.initiator)
 
 
 class Seat:
@@ -65,7 +65,7 @@ class Seat:
         self._wires = wires
         self._owner = owner
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
         if self._wires.operation(self._owner) is not None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "injected")
         return self._wires.watch(await self._wires.hub.dial(address, expect=expect), self._owner)

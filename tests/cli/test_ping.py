@@ -18,7 +18,7 @@ from devp2p.cli import main
 from devp2p.cli.output import Exit
 from devp2p.cli.ping import Answer, ping
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports.links import StreamLink
+from devp2p.transports.links import ByteLink
 from devp2p.wire import base
 from tests.chat import Chat
 from tests.cli.processes import COMMAND, PATIENCE, ROOT, closed_port, write_secret
@@ -36,15 +36,15 @@ async def call(behave: Behaviour, record: NodeRecord = HERE) -> Answer:
     """Ping a node that does as it is told, from the first byte on; its link is closed afterwards."""
     network = MemoryTransport()
 
-    async def serve(link: StreamLink) -> None:
-        stream = await link.accept_stream()
+    async def serve(link: ByteLink) -> None:
+        stream = link.stream
         with suppress(trio.EndOfChannel):
             await behave(ScriptedPeer(stream, [Chat()], key=KEY))
         await stream.aclose()
 
     async with trio.open_nursery() as nursery:
 
-        async def on_link(link: StreamLink) -> None:
+        async def on_link(link: ByteLink) -> None:
             await trio.lowlevel.checkpoint()
             nursery.start_soon(serve, link)
 

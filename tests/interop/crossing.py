@@ -8,7 +8,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import Address, Link, PublicKey
-from devp2p.transports.links import OnLink, StreamLink
+from devp2p.transports.links import ByteLink, OnLink
 from devp2p.transports.tcp import TcpTransport
 
 
@@ -83,7 +83,7 @@ class CrossingTransport(TcpTransport):
         await stream.heard.wait()
         return stream
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
         self.dialling.set()
         await self.may_dial.wait()
         return self._hold(await super().dial(address, expect=expect))
@@ -92,12 +92,12 @@ class CrossingTransport(TcpTransport):
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
     ) -> None:
         async def on_held_link(link: Link) -> None:
-            assert isinstance(link, StreamLink)
+            assert isinstance(link, ByteLink)
             await on_link(self._hold(link))
 
         await super().serve(address, on_held_link, task_status=task_status)
 
-    def _hold(self, link: StreamLink) -> StreamLink:
-        stream = HeldStream(link._stream)
+    def _hold(self, link: ByteLink) -> ByteLink:
+        stream = HeldStream(link.stream)
         self._links[link.initiator][0].send_nowait(stream)
-        return StreamLink(stream, local=link.local, remote=link.remote, initiator=link.initiator)
+        return ByteLink(stream, local=link.local, remote=link.remote, initiator=link.initiator)

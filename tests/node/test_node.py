@@ -26,7 +26,7 @@ from devp2p import (
     rlp,
 )
 from devp2p.testing import ScriptedPeer, two_nodes
-from devp2p.transports.links import StreamLink
+from devp2p.transports.links import ByteLink
 from devp2p.wire import base
 from tests.chat import Chat, Say
 from tests.network import LARGE, MIDDLE, SMALL, Network, listening_script, running, scripted, silence
@@ -131,7 +131,7 @@ async def test_a_failed_dial_says_what_happened(behave: Any, text: str, reason: 
 
 async def test_a_dial_that_finds_nobody_names_every_address_it_tried() -> None:
     class Deaf(Network):
-        async def dial(self, address: Address, *, expect: PublicKey | None) -> StreamLink:
+        async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
             if address.host == "deaf":
                 await trio.sleep_forever()
             return await super().dial(address, expect=expect)

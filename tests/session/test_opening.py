@@ -26,7 +26,7 @@ from devp2p.node.roster import Subscription
 from devp2p.records.node_record import Address
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
-from devp2p.transports.links import StreamLink
+from devp2p.transports.links import ByteLink
 from devp2p.transports.memory import memory_stream_pair
 from devp2p.wire import base
 from devp2p.wire.base import CapabilityVersion
@@ -196,7 +196,7 @@ async def test_the_highest_shared_version_runs_and_versions_may_share_an_object(
 
 async def test_the_initiator_must_know_whom_it_calls() -> None:
     ours, _ = memory_stream_pair()
-    link = StreamLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
+    link = ByteLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
     with pytest.raises(LocalProtocolError, match="must know the key"):
         await open_session(link, LocalNode(PrivateKey.generate(), "test", (Chat(),)))
 
@@ -205,7 +205,7 @@ async def test_the_initiator_must_know_whom_it_calls() -> None:
 @pytest.mark.parametrize("after", [0, 1])
 async def test_a_cancelled_handshake_closes_its_link(after: int, *, initiator: bool) -> None:
     ours, theirs = memory_stream_pair()
-    link = StreamLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=initiator)
+    link = ByteLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=initiator)
     with trio.move_on_after(after):
         expect = PrivateKey.generate().public_key if initiator else None
         await open_session(link, LocalNode(PrivateKey.generate(), "test", (Chat(),)), expect=expect)
@@ -217,7 +217,7 @@ async def test_a_cancelled_handshake_closes_its_link(after: int, *, initiator: b
 async def test_run_session_returns_how_it_ended_and_closes_the_link() -> None:
     ours, theirs = memory_stream_pair()
     key = PrivateKey.generate()
-    link = StreamLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=False)
+    link = ByteLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=False)
     peer = ScriptedPeer(theirs, [Chat()], call=key.public_key)
     ends: list[PeerDisconnected] = []
 
@@ -239,7 +239,7 @@ async def test_run_session_returns_how_it_ended_and_closes_the_link() -> None:
 async def test_a_farewell_is_heard_while_a_session_waits_even_if_it_came_with_the_hello(*, together: bool) -> None:
     ours, theirs = memory_stream_pair()
     key = PrivateKey.generate()
-    link = StreamLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=False)
+    link = ByteLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=False)
     peer = ScriptedPeer(theirs, [Chat()], call=key.public_key)
 
     async def goodbye() -> None:
@@ -262,7 +262,7 @@ async def test_a_farewell_is_heard_while_a_session_waits_even_if_it_came_with_th
 
 async def test_a_peer_that_refuses_and_closes_at_once_is_still_heard() -> None:
     ours, theirs = memory_stream_pair()
-    link = StreamLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
+    link = ByteLink(ours, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
     peer = ScriptedPeer(theirs, [Chat()])
 
     async def refuse() -> None:

@@ -260,23 +260,22 @@ def test_a_line_counts_bytes():
     async def main() -> Line:
         line = Line()
         transport = MeasuredTransport(MemoryTransport(), line)
-        accepted: list[Link] = []
+        accepted: list[StreamLink] = []
 
         async def on_link(link: Link) -> None:
+            assert isinstance(link, StreamLink)
             accepted.append(link)
 
         async with trio.open_nursery() as nursery:
             await nursery.start(transport.serve, Address("memory", "x"), on_link)
             dialled = await transport.dial(Address("memory", "x"), expect=None)
-            ours = await dialled.open_stream()
             await trio.testing.wait_all_tasks_blocked()
-            theirs = await accepted[0].accept_stream()
-            await ours.send_all(b"12345")
-            assert await theirs.receive_some() == b"12345"
+            (caller,) = accepted
+            await dialled.stream.send_all(b"12345")
+            assert await caller.stream.receive_some() == b"12345"
             nursery.cancel_scope.cancel()
-            assert not isinstance(dialled, StreamLink)
-            await trio.aclose_forcefully(ours)
-            await trio.aclose_forcefully(theirs)
+            await dialled.aclose()
+            await caller.aclose()
         return line
 
     line = trio.run(main)

@@ -11,9 +11,9 @@ import pytest
 import trio
 from trio.testing import check_half_closeable_stream
 
-from devp2p import Address, LocalProtocolError, PrivateKey, open_node
+from devp2p import Address, PrivateKey, open_node
 from devp2p.transports import tcp
-from devp2p.transports.links import Link, StreamLink, Transport
+from devp2p.transports.links import ByteLink, Link, StreamLink, Transport
 from devp2p.transports.memory import MemoryStream, MemoryTransport, memory_stream_pair
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
@@ -35,8 +35,12 @@ async def drop(link: Link) -> None:
 
 
 async def check_both_ways(ours: Link, theirs: Link) -> None:
+    """That both are ends of one plain byte stream."""
     assert (ours.initiator, theirs.initiator) == (True, False)
-    one, other = await ours.open_stream(), await theirs.accept_stream()
+    assert (ours.peer, theirs.peer) == (None, None)
+    assert isinstance(ours, StreamLink)
+    assert isinstance(theirs, StreamLink)
+    one, other = ours.stream, theirs.stream
     async with one, other:
         for a, b in ((one, other), (other, one)):
             await a.send_all(b"hello")
@@ -90,24 +94,6 @@ async def test_two_networks_are_apart() -> None:
     async with serving(MemoryTransport(), "memory://a"):
         with pytest.raises(ConnectionRefusedError):
             await MemoryTransport().dial(Address("memory", "a"), expect=None)
-
-
-# A link of one stream
-
-
-async def test_a_link_without_native_streams_gives_its_one_stream_once() -> None:
-    stream, other = memory_stream_pair()
-    link = StreamLink(stream, local=Address("memory", "a"), remote=Address("memory", "b"), initiator=True)
-    assert not any((link.traits.native_auth, link.traits.native_mux, link.traits.encrypted, link.traits.datagrams))
-    assert link.peer is None
-    assert await link.open_stream() is stream
-    for again in (link.open_stream, link.accept_stream):
-        with pytest.raises(LocalProtocolError, match="the link to memory://b has a single stream, which is in use"):
-            await again()
-    with pytest.raises(LocalProtocolError, match="carries no datagrams, so 3 bytes were not sent"):
-        await link.send_datagram(b"abc")
-    await link.aclose()
-    assert await other.receive_some() == b""
 
 
 # TCP
@@ -182,11 +168,13 @@ async def test_a_peer_that_is_gone_before_it_was_accepted_harms_nobody(monkeypat
         monkeypatch.setattr(tcp, "_link", lose)
         with pytest.raises(OSError, match="not connected"):
             await transport.dial(address, expect=None)
-        async with await (await links.receive()).accept_stream() as theirs:
+        lost = await links.receive()
+        assert isinstance(lost, StreamLink)
+        async with lost.stream as theirs:
             assert await theirs.receive_some() == b"", "what cannot be used is closed"
 
 
-def lose(stream: trio.SocketStream, *, initiator: bool) -> StreamLink:  # noqa: ARG001
+def lose(stream: trio.SocketStream, *, initiator: bool) -> ByteLink:  # noqa: ARG001
     raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
 

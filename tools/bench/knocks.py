@@ -22,7 +22,7 @@ import trio
 
 from devp2p import Address, Capability, Channel, Limits, NodeRecord, Peer, PeerDisconnected, PrivateKey, RemoteProtocolError, open_node
 from devp2p.session import LocalNode, Session, open_session
-from devp2p.transports import StreamLink
+from devp2p.transports import ByteLink
 from tools.bench.endpoints.basics import Blob, emit
 from tools.bench.figures import Row, percentile
 from tools.bench.footprint import cpu_time, memory
@@ -141,7 +141,7 @@ async def call(target: NodeRecord, local: LocalNode, host: str) -> Session:
     except BaseException:
         sock.close()
         raise
-    link = StreamLink(trio.SocketStream(sock), local=Address("tcp", host, 0), remote=address, initiator=True)
+    link = ByteLink(trio.SocketStream(sock), local=Address("tcp", host, 0), remote=address, initiator=True)
     return await open_session(link, local, expect=target.public_key)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import trio
 from trio.abc import HalfCloseableStream
 
-from devp2p import Address, Link, PublicKey, Transport
+from devp2p import Address, ByteLink, Link, LocalProtocolError, MuxLink, PublicKey, Transport
 from devp2p.transports import OnLink
 
 
@@ -25,9 +25,9 @@ class MeasuredTransport:
         self._inner = inner
         self._line = line
 
-    async def dial(self, address: Address, *, expect: PublicKey | None) -> Link:
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
         """Dial through `inner`."""
-        return _MeasuredLink(await self._inner.dial(address, expect=expect), self._line)
+        return _measured(await self._inner.dial(address, expect=expect), self._line)
 
     async def serve(
         self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
@@ -35,32 +35,16 @@ class MeasuredTransport:
         """Listen through `inner`."""
 
         async def measured(link: Link) -> None:
-            await on_link(_MeasuredLink(link, self._line))
+            await on_link(_measured(link, self._line))
 
         await self._inner.serve(address, measured, task_status=task_status)
 
 
-class _MeasuredLink:
-    def __init__(self, inner: Link, line: Line) -> None:
-        self.traits = inner.traits
-        self.local = inner.local
-        self.remote = inner.remote
-        self.initiator = inner.initiator
-        self.peer = inner.peer
-        self._inner = inner
-        self._line = line
-
-    async def open_stream(self) -> HalfCloseableStream:
-        return _MeasuredStream(await self._inner.open_stream(), self._line)
-
-    async def accept_stream(self) -> HalfCloseableStream:
-        return _MeasuredStream(await self._inner.accept_stream(), self._line)
-
-    async def send_datagram(self, data: bytes) -> None:
-        await self._inner.send_datagram(data)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+def _measured(link: Link, line: Line) -> ByteLink:
+    if isinstance(link, MuxLink):
+        raise LocalProtocolError(f"the streams of the link to {link.remote} cannot be measured")
+    stream = _MeasuredStream(link.stream, line)
+    return ByteLink(stream, local=link.local, remote=link.remote, initiator=link.initiator, peer=link.peer)
 
 
 class _MeasuredStream(HalfCloseableStream):
