@@ -23,8 +23,9 @@ R is remembered when it is first seen in a whole packet, whatever the auth then 
 The cache is a node's own and in memory: after a restart each old auth costs once more.
 """
 
-from collections import OrderedDict
 from typing import Final
+
+from devp2p.bounded import Recent
 
 POINTS: Final = 4096
 """How many points are remembered; of more, those that came last."""
@@ -35,24 +36,18 @@ LIFETIME: Final = 600.0
 class SeenAuths:
     """The ephemeral points of the auths that a node has got lately. Pure: times are seconds on any clock that does not go back."""
 
-    __slots__ = ("_last",)
+    __slots__ = ("_seen",)
 
     def __init__(self) -> None:
-        self._last: OrderedDict[bytes, float] = OrderedDict()
+        self._seen: Recent[bytes, None] = Recent(POINTS, LIFETIME)
 
     def __len__(self) -> int:
         """How many points are remembered."""
-        return len(self._last)
+        return len(self._seen)
 
     def is_new(self, point: bytes, now: float) -> bool:
         """Remember the ephemeral point of an auth, as 65 bytes of any kind, and tell whether it has not come before."""
-        last = self._last
-        while last and next(iter(last.values())) <= now - LIFETIME:
-            last.popitem(last=False)
         key = point[1:33]
-        known = key in last
-        last[key] = now
-        last.move_to_end(key)
-        if len(last) > POINTS:
-            last.popitem(last=False)
+        known = self._seen.has(key, now)
+        self._seen.set(key, None, now)
         return not known
