@@ -32,7 +32,7 @@ from devp2p.node import Node, PeerConnected, PeerRefused, open_node
 from devp2p.records import NodeRecord
 from devp2p.transports import MemoryTransport
 from devp2p.wire import CapabilityVersion, Hello, MessageSpace, base, compression
-from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Initiator, Recipient, Secrets
+from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Handshake, secrets
 
 __all__ = ["MemoryTransport", "ScriptedPeer", "scripted_peer", "two_nodes"]
 
@@ -141,17 +141,14 @@ class ScriptedPeer:
 
     async def shake_hands(self) -> None:
         """Exchange auth and ack, so that frames can be sent."""
-        entropy = Entropy.draw(os.urandom)
-        handshake = Recipient(self.key, entropy) if self._call is None else Initiator(self.key, self._call, entropy)
-        if isinstance(handshake, Initiator):
-            await self.stream.send_all(handshake.packet)
-        secrets: Secrets | None = None
-        while secrets is None:
-            secrets = handshake.receive_data(await self._receive_some())
-        if isinstance(handshake, Recipient):
-            await self.stream.send_all(handshake.packet)
-        self._sealer = FrameSealer(secrets)
-        self._opener = FrameOpener(secrets, MAX_MESSAGE_SIZE)
+        handshake, agreement = Handshake(self.key, Entropy.draw(os.urandom), remote=self._call), None
+        await self.stream.send_all(handshake.data_to_send())
+        while agreement is None:
+            agreement = handshake.receive_data(await self._receive_some())
+        await self.stream.send_all(handshake.data_to_send())
+        keys = secrets(agreement)
+        self._sealer = FrameSealer(keys)
+        self._opener = FrameOpener(keys, MAX_MESSAGE_SIZE)
         self._opener.receive_data(handshake.trailing)
 
     async def say_hello(self) -> None:

@@ -24,6 +24,7 @@ from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import TcpTransport, Transport, UnixTransport
+from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see node_discovery
     from devp2p.book import Book
@@ -53,19 +54,20 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     limits: Limits | None = None,
     transports: Sequence[Transport] | None = None,
     strict: bool = False,
-    handshake_extra: tuple[bytes, ...] = (),
+    extension: Extension | None = None,
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
     `listen`: addresses such as ``tcp://0.0.0.0:30303``, ``tcp://*:0`` (all interfaces, IPv4 and IPv6, any port) or
     ``unix:///run/node.sock``. `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both
-    beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as tests
-    want it, instead of that one session. `handshake_extra`: encoded RLP items to append to auth and ack (EIP-8). `bootnodes` and
-    `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or has settings,
-    the node takes part in discovery, at the UDP port of the same number as its first TCP port, and dials what is found, as the
-    capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own, which are dialled in the same
-    way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers the capabilities with these
-    names want, instead of what their classes say. `pace`: how many times faster than usual peers are rated, for demonstrations.
+    beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as
+    tests want it, instead of that one session. `extension`: an object of a class derived from `devp2p.wire.rlpx.Extension`, which
+    offers peers something in the handshake. `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With
+    either of them, or if `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as
+    its first TCP port, and dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`: nodes
+    from a source of your own, which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep
+    it. `slots`: how many peers the capabilities with these names want, instead of what their classes say. `pace`: how many times faster
+    than usual peers are rated, for demonstrations.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
     TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
@@ -77,7 +79,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     addresses = [address_of(address, "listen") for address in several(listen, "listen")]
     for record in static:
         require_dialable(record, {scheme for carrier in carriers for scheme in carrier.schemes})
-    local = local_node(key, capabilities, client_id, limits, _port(addresses), strict=strict, handshake_extra=handshake_extra)
+    local = local_node(key, capabilities, client_id, limits, _port(addresses), strict=strict, extension=extension)
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     if candidates is not None:
         require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")

@@ -18,7 +18,7 @@ from devp2p.transports import Link, MuxLink
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
-from devp2p.wire.rlpx import MAX_PACKET, Entropy, Initiator, SeenAuths, missing_of_auth
+from devp2p.wire.rlpx import MAX_PACKET, Contained, Entropy, Extension, Handshake, SeenAuths, missing_of_auth
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
@@ -46,9 +46,9 @@ class LocalNode:
     limits: Limits = Limits()  # noqa: RUF009  (frozen)
     listen_port: int = 0
     strict: bool = False
-    """Let a capability's stray exception propagate, as tests want it."""
-    handshake_extra: tuple[bytes, ...] = ()
-    """Encoded RLP items appended to auth and ack (EIP-8)."""
+    """Let a stray exception of a capability or of the extension propagate, as tests want it."""
+    extension: Extension | None = None
+    """What may offer and answer something in auth and ack; handshakes ask `contained`."""
     budget: Budget | None = None
     """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
@@ -70,13 +70,24 @@ class LocalNode:
         """What we say of ourselves."""
         return base.Hello(self.client_id, tuple(sorted(self.tables)), self.key.public_key, listen_port=self.listen_port)
 
+    @cached_property
+    def contained(self) -> Extension | None:
+        """The extension as handshakes ask it: its stray exceptions end no session, unless `strict` lets them."""
+        return self.extension if self.extension is None or self.strict else Contained(self.extension)
+
     def check(self) -> None:
         """Find what is not right before the first peer does.
 
-        LocalProtocolError for a table that is wrong, too many capabilities, too long a name, or handshake elements that do not fit.
+        LocalProtocolError for a table that is wrong, too many capabilities, too long a name, or an extension that gives elements which no
+        packet can hold; it is asked in a handshake of this node with itself, which goes no further.
         """
         base.encode_hello(self.hello)
-        Initiator(self.key, self.key.public_key, Entropy.draw(os.urandom), self.handshake_extra)
+        if self.extension is not None:
+            ours = Handshake(self.key, Entropy.draw(os.urandom), remote=self.key.public_key, extension=self.extension)
+            theirs = Handshake(self.key, Entropy.draw(os.urandom), extension=self.extension)
+            theirs.receive_data(ours.data_to_send())
+            theirs.failed()
+            ours.failed()
 
 
 def local_node(  # noqa: PLR0913  (as open_node was called)
@@ -87,7 +98,7 @@ def local_node(  # noqa: PLR0913  (as open_node was called)
     listen_port: int,
     *,
     strict: bool,
-    handshake_extra: tuple[bytes, ...],
+    extension: Extension | None,
 ) -> LocalNode:
     """Make a `LocalNode` of what a user gives, with a budget of its own; TypeError for wrong types, else as `LocalNode.check`."""
     require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
@@ -98,10 +109,10 @@ def local_node(  # noqa: PLR0913  (as open_node was called)
         require(client_id, str, "client_id is text")
     limits = Limits() if limits is None else limits
     require(limits, Limits, "limits is a Limits", "Limits(ping_interval=...) changes one of them")
-    for item in (extra := several(handshake_extra, "handshake_extra")):
-        require(item, bytes, "each of handshake_extra is bytes, one encoded RLP item")
+    if extension is not None:
+        require(extension, Extension, "extension is an object of a class derived from Extension")
     budget = Budget(limits.total_inbox_bytes)
-    local = LocalNode(key, client_id or default_client_id(), own, limits, listen_port, strict, extra, budget)
+    local = LocalNode(key, client_id or default_client_id(), own, limits, listen_port, strict, extension, budget)
     local.check()
     return local
 
@@ -208,7 +219,7 @@ async def open_session(
             specs,
             Entropy.draw(os.urandom),
             remote=expect if link.initiator else None,
-            extra=local.handshake_extra,
+            extension=local.contained,
             is_new=lambda point: local.seen_auths.is_new(point, trio.current_time()),
         )
         with trio.fail_after(local.limits.handshake_timeout):
@@ -231,6 +242,9 @@ async def open_session(
     except BaseException:
         await close_link(link)
         raise
+    finally:
+        if connection is not None:
+            connection.handshake.failed()
 
 
 def _lost(connection: wire.Connection | None, detail: str, *, initiator: bool) -> PeerDisconnected:

@@ -24,7 +24,7 @@ from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
 from devp2p.wire.messages import CapabilitySpec, MessageSpace
-from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Initiator, Recipient, Secrets, frame_size
+from devp2p.wire.rlpx import Agreement, Entropy, Extension, FrameOpener, FrameSealer, Handshake, frame_size, secrets
 
 _BASE_LENGTH = base.BASE_LENGTH
 _HEADS = tuple(rlp.encode(code) for code in range(0x80))  # the ids of nearly all messages, encoded
@@ -109,7 +109,7 @@ class Connection:
     """One side of one RLPx connection.
 
     With ``remote`` given this side is the initiator, who must know the key of the node it calls; without, it is the recipient.
-    ``extra`` are encoded RLP items that go into our auth or ack behind the specified ones (EIP-8); peers ignore what they do not know.
+    ``extension`` may put elements into our auth or ack, and is told once the peer's first frame is valid; `handshake` tells it what else.
     A recipient asks ``is_new`` whether it sees an auth for the first time; see `Recipient`.
     """
 
@@ -121,7 +121,7 @@ class Connection:
         entropy: Entropy,
         *,
         remote: PublicKey | None = None,
-        extra: tuple[bytes, ...] = (),
+        extension: Extension | None = None,
         is_new: Callable[[bytes], bool] | None = None,
     ) -> None:
         self.state: State = State.HANDSHAKE
@@ -142,12 +142,9 @@ class Connection:
         self._to_send = bytearray()
         self._sealer: FrameSealer | None = None
         self._opener: FrameOpener | None = None
-        self._handshake: Initiator | Recipient
-        if remote is None:
-            self._handshake = Recipient(key, entropy, extra, is_new=is_new)
-        else:
-            self._handshake = Initiator(key, remote, entropy, extra)
-            self._to_send += self._handshake.packet
+        self.handshake: Handshake = Handshake(key, entropy, remote=remote, extension=extension, is_new=is_new)
+        """What comes before the first frame."""
+        self._to_send += self.handshake.data_to_send()
 
     @property
     def in_frame(self) -> bool:
@@ -185,11 +182,11 @@ class Connection:
             return
         try:
             if self._opener is None:
-                secrets = self._handshake.receive_data(data)
-                if secrets is None:
+                agreement = self.handshake.receive_data(data)
+                if agreement is None:
                     return
-                data = self._handshake.trailing
-                self._begin_frames(secrets)
+                data = self.handshake.trailing
+                self._begin_frames(agreement)
             assert self._opener is not None  # noqa: S101  (_begin_frames made it; the type checker cannot know)
             self._opener.receive_data(data)
             while (frame := self._opener.next_frame()) is not None:
@@ -221,15 +218,15 @@ class Connection:
             raise LocalProtocolError(f"a message of {len(data)} bytes ({len(body)} compressed) does not fit into a frame")
         return self._sealer.seal(head, body)
 
-    def _begin_frames(self, secrets: Secrets) -> None:
-        if isinstance(self._handshake, Recipient):
-            self._to_send += self._handshake.packet
-        self.remote = secrets.remote
-        self._sealer = FrameSealer(secrets)
-        self._opener = FrameOpener(secrets, base.BASE_MESSAGE_SIZE)
+    def _begin_frames(self, agreement: Agreement) -> None:
+        self._to_send += self.handshake.data_to_send()
+        self.remote = agreement.remote
+        keys = secrets(agreement)
+        self._sealer = FrameSealer(keys)
+        self._opener = FrameOpener(keys, base.BASE_MESSAGE_SIZE)
         for piece in self._sealer.seal(_HEADS[base.HELLO], self._hello):
             self._to_send += piece
-        self._happen(HandshakeCompleted(secrets.remote))
+        self._happen(HandshakeCompleted(agreement.remote))
 
     def _is_closed(self) -> bool:
         return self.state is _CLOSED
@@ -242,6 +239,8 @@ class Connection:
 
     def _receive_frame(self, frame: bytes | memoryview) -> None:
         self.frames += 1
+        if self.state is _HELLO:
+            self.handshake.proved()
         code, start = frame[0], 1
         if not 0 < code < 0x80:
             code, start = rlp.split_uint(frame)

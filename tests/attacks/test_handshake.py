@@ -20,8 +20,10 @@ from devp2p.testing import ScriptedPeer
 from devp2p.wire import base
 from devp2p.wire.connection import Connection
 from devp2p.wire.rlpx import ecies, handshake
+from devp2p.wire.rlpx.agreement import secrets
 from devp2p.wire.rlpx.frames import FrameSealer
-from devp2p.wire.rlpx.handshake import MAX_PACKET, Initiator, Recipient
+from devp2p.wire.rlpx.handshake import Initiator, Recipient
+from devp2p.wire.rlpx.packets import MAX_PACKET
 from tests.attacks.test_handshake_keys import BAD
 from tests.chat import Chat
 from tests.fuzz.wire_targets import entropy
@@ -259,5 +261,5 @@ def test_h9_it_is_true_that_two_recorded_directions_cancel_the_mask_out() -> Non
     assert ours is not None
     assert theirs is not None
     one, other = b"what one says...", b"what other says."
-    recorded = [b"".join(FrameSealer(secrets).seal(text))[32:48] for secrets, text in ((ours, one), (theirs, other))]
+    recorded = [b"".join(FrameSealer(secrets(agreement)).seal(text))[32:48] for agreement, text in ((ours, one), (theirs, other))]
     assert bytes(a ^ b for a, b in zip(*recorded, strict=True)) == bytes(a ^ b for a, b in zip(one, other, strict=True))

@@ -20,7 +20,8 @@ from devp2p.keys import PublicKey, keccak256
 from devp2p.node.events import PeerConnected
 from devp2p.testing import ScriptedPeer
 from devp2p.wire.rlpx import ecies, handshake, replays
-from devp2p.wire.rlpx.handshake import Initiator, Recipient, Secrets
+from devp2p.wire.rlpx.agreement import Agreement
+from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from devp2p.wire.rlpx.replays import LIFETIME, POINTS, SeenAuths
 from tests.books import fill
 from tests.chat import Chat
@@ -75,8 +76,8 @@ class Door:
         self.seen = SeenAuths()
         self.now = 0.0
 
-    def knock(self, auth: bytes) -> Secrets | str | None:
-        """What comes of an auth: the secrets, the text of the error, or None if more is awaited."""
+    def knock(self, auth: bytes) -> Agreement | str | None:
+        """What comes of an auth: what is agreed, the text of the error, or None if more is awaited."""
         side = Recipient(self.key, entropy(1), is_new=lambda point: self.seen.is_new(point, self.now))
         try:
             return side.receive_data(auth)
@@ -87,7 +88,7 @@ class Door:
 @pytest.mark.parametrize("auth", [AUTH, PLAIN_AUTH], ids=["EIP-8", "plain"])
 def test_h4_ten_thousand_replays_cost_nothing_on_the_curve(auth: bytes, operations: Counter[str]) -> None:
     door = Door()
-    assert isinstance(door.knock(auth), Secrets)
+    assert isinstance(door.knock(auth), Agreement)
     assert operations["agree"] == 4
     operations.clear()
     answers = {door.knock(auth) for _ in range(10_000)}
@@ -101,11 +102,11 @@ def test_h4_control_without_the_cache_each_costs_as_much_as_the_first(
 ) -> None:
     everything_is_new(monkeypatch)
     door = Door()
-    assert isinstance(door.knock(auth), Secrets)
+    assert isinstance(door.knock(auth), Agreement)
     first = Counter(operations)
     assert first["agree"] >= 3
     assert first["recover"] == 1
-    assert all(isinstance(door.knock(auth), Secrets) for _ in range(100))
+    assert all(isinstance(door.knock(auth), Agreement) for _ in range(100))
     assert operations["agree"] == 101 * first["agree"]
     assert operations["recover"] == 101
 
@@ -138,12 +139,12 @@ def test_h4_the_other_point_with_the_same_x_is_no_new_one(operations: Counter[st
 
 
 def test_h4_control_to_the_recipient_it_is_as_good() -> None:
-    assert isinstance(Door().knock(negated(AUTH)), Secrets)
+    assert isinstance(Door().knock(negated(AUTH)), Agreement)
 
 
 def test_h4_one_auth_in_either_format_makes_the_other_a_replay(operations: Counter[str]) -> None:
     door = Door()
-    assert isinstance(door.knock(AUTH), Secrets)
+    assert isinstance(door.knock(AUTH), Agreement)
     operations.clear()
     assert door.knock((AUTH[2:] + bytes(307))[:307]) is None
     assert not operations

@@ -22,7 +22,7 @@ from devp2p.wire.connection import (
     PongReceived,
     State,
 )
-from devp2p.wire.rlpx.handshake import MAX_PACKET
+from devp2p.wire.rlpx.packets import MAX_PACKET
 from tests.fuzz.wire_targets import KEY, OTHER
 from tests.wire.forger import connect, events, our_hello
 
@@ -150,7 +150,7 @@ class TwoEnds:
         """An end holds one frame that it accepts, or one packet, beside what it was just given."""
         end = self.ends[to]
         assert not end._events
-        assert self.dead[to] or len(end._handshake._reader._received) < 2 + MAX_PACKET
+        assert self.dead[to] or len(end.handshake._side._reader._received) < 2 + MAX_PACKET
         if (opener := end._opener) is not None:
             assert len(opener._data) <= opener.max_size + 16
             assert end.state is State.CLOSED or len(opener._received) < 32 + given

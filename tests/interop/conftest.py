@@ -34,7 +34,7 @@ def our_node(request: pytest.FixtureRequest) -> NodeMaker:
 @pytest.fixture
 def our_plain_node() -> NodeMaker:
     """The same with the plain handshake alone, for what takes long and does not depend on it."""
-    return NodeMaker(())
+    return NodeMaker(None)
 
 
 @pytest.fixture(params=["we-dial", "they-dial"])

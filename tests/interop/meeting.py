@@ -8,12 +8,14 @@ import trio
 
 from devp2p import Node, Peer, PeerDisconnected, PrivateKey, open_node, rlp
 from devp2p.capability.definition import AnyCapability
+from devp2p.wire.rlpx import Extension
 from tests.interop.capabilities import Echoing, Talk
 from tests.interop.peers import PATIENCE, EthereumJsPeer, GethPeer
+from tests.wire.handshakes import Constant
 
-HANDSHAKES: dict[str, tuple[bytes, ...]] = {
-    "stock-handshake": (),
-    "extra-elements": (rlp.encode([b"dpx1", 1, bytes(32)]), rlp.encode(7)),  # EIP-8: peers ignore what they do not know
+HANDSHAKES: dict[str, Extension | None] = {
+    "stock-handshake": None,
+    "extra-elements": Constant(rlp.encode([b"dpx1", 1, bytes(32)]), rlp.encode(7)),  # EIP-8: peers ignore what they do not know
 }
 
 REASONS = {
@@ -34,14 +36,14 @@ REASONS = {
 
 
 class NodeMaker:
-    """Opens nodes whose handshakes carry certain extra elements."""
+    """Opens nodes with a certain extension of the handshake."""
 
-    def __init__(self, handshake_extra: tuple[bytes, ...]) -> None:
-        self._extra = handshake_extra
+    def __init__(self, extension: Extension | None) -> None:
+        self._extension = extension
 
     def __call__(self, *capabilities: AnyCapability, key: PrivateKey | None = None, **options: Any) -> AbstractAsyncContextManager[Node]:
         """Open a node with a key of its own, listening at a port of its own, unless `options` of `open_node` say otherwise."""
-        options = {"listen": ["tcp://127.0.0.1:0"], "strict": True, "handshake_extra": self._extra, **options}
+        options = {"listen": ["tcp://127.0.0.1:0"], "strict": True, "extension": self._extension, **options}
         return open_node(key or PrivateKey.generate(), capabilities, **options)
 
 

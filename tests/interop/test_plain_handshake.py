@@ -9,9 +9,8 @@ from devp2p import PrivateKey, PublicKey, rlp
 from devp2p.keys import Keccak256, keccak256
 from devp2p.wire import base, compression
 from devp2p.wire.base import CapabilityVersion, Hello
-from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx import Secrets, ecies
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
-from devp2p.wire.rlpx.handshake import Secrets
 from tests.interop.capabilities import Echoing
 from tests.interop.peers import PATIENCE
 
@@ -46,7 +45,7 @@ async def shake_hands(stream: trio.SocketStream, key: PrivateKey, remote: Public
     aes = keccak256(agreed + keccak256(agreed + keccak256(remote_nonce + nonce)))
     mac = keccak256(agreed + aes)
     egress, ingress = Keccak256(xor(mac, remote_nonce) + auth), Keccak256(xor(mac, nonce) + ack)
-    return Secrets(remote=remote, aes=aes, mac=mac, egress_mac=egress, ingress_mac=ingress)
+    return Secrets(aes=aes, mac=mac, egress_mac=egress, ingress_mac=ingress)
 
 
 async def test_initiator_from_before_eip_8_gets_a_session(our_node):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -13,6 +13,7 @@ from devp2p import Capability, DialError, DisconnectReason, DiscoverySettings, L
 from devp2p.discovery.service import open_discovery
 from devp2p.testing import MemoryTransport, scripted_peer, two_nodes
 from devp2p.transports.tcp import TcpTransport
+from tests.wire.handshakes import Constant
 
 KEY = PrivateKey(bytes(31) + b"\x01")
 OTHER = PrivateKey(bytes(31) + b"\x02").public_key
@@ -127,8 +128,22 @@ WRONG_ARGUMENTS = [
     ),
     ({"transports": TcpTransport()}, TypeError, "transports is a list, not a TcpTransport: write transports=[...]"),
     ({"transports": ["tcp"]}, TypeError, "each of transports is an object with schemes, dial and serve, not a str"),
-    ({"handshake_extra": b"abc"}, TypeError, "handshake_extra is a list, not bytes"),
-    ({"handshake_extra": [1]}, TypeError, "each of handshake_extra is bytes, one encoded RLP item, not an int"),
+    ({"extension": [b"abc"]}, TypeError, "extension is an object of a class derived from Extension, not a list"),
+    (
+        {"extension": Constant},
+        TypeError,
+        "extension is an object of a class derived from Extension, not the class Constant: write Constant()",
+    ),
+    (
+        {"extension": Constant(cast("bytes", 1))},
+        TypeError,
+        "each element of what Constant.offer returns is bytes, one encoded RLP item, not an int",
+    ),
+    (
+        {"extension": Constant(b"abc")},
+        LocalProtocolError,
+        "an element of what Constant.offer returns is not the encoding of one item: 2 bytes after the item's end: rlp.encode(...)",
+    ),
 ]
 
 

@@ -19,11 +19,13 @@ from devp2p import (
     PrivateKey,
     RemoteProtocolError,
     open_node,
+    rlp,
 )
 from devp2p.node.events import told
 from devp2p.testing import two_nodes
 from devp2p.transports.memory import MemoryTransport
 from tests.chat import Chat, chat
+from tests.wire.handshakes import Constant
 
 
 async def test_a_peer_that_is_ready_comes_once():
@@ -115,8 +117,10 @@ def test_addresses_that_one_cannot_dial_are_written_as_loopback():
 
 
 async def test_what_the_first_peer_would_find_wrong_is_found_at_the_start():
-    with pytest.raises(LocalProtocolError, match="handshake"):
-        async with open_node(PrivateKey.generate(), [chat()], handshake_extra=(b"\xb9\x0b\xb8" + bytes(3000),)):
+    with pytest.raises(
+        LocalProtocolError, match=r"what Constant\.offer returns has 3003 bytes, where an auth of at most 2048 has room for"
+    ):
+        async with open_node(PrivateKey.generate(), [chat()], extension=Constant(rlp.encode(bytes(3000)))):
             pass
     with pytest.raises(LocalProtocolError, match="name is too long"):
         async with open_node(PrivateKey.generate(), [chat()], client_id="x" * 3000):

@@ -30,6 +30,7 @@ from devp2p.transports.links import ByteLink
 from devp2p.transports.memory import memory_stream_pair
 from devp2p.wire import base
 from devp2p.wire.base import CapabilityVersion
+from devp2p.wire.rlpx.agreement import secrets
 from devp2p.wire.rlpx.frames import FrameSealer
 from devp2p.wire.rlpx.handshake import Entropy, Recipient
 from tests.chat import Chat, ChatMessage, GetTime, Run, Say, Time, chat, collect
@@ -268,10 +269,10 @@ async def test_a_peer_that_refuses_and_closes_at_once_is_still_heard() -> None:
     async def refuse() -> None:
         sent: list[bytes] = []
         handshake = Recipient(peer.key, Entropy.draw(random.Random(1).randbytes))
-        secrets = None
-        while secrets is None:
-            secrets = handshake.receive_data(await theirs.receive_some())
-        sent += [handshake.packet, *FrameSealer(secrets).seal(b"\x01" + base.encode_disconnect(DisconnectReason.TOO_MANY_PEERS))]
+        agreement = None
+        while agreement is None:
+            agreement = handshake.receive_data(await theirs.receive_some())
+        sent += [handshake.packet, *FrameSealer(secrets(agreement)).seal(b"\x01" + base.encode_disconnect(DisconnectReason.TOO_MANY_PEERS))]
         await theirs.send_all(b"".join(sent))
         await theirs.aclose()
 

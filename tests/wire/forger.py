@@ -11,6 +11,7 @@ from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
 from devp2p.wire.connection import Connection, Event, HandshakeCompleted, HelloReceived, State
 from devp2p.wire.messages import CapabilitySpec
+from devp2p.wire.rlpx.agreement import secrets
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
@@ -47,19 +48,19 @@ class Forger:
         """`initiator`: whether the connection under test is the one that calls."""
         self.connection = connect(KEY, 1, remote=OTHER.public_key if initiator else None, specs=specs, version=version)
         peer = Recipient(OTHER, entropy(2)) if initiator else Initiator(OTHER, KEY.public_key, entropy(2))
-        secrets = peer.receive_data(self.connection.data_to_send()) if initiator else None
+        agreement = peer.receive_data(self.connection.data_to_send()) if initiator else None
         self.packet = peer.packet
         self.connection.receive_data(self.packet)
         answer = self.connection.data_to_send()
-        if secrets is None:
-            secrets = peer.receive_data(answer)
+        if agreement is None:
+            agreement = peer.receive_data(answer)
             answer = peer.trailing
-        assert secrets is not None
-        self.secrets = secrets
+        assert agreement is not None
+        self.secrets = secrets(agreement)
         self.answer = answer
         """The bytes that the connection sent behind the handshake."""
-        self.sealer = FrameSealer(secrets)
-        self.opener = FrameOpener(secrets, MAX_MESSAGE_SIZE)
+        self.sealer = FrameSealer(secrets(agreement))
+        self.opener = FrameOpener(secrets(agreement), MAX_MESSAGE_SIZE)
         self.first = self.read(answer)
         """What the connection said first, as frame-data."""
 

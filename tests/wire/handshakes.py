@@ -1,15 +1,19 @@
 """What the handshake tests share: the published vectors of EIP-8, and both sides with fixed randomness."""
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devp2p.keys import PrivateKey
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.wire.rlpx.agreement import Agreement, secrets
+from devp2p.wire.rlpx.extension import Extension
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
-from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient, Secrets
+from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient
+from devp2p.wire.rlpx.packets import Ack, Auth
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rlpx_handshake.json").read_text())
 
@@ -21,7 +25,7 @@ def private(name: str) -> PrivateKey:
 def fixed(side: str) -> Entropy:
     """The published randomness of one side; what encrypts its packet is not published."""
     nonce = bytes.fromhex(VECTORS[f"nonce_{side}"])
-    return Entropy(private(f"ephemeral_key_{side}"), nonce, private(f"ephemeral_key_{side}"), bytes(16), bytes(100))
+    return Entropy(private(f"ephemeral_key_{side}"), nonce, private(f"ephemeral_key_{side}"), bytes(16), lambda _: bytes(100))
 
 
 KEY_A, KEY_B = private("static_key_a"), private("static_key_b")
@@ -30,6 +34,19 @@ ACKS = {vector["name"]: vector for vector in VECTORS["ack"]}
 PLAIN_AUTH, PLAIN_ACK = (bytes.fromhex(VECTORS[name]["packet"]) for name in ("plain_auth", "plain_ack"))
 AUTH, ACK = (bytes.fromhex(vectors[name]["packet"]) for vectors, name in ((AUTHS, "Auth2"), (ACKS, "Ack2")))
 STREAMS = {"EIP-8 auth": AUTH, "plain auth": PLAIN_AUTH, "EIP-8 ack": ACK, "plain ack": PLAIN_ACK}
+
+
+class Constant(Extension):
+    """Offers and answers the same to everybody, which no peer knows."""
+
+    def __init__(self, *elements: bytes) -> None:
+        self.elements = elements
+
+    def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:  # noqa: ARG002
+        return self.elements
+
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:  # noqa: ARG002
+        return self.elements
 
 
 def recipient() -> Recipient:
@@ -44,7 +61,7 @@ def receiver(stream: str) -> Initiator | Recipient:
     return recipient() if stream.endswith("auth") else initiator()
 
 
-def feed(side: Initiator | Recipient, stream: bytes, cuts: list[int]) -> Secrets | None:
+def feed(side: Initiator | Recipient, stream: bytes, cuts: list[int]) -> Agreement | None:
     """Give the stream in pieces; what came of it."""
     found = None
     for start, end in pairwise([0, *cuts, len(stream)]):
@@ -66,14 +83,15 @@ def spy(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[tuple
     return calls
 
 
-def summary(secrets: Secrets | None) -> tuple[object, ...]:
-    assert secrets is not None
-    return secrets.remote, secrets.aes, secrets.mac, secrets.egress_mac.digest(), secrets.ingress_mac.digest(), secrets.remote_extra
+def summary(agreement: Agreement | None) -> tuple[object, ...]:
+    assert agreement is not None
+    keys = secrets(agreement)
+    return agreement, keys.aes, keys.mac, keys.egress_mac.digest(), keys.ingress_mac.digest()
 
 
-def assert_agreed(ours: Secrets, theirs: Secrets) -> None:
+def assert_agreed(ours: Agreement, theirs: Agreement) -> None:
     """Frames go both ways."""
-    for sender, receiver in ((ours, theirs), (theirs, ours)):
+    for sender, receiver in ((secrets(ours), secrets(theirs)), (secrets(theirs), secrets(ours))):
         opener = FrameOpener(receiver, 100)
         opener.receive_data(b"".join(FrameSealer(sender).seal(b"hello")))
         assert opener.next_frame() == b"hello"

@@ -31,6 +31,7 @@ from tests.fuzz.adversary import TwoConnections
 from tests.fuzz.session_targets import fuzz_connection
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
 from tests.wire.forger import END, SPECS, Forger, accepted, connect, events, our_hello, refused, sealed
+from tests.wire.handshakes import Constant
 
 CHAT, CHAT_LARGE, ETH = 0x10, 0x12, 0x14
 PING = b"\x02\x01\x00\xc0"  # id, snappy of an empty list
@@ -112,13 +113,14 @@ def test_messages_flow_in_both_directions_after_hello(initiator):
 def test_extensions_ride_behind_what_auth_and_ack_specify(initiator):
     extra = (rlp.encode(b"first"), rlp.encode([b"second", 2]))
     hello = our_hello(KEY)
-    connection = Connection(KEY, hello, SPECS, entropy(1), remote=OTHER.public_key if initiator else None, extra=extra)
+    remote = OTHER.public_key if initiator else None
+    connection = Connection(KEY, hello, SPECS, entropy(1), remote=remote, extension=Constant(*extra))
     peer = Recipient(OTHER, entropy(2)) if initiator else Initiator(OTHER, KEY.public_key, entropy(2))
     if not initiator:
         connection.receive_data(peer.packet)
-    secrets = peer.receive_data(connection.data_to_send())
-    assert secrets is not None
-    assert secrets.remote_extra == extra
+    agreement = peer.receive_data(connection.data_to_send())
+    assert agreement is not None
+    assert agreement.elements == extra
 
 
 def test_the_frames_on_the_wire_have_the_one_header_that_all_peers_take():

@@ -1,6 +1,7 @@
 """The handshake: published vectors, both formats, any cut of the stream."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,9 +9,11 @@ from hypothesis import strategies as st
 
 from devp2p import rlp
 from devp2p.errors import LocalProtocolError
-from devp2p.keys import PrivateKey
+from devp2p.keys import PrivateKey, keccak256
 from devp2p.wire.rlpx import ecies, handshake
+from devp2p.wire.rlpx.agreement import secrets
 from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient
+from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET
 from tests.fuzz.wire_targets import entropy
 from tests.wire.handshakes import (
     ACK,
@@ -23,6 +26,7 @@ from tests.wire.handshakes import (
     PLAIN_AUTH,
     STREAMS,
     VECTORS,
+    Constant,
     assert_agreed,
     feed,
     fixed,
@@ -40,48 +44,49 @@ from tests.wire.handshakes import (
 @pytest.mark.parametrize("name", AUTHS)
 def test_published_auth_packets_are_read(name):
     side = recipient()
-    secrets = side.receive_data(bytes.fromhex(AUTHS[name]["packet"]))
-    assert secrets is not None
-    assert secrets.remote == KEY_A.public_key
-    assert [item.hex() for item in secrets.remote_extra] == AUTHS[name]["extra"]
+    agreement = side.receive_data(bytes.fromhex(AUTHS[name]["packet"]))
+    assert agreement is not None
+    assert agreement.remote == KEY_A.public_key
+    assert [item.hex() for item in agreement.elements] == AUTHS[name]["extra"]
     assert side.trailing == b""
 
 
 @pytest.mark.parametrize("name", ACKS)
 def test_published_ack_packets_are_read(name):
-    secrets = initiator().receive_data(bytes.fromhex(ACKS[name]["packet"]))
-    assert secrets is not None
-    assert secrets.remote == KEY_B.public_key
-    assert [item.hex() for item in secrets.remote_extra] == ACKS[name]["extra"]
+    agreement = initiator().receive_data(bytes.fromhex(ACKS[name]["packet"]))
+    assert agreement is not None
+    assert agreement.remote == KEY_B.public_key
+    assert [item.hex() for item in agreement.elements] == ACKS[name]["extra"]
 
 
 def test_published_secrets_are_derived(monkeypatch):
     # Our ack would be encrypted otherwise than the published one, and the MAC is over the packet as it was sent.
     monkeypatch.setattr(handshake, "_seal", lambda *_: ACK)
-    secrets = recipient().receive_data(AUTH)
-    assert secrets is not None
+    agreement = recipient().receive_data(AUTH)
+    assert agreement is not None
+    derived = secrets(agreement)
     expected = VECTORS["derived_by_recipient_from_auth2_ack2"]
-    assert secrets.aes.hex() == expected["aes_secret"]
-    assert secrets.mac.hex() == expected["mac_secret"]
-    secrets.ingress_mac.update(b"foo")
-    assert secrets.ingress_mac.digest().hex() == expected["ingress_mac_after_update_foo"]
+    assert derived.aes.hex() == expected["aes_secret"]
+    assert derived.mac.hex() == expected["mac_secret"]
+    derived.ingress_mac.update(b"foo")
+    assert derived.ingress_mac.digest().hex() == expected["ingress_mac_after_update_foo"]
 
 
 def test_a_published_plain_auth_is_answered_in_its_own_format():
     side = recipient()
-    secrets = side.receive_data(PLAIN_AUTH)
-    assert secrets is not None
-    assert secrets.remote == KEY_A.public_key
-    assert secrets.remote_extra == ()
+    agreement = side.receive_data(PLAIN_AUTH)
+    assert agreement is not None
+    assert agreement.remote == KEY_A.public_key
+    assert agreement.elements == ()
     assert len(side.packet) == 210
     body = ecies.decrypt(KEY_A, side.packet)
     assert body == bytes(private("ephemeral_key_b").public_key) + bytes.fromhex(VECTORS["nonce_b"]) + b"\0"
 
 
 def test_a_published_plain_ack_is_read():
-    secrets = initiator().receive_data(PLAIN_ACK)
-    assert secrets is not None
-    assert secrets.remote == KEY_B.public_key
+    agreement = initiator().receive_data(PLAIN_ACK)
+    assert agreement is not None
+    assert agreement.remote == KEY_B.public_key
 
 
 # Two of ours
@@ -93,17 +98,21 @@ def test_two_sides_agree(seed, first, second):
     source = random.Random(seed)
     key, other = (Entropy.draw(source.randbytes).ephemeral for _ in range(2))
     extra = (rlp.encode(first), rlp.encode([second, [first]]))
-    client = Initiator(key, other.public_key, Entropy.draw(source.randbytes), extra)
-    server = Recipient(other, Entropy.draw(source.randbytes), extra[:1])
+    client = Initiator(key, other.public_key, Entropy.draw(source.randbytes), Constant(*extra))
+    server = Recipient(other, Entropy.draw(source.randbytes), Constant(*extra[:1]))
     theirs = server.receive_data(client.packet)
     ours = client.receive_data(server.packet + b"frames")
     assert ours is not None
     assert theirs is not None
     assert (ours.remote, theirs.remote) == (other.public_key, key.public_key)
-    assert (theirs.remote_extra, ours.remote_extra) == (extra, extra[:1])
+    assert (theirs.elements, ours.elements) == (extra, extra[:1])
+    assert (theirs.own_elements, ours.own_elements) == (extra[:1], extra)
     assert client.trailing == b"frames"
-    assert (ours.aes, ours.mac) == (theirs.aes, theirs.mac)
-    assert ours.egress_mac.digest() == theirs.ingress_mac.digest() != ours.ingress_mac.digest()
+    assert replace(ours, remote=theirs.remote, initiated=False) == theirs
+    assert ours.transcript == theirs.transcript == keccak256(client.packet + server.packet)
+    ours_derived, theirs_derived = secrets(ours), secrets(theirs)
+    assert (ours_derived.aes, ours_derived.mac) == (theirs_derived.aes, theirs_derived.mac)
+    assert ours_derived.egress_mac.digest() == theirs_derived.ingress_mac.digest() != ours_derived.ingress_mac.digest()
     assert_agreed(ours, theirs)
 
 
@@ -121,7 +130,7 @@ def test_the_old_format_agrees_too(monkeypatch):
 
 def test_packets_are_padded_and_vary_in_size():
     source = random.Random(3)
-    sizes = {len(Entropy.draw(source.randbytes).padding) for _ in range(300)}
+    sizes = {len(Entropy.draw(source.randbytes).padding(0)) for _ in range(300)}
     assert min(sizes) >= 100
     assert max(sizes) <= 300
     assert len(sizes) > 100
@@ -145,18 +154,31 @@ def test_an_auth_has_the_specified_layout():
 
 
 def test_extra_elements_that_do_not_fit_are_our_mistake():
-    with pytest.raises(LocalProtocolError, match="extra elements"):
-        Initiator(KEY_A, KEY_B.public_key, fixed("a"), (rlp.encode(bytes(1700)),))
-    side = Recipient(KEY_B, fixed("b"), (rlp.encode(bytes(1800)),))
-    with pytest.raises(LocalProtocolError, match="extra elements"):
+    def filling(room: int) -> Constant:
+        return Constant(rlp.encode(bytes(room - 3)))
+
+    told = "has 1766 bytes, where an auth of at most 2048 has room for 1765: return fewer or shorter elements"
+    with pytest.raises(LocalProtocolError, match=f"what Constant.offer returns {told}"):
+        Initiator(KEY_A, KEY_B.public_key, fixed("a"), filling(AUTH_ROOM + 1))
+    side = Recipient(KEY_B, fixed("b"), filling(ACK_ROOM + 1))
+    with pytest.raises(LocalProtocolError, match=r"what Constant\.answer returns has"):
         side.receive_data(AUTH)
+    client, server = Initiator(KEY_A, KEY_B.public_key, fixed("a"), filling(AUTH_ROOM)), Recipient(KEY_B, fixed("b"), filling(ACK_ROOM))
+    theirs = server.receive_data(client.packet)
+    assert theirs is not None
+    assert len(client.packet) == len(server.packet) == 2 + MAX_PACKET, "and the padding is cut"
+    ours = client.receive_data(server.packet)
+    assert ours is not None
+    assert_agreed(ours, theirs)
 
 
 def test_secrets_are_not_shown():
-    secrets = recipient().receive_data(AUTH)
-    assert secrets is not None
-    assert secrets.aes.hex() not in repr(secrets)
-    assert repr(secrets.aes) not in repr(secrets)
+    agreement = Recipient(KEY_B, fixed("b"), Constant(rlp.encode(b"a secret of ours"))).receive_data(AUTH)
+    assert agreement is not None
+    derived = secrets(agreement)
+    shown = f"{agreement!r} {derived!r} {agreement.auth!r} {agreement.ack!r}"
+    kept = (derived.aes, derived.mac, agreement.ephemeral, agreement.static, agreement.auth.nonce, agreement.ack.nonce, b"a secret of ours")
+    assert not [secret for secret in kept if secret.hex() in shown or repr(secret)[2:-1] in shown]
     assert VECTORS["nonce_a"] not in repr(fixed("a"))
     assert repr(fixed("a").nonce) not in repr(fixed("a"))
 

@@ -11,7 +11,9 @@ from devp2p import rlp
 from devp2p.errors import HandshakeError, LocalProtocolError
 from devp2p.keys import PrivateKey, keccak256
 from devp2p.wire.rlpx import ecies
-from devp2p.wire.rlpx.handshake import MAX_PACKET, Entropy, Initiator, Recipient
+from devp2p.wire.rlpx.agreement import secrets
+from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient
+from devp2p.wire.rlpx.packets import MAX_PACKET
 from tests.fuzz.wire_targets import entropy, seal_packet
 from tests.wire.handshakes import (
     ACK,
@@ -112,9 +114,9 @@ def test_a_sound_body_passes_the_same_way():
     for version in versions:
         body = rlp.encode([SIGNATURE, PUBLIC_KEY, NONCE, version, "more", ["still", "more"]])
         for padding in (b"", b"\xff" * 10, bytes(200)):
-            secrets = recipient().receive_data(seal_packet(KEY_B, body + padding))
-            assert secrets is not None
-            assert secrets.remote_extra == (rlp.encode("more"), rlp.encode(["still", "more"]))
+            agreement = recipient().receive_data(seal_packet(KEY_B, body + padding))
+            assert agreement is not None
+            assert agreement.elements == (rlp.encode("more"), rlp.encode(["still", "more"]))
 
 
 @pytest.mark.parametrize("key", [bytes(64), b"\xff" * 64, bytes(KEY_A.public_key)[::-1]])
@@ -165,7 +167,7 @@ def test_an_ack_to_another_auth_gives_other_secrets():
     # It opens, for it is encrypted to us; that it answers another auth shows with the first frame.
     ours = Initiator(KEY_A, KEY_B.public_key, entropy(9)).receive_data(ACK)
     assert ours is not None
-    assert ours.aes.hex() != VECTORS["derived_by_recipient_from_auth2_ack2"]["aes_secret"]
+    assert secrets(ours).aes.hex() != VECTORS["derived_by_recipient_from_auth2_ack2"]["aes_secret"]
 
 
 def test_entropy_is_all_the_randomness_there_is():

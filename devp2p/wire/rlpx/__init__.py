@@ -1,20 +1,33 @@
-"""RLPx: the handshake (EIP-8), and frames."""
+"""RLPx: the handshake (EIP-8) with its extensions, what is agreed in it, and frames."""
 
 from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx.agreement import Agreement, Secrets, secrets
+from devp2p.wire.rlpx.extension import Contained, Extension
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer, frame_size
-from devp2p.wire.rlpx.handshake import MAX_PACKET, Entropy, Initiator, Recipient, Secrets, missing_of_auth
+from devp2p.wire.rlpx.handshake import Entropy, Handshake, Initiator, Padding, Recipient, missing_of_auth
+from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
 from devp2p.wire.rlpx.replays import SeenAuths
 
 __all__ = [
+    "ACK_ROOM",
+    "AUTH_ROOM",
     "MAX_PACKET",
+    "Ack",
+    "Agreement",
+    "Auth",
+    "Contained",
     "Entropy",
+    "Extension",
     "FrameOpener",
     "FrameSealer",
+    "Handshake",
     "Initiator",
+    "Padding",
     "Recipient",
     "Secrets",
     "SeenAuths",
     "ecies",
     "frame_size",
     "missing_of_auth",
+    "secrets",
 ]

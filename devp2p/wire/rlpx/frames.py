@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
 from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError, RemoteProtocolError
 from devp2p.keys import Keccak256
 from devp2p.limits import MAX_MESSAGE_SIZE
-from devp2p.wire.rlpx.handshake import Secrets
+from devp2p.wire.rlpx.agreement import Secrets
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -1,11 +1,11 @@
-"""The RLPx handshake: auth and ack, and the secrets that come of them (RLPx, section "Initial Handshake"; EIP-8).
+"""The RLPx handshake: auth and ack, and what they agree on (RLPx, section "Initial Handshake"; EIP-8).
 
     auth = size (2) || ecies.encrypt(recipient, [sig, initiator-pubk, initiator-nonce, 4, ...] || padding, size)
     ack  = size (2) || ecies.encrypt(initiator, [recipient-ephemeral-pubk, recipient-nonce, 4, ...] || padding, size)
 
-Initiator and Recipient are state machines without I/O: randomness goes in as an Entropy, bytes as they arrive, secrets come out.
-Both always send this format. Elements behind those above, and bytes behind the list, are no error; elements are handed on, since that is
-where extensions ride.
+Initiator and Recipient are state machines without I/O: randomness goes in as an Entropy, bytes as they arrive, an Agreement comes out, from
+which secrets are derived. Both always send this format. Elements behind those above, and bytes behind the list, are no error; elements are
+handed on, since that is where extensions ride. Handshake is either of the two, and tells the extension what came of it.
 
 Theory of operation of the format before EIP-8, which is still accepted. Its packets have no size, but a fixed one: 307 bytes for auth
 and 210 for ack, and they begin with 0x04, as every uncompressed point does. That byte can begin a size prefix, too (0x0400 to 0x04ff),
@@ -17,52 +17,28 @@ A size is judged as soon as its two bytes are here, and nothing is set aside for
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from devp2p import rlp
 from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError
-from devp2p.keys import Keccak256, PrivateKey, PublicKey, keccak256, recover
+from devp2p.keys import PrivateKey, PublicKey, keccak256, recover
 from devp2p.rlp import split_item
 from devp2p.wire.rlpx import ecies
+from devp2p.wire.rlpx.agreement import Agreement, xor
+from devp2p.wire.rlpx.extension import Extension, answered, offered
+from devp2p.wire.rlpx.packets import ACK, AUTH, MAX_PACKET, MIN_ACK, MIN_AUTH, VERSION, Ack, Auth
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-MAX_PACKET: Final = 2048
-"""The largest auth or ack, not counting its size prefix; the figure that other implementations have, too."""
 _Body = TypeVar("_Body")
-_VERSION: Final = b"\x04"
 _PLAIN_AUTH: Final = 307
 _PLAIN_ACK: Final = 210
 
 
-@dataclass(frozen=True)
-class Auth:
-    """The list in an auth, whose values must be of these sizes."""
-
-    signature: rlp.Bytes65
-    public_key: rlp.Bytes64
-    nonce: rlp.Bytes32
-    version: rlp.Raw
-    """Whatever it is: a mismatch must be ignored."""
-    extra: rlp.Rest = ()
-
-
-@dataclass(frozen=True)
-class Ack:
-    """The list in an ack."""
-
-    ephemeral_key: rlp.Bytes64
-    nonce: rlp.Bytes32
-    version: rlp.Raw
-    extra: rlp.Rest = ()
-
-
-_AUTH: Final = rlp.codec(Auth)
-_ACK: Final = rlp.codec(Ack)
-_MIN_AUTH: Final = ecies.OVERHEAD + len(_AUTH.encode(Auth(bytes(65), bytes(64), bytes(32), _VERSION)))
-_MIN_ACK: Final = ecies.OVERHEAD + len(_ACK.encode(Ack(bytes(64), bytes(32), _VERSION)))
+Padding = Callable[[int], bytes]
+"""What to put behind the list of our packet, asked with the size in bytes that the packet has without. What is too long for it is cut."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,49 +51,46 @@ class Entropy:
     ecies_ephemeral: PrivateKey
     iv: bytes
     """16 bytes."""
-    padding: bytes
-    """What follows the list in our packet; EIP-8 recommends 100 to 300 bytes."""
+    padding: Padding
+    """It may be used once, too."""
 
     @classmethod
-    def draw(cls, random_bytes: Callable[[int], bytes]) -> "Entropy":
-        """Draw everything from ``random_bytes``, which gives as many bytes as it is asked for."""
+    def draw(cls, random_bytes: Callable[[int], bytes], *, padding: Padding | None = None) -> "Entropy":
+        """Draw everything from ``random_bytes``, which gives as many bytes as it is asked for.
+
+        ``padding`` chooses how much our packet gets of it, so that the packet has one of the sizes that the caller wants. By default there
+        are 100 to 300 bytes, as EIP-8 recommends.
+        """
         return cls(
             ephemeral=PrivateKey.from_bytes(random_bytes(32)),
             nonce=random_bytes(32),
             ecies_ephemeral=PrivateKey.from_bytes(random_bytes(32)),
             iv=random_bytes(16),
-            padding=random_bytes(100 + random_bytes(1)[0] * 200 // 255),
+            padding=_recommended(random_bytes) if padding is None else padding,
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Secrets:
-    """What the two sides of a link share. The running hashes belong to one FrameSealer and one FrameOpener."""
-
-    remote: PublicKey
-    """The static key that the peer has shown to hold, once its first frame is valid: an auth alone can be a replay."""
-    aes: bytes = field(repr=False)
-    mac: bytes = field(repr=False)
-    egress_mac: Keccak256 = field(repr=False)
-    ingress_mac: Keccak256 = field(repr=False)
-    remote_extra: tuple[bytes, ...] = ()
-    """The peer's elements behind the specified ones, each as its RLP encoding."""
+def _recommended(random_bytes: Callable[[int], bytes]) -> Padding:
+    drawn = random_bytes(100 + random_bytes(1)[0] * 200 // 255)
+    return lambda _: drawn
 
 
 class Initiator:
     """The side that opened the link: ``packet`` is the auth to send, and ``receive_data`` takes the ack."""
 
-    def __init__(self, key: PrivateKey, remote: PublicKey, entropy: Entropy, extra: tuple[bytes, ...] = ()) -> None:
-        """Prepare the auth to ``remote``.
-
-        ``extra`` are RLP items to append to its list, each as its encoding; LocalProtocolError if they are too long.
-        """
-        self._remote = remote
+    def __init__(self, key: PrivateKey, remote: PublicKey, entropy: Entropy, extension: Extension | None = None) -> None:
+        """Prepare the auth to ``remote``, with what ``extension`` offers; TypeError or LocalProtocolError if that cannot be sent."""
+        self.remote: Final[PublicKey] = remote
+        """Who is called."""
         self._entropy = entropy
-        self._reader = _PacketReader(key, _MIN_ACK, _PLAIN_ACK)
-        signature = entropy.ephemeral.sign(_xor(key.ecdh(remote), entropy.nonce))
-        body = _AUTH.encode(Auth(signature, bytes(key.public_key), entropy.nonce, _VERSION, extra))
-        self.packet: Final[bytes] = _seal(remote, body, entropy)
+        self._static = key.ecdh(remote)
+        self._reader = _PacketReader(key, MIN_ACK, _PLAIN_ACK)
+        auth = Auth(entropy.ephemeral.sign(xor(self._static, entropy.nonce)), bytes(key.public_key), entropy.nonce, VERSION)
+        if extension is not None:
+            auth = replace(auth, elements=offered(extension, remote, auth))
+        self.auth: Final[Auth] = auth
+        """What is in the auth."""
+        self.packet: Final[bytes] = _seal(remote, AUTH.encode(auth), entropy)
         """The auth."""
 
     @property
@@ -125,23 +98,25 @@ class Initiator:
         """What came after the ack: the beginning of the recipient's first frame."""
         return self._reader.trailing
 
-    def receive_data(self, data: "Buffer") -> Secrets | None:
-        """Take bytes, cut anywhere; the secrets once the ack is complete. HandshakeError if it is no valid ack."""
+    def receive_data(self, data: "Buffer") -> Agreement | None:
+        """Take bytes, cut anywhere; what is agreed once the ack is complete. HandshakeError if it is no valid ack."""
         opened = self._reader.receive_data(data)
         if opened is None:
             return None
         if opened.plain:
-            ack = Ack(opened.body[:64], opened.body[64:96], _VERSION)
+            ack = Ack(opened.body[:64], opened.body[64:96], VERSION)
         else:
-            ack = _decode(_ACK, opened.body)
-        remote_ephemeral = _parse_key(ack.ephemeral_key)
-        return _agree(
-            self._remote,
-            self._entropy.ephemeral.ecdh(remote_ephemeral, once=True),
-            initiator=(self.packet, self._entropy.nonce),
-            recipient=(opened.packet, ack.nonce),
+            ack = _decode(ACK, opened.body)
+        ephemeral = self._entropy.ephemeral.ecdh(_parse_key(ack.ephemeral_key), once=True)
+        return Agreement(
+            self.remote,
             initiated=True,
-            remote_extra=ack.extra,
+            ephemeral=ephemeral,
+            static=self._static,
+            auth=self.auth,
+            ack=ack,
+            auth_packet=self.packet,
+            ack_packet=opened.packet,
         )
 
 
@@ -149,23 +124,23 @@ class Recipient:
     """The side that accepted the link: ``receive_data`` takes the auth, and then ``packet`` is the ack to send."""
 
     def __init__(
-        self, key: PrivateKey, entropy: Entropy, extra: tuple[bytes, ...] = (), *, is_new: Callable[[bytes], bool] | None = None
+        self, key: PrivateKey, entropy: Entropy, extension: Extension | None = None, *, is_new: Callable[[bytes], bool] | None = None
     ) -> None:
         """Wait for an auth.
 
-        ``extra`` are RLP items to append to the ack's list, each as its encoding; an ack in the old format has no place for them.
+        ``extension`` is asked for the ack's elements; an ack in the old format has no place for them.
         ``is_new`` is asked about the auth's ephemeral point, the 65 bytes as they came, before anything is computed with it: an auth whose
         point is not new is refused as one that does not open (see `replays`).
         """
         self._key = key
         self._entropy = entropy
-        self._extra = extra
-        self._reader = _PacketReader(key, _MIN_AUTH, _PLAIN_AUTH, is_new)
+        self._extension = extension
+        self._reader = _PacketReader(key, MIN_AUTH, _PLAIN_AUTH, is_new)
         self._packet: bytes | None = None
 
     @property
     def packet(self) -> bytes:
-        """The ack; LocalProtocolError before ``receive_data`` has returned the secrets."""
+        """The ack; LocalProtocolError before ``receive_data`` has returned what is agreed."""
         if self._packet is None:
             raise LocalProtocolError("there is no ack before the auth is complete")
         return self._packet
@@ -175,37 +150,102 @@ class Recipient:
         """What came after the auth; nothing, from an initiator that keeps to the protocol."""
         return self._reader.trailing
 
-    def receive_data(self, data: "Buffer") -> Secrets | None:
-        """Take bytes, cut anywhere; the secrets once the auth is complete. HandshakeError if it is no valid auth.
+    def receive_data(self, data: "Buffer") -> Agreement | None:
+        """Take bytes, cut anywhere; what is agreed once the auth is complete. HandshakeError if it is no valid auth.
 
-        The secrets do not prove who sent the auth: anyone can replay one. The first valid frame does.
+        It does not prove who sent the auth: anyone can replay one. The first valid frame does. TypeError or LocalProtocolError if what the
+        extension answers cannot be sent.
         """
         opened = self._reader.receive_data(data)
         if opened is None:
             return None
         own = self._entropy
-        auth = _split_plain_auth(opened.body) if opened.plain else _decode(_AUTH, opened.body)
+        auth = _split_plain_auth(opened.body) if opened.plain else _decode(AUTH, opened.body)
         remote = _parse_key(auth.public_key)
         try:
-            remote_ephemeral = recover(_xor(self._key.ecdh(remote), auth.nonce), auth.signature)
+            static = self._key.ecdh(remote)
+            remote_ephemeral = recover(xor(static, auth.nonce), auth.signature)
         except DecodingError:
             raise HandshakeError("the signature in auth is no signature") from None
         if opened.plain and keccak256(bytes(remote_ephemeral)) != opened.body[65:97]:
             raise HandshakeError("the signature in auth is not by the announced ephemeral key")
-        ephemeral_key = bytes(own.ephemeral.public_key)
+        ack = Ack(bytes(own.ephemeral.public_key), own.nonce, VERSION)
         if opened.plain:
-            ack = ecies.encrypt(remote, ephemeral_key + own.nonce + b"\x00", ephemeral=own.ecies_ephemeral, iv=own.iv)
+            packet = ecies.encrypt(remote, ack.ephemeral_key + ack.nonce + b"\x00", ephemeral=own.ecies_ephemeral, iv=own.iv)
         else:
-            ack = _seal(remote, _ACK.encode(Ack(ephemeral_key, own.nonce, _VERSION, self._extra)), own)
-        self._packet = ack
-        return _agree(
+            if self._extension is not None:
+                ack = replace(ack, elements=answered(self._extension, remote, auth, ack))
+            packet = _seal(remote, ACK.encode(ack), own)
+        self._packet = packet
+        ephemeral = own.ephemeral.ecdh(remote_ephemeral, once=True)
+        return Agreement(
             remote,
-            own.ephemeral.ecdh(remote_ephemeral, once=True),
-            initiator=(opened.packet, auth.nonce),
-            recipient=(ack, own.nonce),
             initiated=False,
-            remote_extra=auth.extra,
+            ephemeral=ephemeral,
+            static=static,
+            auth=auth,
+            ack=ack,
+            auth_packet=opened.packet,
+            ack_packet=packet,
         )
+
+
+class Handshake:
+    """Either side of a handshake, whose extension is told what came of it.
+
+    With ``remote`` given this side is the initiator, who must know the key of the node that it calls; without, it is the recipient.
+    """
+
+    def __init__(
+        self,
+        key: PrivateKey,
+        entropy: Entropy,
+        *,
+        remote: PublicKey | None = None,
+        extension: Extension | None = None,
+        is_new: Callable[[bytes], bool] | None = None,
+    ) -> None:
+        """See `Initiator` and `Recipient`, who raise the errors."""
+        self.agreement: Agreement | None = None
+        """What is agreed, once it is."""
+        self._extension = extension
+        self._side = Recipient(key, entropy, extension, is_new=is_new) if remote is None else Initiator(key, remote, entropy, extension)
+        self._to_send = self._side.packet if isinstance(self._side, Initiator) else b""
+
+    @property
+    def trailing(self) -> bytes:
+        """What came after the peer's packet: the beginning of its first frame."""
+        return self._side.trailing
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be sent: the initiator's auth at once, the recipient's ack as soon as there is an agreement; else nothing."""
+        data, self._to_send = self._to_send, b""
+        return data
+
+    def receive_data(self, data: "Buffer") -> Agreement | None:
+        """Take bytes, cut anywhere; what is agreed once the peer's packet is complete. HandshakeError if it is not valid."""
+        self.agreement = self._side.receive_data(data)
+        if self.agreement is not None and isinstance(self._side, Recipient):
+            self._to_send = self._side.packet
+        return self.agreement
+
+    def proved(self) -> None:
+        """The peer's first frame was valid. Only the first call of this or `failed` does something."""
+        if self.agreement is None:
+            raise LocalProtocolError("a peer proves itself after the handshake")
+        extension, self._extension = self._extension, None
+        if extension is not None:
+            extension.proved(self.agreement)
+
+    def failed(self) -> None:
+        """There will be no valid first frame. Whoever makes a handshake calls this at its end, which does nothing after `proved`."""
+        extension, self._extension = self._extension, None
+        if extension is None:
+            return
+        if self.agreement is not None:
+            extension.failed(self.agreement)
+        elif isinstance(self._side, Initiator):
+            extension.unanswered(self._side.remote, self._side.auth)
 
 
 def missing_of_auth(received: "Buffer") -> int:
@@ -214,9 +254,9 @@ def missing_of_auth(received: "Buffer") -> int:
     if len(start) < 2:
         return 2 - len(start)
     size = int.from_bytes(start[:2], "big")
-    if not _MIN_AUTH <= size <= MAX_PACKET:
+    if not MIN_AUTH <= size <= MAX_PACKET:
         return 0
-    whole = _PLAIN_AUTH if start[0] == _VERSION[0] else 2 + size  # either is possible then, and the old format is tried first
+    whole = _PLAIN_AUTH if start[0] == 0x04 else 2 + size  # either is possible then, and the old format is tried first
     return max(0, whole - len(start))
 
 
@@ -283,17 +323,15 @@ class _PacketReader:
 
 
 def _seal(remote: PublicKey, body: bytes, entropy: Entropy) -> bytes:
-    plaintext = body + entropy.padding
-    size = ecies.OVERHEAD + len(plaintext)
-    if size > MAX_PACKET:
-        raise LocalProtocolError(f"a handshake packet of {size} bytes, where {MAX_PACKET} are allowed; the extra elements are too long")
-    prefix = size.to_bytes(2, "big")
+    size = ecies.OVERHEAD + len(body)
+    plaintext = body + entropy.padding(2 + size)[: MAX_PACKET - size]
+    prefix = (ecies.OVERHEAD + len(plaintext)).to_bytes(2, "big")
     return prefix + ecies.encrypt(remote, plaintext, ephemeral=entropy.ecies_ephemeral, iv=entropy.iv, shared_mac_data=prefix)
 
 
 def _split_plain_auth(body: bytes) -> Auth:
     """Take apart sig (65) || keccak256(ephemeral-pubk) (32) || static-pubk (64) || nonce (32) || 0x00, the length of which is certain."""
-    return Auth(body[:65], body[97:161], body[161:193], _VERSION)
+    return Auth(body[:65], body[97:161], body[161:193], VERSION)
 
 
 def _decode(codec: rlp.Codec[_Body], body: bytes) -> _Body:
@@ -309,34 +347,3 @@ def _parse_key(data: bytes) -> PublicKey:
         return PublicKey.from_bytes(data)
     except DecodingError:
         raise HandshakeError("a key in a handshake packet is not a point of the curve") from None
-
-
-def _xor(left: bytes, right: bytes) -> bytes:
-    return (int.from_bytes(left) ^ int.from_bytes(right)).to_bytes(len(left))
-
-
-def _agree(  # noqa: PLR0913  (the inputs of the key agreement)
-    remote: PublicKey,
-    ephemeral_key: bytes,
-    *,
-    initiator: tuple[bytes, bytes],
-    recipient: tuple[bytes, bytes],
-    initiated: bool,
-    remote_extra: tuple[bytes, ...],
-) -> Secrets:
-    """Derive the secrets; ``initiator`` and ``recipient`` are the packet, as it was on the wire, and the nonce of each."""
-    auth, initiator_nonce = initiator
-    ack, recipient_nonce = recipient
-    shared = keccak256(ephemeral_key + keccak256(recipient_nonce + initiator_nonce))
-    aes = keccak256(ephemeral_key + shared)
-    mac = keccak256(ephemeral_key + aes)
-    to_recipient = Keccak256(_xor(mac, recipient_nonce) + auth)
-    to_initiator = Keccak256(_xor(mac, initiator_nonce) + ack)
-    return Secrets(
-        remote=remote,
-        aes=aes,
-        mac=mac,
-        egress_mac=to_recipient if initiated else to_initiator,
-        ingress_mac=to_initiator if initiated else to_recipient,
-        remote_extra=remote_extra,
-    )

@@ -1,0 +1,113 @@
+"""Extensions of the handshake: what rides in auth and ack behind the specified elements (EIP-8), made for one peer.
+
+Peers ignore elements that they do not know, so an extension may offer something to anybody, and finds out from the ack's elements whether
+the peer has taken it. An `Extension` is asked for elements and told what came of them. `Contained` is one whose faults cannot end a node.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+from devp2p import rlp
+from devp2p.arguments import require, several
+from devp2p.containment import unless_it_fails
+from devp2p.errors import LocalProtocolError
+from devp2p.keys import PublicKey
+from devp2p.wire.rlpx.agreement import Agreement
+from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
+
+_ITEM = rlp.codec(rlp.Raw)
+
+
+class Extension:
+    """Speaks for the node in every handshake; derive from it, and override what matters to you. Methods must be quick, and do not block.
+
+    Nothing is proved before the peer's first valid frame. Anyone can send an auth with any `public_key` in it, or an auth that came before,
+    and so have you asked for an answer: whatever you keep under a peer's key must change in `proved` only. What you need there comes back
+    in the `Agreement`: the peer's elements and your own, nonces, packets and shared secrets.
+
+    Each `offer` is followed by exactly one of `proved`, `failed` and `unanswered`, each `answer` by one of `proved` and `failed`; `auth`
+    is equal in all of them, but for its elements, which are there once `offer` has returned them. Many handshakes may be under way at one
+    time, some of them with one peer.
+    """
+
+    def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:  # noqa: ARG002  (to be overridden)
+        """Give the elements for our auth to `remote`, each as its RLP encoding; `auth` is the rest of it. At most `AUTH_ROOM` bytes."""
+        return ()
+
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:  # noqa: ARG002
+        """Give the elements for our ack to what claims to be `remote`; `auth` came from it, and `ack` is the rest of ours.
+
+        At most `ACK_ROOM` bytes. It is not asked about an auth in the format from before EIP-8, whose ack has no place for elements.
+        """
+        return ()
+
+    def proved(self, agreement: Agreement) -> None:
+        """The peer's first frame was valid: it holds its static key, and has both packets as they are in `agreement`."""
+
+    def failed(self, agreement: Agreement) -> None:
+        """There was an agreement, but no valid frame came: the link was lost, took too long, or the first frame was bad.
+
+        It proves nothing about `agreement.remote`: whoever is on the way, or sends an old auth again, can bring this about.
+        """
+
+    def unanswered(self, remote: PublicKey, auth: Auth) -> None:
+        """Our auth got no valid ack: the link was lost, took too long, or something else came. It proves nothing about `remote`."""
+
+
+class Contained(Extension):
+    """Asks another extension; where that fails, or gives what no packet can hold, there are no elements.
+
+    The first failure of each method is logged with its traceback. So a stranger who makes an extension fail has a handshake without it.
+    """
+
+    def __init__(self, extension: Extension) -> None:
+        self._offer = unless_it_fails(partial(offered, extension), ())
+        self._answer = unless_it_fails(partial(answered, extension), ())
+        self._proved = unless_it_fails(extension.proved, None)
+        self._failed = unless_it_fails(extension.failed, None)
+        self._unanswered = unless_it_fails(extension.unanswered, None)
+
+    def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:
+        """See `Extension`."""
+        return self._offer(remote, auth)
+
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:
+        """See `Extension`."""
+        return self._answer(remote, auth, ack)
+
+    def proved(self, agreement: Agreement) -> None:
+        """See `Extension`."""
+        self._proved(agreement)
+
+    def failed(self, agreement: Agreement) -> None:
+        """See `Extension`."""
+        self._failed(agreement)
+
+    def unanswered(self, remote: PublicKey, auth: Auth) -> None:
+        """See `Extension`."""
+        self._unanswered(remote, auth)
+
+
+def offered(extension: Extension, remote: PublicKey, auth: Auth) -> tuple[bytes, ...]:
+    """Ask for the elements of an auth, and check them: TypeError or LocalProtocolError for what cannot be sent."""
+    return _sendable(extension.offer(remote, auth), f"what {type(extension).__name__}.offer returns", "auth", AUTH_ROOM)
+
+
+def answered(extension: Extension, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:
+    """The same for an ack."""
+    return _sendable(extension.answer(remote, auth, ack), f"what {type(extension).__name__}.answer returns", "ack", ACK_ROOM)
+
+
+def _sendable(elements: Iterable[bytes], what: str, packet: str, room: int) -> tuple[bytes, ...]:
+    found = several(elements, what)
+    for element in found:
+        require(element, bytes, f"each element of {what} is bytes, one encoded RLP item", "rlp.encode(...) makes one")
+        try:
+            _ITEM.encode(element)
+        except LocalProtocolError as error:
+            raise LocalProtocolError(f"an element of {what} is {error}: rlp.encode(...) makes one") from None
+    if (size := sum(map(len, found))) > room:
+        raise LocalProtocolError(
+            f"{what} has {size} bytes, where an {packet} of at most {MAX_PACKET} has room for {room}: return fewer or shorter elements"
+        )
+    return found
