@@ -7,8 +7,8 @@ import pytest
 from devp2p.peers.netgroups import netgroup
 from devp2p.peers.ratings import Standing
 from devp2p.peers.slots.eviction import choose_victim
+from devp2p.peers.slots.lineup import Lineup
 from devp2p.peers.slots.objective import Rules
-from devp2p.peers.slots.state import State
 from devp2p.peers.slots.values import SlotPeer, SlotSpec
 from devp2p.records.node_record import Address
 from tests.slots.world import SECRET, node_id
@@ -27,8 +27,8 @@ def victims(peers: list[SlotPeer], secret: bytes = SECRET, kept: frozenset[bytes
     """Who has to go, one after another, until everybody left is protected."""
     found: list[bytes] = []
     while len(found) < count:
-        state = State(RULES, peers, tenure=lambda some: NOW - some.since, explore_tenure=600.0, incumbents={})
-        victim = choose_victim(state, peers, secret, kept)
+        lineup = Lineup(RULES, peers, NOW, {})
+        victim = choose_victim(lineup, peers, secret, kept)
         if victim is None:
             break
         found.append(victim.id)
@@ -44,10 +44,10 @@ def test_the_youngest_of_the_most_crowded_network_goes_first():
 
 def test_of_equals_the_one_with_the_least_value_goes():
     peers = [peer(n, since=5.0, network=b"AA") for n in range(8)]
-    state = State(RULES, peers, tenure=lambda some: NOW - some.since, explore_tenure=600.0, incumbents={})
-    victim = choose_victim(state, peers, SECRET)
+    lineup = Lineup(RULES, peers, NOW, {})
+    victim = choose_victim(lineup, peers, SECRET)
     assert victim is not None
-    assert state.selection.marginal(victim.id) == min(state.selection.marginal(other.id) for other in peers)
+    assert lineup.selection.marginal(victim.id) == min(lineup.selection.marginal(other.id) for other in peers)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p.peers.ratings import Standing
-from devp2p.peers.slots.objective import Item, Rules, Selection
-from devp2p.peers.slots.search import climb, solve
-from devp2p.peers.slots.state import item_of_candidate, item_of_peer, shortlist
+from devp2p.peers.slots.dials import shortlist
+from devp2p.peers.slots.objective import Item, Rules, Selection, item_of_candidate, item_of_peer
 from devp2p.peers.slots.values import SlotCandidate, SlotPeer, SlotSpec
 from tests.slots.instances import BOUNDED, FREE, best_of_all, dense, fits, minimums, plain_shortfall, plain_value, ratio, sparse
+from tests.slots.search import climb, exchanged, solve
 from tests.slots.world import node_id
 
 INSTANCES = 1000
@@ -228,8 +228,7 @@ def test_an_exchange_never_makes_a_set_worse(seed):
     selection = Selection(rules, items[: rules.budget])
     while (found := selection.best_swap(items)) is not None:
         before = selection.value
-        assert found.leaves is not None
-        selection.remove(found.leaves.id)
-        selection.add(found.enters)
+        assert found.leaves.id in selection
+        selection = exchanged(selection, found.enters, found.leaves)
         assert selection.value == pytest.approx(before + found.gain)
         assert found.gain > 0

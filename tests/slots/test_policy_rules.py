@@ -10,6 +10,7 @@ from devp2p.node.pace import PolicyClock
 from devp2p.peers.slots.policy import Slots
 from devp2p.peers.slots.values import Admit, Drop, Graft, Refuse, SlotSpec, Swap
 from tests.slots.builders import ETH, candidate, crowd, peer, rated
+from tests.slots.search import reachable
 from tests.slots.world import SECRET, Node, World, node_id
 
 
@@ -209,7 +210,7 @@ def test_slots_that_make_no_sense_are_told(wrong):
 def test_of_the_dials_under_way_two_count_as_one():
     slots = Slots([SlotSpec("eth", 3)], 10, secret=SECRET)
     peers = [peer(n, 0.9) for n in range(4)]
-    assert slots._free_for_dials(slots._state(peers, 0.0)) == 3
+    assert slots._free_for_dials(slots._lineup(peers, 0.0)) == 3
     some = [candidate(50 + n, 0.99) for n in range(8)]
     for under_way, expected in ((0, True), (4, True), (5, False)):
         dialling = {one.id for one in some[:under_way]}
@@ -236,8 +237,8 @@ def test_slots_that_dials_under_way_will_fill_are_not_dialled_again(spec, dials)
 def test_what_could_be_reached_is_at_least_what_there_is():
     slots = Slots([SlotSpec("eth", 3)], 4, secret=SECRET)
     peers = [peer(n, 0.2) for n in range(4)]
-    assert slots.reachable(peers, [], 0.0, lambda: 0.5) == pytest.approx(0.6)
-    assert slots.reachable(peers, [candidate(9, 0.9)], 0.0, lambda: 0.5) == pytest.approx(1.3)
+    assert reachable(slots, peers, [], 0.0, lambda: 0.5) == pytest.approx(0.6)
+    assert reachable(slots, peers, [candidate(9, 0.9)], 0.0, lambda: 0.5) == pytest.approx(1.3)
 
 
 def test_anchors_are_dialled_first_then_what_is_lacking_then_for_an_explore_slot_then_the_most_promising():

@@ -1,4 +1,14 @@
-"""Which peers to have: the policy decides and never acts (pure)."""
+"""Which peers to have: the policy decides and never acts (pure).
+
+- policy:     `Slots`, which is asked: what to change at a tick, whom to dial, whether to let somebody in, whom to dial after a restart
+- values:     what it is asked with, and what it decides
+- objective:  what a set of peers is worth, what a newcomer is taken for, and what one peer instead of another brings
+- lineup:     who is there at one moment, and which slot each fills
+- changes:    the exchanges of a tick, and what each needs
+- dials:      whom to dial for a free place
+- eviction:   which inbound peer makes room
+- view:       all of it, explained for people
+"""
 
 from devp2p.peers.slots.policy import TICK, Slots
 from devp2p.peers.slots.values import (
@@ -10,20 +20,20 @@ from devp2p.peers.slots.values import (
     Drop,
     Evict,
     Graft,
-    PeerView,
     Refuse,
     SlotCandidate,
     SlotClass,
     SlotPeer,
     SlotSpec,
-    SlotsView,
     Swap,
 )
+from devp2p.peers.slots.view import CapabilityView, PeerView, SlotsView
 
 __all__ = [
     "TICK",
     "Admit",
     "Anchor",
+    "CapabilityView",
     "Change",
     "Decision",
     "Dial",

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from devp2p.peers.slots.state import State
+from devp2p.peers.slots.lineup import Lineup
 from devp2p.peers.slots.values import SlotPeer
 
 PROTECTED: Final = 4
@@ -28,13 +28,13 @@ VOUCHED_AFTER: Final = 3600.0
 _PLACES_A_PROTECTION: Final = 8  # of inbound peers, for one protected peer by each measure
 
 
-def choose_victim(state: State, peers: Sequence[SlotPeer], secret: bytes, kept: Collection[bytes] = ()) -> SlotPeer | None:
+def choose_victim(lineup: Lineup, peers: Sequence[SlotPeer], secret: bytes, kept: Collection[bytes] = ()) -> SlotPeer | None:
     """The inbound peer to evict, or None if all are protected.
 
     `peers`: the inbound ones to choose from. `kept`: those that must stay for other reasons, such as a capability's minimum. A peer whose
     conduct is bad goes first, whatever protects it otherwise.
     """
-    tenure = state.tenure
+    tenure = lineup.tenure
     bad = [peer for peer in peers if any(standing.bad for standing in peer.standings.values())]
     if bad:
         return min(bad, key=lambda peer: (tenure(peer), peer.id))
@@ -44,7 +44,7 @@ def choose_victim(state: State, peers: Sequence[SlotPeer], secret: bytes, kept: 
     rest = [peer for peer in peers if not peer.protected and peer.id not in kept]
     rest = _without(rest, _by_network(rest, secret, count))
     rest = _without(rest, sorted((peer for peer in rest if peer.rtt is not None), key=lambda peer: (peer.rtt, peer.id))[:count])
-    for name in (spec.name for spec in state.specs):
+    for name in (spec.name for spec in lineup.specs):
         useful = [(when, peer.id) for peer in rest if name in peer.standings and (when := peer.standings[name].last_useful) is not None]
         rest = _without(rest, sorted(useful, reverse=True)[: min(USEFUL, count)])
     vouched = [peer for peer in rest if peer.intro and tenure(peer) > VOUCHED_AFTER]
@@ -56,7 +56,7 @@ def choose_victim(state: State, peers: Sequence[SlotPeer], secret: bytes, kept: 
     youngest = {group: min(tenure(peer) for peer in rest if _group(peer) == group) for group in sizes}
     group = min(sizes, key=lambda group: (-sizes[group], youngest[group], group))
     return min(
-        (peer for peer in rest if _group(peer) == group), key=lambda peer: (tenure(peer), state.selection.marginal(peer.id), peer.id)
+        (peer for peer in rest if _group(peer) == group), key=lambda peer: (tenure(peer), lineup.selection.marginal(peer.id), peer.id)
     )
 
 

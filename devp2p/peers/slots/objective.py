@@ -7,7 +7,7 @@ The value of a set Y is
 of which at most inbound_p of the best may be peers that dialled us. One connection can fill a slot in every capability that it shares, so
 this is no matching; and if there are fewer places than slots it is NP-hard (with one slot each and values 0 and 1 it is maximum
 coverage). But F is monotone and submodular, before costs: it is a sum of weighted matroid ranks. So taking the best addition
-again and again, and then the best exchange of one for one until none helps, comes close (see `slot_search`).
+again and again, and then the best exchange of one for one until none helps, comes close to the best of all sets.
 
 Bounds. A set has at most `budget` peers, and at most `network_cap` of one network. It is to have `dialled_floor` peers that we dialled, and
 `minimum` for each capability: what it lacks of these is its shortfall, and less shortfall goes before more value.
@@ -21,11 +21,21 @@ the least loss is the one to leave.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Final
 
-from devp2p.peers.slots.values import SlotSpec
+from devp2p.peers.ratings import Standing
+from devp2p.peers.slots.values import SlotCandidate, SlotPeer, SlotSpec
 
+NEWCOMER_INBOUND: Final = 0.25
+"""What an inbound peer is taken for while it is not rated. Not more: new identities cost nothing."""
+NEWCOMER_DIALLED: Final = 0.5
+"""The same for one that we chose to dial: any peer."""
+MARGIN_OF_SET: Final = 0.05
+"""What is clearly better gains this part of what an average peer adds,"""
+MARGIN_OF_PEER: Final = 0.10
+"""and this part of what the peer adds that leaves, or whose slot is taken."""
 EPSILON: Final = 1e-9
 """A difference in value below this is none."""
 
@@ -64,12 +74,42 @@ class Rules:
         return self.specs[index].slots if self.inbound_quota is None else self.inbound_quota[index]
 
 
+def expected(standing: Standing, *, inbound: bool) -> float:
+    """What a peer is taken for in a capability, 0 to 1."""
+    if standing.quantile is not None:
+        return standing.quantile
+    return NEWCOMER_INBOUND if inbound else NEWCOMER_DIALLED
+
+
+def item_of_peer(rules: Rules, peer: SlotPeer) -> Item:
+    """A peer as a connection of a set."""
+    values = [expected(peer.standings[spec.name], inbound=peer.inbound) if spec.name in peer.standings else 0.0 for spec in rules.specs]
+    serves = sum(1 << index for index, spec in enumerate(rules.specs) if spec.name in peer.standings)
+    return Item(peer.id, tuple(values), serves, not peer.inbound, peer.network)
+
+
+def item_of_candidate(rules: Rules, candidate: SlotCandidate, bonus: float = 0.0) -> Item:
+    """A candidate as a connection of a set; `bonus` is added to what it is taken for."""
+    known = candidate.standings
+    values = [expected(known[spec.name], inbound=False) + bonus if spec.name in known else 0.0 for spec in rules.specs]
+    serves = sum(1 << index for index, spec in enumerate(rules.specs) if spec.name in known)
+    return Item(candidate.id, tuple(values), serves, dialled=True, network=candidate.network)
+
+
+def clear_gain(average: float, value: float) -> float:
+    """By how much another one has to be better than a peer that adds `value`, lest peers change places for next to nothing.
+
+    `average`: what one peer of the set adds.
+    """
+    return max(MARGIN_OF_SET * average, MARGIN_OF_PEER * value)
+
+
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One change of a set: what it brings."""
+class Replacement:
+    """One connection instead of another: what it brings."""
 
     enters: Item
-    leaves: Item | None
+    leaves: Item
     gain: float
     shortfall: int
     """By how much the shortfall grows; less than zero if it shrinks."""
@@ -121,23 +161,17 @@ class _Ladder:
 
 
 class Selection:
-    """A set of connections that is changed one at a time."""
+    """A set of connections."""
 
     def __init__(self, rules: Rules, items: Iterable[Item] = ()) -> None:
         self.rules = rules
         self._weights = [spec.weight for spec in rules.specs]
-        self._items: dict[bytes, Item] = {}
-        self._networks: Counter[bytes] = Counter()
-        self.serving: list[int] = [0] * len(rules.specs)
+        self._items: dict[bytes, Item] = {item.id: item for item in items}
+        self._networks = Counter(item.network for item in self._items.values() if item.network is not None)
+        self.serving: list[int] = [sum(item.serves >> index & 1 for item in self._items.values()) for index in range(len(rules.specs))]
         """How many have each capability."""
-        self.dialled: int = 0
+        self.dialled: int = sum(item.dialled for item in self._items.values())
         """How many we dialled."""
-        self._ladders: list[_Ladder] | None = None
-        for item in items:
-            self.add(item)
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def __contains__(self, node_id: bytes) -> bool:
         return node_id in self._items
@@ -155,34 +189,22 @@ class Selection:
         """All connections of the set."""
         return self._items.values()
 
-    def add(self, item: Item) -> None:
-        """One more."""
-        self._items[item.id] = item
-        self._count(item, 1)
-
-    def remove(self, node_id: bytes) -> None:
-        """One less."""
-        self._count(self._items.pop(node_id), -1)
-
-    def _count(self, item: Item, one: int) -> None:
-        self._ladders = None
-        if item.network is not None:
-            self._networks[item.network] += one
-        self.dialled += one if item.dialled else 0
-        for index in range(len(self.serving)):
-            self.serving[index] += one if item.serves >> index & 1 else 0
+    @cached_property
+    def _ladders(self) -> list[_Ladder]:
+        rules = self.rules
+        return [_Ladder(index, self._items.values(), spec.slots, rules.quota(index)) for index, spec in enumerate(rules.specs)]
 
     # What it is worth
 
     @property
     def value(self) -> float:
         """F of the set."""
-        totals = sum(weight * ladder.total for weight, ladder in zip(self._weights, self._measured(), strict=True))
+        totals = sum(weight * ladder.total for weight, ladder in zip(self._weights, self._ladders, strict=True))
         return totals - sum(item.cost for item in self._items.values())
 
     def value_in(self, index: int) -> float:
         """What one capability adds to it."""
-        return self._weights[index] * self._measured()[index].total
+        return self._weights[index] * self._ladders[index].total
 
     @property
     def shortfall(self) -> int:
@@ -192,14 +214,13 @@ class Selection:
 
     def marginal(self, node_id: bytes) -> float:
         """How much less the set is worth without a peer: F(Y) - F(Y without it)."""
-        ladders = self._measured()
-        loss = sum(weight * ladder.losses.get(node_id, 0.0) for weight, ladder in zip(self._weights, ladders, strict=True))
+        loss = sum(weight * ladder.losses.get(node_id, 0.0) for weight, ladder in zip(self._weights, self._ladders, strict=True))
         return loss - self._items[node_id].cost
 
     def gain(self, item: Item) -> float:
         """How much more the set is worth with one more: F(Y with it) - F(Y)."""
         side = 0 if item.dialled else 1
-        return self._gain(item.values, [ladder.thresholds[0][side] for ladder in self._measured()]) - item.cost
+        return self._gain(item.values, [ladder.thresholds[0][side] for ladder in self._ladders]) - item.cost
 
     def lacks(self) -> int:
         """The capabilities that have less than their minimum, as bits."""
@@ -233,32 +254,18 @@ class Selection:
         floor = self.rules.dialled_floor
         return grown + max(0, floor - self.dialled - dialled) - max(0, floor - self.dialled)
 
-    def best_addition(self, candidates: Iterable[Item], *, reserve: int = 0, by_need: bool = True) -> Exchange | None:
-        """The best candidate to add, if any adds something. `reserve`: places that inbound ones leave to those we dial."""
-        best: Exchange | None = None
-        places = self.rules.budget - len(self._items)
-        for item in candidates:
-            if item.id in self._items or not self.has_room_for(item):
-                continue
-            if not item.dialled and places <= reserve - self.dialled:
-                continue
-            found = Exchange(item, None, self.gain(item), self.shortfall_by(item, None) if by_need else 0)
-            if (found.shortfall < 0 or found.gain > EPSILON) and (best is None or _is_better(found, best)):
-                best = found
-        return best if places > 0 else None
-
     def best_swap(
         self,
         candidates: Sequence[Item],
         margins: Mapping[bytes, float] | None = None,
         allowed: Callable[[Item, Item], bool] | None = None,
-    ) -> Exchange | None:
+    ) -> Replacement | None:
         """The exchange of one for one that gains most without making the shortfall grow; or None.
 
         `margins`: who may leave, and what an exchange for it has to gain at least; by default everybody, for any gain. `allowed`: whether
         one may enter for one that leaves.
         """
-        best: Exchange | None = None
+        best: Replacement | None = None
         most = EPSILON
         for thresholds, members in self._patterns(margins):
             least = members[0][0]
@@ -278,17 +285,17 @@ class Selection:
                         continue
                     if allowed is not None and not allowed(item, leaves):
                         continue
-                    best, most = Exchange(item, leaves, gain, 0), gain
+                    best, most = Replacement(item, leaves, gain, 0), gain
                     break
         return best
 
     def best_repair(
         self, candidates: Iterable[Item], removable: Collection[bytes] | None = None, allowed: Callable[[Item, Item], bool] | None = None
-    ) -> Exchange | None:
+    ) -> Replacement | None:
         """The exchange that makes the shortfall shrink most, and among those the one that is worth most; or None."""
         if not self.shortfall:
             return None
-        best: Exchange | None = None
+        best: Replacement | None = None
         for item in candidates:
             if item.id in self._items or self.shortfall_by(item, None) >= 0:
                 continue
@@ -298,7 +305,7 @@ class Selection:
                 less = self.shortfall_by(item, leaves)
                 if less >= 0 or (best is not None and less > best.shortfall) or not self.has_room_for(item, leaves):
                     continue
-                found = Exchange(item, leaves, self.swap_gain(item, leaves), less)
+                found = Replacement(item, leaves, self.swap_gain(item, leaves), less)
                 if (best is None or _is_better(found, best)) and (allowed is None or allowed(item, leaves)):
                     best = found
         return best
@@ -306,12 +313,12 @@ class Selection:
     def swap_gain(self, enters: Item, leaves: Item) -> float:
         """F(Y with one instead of the other) - F(Y)."""
         side = 0 if enters.dialled else 1
-        thresholds = [ladder.thresholds[ladder.cases.get(leaves.id, 0)][side] for ladder in self._measured()]
+        thresholds = [ladder.thresholds[ladder.cases.get(leaves.id, 0)][side] for ladder in self._ladders]
         return self._gain(enters.values, thresholds) - enters.cost - self.marginal(leaves.id)
 
     def _patterns(self, margins: Mapping[bytes, float] | None) -> list[tuple[tuple[list[float], list[float]], list[tuple[float, Item]]]]:
         """Those who may leave, least loss first, by what somebody has to pass who comes instead (dialled, inbound)."""
-        ladders = self._measured()
+        ladders = self._ladders
         groups: dict[tuple[int, ...], list[tuple[float, Item]]] = {}
         for item in self._items.values():
             if margins is None or item.id in margins:
@@ -332,12 +339,6 @@ class Selection:
                 gain += weight * (value - threshold)
         return gain
 
-    def _measured(self) -> list[_Ladder]:
-        if self._ladders is None:
-            rules = self.rules
-            self._ladders = [_Ladder(index, self._items.values(), spec.slots, rules.quota(index)) for index, spec in enumerate(rules.specs)]
-        return self._ladders
 
-
-def _is_better(new: Exchange, old: Exchange) -> bool:
+def _is_better(new: Replacement, old: Replacement) -> bool:
     return (-new.shortfall, new.gain) > (-old.shortfall, old.gain)

@@ -3,7 +3,7 @@
 `Slots` is told who is connected and who could be dialled, and says what to change; whoever acts tells it of the outcome by what it is told
 the next time. It keeps no peer, only what it has changed lately.
 
-Each capability has slots (`slot_classes`), and a set of peers is worth what the best of them are worth in these (`slot_objective`). Of the
+Each capability has slots (`lineup`), and a set of peers is worth what the best of them are worth in these (`objective`). Of the
 `budget` places some are only for peers that we dial, since anybody can make any number of inbound ones, and some are left free, so
 that an honest newcomer need not wait for a place. Peers are exchanged slowly, and only for a clear gain: one at a tick, a tenth of
 the places in ten minutes. Bad conduct is not subject to any of that: such a peer is dropped at once, and banned.
@@ -19,12 +19,11 @@ from typing import Final
 
 from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.peers.bans import Ban
-from devp2p.peers.slots.changes import EXPLORE_TENURE, TENURE, better, graft, margins_of, repair, rotation
-from devp2p.peers.slots.dials import Choice
+from devp2p.peers.slots.changes import better, graft, keeps_minimums, margins_of, repair, rotation
+from devp2p.peers.slots.dials import Choice, shortlist
 from devp2p.peers.slots.eviction import choose_victim
-from devp2p.peers.slots.objective import Item, Rules
-from devp2p.peers.slots.search import climb
-from devp2p.peers.slots.state import State, item_of_candidate, item_of_peer, shortlist
+from devp2p.peers.slots.lineup import EXPLORE_TENURE, Lineup
+from devp2p.peers.slots.objective import Item, Rules, item_of_candidate, item_of_peer
 from devp2p.peers.slots.values import (
     Admit,
     Change,
@@ -37,10 +36,9 @@ from devp2p.peers.slots.values import (
     SlotClass,
     SlotPeer,
     SlotSpec,
-    SlotsView,
     Swap,
 )
-from devp2p.peers.slots.view import view_of
+from devp2p.peers.slots.view import SlotsView, view_of
 
 TICK: Final = 10.0
 """Seconds between two changes."""
@@ -142,76 +140,76 @@ class Slots:
         self._forget(now)
         drops = [drop for peer in peers if (drop := _drop(peer)) is not None]
         gone = {drop.id for drop in drops}
-        state = self._state([peer for peer in peers if peer.id not in gone], now)
+        lineup = self._lineup([peer for peer in peers if peer.id not in gone], now)
         self._core = {
-            name: frozenset(node_id for node_id, kind in slots.items() if kind is SlotClass.CORE) for name, slots in state.slots.items()
+            name: frozenset(node_id for node_id, kind in slots.items() if kind is SlotClass.CORE) for name, slots in lineup.slots.items()
         }
-        usable = self._usable(state, candidates)
+        usable = self._usable(lineup, candidates)
         yield
-        change = yield from self._exchange(state, usable, now, random)
+        change = yield from self._exchange(lineup, usable, now, random)
         if change is not None:
             self._last_change = now
             self._planned[change.id] = _Planned(change.drop, now)
-        eviction = self._spare_eviction(state)  # after the exchange: whose place is to be another's is not evicted
+        eviction = self._spare_eviction(lineup)  # after the exchange: whose place is to be another's is not evicted
         return tuple(found for found in (*drops, change, eviction) if found is not None)
 
     def _exchange(
-        self, state: State, candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
+        self, lineup: Lineup, candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
     ) -> Generator[None, None, Swap | Graft | None]:
         """The one change of a tick that is subject to the churn budget."""
-        self._plan_grafts(state, now)
+        self._plan_grafts(lineup, now)
         under_way = frozenset(planned.drop for planned in self._planned.values() if planned.drop is not None)
         if now - self._last_change < TICK or len(self._changes) + len(under_way) >= self.changes_allowed:
             return None
         items = [item_of_candidate(self.rules, candidate) for candidate in shortlist(self.rules, candidates, random).values()]
         yield
-        margins = margins_of(state, under_way)
-        free = self._free_for_dials(state)
+        margins = margins_of(lineup, under_way)
+        free = self._free_for_dials(lineup)
         crowded = free <= 0  # else who is better is dialled for a free place, and nobody has to go
-        if crowded and (change := repair(state, items, margins)) is not None:
+        if crowded and (change := repair(lineup, items, margins)) is not None:
             return change
         for spec in self.rules.specs:
-            if self._grafts[spec.name] and (grafted := graft(state, spec, candidates, margins, free, random)) is not None:
+            if self._grafts[spec.name] and (grafted := graft(lineup, spec, candidates, margins, free, random)) is not None:
                 self._grafts[spec.name] -= 1
                 return grafted
-        if crowded and (change := better(state, items, margins)) is not None:
+        if crowded and (change := better(lineup, items, margins)) is not None:
             return change
         if now - self._last_rotation < ROTATION_INTERVAL:
             return None
-        rotated = rotation(state, candidates, margins, random)
+        rotated = rotation(lineup, candidates, margins, random)
         self._last_rotation = now if rotated is not None else self._last_rotation
         return rotated
 
-    def _plan_grafts(self, state: State, now: float) -> None:
+    def _plan_grafts(self, lineup: Lineup, now: float) -> None:
         if now - self._last_graft < GRAFT_INTERVAL:
             return
         self._last_graft = now
         for spec in self.rules.specs:
-            median = state.median(spec.name)
+            median = lineup.median(spec.name)
             self._grafts[spec.name] = GRAFTS if median is not None and median < spec.floor else 0
 
-    def _spare_eviction(self, state: State) -> Evict | None:
+    def _spare_eviction(self, lineup: Lineup) -> Evict | None:
         """Keep places free, and the budget if it was made smaller."""
-        taken = state.inbound + max(self.rules.dialled_floor, state.selection.dialled)
+        taken = lineup.inbound + max(self.rules.dialled_floor, lineup.selection.dialled)
         if taken <= self.rules.budget - self.rules.spare:
             return None
         leaving = {planned.drop for planned in self._planned.values()}
-        if any(peer.inbound for peer in state.peers.values() if peer.id in leaving):
+        if any(peer.inbound for peer in lineup.peers.values() if peer.id in leaving):
             return None
-        peers = [peer for peer in state.peers.values() if peer.inbound and state.tenure(peer) >= NEWCOMER_GRACE]
-        victim = self._victim(state, peers, None)
+        peers = [peer for peer in lineup.peers.values() if peer.inbound and lineup.tenure(peer) >= NEWCOMER_GRACE]
+        victim = self._victim(lineup, peers, None)
         return Evict(victim.id, f"{self.rules.spare} places are left free for newcomers") if victim is not None else None
 
     # Free places
 
     def may_dial(self, peers: Sequence[SlotPeer], dialling: Collection[bytes], now: float) -> bool:
         """Whether there is a free place to dial somebody for; if not, nobody need look for candidates."""
-        return self._free_for_dials(self._state(peers, now)) > self._waiting(dialling)
+        return self._free_for_dials(self._lineup(peers, now)) > self._waiting(dialling)
 
     def choice(self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]) -> Choice:
         """Between whom `next_dial` chooses."""
-        state = self._state(peers, now)
-        return Choice(state, self._usable(state, candidates), random)
+        lineup = self._lineup(peers, now)
+        return Choice(lineup, self._usable(lineup, candidates), random)
 
     def next_dial(self, choice: Choice, dialling: Collection[bytes]) -> Dial | None:
         """Whom to dial for a free place, if there is one and somebody for it; to be asked until it is None.
@@ -222,7 +220,7 @@ class Slots:
             choice.leave_out(node_id)
         self._awaited = {node_id: item for node_id, item in self._awaited.items() if node_id in dialling}
         waiting = self._waiting(dialling)
-        if self._free_for_dials(choice.state) <= waiting:
+        if self._free_for_dials(choice.lineup) <= waiting:
             return None
         awaited = list(self._awaited.values())
         found = choice.next(waiting, awaited[: -(-len(awaited) // 2)], self._dials)
@@ -249,17 +247,17 @@ class Slots:
         bad = next((standing.bad for standing in newcomer.standings.values() if standing.bad), None)
         if bad is not None:
             return Refuse(newcomer.id, bad, DisconnectReason.USELESS_PEER)
-        state = self._state(peers, now)
+        lineup = self._lineup(peers, now)
         item = item_of_peer(self.rules, newcomer)
-        leaves = state.selection.get(planned.drop) if planned is not None and planned.drop is not None else None
-        if not state.selection.has_room_for(item, leaves):
+        leaves = lineup.selection.get(planned.drop) if planned is not None and planned.drop is not None else None
+        if not lineup.selection.has_room_for(item, leaves):
             return Refuse(newcomer.id, f"{self.rules.network_cap} peers are of its network already")
         if newcomer.inbound:
-            return self._admit_inbound(state, newcomer, item)
-        if leaves is not None and not state.peers[leaves.id].protected and state.keeps_minimums(item, leaves):
+            return self._admit_inbound(lineup, newcomer, item)
+        if leaves is not None and not lineup.peers[leaves.id].protected and keeps_minimums(lineup, item, leaves):
             self._changes.append(now)
             return Admit(newcomer.id, "it was dialled for another one's place", leaves.id)
-        if len(state.peers) < self.rules.budget:
+        if len(lineup.peers) < self.rules.budget:
             return Admit(newcomer.id, "there is a free place")
         return Refuse(newcomer.id, f"all {self.rules.budget} places are taken")
 
@@ -267,19 +265,19 @@ class Slots:
         """The dial of a candidate has failed: if it was for an exchange, nobody is exchanged."""
         self._planned.pop(node_id, None)
 
-    def _admit_inbound(self, state: State, newcomer: SlotPeer, item: Item) -> Admit | Refuse:
-        places = self.rules.budget - max(self.rules.dialled_floor, state.selection.dialled)
-        if state.inbound < places:
+    def _admit_inbound(self, lineup: Lineup, newcomer: SlotPeer, item: Item) -> Admit | Refuse:
+        places = self.rules.budget - max(self.rules.dialled_floor, lineup.selection.dialled)
+        if lineup.inbound < places:
             return Admit(newcomer.id, "there is a free place")
-        victim = self._victim(state, [peer for peer in state.peers.values() if peer.inbound], item)
+        victim = self._victim(lineup, [peer for peer in lineup.peers.values() if peer.inbound], item)
         if victim is None:
             return Refuse(newcomer.id, f"all {places} places for inbound peers are taken, and those who have them are protected")
         return Admit(newcomer.id, "the youngest peer of the most crowded network makes room", victim.id)
 
-    def _victim(self, state: State, peers: list[SlotPeer], enters: Item | None) -> SlotPeer | None:
-        items = [item for item in state.selection.items if not item.dialled]
-        kept = {item.id for item in items if not state.keeps_minimums(enters, item)}
-        return choose_victim(state, peers, self._secret, kept)
+    def _victim(self, lineup: Lineup, peers: list[SlotPeer], enters: Item | None) -> SlotPeer | None:
+        items = [item for item in lineup.selection.items if not item.dialled]
+        kept = {item.id for item in items if not keeps_minimums(lineup, enters, item)}
+        return choose_victim(lineup, peers, self._secret, kept)
 
     # What is asked of it
 
@@ -288,12 +286,12 @@ class Slots:
 
         Each is of a network of its own, as far as that is known, and has been there for ten minutes.
         """
-        state = self._state(peers, now)
+        lineup = self._lineup(peers, now)
         found: dict[str, tuple[bytes, ...]] = {}
         for spec in self.rules.specs:
-            fit = [peer for peer in state.sharing[spec.name] if not peer.inbound and state.tenure(peer) >= EXPLORE_TENURE]
+            fit = [peer for peer in lineup.sharing[spec.name] if not peer.inbound and lineup.tenure(peer) >= EXPLORE_TENURE]
             fit = [peer for peer in fit if not any(standing.bad for standing in peer.standings.values())]
-            fit.sort(key=lambda peer: (-peer.standings[spec.name].score, -state.values[spec.name][peer.id], peer.since, peer.id))
+            fit.sort(key=lambda peer: (-peer.standings[spec.name].score, -lineup.values[spec.name][peer.id], peer.since, peer.id))
             chosen: list[SlotPeer] = []
             for peer in fit:
                 if len(chosen) < ANCHORS and (peer.network is None or all(peer.network != other.network for other in chosen)):
@@ -304,25 +302,15 @@ class Slots:
     def view(self, peers: Sequence[SlotPeer], now: float) -> SlotsView:
         """The set of peers, explained."""
         self._forget(now)
-        state = self._state(peers, now)
-        return view_of(state, changes=len(self._changes), changes_allowed=self.changes_allowed, min_tenure=TENURE)
+        lineup = self._lineup(peers, now)
+        return view_of(lineup, changes=len(self._changes), changes_allowed=self.changes_allowed)
 
-    def reachable(self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]) -> float:
-        """What the best set that can be found among peers and candidates is expected to be worth; takes far longer than a decision."""
-        state = self._state(peers, now)
-        best = shortlist(self.rules, self._usable(state, candidates), random)
-        items = [*state.selection.items, *(item_of_candidate(self.rules, candidate) for candidate in best.values())]
-        return climb(self.rules, items).value
+    def _lineup(self, peers: Sequence[SlotPeer], now: float) -> Lineup:
+        return Lineup(self.rules, peers, now, self._core)
 
-    def _state(self, peers: Sequence[SlotPeer], now: float) -> State:
-        def tenure(peer: SlotPeer) -> float:
-            return max(0.0, now - peer.since)
-
-        return State(self.rules, peers, tenure=tenure, explore_tenure=EXPLORE_TENURE, incumbents=self._core)
-
-    def _usable(self, state: State, candidates: Sequence[SlotCandidate]) -> list[SlotCandidate]:
+    def _usable(self, lineup: Lineup, candidates: Sequence[SlotCandidate]) -> list[SlotCandidate]:
         """Candidates that are not connected or about to be, and whose conduct was not bad."""
-        taken = state.peers.keys() | self._planned.keys() | {peer.id for peer in state.outside}
+        taken = lineup.peers.keys() | self._planned.keys() | {peer.id for peer in lineup.outside}
         usable: list[SlotCandidate] = []
         for candidate in candidates:
             if candidate.id in taken:
@@ -339,12 +327,12 @@ class Slots:
         for_free_places = [node_id for node_id in dialling if (plan := self._planned.get(node_id)) is None or plan.drop is None]
         return -(-len(for_free_places) // 2)
 
-    def _free_for_dials(self, state: State) -> int:
+    def _free_for_dials(self, lineup: Lineup) -> int:
         """Places that may be taken by dialling: those that only dialled peers get, and others while enough are left for inbound ones."""
         rules = self.rules
-        places = rules.budget - len(state.peers)
-        more = rules.dialled_cap - state.selection.dialled
-        return min(places, max(rules.dialled_floor - state.selection.dialled, min(more, places - rules.spare)))
+        places = rules.budget - len(lineup.peers)
+        more = rules.dialled_cap - lineup.selection.dialled
+        return min(places, max(rules.dialled_floor - lineup.selection.dialled, min(more, places - rules.spare)))
 
     def _forget(self, now: float) -> None:
         """Let go of what is over. Times that a clock which was set back has made times to come become now."""

@@ -1,4 +1,4 @@
-"""What `peers.slots` is asked with and what it says: slots, peers, candidates, decisions, and the view for people (pure values).
+"""What `peers.slots` is asked with and what it decides: slots, peers, candidates, decisions (pure values).
 
 Every decision has a ``reason``, a sentence without its subject that a log line and a user can read. Times are on the caller's clock.
 """
@@ -179,57 +179,6 @@ Change: TypeAlias = Swap | Graft | Drop | Evict
 Decision: TypeAlias = Dial | Change | Admit | Refuse
 
 
-# The view
-
-
-@dataclass(frozen=True, slots=True)
-class PeerView:
-    """Why one peer is there."""
-
-    id: bytes
-    inbound: bool
-    network: bytes | None
-    tenure: float
-    """Seconds since its session began."""
-    slots: Mapping[str, SlotClass]
-    """Which slot it fills in which capability."""
-    quantiles: Mapping[str, float]
-    """Its place among all that are rated, or what a newcomer is taken for, in each capability that it shares."""
-    marginal: float
-    """How much less the set of peers would be worth without it."""
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class CapabilityView:
-    """How a capability fares."""
-
-    spec: SlotSpec
-    filled: Mapping[SlotClass, int]
-    peers: int
-    """How many peers share it, with a slot or without."""
-    median: float | None
-    """The median rating of those with slots, None if none is rated."""
-    value: float
-    """What it adds to the value of the set."""
-
-
-@dataclass(frozen=True, slots=True)
-class SlotsView:
-    """The whole set of peers, explained. Frozen, and a snapshot: it does not change with what it describes."""
-
-    peers: tuple[PeerView, ...]
-    capabilities: tuple[CapabilityView, ...]
-    budget: int
-    dialled: int
-    inbound: int
-    outside: int
-    value: float
-    changes: int
-    """Sessions ended for a better one within the last ten minutes."""
-    changes_allowed: int
-
-
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """One of our best peers, to be dialled first after a restart. ``enode`` is its record as text; ``saved`` seconds since 1970."""
@@ -239,16 +188,3 @@ class Anchor:
     id: bytes
     enode: str
     saved: float
-
-
-NEWCOMER_INBOUND = 0.25
-"""What an inbound peer is taken for while it is not rated. Not more: new identities cost nothing."""
-NEWCOMER_DIALLED = 0.5
-"""The same for one that we chose to dial: any peer."""
-
-
-def expected(standing: Standing, *, inbound: bool) -> float:
-    """What a peer is taken for in a capability, 0 to 1."""
-    if standing.quantile is not None:
-        return standing.quantile
-    return NEWCOMER_INBOUND if inbound else NEWCOMER_DIALLED

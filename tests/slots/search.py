@@ -1,15 +1,18 @@
-"""The best set of peers that can be found at once, for judging the one that there is (pure).
+"""The best set of peers that can be found at once: what the sets that the policy comes to are compared with.
 
 The policy goes the same way one step at a time: it adds whoever adds most, and then exchanges one for one. Where it ends, and where a
-longer search ends, is what the tests compare with the best of all possible sets.
+longer search ends, is compared with the best of all possible sets.
 """
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from devp2p.peers.slots.objective import Item, Rules, Selection
+from devp2p.peers.slots.dials import shortlist
+from devp2p.peers.slots.objective import EPSILON, Item, Rules, Selection, item_of_candidate
+from devp2p.peers.slots.policy import Slots
+from devp2p.peers.slots.values import SlotCandidate, SlotPeer
 
 STARTS: Final = 32
 """With how many items a thorough search begins in turn."""
@@ -45,6 +48,37 @@ def solve(rules: Rules, items: Sequence[Item]) -> Selection:
     return best
 
 
+def reachable(
+    slots: Slots, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
+) -> float:
+    """What the best set that can be found among peers and candidates is expected to be worth to a policy."""
+    lineup = slots._lineup(peers, now)
+    best = shortlist(slots.rules, slots._usable(lineup, candidates), random)
+    items = [*lineup.selection.items, *(item_of_candidate(slots.rules, candidate) for candidate in best.values())]
+    return climb(slots.rules, items).value
+
+
+def exchanged(selection: Selection, enters: Item, leaves: Item | None) -> Selection:
+    """The set after a change."""
+    return Selection(selection.rules, (*(item for item in selection.items if item is not leaves), enters))
+
+
+def _best_addition(selection: Selection, candidates: Iterable[Item], reserve: int, *, by_need: bool = True) -> Item | None:
+    """The best candidate to add, if any adds something. `reserve`: places that inbound ones leave to those we dial."""
+    best: Item | None = None
+    most = (0, 0.0)
+    places = selection.rules.budget - len(selection.items)
+    for item in candidates if places > 0 else ():
+        if item.id in selection or not selection.has_room_for(item):
+            continue
+        if not item.dialled and places <= reserve - selection.dialled:
+            continue
+        less, gain = -selection.shortfall_by(item, None) if by_need else 0, selection.gain(item)
+        if (less > 0 or gain > EPSILON) and (best is None or (less, gain) > most):
+            best, most = item, (less, gain)
+    return best
+
+
 def _ways(rules: Rules) -> tuple[bool, ...]:
     """Whether to take first what is lacking; both are tried where something can be."""
     return (True, False) if rules.dialled_floor or any(spec.minimum for spec in rules.specs) else (False,)
@@ -55,19 +89,19 @@ def _merit(selection: Selection) -> tuple[int, float]:
 
 
 def _filled(selection: Selection, items: Sequence[Item], reserve: int, *, by_need: bool) -> Selection:
-    while (best := selection.best_addition(items, reserve=reserve, by_need=by_need)) is not None:
-        selection.add(best.enters)
+    while (best := _best_addition(selection, items, reserve, by_need=by_need)) is not None:
+        selection = exchanged(selection, best, None)
     return selection
 
 
 def _improved(selection: Selection, items: Sequence[Item], reserve: int) -> Selection:
     while True:
-        best = selection.best_addition(items, reserve=reserve) or selection.best_repair(items) or selection.best_swap(items)
-        if best is None:
+        if (added := _best_addition(selection, items, reserve)) is not None:
+            selection = exchanged(selection, added, None)
+        elif (found := selection.best_repair(items) or selection.best_swap(items)) is not None:
+            selection = exchanged(selection, found.enters, found.leaves)
+        else:
             return selection
-        if best.leaves is not None:
-            selection.remove(best.leaves.id)
-        selection.add(best.enters)
 
 
 def _reserve(rules: Rules, items: Iterable[Item]) -> int:
