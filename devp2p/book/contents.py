@@ -1,4 +1,4 @@
-"""`Book`: what was heard of nodes, what became of it, and whom to ask first after the next start.
+"""`Book`: what was heard of nodes, what became of it, and which to ask first after the next start.
 
 The clock is wall time (seconds since 1970), because what is kept outlives the machine's uptime; ``now`` is passed in, and so is chance.
 Every call is short, blocks while it lasts, and is its own transaction unless it stands in ``with book.changes():``. A book may be used from

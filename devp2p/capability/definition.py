@@ -50,7 +50,7 @@ class Capability(ABC, Generic[M, H]):
     weight: ClassVar[int] = 1
     """Its share of the line, and of the peers, while other capabilities want them too."""
     slots: ClassVar[int] = 8
-    """How many peers it wants; ``open_node`` may be told another number. The best are chosen by `metric`."""
+    """How many peers it wants; ``open_node(slots=...)`` may say another number. The best are chosen by `metric`."""
     minimum: ClassVar[int] = 0
     """How many peers it is to have, whatever other capabilities want."""
     rating_floor: ClassVar[float] = -math.inf

@@ -195,7 +195,7 @@ def _ping(options: argparse.Namespace) -> int:
 
 
 def _require_beginning(options: argparse.Namespace, what: str) -> None:
-    """`Failure` if there is nobody to ask, as nobody would ever be found."""
+    """`Failure` if there is no node to ask, since none would ever be found."""
     if not (options.bootnode or options.network):
         raise Failure(f"{what} asks the nodes that are known to begin with, and there are none: add --bootnode NODE or --network NAME")
 

@@ -17,7 +17,7 @@ _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
 
 
 class News(Protocol):
-    """Who is told what happens to a node."""
+    """Where the news of a node goes."""
 
     def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
         """It listens. `metrics`: where it serves its metrics."""
@@ -156,7 +156,7 @@ def as_json(event: Event, now: float) -> dict[str, object]:
 
 
 def as_text(event: Event, now: float) -> str:
-    """The event as a line for people: what happened, to whom, and the rest. `now` is on trio's clock."""
+    """The event as a line for people: what happened, to which peer, and the rest. `now` is on trio's clock."""
     match event:
         case PeerConnected(peer):
             shared = ", ".join(map(_offer, peer.capabilities))

@@ -1,4 +1,4 @@
-"""``devp2p node``: run a node with given capabilities until told to stop, and tell what happens to its peers."""
+"""``devp2p node``: run a node with given capabilities until told to stop, and report what happens to its peers."""
 
 import argparse
 import contextlib
@@ -45,8 +45,8 @@ from devp2p.version import default_client_id
 SUMMARY = "run a node"
 DESCRIPTION = """\
 Run a node until Ctrl-C, SIGTERM or SIGHUP: listen, keep the given peers
-connected, run the given capabilities with every peer that shares one, and tell
-what happens.
+connected, run the given capabilities with every peer that shares one, and
+report what happens.
 It takes part in node discovery at the UDP port of the same number, so that
 others find it, and dials the nodes that it finds if it knows where to begin.
 """
@@ -55,12 +55,12 @@ what it prints:
   A line for each event. With --json the line is an object, whose "event" is
   listening (always the first line; "enode" is what others dial, and "enr" the
   same as discovery tells it), connected, ready, dropped, refused, dial_failed,
-  decision (whom it dials, refuses, replaces or drops, and why), slots (who
-  fills them, with ratings), left_out (how much there was of what strangers can
-  repeat at will, and which is therefore shown a few times only), lost (how many
-  lines nobody read in time), or stopped (always the last).
+  decision (which nodes it dials, refuses, replaces or drops, and why), slots
+  (which peers fill them, with ratings), left_out (counts of events that
+  strangers can repeat at will, which are therefore shown a few times only),
+  lost (how many lines nobody read in time), or stopped (always the last).
   What a capability prints goes to stdout, too, but with --json to stderr.
-  Nothing waits for who reads that: it runs on, and drops what does not fit.
+  The node waits for no reader: it runs on, and drops what does not fit.
 
 examples:
   devp2p node --capability examples.chat:Chat
@@ -196,7 +196,7 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=seconds,
         default=60.0,
-        help="how often to tell which peers fill the slots, how they are rated, and why they are kept (default: 60)",
+        help="how often to show which peers fill the slots, how they are rated, and why they are kept (default: 60)",
     )
 
 
@@ -295,7 +295,7 @@ def _warn_of_output(error: OSError) -> None:
 
 
 async def _until_signal(plan: Plan, news: News, streams: Outlets) -> None:
-    """Run the node until a signal, or until nobody reads any more what it tells."""
+    """Run the node until a signal, or until nobody reads its output any more."""
     with told_to_end() as told:
         await serve(plan, news, partial(streams.wait_end, told))
 

@@ -1,7 +1,7 @@
 """News in few words, whatever strangers do: they can bring about any number of events, and each would be a line.
 
-Of each kind of event the first few are told, and then so many a minute. Those in between are counted, and a line a minute gives the counts.
-A session is told whole or not at all: who was not told to be connected is not told to be gone.
+Of each kind of event the first few are shown, then so many a minute. Those in between are counted; a line a minute gives the counts.
+A session is shown whole or not at all: of a peer whose beginning was left out, the end is left out too.
 """
 
 from collections import Counter
@@ -20,9 +20,9 @@ from devp2p.node import Event, Node, PeerConnected, PeerDropped, PeerReady, Peer
 EVERY: Final = 60.0
 """Seconds between two counts."""
 REFUSALS: Final = 5
-"""How many refusals of a kind are told at first; then one a minute."""
+"""How many refusals of a kind are shown at first; then one a minute."""
 SESSIONS: Final = 100
-"""How many sessions, and decisions of a kind, are told at first; then ten a minute."""
+"""How many sessions, and decisions of a kind, are shown at first; then ten a minute."""
 
 
 class Summaries:
@@ -50,7 +50,7 @@ class Summaries:
             self._counts[kind] += 1
 
     def _is_too_much(self, event: Event) -> str | None:
-        """What to count an event as; nothing for what is counted already, None for what is told."""
+        """What to count an event as; nothing for what is counted already, None for what is shown."""
         now = trio.current_time()
         match event:
             case PeerRefused(_, error):

@@ -159,7 +159,7 @@ class Discovery:
         return self._finder.candidates(filters if self._strict else [unless_it_fails(wanted, otherwise=False) for wanted in filters])
 
     def send(self, data: bytes, to: Endpoint) -> None:
-        """Send a datagram of some other protocol, as `unhandled` gets them; that it is lost is not told."""
+        """Send a datagram of some other protocol, as `unhandled` gets them; whether it is lost is not known."""
         self._socket.send(data, to)
 
     def on_talk(self, protocol: bytes, handler: TalkHandler | None) -> None:

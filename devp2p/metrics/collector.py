@@ -113,7 +113,7 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_places", "Places for peers.", {(): view.budget})
         taken = {("dialled",): view.dialled, ("inbound",): view.inbound, ("outside",): view.outside}
         yield _gauge("devp2p_places_taken", "Peers by what place they have; static and trusted ones are outside.", taken, "kind")
-        yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and exchanged.", {(): self._node.pace})
+        yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and replaced.", {(): self._node.pace})
 
     def _churn(self) -> Iterator[Metric]:
         tally = self._tally

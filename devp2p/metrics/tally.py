@@ -12,7 +12,7 @@ from devp2p.node import Event, PeerConnected, PeerDropped, PeerRefused, SlotDeci
 from devp2p.peers.slots import Admit, Dial, Drop, Evict, Graft, Refuse, Swap
 
 DECISIONS = tuple(kind.__name__.lower() for kind in (Dial, Swap, Graft, Drop, Evict, Admit, Refuse))
-"""All kinds of decisions. An `Admit` is told where somebody has to go for it."""
+"""All kinds of decisions. An `Admit` is reported only where a peer has to make room."""
 REASONS = (*(reason.name.lower() for reason in DisconnectReason), "unknown")
 """All reasons for which sessions end: those that a peer makes up are one."""
 DIRECTIONS = ("inbound", "outbound")

@@ -1,4 +1,4 @@
-"""Dials nodes for which there is a place: whom, `Steering` decides. What becomes of a dial is remembered, and written into the book."""
+"""Dials nodes for which there is a place; `Steering` decides which. What becomes of a dial is remembered, and written into the book."""
 
 import logging
 import time
@@ -85,7 +85,7 @@ class Dialer:
         self._nursery.start_soon(self._dial, record)
 
     def ended(self, peer: Peer) -> None:
-        """A session is over: the node is left alone for a while, whoever of us dialled the other."""
+        """A session is over: the node is left alone for a while, whichever side had dialled."""
         self._connected.discard(peer.id)
         if peer.ended is not None:
             self._history.ended(peer.id, peer.ended, (now := self._clock.now()) - self._clock.at(peer.since), now)

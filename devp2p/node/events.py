@@ -53,7 +53,7 @@ class DialFailed:
 
 @dataclass(frozen=True, slots=True)
 class SlotDecision:
-    """The node steers its peers: whom it dials, refuses, exchanges or drops, and why (``decision.reason``)."""
+    """The node steers its peers: which it dials, refuses, replaces or drops, and why (``decision.reason``)."""
 
     decision: "Decision"
 

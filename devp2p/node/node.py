@@ -1,6 +1,6 @@
 """A node: `open_node` owns the root nursery, and with it the listeners, the dials and a session for each peer.
 
-What happens on the way from an address to a session is in `links`, and whom the node wants as peers in `steering`.
+What happens on the way from an address to a session is in `links`, and which peers the node wants in `steering`.
 """
 
 import os
@@ -166,7 +166,7 @@ class Node:
 
     @property
     def pace(self) -> float:
-        """How many times faster than usual peers are rated and exchanged; whoever shows figures of another pace than 1 has to say so."""
+        """How many times faster than usual peers are rated and replaced; figures taken at another pace than 1 have to say so."""
         return self.steering.clock.pace
 
     @property

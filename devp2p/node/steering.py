@@ -1,7 +1,7 @@
 """Steers the set of peers: keeps the ratings, asks the policy of slots, and dials, bans and ends sessions as it says.
 
 The policy is `peers.slots`, which is pure; here are the clock, the dice, and what it is asked with. Every ten seconds all peers' conduct is
-taken in, and at most one of them exchanged for a better one. In between, free places are filled as soon as somebody is known for them.
+taken in, and at most one of them is replaced by a better one. In between, free places are filled as soon as a candidate is known for them.
 A node without discovery is steered too: it dials nobody by itself, but rates its peers, drops those whose conduct is bad, and chooses
 among those who come.
 """
@@ -117,7 +117,7 @@ class Steering:
         self.pool.offer(record, "user", self._census.wanting(record)).served = True
 
     def admit(self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool) -> Refuse | None:
-        """Why not to let in who has proved to be the node with a key; None if it is let in, and then who has to go for it goes."""
+        """Why not to let in the node that has proved its key; None if it is let in, and then the peer that has to make room for it goes."""
         now, ban = self.clock.now(), self.bans.get(key.node_id, trio.current_time())
         newcomer = self._census.peer(key, shared, address, inbound=inbound, since=now, now=now)
         decision = self.policy.admit(newcomer, self._census.peers(now), now, ban=ban)

@@ -1,4 +1,4 @@
-"""Which peers to have: who is let in, and when to dial again."""
+"""Which peers to have: which are let in, and when to dial again."""
 
 from devp2p.peers.admission import MANY, Admission, Caller, Neighbours
 from devp2p.peers.backoff import Backoff

@@ -396,7 +396,7 @@ class Ratings:
         return (bisect_left(ranks, rating) + bisect_right(ranks, rating)) / 2 / len(ranks) if ranks else 0.5
 
     def _forget_some(self) -> None:
-        """Make room: see above who has to go."""
+        """Make room: see above which have to go."""
         wanted = len(self._peers) - self._max_peers + self._max_peers // _SPARE
         absent = [node_id for node_id, peer in self._peers.items() if not peer.connected]
         order = sorted(absent, key=lambda node_id: self._peers[node_id].is_held)  # stable: by absence among equals

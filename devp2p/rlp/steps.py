@@ -1,4 +1,4 @@
-"""Reading in steps: whoever takes them can do other things in between, however many items there are."""
+"""Reading in steps: the caller can do other things in between, however many items there are."""
 
 from collections.abc import Callable, Generator
 from typing import TypeAlias, TypeVar, cast

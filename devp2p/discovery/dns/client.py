@@ -8,7 +8,7 @@ Theory of operation. A tree is read in passes. A pass begins with the root, whos
 sequence number must not be lower than one that was there before. From there on every entry proves itself by its hash, so that it does not
 matter who answers. Records are looked up in random order, as the specification recommends: so clients spread over a tree, and those of a
 stranger who has many nodes side by side in it come no earlier than others. When all is read, the next pass begins half an hour after the
-root was last seen; and it is for the owner to ask no further while he needs no nodes.
+root was last seen; and it is for the owner to ask no further while it needs no nodes.
 
 Whoever signs a tree, or answers for its domain, can still waste our time, and there is a bound to each way (`DnsLimits`): queries by rate,
 trees by depth and number of entries, links to further trees by number, roots that change by restarts of a pass, entries that are not there

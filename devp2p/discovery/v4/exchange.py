@@ -161,7 +161,7 @@ class Exchange(Generic[Purpose]):
             return
         record, expiration = self._local.record, self._expiration(contact.endpoint, now)
         ip, udp = (record.ip6, record.udp6) if len(contact.endpoint.ip) == 16 else (record.ip, record.udp)
-        # Not all take an empty address from who does not know his own.
+        # Not all take an empty address from a node that does not know its own.
         sender = packets.Endpoint(bytes(len(contact.endpoint.ip)) if ip is None else ip.packed, udp or 0, self._tcp_port)
         recipient = packets.Endpoint(contact.endpoint.ip, contact.endpoint.port, 0)
         packet_hash = self._send(packets.Ping(sender, recipient, expiration, record.sequence), contact.endpoint, size)

@@ -18,7 +18,7 @@ R is remembered when it is first seen in a whole packet, whatever the auth then 
 - An R that comes again is remembered for longer, so an auth that is repeated without end is refused without end.
 - Whoever reads the wire, and is faster than it, can deliver a copy of an auth before the auth itself, which then looks like the replay
   and is refused. It costs the caller this one link: its next dial has a new R. One who reads and races a link can reset it, too, so
-  nothing is added to his powers; and to take the later of two for the honest one would let every replay through.
+  nothing is added to its powers; and to take the later of two for the honest one would let every replay through.
 
 The cache is a node's own and in memory: after a restart each old auth costs once more.
 """
@@ -46,7 +46,7 @@ class SeenAuths:
         return len(self._seen)
 
     def is_new(self, point: bytes, now: float) -> bool:
-        """Remember the ephemeral point of an auth, as 65 bytes of any kind, and tell whether it has not come before."""
+        """Remember the ephemeral point of an auth, as 65 bytes of any kind, and return whether it is new."""
         key = point[1:33]
         known = self._seen.has(key, now)
         self._seen.set(key, None, now)
