@@ -4,7 +4,7 @@
 - values:     what it is asked with, and what it decides
 - objective:  what a set of peers is worth, what a newcomer is taken for, and what one peer instead of another brings
 - lineup:     who is there at one moment, and which slot each fills
-- changes:    the exchanges of a tick, and what each needs
+- changes:    the replacements of a tick, and what each needs
 - dials:      whom to dial for a free place
 - eviction:   which inbound peer makes room
 - view:       all of it, explained for people

@@ -1,4 +1,4 @@
-"""The exchanges that the policy may make at a tick, each in the order in which it is looked for (pure).
+"""The replacements that the policy may make at a tick, each in the order in which it is looked for (pure).
 
 None of these ends a session because of bad conduct: that is `peers.slots`'s, and not subject to what holds here.
 """
@@ -17,11 +17,11 @@ _DRAWN: Final = 4  # candidates that are tried, if the first ones are of network
 
 Random = Callable[[], float]
 Margins = dict[bytes, float]
-"""Who may be exchanged for another, and what that has to gain."""
+"""Who may be replaced by another, and what that has to gain."""
 
 
 def margins_of(lineup: Lineup, taken: frozenset[bytes]) -> Margins:
-    """Who may be exchanged at all, with the gain that it takes. `taken`: those whose exchange is under way."""
+    """Who may be replaced at all, with the gain that it takes. `taken`: those whose replacement is under way."""
     only_dialled = lineup.selection.dialled >= lineup.rules.dialled_cap
     average = lineup.selection.value / max(1, lineup.rules.budget)
     return {
@@ -50,7 +50,7 @@ def repair(lineup: Lineup, items: Sequence[Item], margins: Margins) -> Swap | No
 
 
 def better(lineup: Lineup, items: Sequence[Item], margins: Margins) -> Swap | None:
-    """An exchange that is clearly for the better."""
+    """A replacement that is clearly for the better."""
     found = lineup.selection.best_swap(items, margins, partial(_keeps_diversity, lineup))
     if found is None:
         return None

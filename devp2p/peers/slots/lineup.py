@@ -1,7 +1,7 @@
 """Who is there at one moment, and which slot each fills: core for the best, diverse for other networks, explore for chance (pure).
 
 Core and diverse slots take at most `SlotSpec.inbound` peers that dialled us, explore slots none. Who has a core slot keeps it unless
-another one is clearly better: the same margin by which a peer would be exchanged for another.
+another one is clearly better: the same margin by which a peer would be replaced by another.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from devp2p.peers.slots.objective import Rules, Selection, clear_gain, item_of_p
 from devp2p.peers.slots.values import SlotClass, SlotPeer, SlotSpec
 
 TENURE: Final = 300.0
-"""Seconds for which a peer is not exchanged for another."""
+"""Seconds for which a peer is not replaced by another."""
 EXPLORE_TENURE: Final = 600.0
 """The same for one in an explore slot; then it can be rotated out."""
 

@@ -7,7 +7,7 @@ The value of a set Y is
 of which at most inbound_p of the best may be peers that dialled us. One connection can fill a slot in every capability that it shares, so
 this is no matching; and if there are fewer places than slots it is NP-hard (with one slot each and values 0 and 1 it is maximum
 coverage). But F is monotone and submodular, before costs: it is a sum of weighted matroid ranks. So taking the best addition
-again and again, and then the best exchange of one for one until none helps, comes close to the best of all sets.
+again and again, and then the best replacement of one for one until none helps, comes close to the best of all sets.
 
 Bounds. A set has at most `budget` peers, and at most `network_cap` of one network. It is to have `dialled_floor` peers that we dialled, and
 `minimum` for each capability: what it lacks of these is its shortfall, and less shortfall goes before more value.
@@ -260,9 +260,9 @@ class Selection:
         margins: Mapping[bytes, float] | None = None,
         allowed: Callable[[Item, Item], bool] | None = None,
     ) -> Replacement | None:
-        """The exchange of one for one that gains most without making the shortfall grow; or None.
+        """The replacement of one for one that gains most without making the shortfall grow; or None.
 
-        `margins`: who may leave, and what an exchange for it has to gain at least; by default everybody, for any gain. `allowed`: whether
+        `margins`: who may leave, and what replacing it has to gain at least; by default everybody, for any gain. `allowed`: whether
         one may enter for one that leaves.
         """
         best: Replacement | None = None
@@ -292,7 +292,7 @@ class Selection:
     def best_repair(
         self, candidates: Iterable[Item], removable: Collection[bytes] | None = None, allowed: Callable[[Item, Item], bool] | None = None
     ) -> Replacement | None:
-        """The exchange that makes the shortfall shrink most, and among those the one that is worth most; or None."""
+        """The replacement that makes the shortfall shrink most, and among those the one that is worth most; or None."""
         if not self.shortfall:
             return None
         best: Replacement | None = None

@@ -1,11 +1,11 @@
-"""Which peers to have: whom to dial, admit, exchange for another, and drop (pure; decides, never acts).
+"""Which peers to have: which to dial, admit, replace and drop (pure; decides, never acts).
 
 `Slots` is told who is connected and who could be dialled, and says what to change; whoever acts tells it of the outcome by what it is told
 the next time. It keeps no peer, only what it has changed lately.
 
 Each capability has slots (`lineup`), and a set of peers is worth what the best of them are worth in these (`objective`). Of the
 `budget` places some are only for peers that we dial, since anybody can make any number of inbound ones, and some are left free, so
-that an honest newcomer need not wait for a place. Peers are exchanged slowly, and only for a clear gain: one at a tick, a tenth of
+that an honest newcomer need not wait for a place. Peers are replaced slowly, and only for a clear gain: one at a tick, a tenth of
 the places in ten minutes. Bad conduct is not subject to any of that: such a peer is dropped at once, and banned.
 
 Trusted and static peers (`SlotPeer.outside`) count nowhere here, and are always admitted.
@@ -44,7 +44,7 @@ TICK: Final = 10.0
 """Seconds between two changes."""
 CHURN_WINDOW: Final = 600.0
 CHURN_SHARE: Final = 0.10
-"""The part of the budget that may be exchanged within `CHURN_WINDOW` seconds."""
+"""The part of the budget that may be replaced within `CHURN_WINDOW` seconds."""
 GRAFT_INTERVAL: Final = 60.0
 GRAFTS: Final = 2
 """How many candidates are tried, each `GRAFT_INTERVAL`, while the median of a capability is below its floor."""
@@ -57,7 +57,7 @@ INBOUND_RATIO: Final = 3
 NEWCOMER_GRACE: Final = 60.0
 """Seconds for which an inbound peer is not evicted to have places free; only if there is none left for another."""
 DIAL_PATIENCE: Final = 60.0
-"""After how many seconds a dial for an exchange that nothing was heard of is given up."""
+"""After how many seconds a dial for a replacement that nothing was heard of is given up."""
 ANCHORS: Final = 2
 """Peers of each capability that are to be dialled first after a restart."""
 SHORT_BAN: Final = 3600.0
@@ -68,7 +68,7 @@ MALICE: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """An exchange whose dial is under way."""
+    """A replacement whose dial is under way."""
 
     drop: bytes | None
     since: float
@@ -101,7 +101,7 @@ class Slots:
         dialled_cap = max(floor, budget - budget // INBOUND_RATIO)
         self.rules: Rules = Rules(tuple(specs), budget, cap, floor, tuple(spec.inbound for spec in specs), spare, dialled_cap)
         self.changes_allowed: int = max(1, int(CHURN_SHARE * budget))
-        """Exchanges within ten minutes."""
+        """Replacements within ten minutes."""
         self._secret = secret
         self._core: dict[str, frozenset[bytes]] = {}
         self._changes: deque[float] = deque()
@@ -124,7 +124,7 @@ class Slots:
     def decide(
         self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
     ) -> tuple[Change, ...]:
-        """What to change, to be asked each `TICK`: peers to drop for bad conduct, at most one exchange, at most one eviction."""
+        """What to change, to be asked each `TICK`: peers to drop for bad conduct, at most one replacement, at most one eviction."""
         steps = self.deciding(peers, candidates, now, random)
         while True:
             try:
@@ -146,14 +146,14 @@ class Slots:
         }
         usable = self._usable(lineup, candidates)
         yield
-        change = yield from self._exchange(lineup, usable, now, random)
+        change = yield from self._replacement(lineup, usable, now, random)
         if change is not None:
             self._last_change = now
             self._planned[change.id] = _Planned(change.drop, now)
-        eviction = self._spare_eviction(lineup)  # after the exchange: whose place is to be another's is not evicted
+        eviction = self._spare_eviction(lineup)  # after the replacement: whose place is to be another's is not evicted
         return tuple(found for found in (*drops, change, eviction) if found is not None)
 
-    def _exchange(
+    def _replacement(
         self, lineup: Lineup, candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]
     ) -> Generator[None, None, Swap | Graft | None]:
         """The one change of a tick that is subject to the churn budget."""
@@ -214,7 +214,7 @@ class Slots:
     def next_dial(self, choice: Choice, dialling: Collection[bytes]) -> Dial | None:
         """Whom to dial for a free place, if there is one and somebody for it; to be asked until it is None.
 
-        `dialling`: the dials under way. As some fail, two are counted as one. Exchanges are not dialled here, but as `decide` says.
+        `dialling`: the dials under way. As some fail, two are counted as one. Replacements are not dialled here, but as `decide` says.
         """
         for node_id in dialling:
             choice.leave_out(node_id)
@@ -234,7 +234,7 @@ class Slots:
     def admit(self, newcomer: SlotPeer, peers: Sequence[SlotPeer], now: float, *, ban: Ban | None = None) -> Admit | Refuse:
         """Whether to let in a peer that has proved who it is, and who has to go for it. `ban`: the ban that it is under, if it is.
 
-        With the answer the exchange that the peer was dialled for, if it was, is over.
+        With the answer the replacement that the peer was dialled for, if it was, is over.
         """
         self._forget(now)
         planned = self._planned.pop(newcomer.id, None)
@@ -262,7 +262,7 @@ class Slots:
         return Refuse(newcomer.id, f"all {self.rules.budget} places are taken")
 
     def gave_up(self, node_id: bytes) -> None:
-        """The dial of a candidate has failed: if it was for an exchange, nobody is exchanged."""
+        """The dial of a candidate has failed: if it was for a replacement, no peer is replaced."""
         self._planned.pop(node_id, None)
 
     def _admit_inbound(self, lineup: Lineup, newcomer: SlotPeer, item: Item) -> Admit | Refuse:
