@@ -45,7 +45,7 @@ GRANTED: dict[str, str] = {
     "devp2p/discovery/service.py:open_discovery": "its keyword arguments are the configuration, and half of it says what they are",
     "devp2p/peers/ratings.py": "how peers are rated, ranked and kept: each of these reads what the others write of one peer",
     "devp2p/peers/ratings.py:Ratings": "the same; half of its methods are what one may report and ask",
-    "devp2p/book/contents.py:Book": "everything that is in the file, by short methods, one statement each",
+    "devp2p/book/book.py:Book": "everything that is in the file, by short methods, one statement each",
     "devp2p/node/steering.py:Steering": "what the node, the user and the clock have it do, by short methods",
 }
 """What may be larger, "file" or "file:name" -> why it is one thing all the same."""

@@ -1,10 +1,15 @@
 """What we know of nodes and must not forget when the program ends, kept in one SQLite file.
 
-`Book` is that; `schema` says how it looks in the file, and `database` keeps the file.
+- book:       `Book`, which is all of it
+- nodes:      what is known of one node, and which news of it counts
+- standings:  how peers behaved: ratings, bans and anchors
+- schema:     the tables of the file, and how older ones become newer
+- database:   the file itself: who may have it, what damages it, what is undone
+- trouble:    what a node that runs does when its book fails
 """
 
-from devp2p.book.contents import FORGOTTEN_AFTER, Book
-from devp2p.book.entries import BookEntry, Source
+from devp2p.book.book import FORGOTTEN_AFTER, Book
+from devp2p.book.nodes import BookEntry, Source
 from devp2p.book.standings import Standings
 from devp2p.errors import BookError, DamagedBookError
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import UnionType
 
 from devp2p.book.database import Database
-from devp2p.book.entries import fits
+from devp2p.book.nodes import fits
 from devp2p.peers import Ban, RatingRow
 from devp2p.peers.slots import Anchor
 
@@ -75,5 +75,5 @@ _RATING = (bytes, str, float, float, int, float, float, float | None, float, flo
 
 
 def _fits(row: tuple[object, ...], kinds: tuple[type | UnionType, ...]) -> bool:
-    """Whether the values of a row are of these kinds, and its node ID has 32 bytes; see `entries.is_possible`."""
+    """Whether the values of a row are of these kinds, and its node ID has 32 bytes; see `nodes.is_possible`."""
     return fits(row, kinds) and all(len(value) == 32 for value in row if isinstance(value, bytes))

@@ -177,7 +177,7 @@ def as_text(event: Event, now: float) -> str:
 
 
 def slots_as_json(node: Node) -> dict[str, object]:
-    """A node's slots as an object for JSON: `devp2p.peers.slots.values.SlotsView`, with IDs as hex and classes as words."""
+    """A node's slots as an object for JSON: `devp2p.peers.slots.SlotsView`, with IDs as hex and classes as words."""
     view = node.slots()
     return {
         "event": "slots",

@@ -63,8 +63,8 @@ class Memory:
         with self._book.trouble.survived("what was known of peers, which cannot be read"):
             standings = self._book.standings
         with self._book.trouble.survived("nodes that are to be forgotten"):
-            for _ in self._forgetting(wall):
-                pass
+            if self._may_forget(wall):
+                self._book.forget_older(wall)
         if standings is None:
             return
         self._ratings.load(standings.ratings, self._clock.at(now), wall)
@@ -111,7 +111,9 @@ class Memory:
                 self._apart = wall - self._clock.at(now)
             if now - self._forgot >= BETWEEN_FORGETTING:
                 self._forgot = now
-                yield from self._forgetting(time.time())
+                if self._may_forget(wall := time.time()):
+                    for _ in self._book.forgetting(wall):
+                        yield
 
     def _begin_anew(self) -> None:
         """Nothing stays of what could not be read."""
@@ -140,14 +142,12 @@ class Memory:
         self._ratings.kept(ids)
         self._rated.update(node_id for node_id in ids if node_id in self._ratings)
 
-    def _forgetting(self, wall: float) -> Iterator[None]:
-        """Forget old nodes, unless the clock says that all of them are: then it is wrong, or they are all that there is to begin with."""
+    def _may_forget(self, wall: float) -> bool:
+        """Whether to forget old nodes: if the clock says that all are old, it is wrong, or they are all that there is to begin with."""
         from devp2p.book import FORGOTTEN_AFTER  # noqa: PLC0415  (imported already: there is a book)
 
         newest = self._book.last_heard
-        if newest is not None and wall >= EARLIEST and newest >= wall - FORGOTTEN_AFTER:
-            for _ in self._book.forgetting(wall):
-                yield
+        return newest is not None and wall >= EARLIEST and newest >= wall - FORGOTTEN_AFTER
 
     def _kept_anchors(self) -> tuple[Anchor, ...]:
         return tuple(anchor for some in self._anchors.values() for anchor in some)

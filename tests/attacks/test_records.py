@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from devp2p import rlp
-from devp2p.book import Book, Source, contents
+from devp2p.book import Book, Source
 from devp2p.discovery.table.kademlia import Addition
 from devp2p.discovery.v5.messages import TalkRequest
 from devp2p.errors import DecodingError
@@ -127,7 +127,7 @@ def test_d18_a_newer_record_with_another_endpoint_has_to_prove_itself(book):
 
 def test_d18_control_without_a_look_at_the_number_the_last_to_speak_would_win(book):
     book.heard(signed(1, 5, "1.2.3.4"), Source.V5, NOW)
-    with patch.object(contents, "merged", lambda _, told: told):
+    with patch("devp2p.book.book.merged", lambda _, told: told):
         book.heard(signed(1, 4, "5.6.7.8"), Source.DNS, NOW + 1)
     assert known(book, 1).record == signed(1, 4, "5.6.7.8")
 

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from devp2p.book import Book, Source, contents
+from devp2p.book import Book, Source
+from devp2p.book.book import _ANSWERED, _FORGET_LEAST
 from devp2p.errors import LocalProtocolError
 from tests.books import DAY, NOW, enode, fill, known
 
@@ -120,7 +121,7 @@ def test_a_clock_that_was_ahead_leaves_no_node_that_is_new_for_ever(book):
 
 
 def test_seeds_and_what_is_to_be_forgotten_are_found_in_the_index(book):
-    for statement, value in ((contents._ANSWERED, NOW), (contents._FORGET_LEAST, 10)):
+    for statement, value in ((_ANSWERED, NOW), (_FORGET_LEAST, 10)):
         plan = [row[-1] for row in book._database.rows(f"EXPLAIN QUERY PLAN {statement}", value)]
         assert [step for step in plan if "INDEX nodes_by_worth" in step], plan
         assert not [step for step in plan if "TEMP B-TREE" in step or step == "SCAN nodes"], plan

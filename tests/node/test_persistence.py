@@ -243,7 +243,7 @@ def test_a_book_that_could_not_be_read_is_written_as_a_whole(life, monkeypatch):
         def fails(_):
             raise BookError("it is damaged")
 
-        patch.setattr("devp2p.book.contents.load", fails)
+        patch.setattr("devp2p.book.book.load", fails)
         again = Life(life.book, monkeypatch, 60.0)
         again.session(7, 1.0)
         assert again.save() == ROWS

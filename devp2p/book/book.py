@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from devp2p.book.database import MEMORY, Database, OnDamage, damaged, move_aside
-from devp2p.book.entries import SEED_AGE, BookEntry, Row, Source, entry_of, is_possible, merged, new_row
+from devp2p.book.nodes import SEED_AGE, BookEntry, Row, Source, entry_of, is_possible, merged, new_row
 from devp2p.book.schema import APPLICATION_ID, MIGRATIONS
 from devp2p.book.standings import Standings, change, load, replace_ratings, save
 from devp2p.book.trouble import Trouble
@@ -148,7 +148,7 @@ class Book:
     def heard(self, record: NodeRecord, source: Source, now: float) -> bool:
         """Somebody has told us of a node; return whether that is news: of a node, or of where it is, or a newer record of it.
 
-        Where the record holds an ENR that names an endpoint, only that endpoint counts. See `entries` for which record is kept.
+        Where the record holds an ENR that names an endpoint, only that endpoint counts. See `nodes` for which record is kept.
         """
         told = new_row(record, source, now)
         known = self._row(told.id)
