@@ -213,7 +213,7 @@ class Node:
         ValueError for text that is no node, LocalProtocolError for a time that is not above zero.
         """
         number(seconds, "seconds of a ban")
-        record = target if isinstance(target, Peer) else node_of(target, "who is banned")
+        record = target if isinstance(target, Peer) else node_of(target, "the node to ban")
         return self.steering.ban(record.id, seconds, reason)
 
     async def connect(self, target: str | NodeRecord) -> Peer:
@@ -222,7 +222,7 @@ class Node:
         While the session lasts the peer has its place for sure, but for bad conduct. Raises ValueError for text that is no node record, and
         DialError if the node cannot be reached, fails the handshake, or either side does not admit the other.
         """
-        record = node_of(target, "who is dialled")
+        record = node_of(target, "the node to dial")
         with self.steering.wish(record.public_key):
             return await self.links.reach(record)
 

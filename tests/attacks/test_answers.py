@@ -1,6 +1,6 @@
 """Rows F11 and F12 of THREATS.md: capabilities that want the whole line, and answers that nobody asked for.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Row F2 of THREATS.md: snappy blocks that inflate to too much, or lie about it.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import tracemalloc

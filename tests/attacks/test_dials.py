@@ -1,6 +1,6 @@
 """Rows D8 and D20 of THREATS.md: who wants to be all our peers, and who wants us to knock at a victim's door.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Rows D1, D4, D5 and D19 of THREATS.md: strangers against a node of discovery v4. Each name begins with its row.
 
-A control runs the same attack with the defence away, and there it must succeed: or else the test beside it would show nothing.
+A control runs the same attack with the defence disabled, and there it must succeed: or else the test beside it would show nothing.
 """
 
 import random

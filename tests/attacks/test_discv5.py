@@ -1,6 +1,6 @@
 """Rows D14 and D17 of THREATS.md, with parts of D7 and D18: strangers who shake hands with a node of discovery v5.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 from unittest.mock import patch

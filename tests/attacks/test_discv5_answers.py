@@ -1,6 +1,6 @@
 """Rows D11, D15, D16 and D19 of THREATS.md: what a node of discovery v5 takes for an answer, and what, and how often, it answers to others.
 
-Each name begins with its row; more of D15 is in test_nodes_states.py. A control runs the same attack with the defence away.
+Each name begins with its row; more of D15 is in test_nodes_states.py. A control runs the same attack with the defence disabled.
 """
 
 from functools import partial

@@ -1,6 +1,6 @@
 """Rows D12, D13 and D3 of THREATS.md: strangers who knock at a node of discovery v5, and are in no session with it.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import random

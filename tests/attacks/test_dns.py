@@ -1,7 +1,7 @@
 """Row D21 of THREATS.md: trees that are made to do harm, read over a resolver of their owner's choice.
 
 At most three queries a second after a burst of ten, bounded memory, an end; and the records of honest trees all the same. That no tree is
-rolled back is in test_dns_rollback.py. A control runs the same attack with the defence away, and there it must succeed.
+rolled back is in test_dns_rollback.py. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import itertools

@@ -2,7 +2,7 @@
 
 All of 127.0.0.0/8 is this machine (on Linux), and the nodes hold local addresses to the limits for strangers (`limit_local_addresses`): so
 each address counts as a host of the internet. How long searches take in a flood, and how late the loop is, tells ``make bench``
-(tools/bench/flood.py). A control runs the same attack with the defence away, and there it must succeed.
+(tools/bench/flood.py). A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import random

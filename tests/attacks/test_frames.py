@@ -1,6 +1,6 @@
 """Rows F1, F7 and F10 of THREATS.md: sizes that are only announced, ids of nobody, and peers that never read.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import gc

@@ -1,6 +1,6 @@
 """Rows H2, H3, H5 and H9 of THREATS.md: what a stranger can learn from the handshake, announce in it, or be taken for.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed. How long a refusal takes
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed. How long a refusal takes
 is measured by ``make bench`` (tools/bench/oracle.py).
 """
 

@@ -1,7 +1,7 @@
 """Row H1 of THREATS.md: what is no point of the curve, wherever a public key is read.
 
 With such bytes go-ethereum was made to crash (CVE-2025-24883, CVE-2026-22862, CVE-2026-26314), or could be asked for its static key bit
-by bit (its change 33669). Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+by bit (its change 33669). Each name begins with its row. A control runs the same attack with the defence disabled: there it must succeed.
 """
 
 import base64

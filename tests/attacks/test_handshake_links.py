@@ -1,6 +1,6 @@
 """Rows H6 to H8 of THREATS.md: links that never come to a session, links without number, and two that dial each other at once.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """Row H4 of THREATS.md: auths that were seen on the wire and are sent again, and what may be done in another's name.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import tracemalloc

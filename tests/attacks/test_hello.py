@@ -1,6 +1,6 @@
 """Rows F8 and F13 of THREATS.md: Hellos and Disconnects of any form, against a node that listens.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Rows F3 to F6 of THREATS.md: RLP that wants to be large, deep, ambiguous or endless (CVE-2026-26313, CVE-2024-32972).
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import threading

@@ -1,6 +1,6 @@
 """Row F14 of THREATS.md: strangers' texts in logs, terminals, JSON and HTML (CVE-2022-29177 was a name that brought a logger down).
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import io

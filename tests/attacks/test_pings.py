@@ -1,6 +1,6 @@
 """Row F9 of THREATS.md: Pings without number (CVE-2023-40591 was a task of its own for each).
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 from dataclasses import dataclass

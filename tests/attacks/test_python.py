@@ -1,6 +1,6 @@
 """Rows P1, P3 and P5 of THREATS.md: what is peculiar to Python: hashes of numbers, one loop for everything, and faults that only warn.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import ast

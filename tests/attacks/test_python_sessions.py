@@ -1,6 +1,6 @@
 """Rows P2 and P4 of THREATS.md: what a session leaves behind, and plugins whose faults a peer can provoke.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import gc

@@ -1,6 +1,6 @@
 """Row D18 of THREATS.md: records that are none, that are old, and that say one thing here and another there.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import random

@@ -1,6 +1,6 @@
 """Row F16 of THREATS.md: large frames of which most comes at once and the rest never.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed.
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
 import random

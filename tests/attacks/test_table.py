@@ -1,6 +1,6 @@
 """Rows D7, D9 and D20 of THREATS.md: strangers who want places in the routing table, for themselves or for a victim's address.
 
-Each name begins with its row. A control runs the same attack with the defence away, and there it must succeed. How these rules do in a
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed. How these rules do in a
 network under siege is for the simulations to show.
 """
 

@@ -276,7 +276,7 @@ async def test_what_is_asked_of_a_node_is_looked_at() -> None:
             (
                 lambda: loose.connect(5),
                 TypeError,
-                "who is dialled is text such as 'enode://<public key>@<host>:<port>', or a NodeRecord, not an",
+                "the node to dial is text such as 'enode://<public key>@<host>:<port>', or a NodeRecord, not an",
             ),
             (lambda: loose.listen(5), TypeError, "an address is text such as 'tcp://127.0.0.1:30303', or an Address, not an int"),
             (lambda: loose.connected[0][Chat].request(Say("x")), LocalProtocolError, "chat/1 has no request Say"),
@@ -295,7 +295,7 @@ async def test_what_is_asked_of_a_node_is_looked_at() -> None:
                 await call()
             assert message in str(caught.value)
         for call, error, message in (
-            (lambda: loose.ban(5), TypeError, "who is banned is text such as"),
+            (lambda: loose.ban(5), TypeError, "the node to ban is text such as"),
             (lambda: loose.ban(node.connected[0], seconds=-1), LocalProtocolError, "seconds of a ban is a finite number above 0, not -1"),
             (
                 lambda: loose.connected[0].disconnect("bye"),

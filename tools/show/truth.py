@@ -19,7 +19,7 @@ def service(peers: Iterable[NodePlan]) -> float:
 
 
 def best_service(candidates: Sequence[NodePlan], places: int) -> float:
-    """What the best `places` of the candidates would give: found greedily, then by exchanging one for another while that is better."""
+    """What the best `places` of the candidates would give: found greedily, then by replacing one by another while that is better."""
     chosen: list[NodePlan] = []
     rest = [plan for plan in candidates if any(plan.service(capability) for capability in CAPABILITIES)]
     while rest and len(chosen) < places:
@@ -33,7 +33,7 @@ def best_service(candidates: Sequence[NodePlan], places: int) -> float:
 
 
 def _better(chosen: Sequence[NodePlan], rest: Sequence[NodePlan]) -> tuple[NodePlan, NodePlan] | None:
-    """An exchange that is worth it: (who goes, who comes)."""
+    """A replacement that is worth it: (who goes, who comes)."""
     now = service(chosen)
     for out in chosen:
         others = [plan for plan in chosen if plan is not out]
