@@ -1,22 +1,36 @@
-"""Where IP addresses lie (pure): from where one can be reached, who may tell us of it, and which network it counts for.
+"""Where nodes are (pure): addresses of any scheme, from where one can be reached, who may tell us of it, and which network it counts for.
 
-The tables are our own, from the IANA registries of special-purpose addresses: what `ipaddress` calls global changed between Python
-versions, and includes addresses that lead somewhere else (NAT64, 6to4) or nowhere (multicast, site-local). For IPv6 they say what is
-allowed: 2000::/3, from which all was taken that was ever given to anybody, less some exceptions.
+An `Address` is what a transport listens at or dials. Discovery's packets, and all rules about IP addresses, speak of packed ones: 4 bytes
+for IPv4, 16 for IPv6. An IPv4 address in IPv6 clothes (``::ffff:a.b.c.d``) counts as what it is.
 
-Addresses are packed: 4 bytes for IPv4, 16 for IPv6. An IPv4 address in IPv6 clothes (``::ffff:a.b.c.d``) counts as what it is.
+Every address has a scope and counts for a network. Limits are for networks of several sizes (`HOST` to `GROUP`), since whoever has one
+address has more of them near it: a host a whole /64 of IPv6, a provider's customer a /24 or a /48. A name of DNS counts for itself, as
+does what has no IP address at all; what cannot leave this machine is local, as loopback is.
+
+The tables of scopes are our own, from the IANA registries of special-purpose addresses: what `ipaddress` calls global changed between
+Python versions, and includes addresses that lead somewhere else (NAT64, 6to4) or nowhere (multicast, site-local). For IPv6 they say what
+is allowed: 2000::/3, from which all was taken that was ever given to anybody, less some exceptions.
 """
 
 import enum
 import ipaddress
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from types import NoneType
+from typing import Final, NamedTuple, TypeAlias
+
+from devp2p.arguments import require
 
 LOWEST_PORT = 1025
 """The lowest UDP port of nodes that others tell us of: below are services that should not be sent what they never asked for."""
+MAX_PORT: Final = 65535
 
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _REMEMBERED = 4096  # addresses, each of which is judged many times over: whenever it is named
+_NO_HOST = frozenset(" /?#@[]")  # what neither a name nor an IP address has, so that a slip of the pen is found early
+_PORTLESS = {"unix": "path", "memory": "name"}  # schemes that stay in this machine, and what stands in the place of host and port
+
+IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Endpoint(NamedTuple):
@@ -69,6 +83,8 @@ _TABLES = {
     Scope.PUBLIC: "0.0.0.0/0 2000::/3",
 }
 
+_LOCAL = frozenset({Scope.LOOPBACK, Scope.LAN})
+
 
 def _parse(version: int) -> list[tuple[int, int, Scope]]:
     """The mask, first address and scope of each network."""
@@ -84,6 +100,34 @@ def unmapped(ip: bytes) -> bytes:
     return ip[12:] if len(ip) == 16 and ip.startswith(_MAPPED) else ip
 
 
+def pack_ip(address: IpAddress | str | None) -> bytes:
+    """The 4 or 16 bytes of an address, or none for None, since some nodes that do not know their own send an empty one.
+
+    ValueError if text is no address.
+    """
+    return b"" if address is None else unmapped(ipaddress.ip_address(address).packed)
+
+
+def unpack_ip(packed: bytes) -> IpAddress | None:
+    """The address in 4 or 16 bytes, or None in none; ValueError for other sizes."""
+    require_ip_size(packed)
+    return ipaddress.ip_address(unmapped(packed)) if packed else None
+
+
+def require_ip_size(packed: bytes) -> None:
+    """Raise ValueError for what is not the size of an address."""
+    if len(packed) not in {0, 4, 16}:
+        raise ValueError(f"an IP address of {len(packed)} bytes")
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _packed(host: str) -> bytes:
+    try:
+        return pack_ip(host)
+    except ValueError:
+        return b""
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def scope_of(ip: bytes) -> Scope:
     """Tell from where an address can be reached; what is not 4 or 16 bytes is SPECIAL too."""
@@ -96,8 +140,8 @@ def scope_of(ip: bytes) -> Scope:
 
 
 def is_local(ip: bytes) -> bool:
-    """Whether an address is of this host or of its own network."""
-    return scope_of(ip) in {Scope.LOOPBACK, Scope.LAN}
+    """Whether an address is of this machine or of its own network."""
+    return scope_of(ip) in _LOCAL
 
 
 def relay_fault(sender: bytes, endpoint: Endpoint) -> str | None:
@@ -121,19 +165,157 @@ def scope_fault(sender: bytes, ip: bytes) -> str | None:
     return None
 
 
-def network_of(ip: bytes, *, wide: bool = False) -> bytes:
-    """Name the network that an address counts for, as the first bytes of the address.
+class Size(NamedTuple):
+    """How wide a network is: so many bytes at the beginning of all its addresses."""
 
-    IPv4: the /24. IPv6: the /48 that one site has, or with `wide` the /32 that one provider has. (A /24 of IPv6 would be more than one
-    provider, and a single host can take a new address of its /64 for every packet.)
+    ipv4: int
+    ipv6: int
+
+
+HOST: Final = Size(4, 8)
+"""What one host has: an IPv4 address, or a whole /64 of IPv6, of which it can take a new address for every packet."""
+SUBNET: Final = Size(3, 8)
+"""The /24 of IPv4, or the /64 of IPv6."""
+SITE: Final = Size(3, 6)
+"""The /24 of IPv4, or the /48 of IPv6 that one site has."""
+PROVIDER: Final = Size(3, 4)
+"""The /24 of IPv4, or the /32 of IPv6 that one provider has. (A /24 of IPv6 would be more than one provider.)"""
+GROUP: Final = Size(2, 4)
+"""The /16 of IPv4, or the /32 of IPv6: what few hands are likely to hold."""
+
+
+def network_of(ip: bytes, size: Size) -> bytes:
+    """Name the network of some size that an address counts for, as the first bytes of the address."""
+    ip = unmapped(ip)
+    return ip[: size.ipv4 if len(ip) == 4 else size.ipv6]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a transport listens or dials: ``tcp://[::1]:30303``, ``unix:///run/node.sock``, ``memory://alice``.
+
+    ``host`` is an IP address or DNS name without brackets, ``*`` for every interface, or a path or name where the scheme has no
+    ports; ``port`` is then None. Port 0 asks a listener for any free one.
     """
-    ip = unmapped(ip)
-    if len(ip) == 4:
-        return ip[:3]
-    return ip[:4] if wide else ip[:6]
+
+    scheme: str
+    host: str
+    port: int | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError for what no address can be, TypeError for what is not even text or a number."""
+        require(self.scheme, str, "the scheme of an address is text such as 'tcp'")
+        require(self.host, str, "the host of an address is text")
+        require(self.port, (int, NoneType), "the port of an address is a number, or None")
+        if not is_scheme(self.scheme):
+            raise ValueError(f"a scheme is a word such as 'tcp', not {self.scheme[:80]!r}; Address.parse(...) reads a whole address")
+        if not self.host:
+            raise ValueError(f"an address needs a host, or '*' for every interface: Address({self.scheme!r}, '')")
+        if self.port is not None and not 0 <= self.port <= MAX_PORT:
+            raise ValueError(f"a port is a number from 0 to {MAX_PORT}, not {self.port}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Address":
+        """Read ``scheme://host:port`` or ``scheme://path``; ValueError says what is wrong with anything else."""
+        require(text, str, "an address is text such as 'tcp://127.0.0.1:30303'")
+        scheme, separator, rest = text.partition("://")
+        if not separator or not is_scheme(scheme):
+            raise ValueError(f"an address looks like tcp://127.0.0.1:30303, not {text[:80]!r}")
+        if scheme in _PORTLESS:
+            if not rest:
+                raise ValueError(f"{scheme}:// wants a {_PORTLESS[scheme]} behind it")
+            return cls(scheme, rest)
+        host, port = _split_host(rest)
+        return cls(scheme, host or "*", port)
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it stands for every interface: one can listen there, but not dial."""
+        return self.host in {"*", "0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+
+    @property
+    def is_dialable(self) -> bool:
+        """Whether a node can be called there; port 0 says that it takes no connections."""
+        return self.port != 0
+
+    @property
+    def ip(self) -> bytes:
+        """The packed IP address that its host is, without its zone; empty if it is none."""
+        return b"" if self.scheme in _PORTLESS else _packed(self.host)
+
+    @property
+    def scope(self) -> Scope:
+        """From where it can be reached. Whatever a name of DNS stands for is taken to be PUBLIC, but for ``localhost`` (RFC 6761)."""
+        if ip := self.ip:
+            return scope_of(ip)
+        if self.is_wildcard:
+            return Scope.SPECIAL
+        return Scope.LOOPBACK if self.scheme in _PORTLESS or self.host.lower() == "localhost" else Scope.PUBLIC
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is of this machine or of its own network."""
+        return self.scope in _LOCAL
+
+    def network(self, size: "Size") -> bytes:
+        """Name the network of some size that it counts for; what has no IP address is one of its own, of any size."""
+        if ip := self.ip:
+            return network_of(ip, size)
+        return (f"address {self}" if self.scheme in _PORTLESS else f"host name {self.host.lower().rstrip('.')}").encode()
+
+    def limited_network(self, size: "Size", *, limit_local: bool = False) -> bytes | None:
+        """The network to which limits apply: None for a local address, which is exempt unless told otherwise."""
+        return self.network(size) if limit_local or not self.is_local else None
+
+    def __str__(self) -> str:
+        if self.port is None:
+            return f"{self.scheme}://{self.host}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
 
-def host_of(ip: bytes) -> bytes:
-    """What one host has: an IPv4 address, or a whole /64 of IPv6, of which it can take a new address for every packet."""
-    ip = unmapped(ip)
-    return ip if len(ip) == 4 else ip[:8]
+def address_of(address: str | Address, what: str = "an address") -> Address:
+    """Take an address by its text, or as it is; ValueError for text that is none, TypeError for anything else."""
+    require(address, (str, Address), f"{what} is text such as 'tcp://127.0.0.1:30303', or an Address")
+    if isinstance(address, Address):
+        return address
+    try:
+        return Address.parse(address)
+    except ValueError as error:
+        raise ValueError(f"{what}: {error}") from None
+
+
+def is_scheme(text: str) -> bool:
+    """Whether text can be the scheme of an address."""
+    return text.isascii() and text.isalnum()
+
+
+def _split_host(text: str) -> tuple[str, int]:
+    if text.startswith("["):
+        host, bracket, tail = text[1:].partition("]")
+        if not bracket or not tail.startswith(":"):
+            raise ValueError(f"an IPv6 address with its port looks like [::1]:30303, not {text[:80]!r}")
+        return _check_ipv6(host), parse_port(tail[1:])
+    host, colon, port = text.rpartition(":")
+    if not colon:
+        raise ValueError(f"the port is missing in {text[:80]!r}: write <host>:<port>")
+    if not host.isprintable() or not _NO_HOST.isdisjoint(host):
+        raise ValueError(f"{host[:80]!r} is no host")
+    if ":" in host:
+        raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:30303: {text[:80]!r}")
+    return host, parse_port(port)
+
+
+def _check_ipv6(text: str) -> str:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} is no IPv6 address") from None
+    return text
+
+
+def parse_port(text: str) -> int:
+    """Read a port; ValueError for what is none."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > MAX_PORT:
+        raise ValueError(f"a port is a number from 0 to {MAX_PORT}, not {text[:24]!r}")
+    return int(text)

@@ -2,10 +2,11 @@
 
 from functools import cache
 
+from devp2p.addresses import Address
 from devp2p.book import Book, BookEntry, Source
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 
 DAY = 86400.0
 NOW = 1_790_000_000.0  # seconds since 1970

@@ -13,11 +13,10 @@ That a node has answered says something of the endpoint it answered from. A reco
 import enum
 import math
 from dataclasses import dataclass
-from ipaddress import ip_address
 from types import UnionType
 from typing import Final, NamedTuple
 
-from devp2p.addresses import is_local, network_of
+from devp2p.addresses import PROVIDER
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PublicKey
 from devp2p.records import Address, NodeRecord, Record
@@ -211,13 +210,9 @@ def _places(record: NodeRecord) -> tuple[object, ...]:
 
 
 def _network(record: NodeRecord) -> bytes | None:
-    """The network that a node counts for, or None if it shares that with nobody: local addresses, names, other transports."""
-    hosts = [host for host, _ in record.udp_endpoints] + [address.host for address in record.addresses]
-    try:
-        ip = ip_address(hosts[0]).packed
-    except (ValueError, IndexError):
-        return None
-    return None if is_local(ip) else network_of(ip, wide=True)
+    """The network that a node counts for, or None if it counts for none, as what costs nothing to make: local addresses, and names."""
+    places = (*(Address("udp", host, port) for host, port in record.udp_endpoints), *record.addresses)
+    return places[0].limited_network(PROVIDER) if places and places[0].ip else None
 
 
 def _format_addresses(addresses: tuple[Address, ...]) -> str:

@@ -11,7 +11,6 @@ from typing import Final, Generic, TypeVar
 import trio
 
 from devp2p.addresses import Endpoint, scope_fault
-from devp2p.discovery.ip_bytes import pack_ip
 from devp2p.discovery.table import Contact, contact_of, contacts_told_by
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v4 import events as v4_events
@@ -287,5 +286,5 @@ async def _gather(calls: Iterable[Callable[[], Awaitable[NodeRecord | None]]]) -
 def node_at(endpoint: Endpoint, record: Record) -> NodeRecord:
     """What is to be made of the record of a node that answered at an endpoint: it cannot be dialled where one there cannot know a host."""
     node = NodeRecord.from_enr(record)
-    own = tuple(address for address in node.addresses if scope_fault(endpoint.ip, pack_ip(address.host)) is None)
+    own = tuple(address for address in node.addresses if scope_fault(endpoint.ip, address.ip) is None)
     return node if own == node.addresses else replace(node, addresses=own)

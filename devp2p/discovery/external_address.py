@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from devp2p.addresses import Endpoint, network_of, scope_fault, unmapped
+from devp2p.addresses import SITE, Endpoint, network_of, scope_fault, unmapped
 from devp2p.bounded import Recent
 
 WINDOW = 300.0
@@ -40,7 +40,7 @@ class _Poll:
         self._votes: Recent[bytes, Endpoint] = Recent(_REMEMBERED, WINDOW)
 
     def vote(self, voter: bytes, endpoint: Endpoint, now: float) -> None:
-        self._votes.set(network_of(voter), endpoint, now)
+        self._votes.set(network_of(voter, SITE), endpoint, now)
         if endpoint == self.believed:
             return
         winner, votes, total = self._tally()

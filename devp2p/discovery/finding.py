@@ -9,11 +9,10 @@ from weakref import WeakSet
 
 import trio
 
-from devp2p.addresses import Scope, scope_of
+from devp2p.addresses import Scope
 from devp2p.discovery.awaited import AwaitedV4, AwaitedV5
 from devp2p.discovery.candidates import Candidate, Filter, Mixer
 from devp2p.discovery.dns import DnsSource
-from devp2p.discovery.ip_bytes import pack_ip
 from devp2p.records import NodeRecord
 
 FIRST_PAUSE: Final = 0.5
@@ -146,7 +145,7 @@ async def read_trees(trees: DnsSource, finder: Finder, note: Callable[[NodeRecor
     while True:
         await finder.wanted()
         node = NodeRecord.from_enr(await anext(trees))
-        if local or all(scope_of(pack_ip(address.host)) is Scope.PUBLIC for address in node.addresses):
+        if local or all(address.scope is Scope.PUBLIC for address in node.addresses):
             note(node)
             finder.offer("dns", [node])
 

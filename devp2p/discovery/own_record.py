@@ -4,10 +4,10 @@ EIP-778; discv5 theory, "Maintaining The Local Node Record". What the user has s
 """
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
-from devp2p.addresses import Endpoint, unmapped
+from devp2p.addresses import Endpoint, pack_ip
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.errors import BookError
@@ -107,12 +107,12 @@ def parse_external(text: str) -> Endpoint:
     """
     require(text, str, "an external address is text such as '203.0.113.5'")
     try:
-        return Endpoint(unmapped(ip_address(text).packed), 0)
+        return Endpoint(pack_ip(text), 0)
     except ValueError:
         pass
     try:
         address = Address.parse(f"udp://{text}")
-        return Endpoint(unmapped(ip_address(address.host).packed), address.port or 0)
+        return Endpoint(pack_ip(address.host), address.port or 0)
     except ValueError:
         raise ValueError(
             f"an external address is an IP address where others reach us, such as 203.0.113.5 or 203.0.113.5:30303, not {text[:80]!r}"

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 
+from devp2p.addresses import GROUP
 from devp2p.arguments import require, whole
 from devp2p.capability import AnyCapability, Capability, Peer
 from devp2p.containment import unless_it_fails
@@ -11,7 +12,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import PublicKey
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
-from devp2p.peers import Known, Pool, Ratings, netgroup
+from devp2p.peers import Known, Pool, Ratings
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.records import Address, NodeRecord
 
@@ -68,7 +69,7 @@ class Census:
             standings={name: self._ratings.standing(node_id, name, now) for name in shared},
             inbound=inbound,
             since=since,
-            network=netgroup(address),
+            network=address.limited_network(GROUP),
             rtt=self._nearest.get(node_id),
             outside=self._is_outside(key),
             protected=node_id in self.wished,
@@ -100,7 +101,7 @@ class Census:
         return SlotCandidate(
             id=node_id,
             standings={name: self._ratings.standing(node_id, name, now) for name in names},
-            network=netgroup(known.record.addresses[0]),
+            network=known.record.addresses[0].limited_network(GROUP),
             source=known.source,
             anchor=known.anchor,
             tries=known.tries,

@@ -5,7 +5,6 @@ from devp2p.peers.backoff import Backoff
 from devp2p.peers.bans import Ban, Bans, dated
 from devp2p.peers.candidates import Known, Pool
 from devp2p.peers.dial_history import KINDS, DialHistory, kind_of
-from devp2p.peers.netgroups import netgroup
 from devp2p.peers.ratings import RatingRow, RatingRule, Ratings, Standing, standings_of
 from devp2p.peers.unheard import Unheard
 
@@ -28,6 +27,5 @@ __all__ = [
     "Unheard",
     "dated",
     "kind_of",
-    "netgroup",
     "standings_of",
 ]

@@ -1,15 +1,14 @@
 """Who may knock (pure; ``now`` is passed in): caps on links that have not proved themselves, by network and by time.
 
 An IPv4 network is a /24 for links that shake hands at once and a single address for the time between two links; an IPv6 network is a
-/64 for both, since one host usually has a whole /64 to draw addresses from. Local addresses (loopback, private, link-local, and
-transports without IP addresses) are exempt unless `Limits.limit_local_addresses` says otherwise.
+/64 for both, since one host usually has a whole /64 to draw addresses from. Local addresses (loopback, private, link-local, and those
+of transports inside this machine) are exempt unless `Limits.limit_local_addresses` says otherwise.
 """
 
-import ipaddress
 from collections import Counter, OrderedDict
 from typing import NamedTuple
 
-from devp2p.addresses import is_local, unmapped
+from devp2p.addresses import HOST, SUBNET
 from devp2p.limits import Limits
 from devp2p.records import Address
 
@@ -24,7 +23,7 @@ class Caller(NamedTuple):
 
     host: bytes
     subnet: bytes
-    """Whose links compete with each other: the /24 of IPv4, the /64 of IPv6, or else the whole address."""
+    """Whose links compete with each other."""
     exempt: bool
     """It is not held to the limits for addresses."""
 
@@ -39,13 +38,8 @@ class Admission:
 
     def identify(self, address: Address) -> Caller:
         """Tell whom a link from an address counts for."""
-        try:
-            ip = unmapped(ipaddress.ip_address(address.host.partition("%")[0]).packed)
-        except ValueError:
-            name = str(address).encode()
-            return Caller(name, name, exempt=True)
-        exempt = not self._limits.limit_local_addresses and is_local(ip)
-        return Caller(ip, ip[:3], exempt) if len(ip) == 4 else Caller(ip[:8], ip[:8], exempt)
+        exempt = address.limited_network(HOST, limit_local=self._limits.limit_local_addresses) is None
+        return Caller(address.network(HOST), address.network(SUBNET), exempt)
 
     def knock(self, caller: Caller, now: float) -> str | None:
         """Let an inbound link stay until it speaks, or say why not."""

@@ -2,18 +2,16 @@
 
 There are two bounds. One is for each node: how long it is left alone depends on how the last attempt or session ended. The other is for
 each host, since anybody can publish any number of records that name an address which is not theirs, to have others knock at it: one dial
-in 35 seconds, and no more than three nodes in ten minutes. A host is an IPv4 address or an IPv6 /64. Local addresses are exempt by
-default.
+in 35 seconds, and no more than three nodes in ten minutes. A host is an IPv4 address, an IPv6 /64, or a name. Local addresses are exempt
+by default.
 """
 
-import ipaddress
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
-from devp2p.addresses import host_of, is_local
+from devp2p.addresses import HOST
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.records import Address, NodeRecord
 
@@ -117,23 +115,9 @@ class DialHistory:
         return len({other for _, other in recent} | {node_id}) <= HOST_NODES
 
     def _hosts_of(self, addresses: Iterable[Address]) -> set[bytes]:
-        """The hosts at some addresses to which the bounds apply: those that are named by IP addresses, and not local."""
-        hosts: set[bytes] = set()
-        for address in addresses:
-            host, local = _host_named(address.host)
-            if host is not None and (self._limit_local_addresses or not local):
-                hosts.add(host)
-        return hosts
-
-
-@lru_cache(maxsize=4096)  # all candidates are looked at again and again
-def _host_named(name: str) -> tuple[bytes | None, bool]:
-    """The host that an IP address names, or None for what is no IP address, and whether it is a local one."""
-    try:
-        ip = ipaddress.ip_address(name).packed
-    except ValueError:
-        return None, False
-    return host_of(ip), is_local(ip)
+        """The hosts at some addresses to which the bounds apply."""
+        hosts = {address.limited_network(HOST, limit_local=self._limit_local_addresses) for address in addresses}
+        return {host for host in hosts if host is not None}
 
 
 def _trim(remembered: OrderedDict[bytes, _Node] | OrderedDict[bytes, tuple[tuple[float, bytes], ...]]) -> None:

@@ -1,8 +1,9 @@
 """What names a node and says where it listens: ENR (EIP-778), enode URLs, `NodeRecord`, presets of networks."""
 
+from devp2p.addresses import Address, address_of
 from devp2p.records import enr
 from devp2p.records.enr import WANTED_ENTRIES, Entries, LocalRecord, Record
-from devp2p.records.node_record import Address, NodeRecord, address_of, node_of, nodes_of
+from devp2p.records.node_record import NodeRecord, node_of, nodes_of
 from devp2p.records.presets import PRESETS
 
 __all__ = [

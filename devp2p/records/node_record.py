@@ -1,17 +1,16 @@
-"""What names a node and says where it listens: `Address`, and `NodeRecord` with its ``enode://`` or ``enr:`` text.
+"""What names a node and says where it listens: `NodeRecord`, with its ``enode://`` or ``enr:`` text.
 
 The text form is the field's enode URL, ``enode://<public key, 128 hex digits>@<host>:<tcp port>[?discport=<udp port>]``. A node behind
 another transport is written the same way with that transport's scheme: ``unix://<public key>@/run/node.sock``. What a node has signed
 about itself, its ENR (EIP-778), is read too.
 """
 
-import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import NoneType
 from typing import TypeAlias
 from urllib.parse import parse_qsl
 
+from devp2p.addresses import Address, IpAddress, Scope, is_scheme, parse_port, scope_of
 from devp2p.arguments import require, several
 from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
@@ -19,62 +18,9 @@ from devp2p.records.enr import Record
 
 _MAX_TEXT = 2048  # no honest URL comes near, and a longer one is not worth looking at
 _SHOWN = 24  # characters of a record's text in a message: who looks for it needs no more
-_MAX_PORT = 65535
-_NO_HOST = frozenset(" /?#@[]")  # what neither a name nor an IP address has, so that a slip of the pen is found early
-_PORTLESS = frozenset({"unix", "memory"})  # schemes whose host part is a path or a plain name
 
 UdpEndpoint: TypeAlias = tuple[str, int]
 """IP address or DNS name, without brackets, and port."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a transport listens or dials: ``tcp://[::1]:30303``, ``unix:///run/node.sock``, ``memory://alice``.
-
-    ``host`` is an IP address or DNS name without brackets, ``*`` for every interface, or a path or name where the scheme has no
-    ports; ``port`` is then None. Port 0 asks a listener for any free one.
-    """
-
-    scheme: str
-    host: str
-    port: int | None = None
-
-    def __post_init__(self) -> None:
-        """ValueError for what no address can be, TypeError for what is not even text or a number."""
-        require(self.scheme, str, "the scheme of an address is text such as 'tcp'")
-        require(self.host, str, "the host of an address is text")
-        require(self.port, (int, NoneType), "the port of an address is a number, or None")
-        if not _is_scheme(self.scheme):
-            raise ValueError(f"a scheme is a word such as 'tcp', not {self.scheme[:80]!r}; Address.parse(...) reads a whole address")
-        if not self.host:
-            raise ValueError(f"an address needs a host, or '*' for every interface: Address({self.scheme!r}, '')")
-        if self.port is not None and not 0 <= self.port <= _MAX_PORT:
-            raise ValueError(f"a port is a number from 0 to {_MAX_PORT}, not {self.port}")
-
-    @classmethod
-    def parse(cls, text: str) -> "Address":
-        """Read ``scheme://host:port`` or ``scheme://path``; ValueError says what is wrong with anything else."""
-        require(text, str, "an address is text such as 'tcp://127.0.0.1:30303'")
-        scheme, separator, rest = text.partition("://")
-        if not separator or not _is_scheme(scheme):
-            raise ValueError(f"an address looks like tcp://127.0.0.1:30303, not {text[:80]!r}")
-        if scheme in _PORTLESS:
-            if not rest:
-                raise ValueError(f"{scheme}:// wants a {'path' if scheme == 'unix' else 'name'} behind it")
-            return cls(scheme, rest)
-        host, port = _split_host(rest)
-        return cls(scheme, host or "*", port)
-
-    @property
-    def is_wildcard(self) -> bool:
-        """Whether it stands for every interface: one can listen there, but not dial."""
-        return self.host in {"*", "0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
-
-    def __str__(self) -> str:
-        if self.port is None:
-            return f"{self.scheme}://{self.host}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +45,7 @@ class NodeRecord:
 
     @classmethod
     def from_enr(cls, record: Record) -> "NodeRecord":
-        """Take the addresses out of a node's own record; IPv4 first, unless only the IPv6 address is a global one."""
+        """Take the addresses out of a node's own record; IPv4 first, unless only the IPv6 address is a public one."""
         require(record, Record, "an ENR is a Record", "NodeRecord.parse(...) reads its text")
         addresses = tuple(Address("tcp", host, port) for host, port in _endpoints(record, record.tcp, record.tcp6))
         udp = dict(_endpoints(record, record.udp, record.udp6))
@@ -147,7 +93,7 @@ class NodeRecord:
             except DecodingError as error:
                 raise ValueError(f"{_cut(text)} is no node's record: {error}") from None
         scheme, separator, rest = text.partition("://")
-        if len(text) > _MAX_TEXT or not separator or not _is_scheme(scheme):
+        if len(text) > _MAX_TEXT or not separator or not is_scheme(scheme):
             raise ValueError(f"a node is written enode://<public key>@<host>:<port> or enr:..., not {text[:80]!r}")
         key, at, where = rest.partition("@")
         public_key = _parse_key(key)
@@ -159,7 +105,7 @@ class NodeRecord:
             where, _, query = where.partition("?")
             for name, value in parse_qsl(query):
                 if name == "discport":
-                    udp_port = _parse_port(value)
+                    udp_port = parse_port(value)
         address = Address.parse(f"{scheme}://{where}")
         if address.host == "*":
             raise ValueError(f"the host is missing in {text[:16]}…@{where[:80]}")
@@ -183,17 +129,6 @@ def nodes_of(nodes: Iterable[str | NodeRecord], what: str) -> tuple[NodeRecord, 
     return tuple(found)
 
 
-def address_of(address: str | Address, what: str = "an address") -> Address:
-    """Take an address by its text, or as it is; ValueError for text that is none, TypeError for anything else."""
-    require(address, (str, Address), f"{what} is text such as 'tcp://127.0.0.1:30303', or an Address")
-    if isinstance(address, Address):
-        return address
-    try:
-        return Address.parse(address)
-    except ValueError as error:
-        raise ValueError(f"{what}: {error}") from None
-
-
 def _cut(text: str) -> str:
     return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}…"
 
@@ -203,16 +138,12 @@ def _endpoints(record: Record, port: int | None, port6: int | None) -> tuple[Udp
     # An IPv4 address in IPv6 clothes is shown as what it is, lest it pass by rules about IPv4 addresses.
     ip6 = record.ip6 and (record.ip6.ipv4_mapped or record.ip6)
     found = {address: port for address, port in ((ip6, port6), (record.ip, port)) if address and port and not _is_nowhere(address)}
-    ranked = sorted(found, key=lambda address: (not address.is_global, address.version))
+    ranked = sorted(found, key=lambda address: (scope_of(address.packed) is not Scope.PUBLIC, address.version))
     return tuple((str(address), found[address]) for address in ranked)
 
 
-def _is_nowhere(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+def _is_nowhere(address: IpAddress) -> bool:
     return address.is_unspecified or address.is_multicast
-
-
-def _is_scheme(text: str) -> bool:
-    return text.isascii() and text.isalnum()
 
 
 def _parse_key(text: str) -> PublicKey:
@@ -226,33 +157,3 @@ def _parse_key(text: str) -> PublicKey:
         return PublicKey.from_bytes(raw)
     except DecodingError as error:
         raise ValueError(f"{text[:16]}… is no public key: {error}") from None
-
-
-def _split_host(text: str) -> tuple[str, int]:
-    if text.startswith("["):
-        host, bracket, tail = text[1:].partition("]")
-        if not bracket or not tail.startswith(":"):
-            raise ValueError(f"an IPv6 address with its port looks like [::1]:30303, not {text[:80]!r}")
-        return _check_ipv6(host), _parse_port(tail[1:])
-    host, colon, port = text.rpartition(":")
-    if not colon:
-        raise ValueError(f"the port is missing in {text[:80]!r}: write <host>:<port>")
-    if not host.isprintable() or not _NO_HOST.isdisjoint(host):
-        raise ValueError(f"{host[:80]!r} is no host")
-    if ":" in host:
-        raise ValueError(f"an IPv6 address stands in brackets, as in [::1]:30303: {text[:80]!r}")
-    return host, _parse_port(port)
-
-
-def _check_ipv6(text: str) -> str:
-    try:
-        ipaddress.IPv6Address(text)
-    except ValueError:
-        raise ValueError(f"{text[:80]!r} is no IPv6 address") from None
-    return text
-
-
-def _parse_port(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 5 or int(text) > _MAX_PORT:
-        raise ValueError(f"a port is a number from 0 to {_MAX_PORT}, not {text[:24]!r}")
-    return int(text)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p import rlp
-from devp2p.addresses import Endpoint, host_of
+from devp2p.addresses import HOST, Endpoint, network_of
 from devp2p.bounded import Throttle
 from devp2p.discovery.table.contacts import contact_of
 from devp2p.discovery.table.kademlia import distance
@@ -227,8 +227,9 @@ def test_d11_a_throttle_keeps_its_rate(calls):
 
 
 def test_d11_hosts():
-    assert host_of(bytes([1, 2, 3, 4])) == host_of(bytes(10) + b"\xff\xff" + bytes([1, 2, 3, 4])) == bytes([1, 2, 3, 4])
-    assert host_of(bytes(range(16))) == bytes(range(8))
+    mapped = bytes(10) + b"\xff\xff" + bytes([1, 2, 3, 4])
+    assert network_of(bytes([1, 2, 3, 4]), HOST) == network_of(mapped, HOST) == bytes([1, 2, 3, 4])
+    assert network_of(bytes(range(16)), HOST) == bytes(range(8))
 
 
 # D19: records that are always new

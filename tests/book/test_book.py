@@ -7,11 +7,12 @@ from functools import partial
 
 import pytest
 
+from devp2p.addresses import Address
 from devp2p.book import Book, BookEntry, Source
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import NodeId
 from devp2p.records.enr import Record
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 from tests.books import DAY, NOW, enode, fill, key, known, signed
 
 

@@ -3,9 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devp2p.addresses import Address
 from devp2p.discovery.candidates import WINDOW, Mixer
 from devp2p.keys import PrivateKey
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 
 NODES = [NodeRecord(PrivateKey.from_bytes(n.to_bytes(32, "big")).public_key, (Address("tcp", f"9.9.9.{n}", 30303),)) for n in range(1, 100)]
 

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from devp2p.addresses import Endpoint, is_local, network_of
+from devp2p.addresses import PROVIDER, SITE, Endpoint, is_local, network_of
 from devp2p.discovery.table.kademlia import Addition, Contact, RoutingTable, distance
 from devp2p.discovery.table.shares import TableLimits
 from tests.discovery.nodes import Node, closest_of
@@ -56,15 +56,15 @@ class TableMachine(RuleBasedStateMachine):
     def counted(self) -> Counter[bytes]:
         """How many nodes each network has."""
         ips = [contact.endpoint.ip for contact in self.held.values()]
-        return Counter(network_of(ip, wide=True) for ip in ips if self.limit_local or not is_local(ip))
+        return Counter(network_of(ip, PROVIDER) for ip in ips if self.limit_local or not is_local(ip))
 
     def share(self) -> int:
         return max(1, min(10, 100 // max(1, len(self.counted()))))
 
     def farther(self, contact: Node) -> set[bytes]:
         """Nodes of the same network that are in farther buckets."""
-        network = network_of(contact.endpoint.ip, wide=True)
-        others = (other for other in self.held.values() if network_of(other.endpoint.ip, wide=True) == network)
+        network = network_of(contact.endpoint.ip, PROVIDER)
+        others = (other for other in self.held.values() if network_of(other.endpoint.ip, PROVIDER) == network)
         return {other.id for other in others if distance(OWN, other.id) > max(240, distance(OWN, contact.id))}
 
     @rule(node_id=IDS, endpoint=ENDPOINTS, seq=st.integers(0, 3), incoming=st.booleans(), live=st.booleans())
@@ -93,12 +93,12 @@ class TableMachine(RuleBasedStateMachine):
                 if endpoint != held.endpoint:
                     self.live.discard(node_id)
             elif seq > held.seq:
-                assert network_of(endpoint.ip) != network_of(held.endpoint.ip)  # the only reason
+                assert network_of(endpoint.ip, SITE) != network_of(held.endpoint.ip, SITE)  # the only reason
         if live and node_id in self.held and self.held[node_id].endpoint == endpoint:
             self.live.add(node_id)
         self.settle(entries, farther)
         if held is None and outcome is not Addition.REFUSED:
-            assert self.counted()[network_of(endpoint.ip, wide=True)] <= self.share()
+            assert self.counted()[network_of(endpoint.ip, PROVIDER)] <= self.share()
 
     @rule(away=st.sampled_from([256, 255]), first=st.integers(1, 60), number=st.integers(5, 30), incoming=st.booleans())
     def add_many(self, *, away: int, first: int, number: int, incoming: bool) -> None:
@@ -127,7 +127,7 @@ class TableMachine(RuleBasedStateMachine):
         current = entry is not None and entry.contact.endpoint == endpoint
         doomed = entry is not None and current and not ok and entry.checks < 3
         if entry is not None and current and ok:
-            doomed = self.counted()[network_of(endpoint.ip, wide=True)] > self.share()
+            doomed = self.counted()[network_of(endpoint.ip, PROVIDER)] > self.share()
             self.live.add(node_id)
         kept = self.table.revalidated(node_id, self.now, ok=ok)
         assert kept == (entry is not None and not doomed)
@@ -178,7 +178,7 @@ class TableMachine(RuleBasedStateMachine):
                 assert max(0, distance(OWN, entry.contact.id) - 240) == index
                 ip = entry.contact.endpoint.ip
                 if self.limit_local or not is_local(ip):
-                    here[network_of(ip)] += 1
+                    here[network_of(ip, SITE)] += 1
             assert bucket.networks == here
             assert max(here.values(), default=0) <= 2
         assert self.table._shares._counts == self.counted()

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from devp2p.addresses import Endpoint
+from devp2p.addresses import Address, Endpoint
 from devp2p.discovery.external_address import AddressChanged, ExternalAddress
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
@@ -14,7 +14,7 @@ from devp2p.discovery.v4.nodes import contact_of, judge_neighbor
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.errors import LocalProtocolError
 from devp2p.records.enr import LocalRecord, Record
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 from tests.discovery.strangers import (
     START,
     Stranger,

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
+from devp2p.addresses import Address
 from devp2p.book import Book, Source
 from devp2p.capability.definition import Peer
 from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected
@@ -17,7 +18,7 @@ from devp2p.node.dialer import DIALS_AT_ONCE, Dialer
 from devp2p.node.pace import PolicyClock
 from devp2p.peers.candidates import Pool
 from devp2p.peers.dial_history import AFTER_SESSION, BUSY, UNREACHABLE, DialHistory
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 
 KEYS = [PrivateKey.from_bytes(number.to_bytes(32, "big")).public_key for number in range(1, 60)]
 NODES = [NodeRecord(key, (Address("tcp", "127.0.0.1", 1000 + number),)) for number, key in enumerate(KEYS)]

@@ -72,11 +72,23 @@ def test_what_only_looks_local_is_not_exempt(host: str) -> None:
     assert admit(gate, tcp(host), 0.0) is not None
 
 
-def test_transports_without_ip_addresses_are_exempt() -> None:
-    gate = Admission(Limits(limit_local_addresses=True))
-    for address in (Address("unix", "/run/node.sock"), Address("memory", "alice")):
-        assert [admit(gate, address, 0.0) for _ in range(5)] == [None] * 5
-        release(gate, address)
+@pytest.mark.parametrize("address", [Address("unix", "/run/node.sock"), Address("memory", "alice"), Address("memory", "8.8.8.8")])
+def test_what_stays_inside_this_machine_is_local_too(address: Address) -> None:
+    lenient, strict = Admission(Limits()), Admission(Limits(limit_local_addresses=True))
+    assert [admit(lenient, address, 0.0) for _ in range(5)] == [None] * 5
+    release(lenient, address)
+    assert admit(strict, address, 0.0) is None
+    assert admit(strict, address, 0.0) is not None
+    assert admit(strict, Address(address.scheme, "other"), 0.0) is None
+
+
+@pytest.mark.parametrize("address", [Address("relay", "somebody"), Address("tcp", "node.example", 30303)])
+def test_what_has_no_ip_address_and_is_not_inside_this_machine_counts_for_itself(address: Address) -> None:
+    gate = Admission(Limits(pending_per_subnet=1))
+    assert admit(gate, address, 0.0) is None
+    assert admit(gate, address, 1.0) == "came again after 1.0 s, before the 28 s between two connections were over"
+    assert admit(gate, Address(address.scheme, "other"), 1.0) is None
+    assert admit(gate, address, RETRY) == "1 connections of its network are shaking hands already"
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(monkeypatch: pytest.MonkeyPatch) -> None:

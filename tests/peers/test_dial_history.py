@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devp2p.addresses import Address
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected
 from devp2p.keys import PrivateKey
 from devp2p.peers.dial_history import (
@@ -17,7 +18,7 @@ from devp2p.peers.dial_history import (
     USELESS,
     DialHistory,
 )
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 
 KEYS = [PrivateKey.from_bytes(n.to_bytes(32, "big")).public_key for n in range(1, 60)]
 VICTIM = "9.9.9.9"
@@ -111,7 +112,18 @@ def test_local_hosts_are_exempt_unless_told_otherwise(host):
     assert history.may_dial(node(1, host), 0.0)
     strict = DialHistory(limit_local_addresses=True)
     strict.dialled(node(0, host), 0.0)
-    assert strict.may_dial(node(1, host), 0.0) is (host == "localhost")  # a name is nobody's that a stranger could name
+    assert not strict.may_dial(node(1, host), 0.0)
+
+
+def test_a_name_is_a_host_as_an_ip_address_is():
+    history = DialHistory()
+    history.dialled(node(0, "node.example"), 0.0)
+    assert not history.may_dial(node(1, "node.example"), HOST_INTERVAL - 1)
+    assert history.may_dial(node(1, "other.example"), 0.0)
+    for number in range(1, HOST_NODES):
+        history.dialled(node(number, "node.example"), number * HOST_INTERVAL)
+    assert not history.may_dial(node(9, "Node.Example"), HOST_NODES * HOST_INTERVAL)
+    assert history.may_dial(node(9, "node.example"), HOST_INTERVAL + HOST_WINDOW)
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.integers(0, 60)), max_size=80))

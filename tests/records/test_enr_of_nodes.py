@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devp2p.addresses import Address
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "enr.json").read_text())
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x01")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from devp2p.addresses import Address
 from devp2p.keys import PrivateKey, keccak256
-from devp2p.records.node_record import Address, NodeRecord
+from devp2p.records.node_record import NodeRecord
 
 PUBLIC = PrivateKey.from_bytes(bytes(31) + b"\x01").public_key
 HEX = bytes(PUBLIC).hex()

@@ -22,8 +22,8 @@ from devp2p import (
     open_node,
     rlp,
 )
+from devp2p.addresses import Address
 from devp2p.node.roster import Subscription
-from devp2p.records.node_record import Address
 from devp2p.session import LocalNode, open_session, run_session
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
 from devp2p.transports.links import ByteLink

@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
-from devp2p.addresses import network_of
+from devp2p.addresses import SITE, network_of
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v4.events import Event, LookupDone
 from tests.discovery.strangers import START
@@ -44,7 +44,7 @@ def besiege(people: People, seed: int, *, hours: float, searches: int = 50, limi
     network.run(until)
     bad = {puppet.id for puppet in crowd.sybils}
     entries = [entry.contact for entry in victim.table]
-    sybils = Counter(network_of(contact.endpoint.ip) for contact in entries if contact.id in bad)
+    sybils = Counter(network_of(contact.endpoint.ip, SITE) for contact in entries if contact.id in bad)
     hits = 0
     for _ in range(searches):
         target = crowd.chance.randbytes(64)

@@ -4,13 +4,12 @@ from collections import Counter
 
 import pytest
 
-from devp2p.peers.netgroups import netgroup
+from devp2p.addresses import GROUP, Address
 from devp2p.peers.ratings import Standing
 from devp2p.peers.slots.eviction import choose_victim
 from devp2p.peers.slots.lineup import Lineup
 from devp2p.peers.slots.objective import Rules
 from devp2p.peers.slots.values import SlotPeer, SlotSpec
-from devp2p.records.node_record import Address
 from tests.slots.world import SECRET, node_id
 
 RULES = Rules((SlotSpec("eth", 8),), 50)
@@ -110,9 +109,9 @@ def test_an_attacker_has_to_be_better_in_everything():
         (Address("tcp", "2a02:1234:5::1", 1), bytes.fromhex("2a021234")),
         (Address("tcp", "10.0.0.1", 1), None),
         (Address("tcp", "::1", 1), None),
-        (Address("tcp", "node.example", 1), None),
+        (Address("tcp", "node.example", 1), b"host name node.example"),
         (Address("unix", "/run/node"), None),
     ],
 )
 def test_a_peer_counts_for_the_network_of_its_provider(address, expected):
-    assert netgroup(address) == expected
+    assert address.limited_network(GROUP) == expected

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
-from devp2p.addresses import Endpoint, network_of
+from devp2p.addresses import PROVIDER, Endpoint, network_of
 from devp2p.discovery.table.shares import Shares, TableLimits
 from devp2p.errors import LocalProtocolError
 
@@ -369,10 +369,10 @@ class RoutingTable(Generic[Record]):
             return True
         if not live or not self._shares.has_room(bucket.networks, ip, instead=True):
             return False
-        network = network_of(ip, wide=True)
+        network = network_of(ip, PROVIDER)
         for other in reversed(self._buckets[self._buckets.index(bucket) + 1 :]):
             for entry in (*other.waiting.values(), *other.entries.values()):
-                if network_of(entry.contact.endpoint.ip, wide=True) == network:
+                if network_of(entry.contact.endpoint.ip, PROVIDER) == network:
                     self.remove(entry.contact.id, now)
                     return True
         return False

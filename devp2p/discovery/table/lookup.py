@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic
 
-from devp2p.addresses import is_local, network_of
+from devp2p.addresses import SITE, is_local, network_of
 from devp2p.discovery.table.kademlia import BUCKET_SIZE, Contact, Record, distance
 from devp2p.errors import LocalProtocolError
 
@@ -231,10 +231,10 @@ class Lookup(Generic[Record]):
 
     def _is_crowded(self, contact: Contact[Record]) -> bool:
         ip = contact.endpoint.ip
-        return self._per_network is not None and self._networks.get(network_of(ip), 0) >= self._per_network and not is_local(ip)
+        return self._per_network is not None and self._networks.get(network_of(ip, SITE), 0) >= self._per_network and not is_local(ip)
 
     def _count(self, candidate: _Candidate[Record], change: int) -> None:
-        network = network_of(candidate.contact.endpoint.ip)
+        network = network_of(candidate.contact.endpoint.ip, SITE)
         self._networks[network] = self._networks.get(network, 0) + change
         if not self._networks[network]:
             del self._networks[network]

@@ -10,7 +10,7 @@ Networks count as soon as they are heard of, so whoever names addresses in many 
 
 from dataclasses import dataclass
 
-from devp2p.addresses import is_local, network_of
+from devp2p.addresses import PROVIDER, SITE, is_local, network_of
 from devp2p.arguments import check_bounds
 
 
@@ -44,27 +44,27 @@ class Shares:
         """Whether there is room for one more node of the network of an address; with `instead`, in the place of another of that network."""
         if self._is_exempt(ip):
             return True
-        here, overall = bucket.get(network_of(ip), 0), self._counts.get(network_of(ip, wide=True), 0)
+        here, overall = bucket.get(network_of(ip, SITE), 0), self._counts.get(network_of(ip, PROVIDER), 0)
         return here < self._limits.per_bucket and overall - instead < self._share
 
     def count(self, bucket: dict[bytes, int], ip: bytes) -> None:
         """Count an address, whether there is room for it or not."""
         if not self._is_exempt(ip):
-            for counts, network in ((bucket, network_of(ip)), (self._counts, network_of(ip, wide=True))):
+            for counts, network in ((bucket, network_of(ip, SITE)), (self._counts, network_of(ip, PROVIDER))):
                 counts[network] = counts.get(network, 0) + 1
 
     def release(self, bucket: dict[bytes, int], ip: bytes) -> None:
         """Count an address no longer."""
         if self._is_exempt(ip):
             return
-        for counts, network in ((bucket, network_of(ip)), (self._counts, network_of(ip, wide=True))):
+        for counts, network in ((bucket, network_of(ip, SITE)), (self._counts, network_of(ip, PROVIDER))):
             counts[network] -= 1
             if not counts[network]:
                 del counts[network]
 
     def is_exceeded(self, ip: bytes) -> bool:
         """Whether the network of an address has more than its share, as it may when there are more networks now."""
-        return not self._is_exempt(ip) and self._counts.get(network_of(ip, wide=True), 0) > self._share
+        return not self._is_exempt(ip) and self._counts.get(network_of(ip, PROVIDER), 0) > self._share
 
     @property
     def _share(self) -> int:

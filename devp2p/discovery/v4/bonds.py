@@ -12,7 +12,7 @@ whether its sender has had its share of our time.
 from dataclasses import dataclass, field
 from typing import Final
 
-from devp2p.addresses import Endpoint, host_of, is_local
+from devp2p.addresses import HOST, Endpoint, is_local, network_of
 from devp2p.arguments import check_bounds
 from devp2p.bounded import Recent, Throttle
 from devp2p.discovery.table import TableLimits
@@ -83,7 +83,7 @@ class Gate:
 
     def allows_packet(self, source: Endpoint, now: float, *, is_proved: bool) -> bool:
         """Whether one more packet may come from that address."""
-        return self._is_exempt(source) or (self._proved_packets if is_proved else self._packets).allows(host_of(source.ip), now)
+        return self._is_exempt(source) or (self._proved_packets if is_proved else self._packets).allows(network_of(source.ip, HOST), now)
 
     def allows_stranger(self, source: Endpoint, now: float) -> bool:
         """Whether one more packet may come from somebody of whom nothing is known."""
@@ -98,7 +98,7 @@ class Gate:
 
         The Ping may be forged, and what comes of it hits whoever has the address; so the address counts, whatever the port.
         """
-        return self._ping_backs.allows(_key(source) if self._is_exempt(source) else host_of(source.ip), now)
+        return self._ping_backs.allows(_key(source) if self._is_exempt(source) else network_of(source.ip, HOST), now)
 
     def _is_exempt(self, source: Endpoint) -> bool:
         return not self._limits.limit_local_addresses and is_local(source.ip)

@@ -9,8 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from devp2p.addresses import Endpoint, relay_fault, scope_fault, unmapped
-from devp2p.discovery.ip_bytes import pack_ip, unpack_ip
+from devp2p.addresses import Endpoint, pack_ip, relay_fault, scope_fault, unmapped, unpack_ip
 from devp2p.discovery.table import BUCKET_SIZE, Contact
 from devp2p.discovery.v4.packets import MAX_NEIGHBORS, Neighbor
 from devp2p.errors import DecodingError
@@ -44,7 +43,7 @@ def contact_at(public_key: PublicKey, endpoint: Endpoint, tcp_port: int) -> Node
 def add_record(contact: Node, record: Record) -> Node:
     """Add to what is known of a node what it says about itself, but for addresses that one in its place has no business to name."""
     node = NodeRecord.from_enr(record)
-    own = tuple(address for address in node.addresses if scope_fault(contact.endpoint.ip, pack_ip(address.host)) is None)
+    own = tuple(address for address in node.addresses if scope_fault(contact.endpoint.ip, address.ip) is None)
     return Contact(contact.id, contact.endpoint, record.sequence, replace(node, addresses=own or contact.record.addresses))
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from devp2p import rlp
-from devp2p.discovery.ip_bytes import IpAddress, pack_ip, require_ip_size, unpack_ip
+from devp2p.addresses import IpAddress, pack_ip, require_ip_size, unpack_ip
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256, recover
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias, cast
 
-from devp2p.addresses import Endpoint, host_of, is_local, relay_fault
+from devp2p.addresses import HOST, Endpoint, is_local, network_of, relay_fault
 from devp2p.arguments import check_bounds, named, require
 from devp2p.bounded import Throttle
 from devp2p.discovery.table import Contact, RoutingTable, TableLimits
@@ -95,7 +95,7 @@ class Answers:
 
     def may_challenge(self, remote: Remote, now: float) -> bool:
         """Whether to answer a packet that does not open."""
-        return self._is_exempt(remote.endpoint.ip) or self._strangers.allows(host_of(remote.endpoint.ip), now)
+        return self._is_exempt(remote.endpoint.ip) or self._strangers.allows(network_of(remote.endpoint.ip, HOST), now)
 
     def may_prove(self, remote: Remote, now: float) -> bool:
         """Whether to verify the proof of somebody who was asked for it."""
@@ -103,7 +103,7 @@ class Answers:
 
     def answer(self, message: Ping | FindNode | TalkRequest, remote: Remote, asker: Record, own: Record, now: float) -> list[Message]:
         """What to answer; nothing to one that asks too often."""
-        if not (self._is_exempt(remote.endpoint.ip) or self._hosts.allows(host_of(remote.endpoint.ip), now)):
+        if not (self._is_exempt(remote.endpoint.ip) or self._hosts.allows(network_of(remote.endpoint.ip, HOST), now)):
             return []
         if not self._nodes.allows(remote.id, now):
             return []

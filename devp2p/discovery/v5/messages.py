@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
 from devp2p import rlp
-from devp2p.discovery.ip_bytes import IpAddress, pack_ip, unpack_ip
+from devp2p.addresses import IpAddress, pack_ip, unpack_ip
 from devp2p.errors import DecodingError, LocalProtocolError
 
 RequestId: TypeAlias = Annotated[bytes, rlp.MaxLength(8)]

@@ -88,7 +88,7 @@ class Slots:
     ) -> None:
         """`secret`: at least 16 random bytes, drawn anew at each start. `dialled_floor`: places for peers that we dial, by default a third.
 
-        `network_cap`: peers of one network (see `peers.netgroups`), by default a tenth of the budget, and at least 2.
+        `network_cap`: peers of one network (see `addresses.GROUP`), by default a tenth of the budget, and at least 2.
         LocalProtocolError for what makes no sense.
         """
         floor = max(0, min(max(1, budget // 3), budget - 1)) if dialled_floor is None else dialled_floor

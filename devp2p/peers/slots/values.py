@@ -77,7 +77,7 @@ class SlotPeer:
     since: float
     """When its session began."""
     network: bytes | None = None
-    """Whom its address counts for (see `peers.netgroups`); None for nobody."""
+    """Whom its address counts for (see `addresses.GROUP`); None for nobody."""
     rtt: float | None = None
     """The smallest time in seconds from a Ping to its Pong."""
     outside: bool = False
