@@ -1,6 +1,6 @@
 """`Book`: what was heard of nodes, what became of it, and which to ask first after the next start.
 
-The clock is wall time (seconds since 1970), because what is kept outlives the machine's uptime; ``now`` is passed in, and so is chance.
+The clock is wall time (seconds since 1970), because what is kept outlives the machine's uptime; ``now`` is passed in, and so is randomness.
 Every call is short, blocks while it lasts, and is its own transaction unless it stands in ``with book.changes():``. A book may be used from
 any thread, but from one at a time.
 """
@@ -200,7 +200,7 @@ class Book:
     def seeds(self, count: int = 30, max_age: float = SEED_AGE, *, now: float, random: Callable[[], float]) -> list[NodeRecord]:
         """Up to so many nodes to begin with, at random among those that answered in the last `max_age` seconds.
 
-        Chance chooses networks (IPv4 /24, IPv6 /32), and then a node of each; only when there are not enough networks, a second one of
+        Networks (IPv4 /24, IPv6 /32) are drawn at random, then a node of each; only when there are not enough networks, a second one of
         each; and only then nodes without such a network (local addresses, names, other transports). So it does not help to fill the
         book with nodes of few networks. `random` gives numbers from 0 to below 1, which nobody else should be able to predict.
         """

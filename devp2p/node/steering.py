@@ -1,6 +1,6 @@
 """Steers the set of peers: keeps the ratings, asks the policy of slots, and dials, bans and ends sessions as it says.
 
-The policy is `peers.slots`, which is pure; here are the clock, the dice, and what it is asked with. Every ten seconds all peers' conduct is
+The policy is `peers.slots`, which is pure; clock, randomness and its input are here. Every ten seconds all peers' conduct is
 taken in, and at most one of them is replaced by a better one. In between, free places are filled as soon as a candidate is known for them.
 A node without discovery is steered too: it dials nobody by itself, but rates its peers, drops those whose conduct is bad, and chooses
 among those who come.

@@ -130,7 +130,7 @@ async def victim(internet: MemoryTransport, book: Path | None, capability: Servi
     async with open_node(key(999), [capability], **options) as node:
         limits: dict[str, Any] = {} if defended else {"network_cap": PLACES, "dialled_floor": 0}
         node.steering.policy = Slots(node.steering.policy.rules.specs, PLACES, secret=bytes(16), **limits)
-        if not defended:  # in ten minutes there is one exchange, for whoever chance chooses; without it there is none
+        if not defended:  # in ten minutes there is one replacement, by a node chosen at random; without it there is none
             node.steering.policy.changes_allowed = 0
         yield node
 

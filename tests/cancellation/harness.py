@@ -204,7 +204,7 @@ def sweep(scenario: Scenario, victim: str, kind: str = "cancel") -> Sweep:
 
 
 def pairs(scenario: Scenario, count: int, seed: int) -> list[Play]:
-    """Play a scenario with two things going wrong at once, drawn by chance."""
+    """Play a scenario with two things going wrong at once, drawn at random."""
     dice = random.Random(f"{scenario.name} {seed}")
     calm = play(scenario)
     points = [Fault(victim, at) for victim in scenario.victims for at in range(1, calm.steps + 1)]

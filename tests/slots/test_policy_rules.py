@@ -250,7 +250,7 @@ def test_anchors_are_dialled_first_then_what_is_lacking_then_for_an_explore_slot
     for peers, candidates, number, reason in (
         ([], [anchor, lacking, plain], 1, "it was one of our best before the restart"),
         ([], [lacking, plain], 2, "a capability has fewer peers than its minimum"),
-        ([*four, snap], [plain], 3, "chance chose it for an explore slot of eth"),
+        ([*four, snap], [plain], 3, "it was chosen at random for an explore slot of eth"),
         ([snap], [plain, candidate(4, 0.8)], 3, "of the candidates it promises most"),
     ):
         found = slots.next_dial(slots.choice(peers, candidates, 0.0, lambda: 0.5), ())

@@ -86,9 +86,9 @@ def graft(  # noqa: PLR0913, PLR0917  (one call)
 
 
 def rotation(lineup: Lineup, candidates: Sequence[SlotCandidate], margins: Margins, random: Random) -> Swap | None:
-    """The worst of those whose time in an explore slot is over, for one that chance chooses.
+    """The worst of those whose time in an explore slot is over, for one chosen at random.
 
-    Who has been rated in all that it offers, and is worth less, is passed over: there is nothing to find out.
+    One that has been rated in all that it offers, and is worth less, is passed over: there is nothing to find out.
     """
     for spec in lineup.specs:
         slots, values = lineup.slots[spec.name], lineup.values[spec.name]

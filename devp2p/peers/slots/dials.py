@@ -1,8 +1,8 @@
-"""Whom to dial for a free place (pure).
+"""Which node to dial for a free place (pure).
 
-First those that were our best before a restart; then what a capability lacks of its minimum; then, by chance alone, somebody for an explore
-slot; then whoever promises most. Only here do candidates that were seldom tried get the benefit of the doubt (an upper
-confidence bound). Inbound peers never do: new identities cost nothing, so it would reward whoever makes many.
+First those that were our best before a restart; then what a capability lacks of its minimum; then, at random, one for an explore slot;
+then the one that promises most. Only here do candidates that were seldom tried get the benefit of the doubt (an upper
+confidence bound). Inbound peers never do: new identities cost nothing, so it would reward those who make many.
 """
 
 import heapq
@@ -23,14 +23,14 @@ OPTIMISM: Final = 0.3
 
 
 def shuffled(candidates: Sequence[SlotCandidate], random: Callable[[], float]) -> list[SlotCandidate]:
-    """The same in an order that chance decides."""
+    """The same in random order."""
     return sorted(candidates, key=lambda _: random())
 
 
 def ranked(rules: Rules, candidates: Sequence[SlotCandidate], random: Callable[[], float], count: int | None = None) -> list[list[int]]:
     """For each capability the candidates that may have it, best first, by their place in `candidates`; by default all of them.
 
-    Among equals those go first that are worth more in all, and then chance decides.
+    Among equals those go first that are worth more in all, and then at random.
     """
     entries: list[list[tuple[float, float, float, int]]] = [[] for _ in rules.specs]
     weights = [(index, spec.name, spec.weight) for index, spec in enumerate(rules.specs)]
@@ -55,7 +55,7 @@ def shortlist(
     rules: Rules, candidates: Sequence[SlotCandidate], random: Callable[[], float], count: int = BEST
 ) -> dict[bytes, SlotCandidate]:
     """The best candidates of each capability (see `ranked`)."""
-    best = dict.fromkeys(number for some in ranked(rules, candidates, random, count) for number in some)  # the order is chance's too
+    best = dict.fromkeys(number for some in ranked(rules, candidates, random, count) for number in some)  # in random order, too
     return {candidates[number].id: candidates[number] for number in best}
 
 
@@ -112,7 +112,7 @@ class Choice:
             explores = full and filled[SlotClass.EXPLORE] + waiting < spec.explore
             drawn = [c for c in self._left.values() if spec.name in c.standings] if explores else []
             if drawn:
-                return Dial(drawn[int(random() * len(drawn))].id, f"chance chose it for an explore slot of {spec.name}")
+                return Dial(drawn[int(random() * len(drawn))].id, f"it was chosen at random for an explore slot of {spec.name}")
         gaining = [best[node_id] for node_id, item in items.items() if self._filled.gain(item) > EPSILON]
         if gaining:
             return self._most_promising(gaining, dials, "of the candidates it promises most")

@@ -1,4 +1,4 @@
-"""Who is there at one moment, and which slot each fills: core for the best, diverse for other networks, explore for chance (pure).
+"""The peers of one moment, and which slot each fills: core for the best, diverse for other networks, explore for random nodes (pure).
 
 Core and diverse slots take at most `SlotSpec.inbound` peers that dialled us, explore slots none. Who has a core slot keeps it unless
 another one is clearly better: the same margin by which a peer would be replaced by another.
