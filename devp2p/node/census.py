@@ -12,7 +12,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import PublicKey
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
-from devp2p.peers import Known, Pool, Ratings
+from devp2p.peers import Known, Pool, Ratings, standings_of
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.records import Address, NodeRecord
 
@@ -66,7 +66,7 @@ class Census:
         node_id = key.node_id
         return SlotPeer(
             id=node_id,
-            standings={name: self._ratings.standing(node_id, name, now) for name in shared},
+            standings=standings_of(self._ratings, node_id, shared, now),
             inbound=inbound,
             since=since,
             network=address.limited_network(GROUP),
@@ -100,7 +100,7 @@ class Census:
         names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]
         return SlotCandidate(
             id=node_id,
-            standings={name: self._ratings.standing(node_id, name, now) for name in names},
+            standings=standings_of(self._ratings, node_id, names, now),
             network=known.record.addresses[0].limited_network(GROUP),
             source=known.source,
             anchor=known.anchor,

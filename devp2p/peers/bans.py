@@ -41,10 +41,6 @@ class Bans:
             del self._bans[min(self._bans.values(), key=lambda ban: ban.until).id]
         return kept
 
-    def lift(self, node_id: bytes) -> None:
-        """Let a node in again."""
-        self._bans.pop(node_id, None)
-
     def get(self, node_id: bytes, now: float) -> Ban | None:
         """The ban that a node is under, if it is. A clock that was set back does not make a ban longer than it was meant."""
         ban = self._bans.get(node_id)
@@ -60,10 +56,6 @@ class Bans:
     def active(self, now: float) -> tuple[Ban, ...]:
         """All bans that have not ended."""
         return tuple(ban for node_id in list(self._bans) if (ban := self.get(node_id, now)) is not None)
-
-    def dump(self, now: float, wall: float) -> list[Ban]:
-        """What to keep until the next start. `wall` is the time since 1970 that `now` is on our own clock."""
-        return [dated(ban, now, wall) for ban in self.active(now)]
 
     def load(self, bans: Iterable[Ban], now: float, wall: float) -> None:
         """Take up what was kept; what has ended meanwhile is left out, and none lasts longer than it was meant."""

@@ -195,15 +195,6 @@ class Ratings:
             self._breach(peer, end.detail)
         self._rate(peer)
 
-    def breach(self, node_id: bytes, now: float, why: str = "") -> None:
-        """A peer broke the base protocol: rating and score are halved, and it counts as a fault of severity 2 in every capability."""
-        peer = self._peers.get(node_id)
-        if peer is not None:
-            self._advance(peer, now)
-            self._breach(peer, why)
-            self._rate(peer)
-            self._changed.add(node_id)
-
     # How peers stand
 
     def standing(self, node_id: bytes, capability: str, now: float) -> Standing:

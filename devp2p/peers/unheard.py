@@ -22,9 +22,6 @@ class Unheard(Generic[T]):
     def __len__(self) -> int:
         return len(self._where)
 
-    def __contains__(self, link: T) -> bool:
-        return link in self._where
-
     def add(self, link: T, network: bytes) -> T | None:
         """Take in a link, and return the one that has to go for it, if there are too many."""
         makes_room = None

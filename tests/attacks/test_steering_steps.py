@@ -182,7 +182,7 @@ def test_p7_all_is_written_in_portions_and_then_only_what_has_changed(tmp_path) 
         written.append(len(book.standings.ratings))
         assert max(after - before for before, after in pairwise(written)) <= PORTION * (len(NAMES) + 1)
         assert written[-1] == 200 * (len(NAMES) + 1)
-        ratings.breach(next(iter(ratings)), 3.0)
+        ratings.proved(next(iter(ratings)), NAMES, 3.0)
         assert len(ratings.changed()) == 1
 
 

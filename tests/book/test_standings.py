@@ -12,7 +12,7 @@ from devp2p.book.database import Database
 from devp2p.book.schema import APPLICATION_ID, MIGRATIONS
 from devp2p.conduct import Conduct
 from devp2p.errors import BookError
-from devp2p.peers.bans import Ban, Bans
+from devp2p.peers.bans import Ban, Bans, dated
 from devp2p.peers.ratings import RatingRow, RatingRule, Ratings
 from devp2p.peers.slots.values import Anchor
 from tests.books import DAY, NOW, enode
@@ -147,7 +147,7 @@ def test_ratings_and_bans_heal_in_the_time_between_and_a_clock_set_back_does_not
     before.observe(enode(1).id, "eth", Conduct(useful=31.0, invalid=2), 0.0)
     bans.ban(enode(1).id, 0.0, 2 * DAY, "garbage")
     with Book.open(tmp_path / "book") as book:
-        book.standings = Standings(tuple(before.dump(0.0, NOW)), tuple(bans.dump(0.0, NOW)))
+        book.standings = Standings(tuple(before.dump(0.0, NOW)), tuple(dated(ban, 0.0, NOW) for ban in bans.active(0.0)))
     after, later = Ratings(rules), Bans()
     with Book.open(tmp_path / "book") as book:
         after.load(book.standings.ratings, 500.0, NOW + away)

@@ -17,6 +17,7 @@ from devp2p.peers.ratings import RatingRule, Ratings
 from tests.books import DAY, NOW, enode
 
 LEFT = PeerDisconnected(DisconnectReason.REQUESTED, by_remote=True)
+BREACH = PeerDisconnected(DisconnectReason.PROTOCOL_BREACH, by_remote=False)
 NAMES = ("eth", "snap")
 HOUR = 3600.0
 ROWS = 3  # of each peer: one for each name, and one for the base protocol
@@ -51,6 +52,9 @@ class Life:
 
     def leaves(self, number: int) -> None:
         self.ratings.ended(enode(number).id, LEFT, self.clock.at(self.now))
+
+    def breaks_the_rules(self, number: int) -> None:
+        self.ratings.ended(enode(number).id, BREACH, self.clock.at(self.now))
 
     def save(self) -> int:
         """Save, and tell how many rows of ratings were written."""
@@ -103,8 +107,6 @@ def test_a_life_that_was_saved_change_by_change_is_read_as_it_was(seed, monkeypa
                     life.report(peer, useful)
                 if chance.random() < 0.2:
                     life.bans.ban(enode(number).id, life.now, chance.choice((600.0, DAY)), "garbage")
-                if chance.random() < 0.2:
-                    life.bans.lift(enode(number).id)
                 life.sleep(60.0)
                 life.ratings.refresh(life.now)
                 life.save()
@@ -141,7 +143,8 @@ def test_only_what_has_changed_is_written(life):
     assert life.save() == 10 * ROWS  # those who are there, whose ratings change with time
     life.leaves(0)
     life.session(50, 1.0)
-    life.ratings.breach(enode(60).id, life.now)
+    life.session(60, 1.0)
+    life.breaks_the_rules(60)
     life.sleep(60.0)
     assert life.save() == 12 * ROWS  # nine of the ten, who has left, who has come, and who broke the rules
     life.sleep(60.0)

@@ -1,7 +1,7 @@
 """What happens to peers, told to ratings in few words."""
 
 from devp2p.conduct import Conduct
-from devp2p.errors import PeerDisconnected
+from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.peers.ratings import RatingRule, Ratings
 from tests.slots.world import node_id
 
@@ -21,6 +21,11 @@ def served(found: Ratings, peer: bytes, now: float = 0.0, **conduct) -> None:
     """A peer has a session, and this is its conduct in it."""
     found.proved(peer, ["eth"], now)
     found.observe(peer, "eth", Conduct(**conduct), now)
+
+
+def breach(found: Ratings, peer: bytes, now: float, why: str = "") -> None:
+    """A peer breaks the base protocol, which ends its session."""
+    found.ended(peer, ending(DisconnectReason.PROTOCOL_BREACH, detail=why), now)
 
 
 def rating(found: Ratings, peer: bytes, now: float, name: str = "eth") -> float:

@@ -5,6 +5,7 @@ from statistics import mean
 
 import pytest
 
+from devp2p.peers.bans import dated
 from devp2p.peers.slots.policy import LONG_BAN, Slots
 from devp2p.peers.slots.values import Admit, Drop, Refuse, SlotSpec, Swap
 from tests.slots.builders import ETH, candidate, crowd, network, peer, rated
@@ -265,7 +266,7 @@ def test_offline_for_more_than_seven_days_the_ratings_are_gone_and_the_anchors_a
     before.comes(bad)
     before.run(3600)
     anchors = before.slots.anchors(before.peers(), before.now)["eth"]
-    rows, bans = before.ratings.dump(before.now, 1e9), before.bans.dump(before.now, 1e9)
+    rows, bans = before.ratings.dump(before.now, 1e9), [dated(ban, before.now, 1e9) for ban in before.bans.active(before.now)]
     assert rows
     assert bans
     after = World([ETH], 20)

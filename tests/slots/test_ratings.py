@@ -10,7 +10,7 @@ from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason
 from devp2p.peers.evidence import HALF_LIFE
 from devp2p.peers.ratings import RatingRule, Ratings
-from tests.slots.reports import DAY, A, B, C, ending, rating, ratings, served
+from tests.slots.reports import DAY, A, B, C, breach, ending, rating, ratings, served
 from tests.slots.world import node_id
 
 # The metric
@@ -131,7 +131,7 @@ def test_a_protocol_breach_halves_rating_and_score_in_all_capabilities_and_count
     for name in ("eth", "snap"):
         found.observe(A, name, Conduct(useful=1000.0), 0.0)
     before = [found.standing(A, name, 3600.0) for name in ("eth", "snap")]
-    found.breach(A, 3600.0, "a bad MAC")
+    breach(found, A, 3600.0, "a bad MAC")
     for name, old in zip(("eth", "snap"), before, strict=True):
         new = found.standing(A, name, 3600.0)
         assert old.score > 0
@@ -142,7 +142,7 @@ def test_a_protocol_breach_halves_rating_and_score_in_all_capabilities_and_count
         assert new.rating <= old.rating / 2
     strong = ratings()
     served(strong, A, useful=1000.0)
-    strong.breach(A, 0.0)
+    breach(strong, A, 0.0)
     assert rating(strong, A, 0.0) == pytest.approx((math.log1p(1000) - 4) / 2)
 
 
@@ -150,7 +150,7 @@ def test_a_bad_rating_is_not_made_better_by_halving_it():
     found = ratings()
     served(found, A, invalid=2)
     before = rating(found, A, 1.0)
-    found.breach(A, 1.0)
+    breach(found, A, 1.0)
     assert rating(found, A, 1.0) < before
 
 

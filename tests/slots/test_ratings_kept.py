@@ -8,7 +8,7 @@ from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.node.pace import PolicyClock
 from devp2p.peers.ratings import UNKNOWN, RatingRow, Ratings
-from tests.slots.reports import DAY, A, B, C, ending, rating, ratings, served
+from tests.slots.reports import DAY, A, B, C, breach, ending, rating, ratings, served
 from tests.slots.world import node_id
 
 # Bounds
@@ -18,7 +18,6 @@ def test_nothing_is_kept_of_a_node_that_has_not_proved_itself():
     found = ratings()
     found.observe(A, "eth", Conduct(invalid=4), 0.0)
     found.ended(A, ending(DisconnectReason.PROTOCOL_BREACH), 0.0)
-    found.breach(A, 0.0)
     assert len(found) == 0
     assert found.standing(A, "eth", 0.0) == UNKNOWN
     found.proved(A, ["unknown"], 0.0)
@@ -85,7 +84,7 @@ def test_a_restart_keeps_ratings_and_counts_the_time_between_as_absence():
     found = ratings("eth", "snap")
     served(found, A, useful=63.0, latency=0.5, timeouts=1)
     served(found, B, invalid=4)
-    found.breach(C, 0.0)
+    breach(found, C, 0.0)
     at_once = kept(found, 60.0, 0.0)
     for peer in (A, B):
         new, old = at_once.standing(peer, "eth", 7.0), found.standing(peer, "eth", 60.0)

@@ -116,14 +116,18 @@ def _saves(chance: random.Random, rounds: int) -> Iterator[Row]:
         # Both clocks stand still, as they would not between two saves: it makes no difference to what is written.
         memory.save({}, 1.0)
 
+        def come_and_go(node_id: bytes) -> None:
+            ratings.proved(node_id, _NAMES, 1.0)
+            ratings.ended(node_id, PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False), 1.0)
+
         def save() -> None:
             for node_id in chance.sample(absent, 10):
-                ratings.breach(node_id, 1.0)
+                come_and_go(node_id)
             memory.save({}, 1.0)
 
         yield from _timed("slots/save", rounds, save)
         for node_id in absent:
-            ratings.breach(node_id, 1.0)
+            come_and_go(node_id)
         yield from _percentiles("slots/save_step", _steps(memory.saving({}, lambda: 1.0)))
 
 
