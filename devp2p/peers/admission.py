@@ -5,10 +5,11 @@ An IPv4 network is a /24 for links that shake hands at once and a single address
 of transports inside this machine) are exempt unless `Limits.limit_local_addresses` says otherwise.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from typing import NamedTuple
 
 from devp2p.addresses import HOST, SUBNET
+from devp2p.bounded import Recent
 from devp2p.limits import Limits
 from devp2p.records import Address
 
@@ -34,7 +35,7 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._pending: Counter[bytes] = Counter()
-        self._last: OrderedDict[bytes, float] = OrderedDict()
+        self._came: Recent[bytes, None] = Recent(_REMEMBERED)
 
     def identify(self, address: Address) -> Caller:
         """Tell whom a link from an address counts for."""
@@ -45,13 +46,10 @@ class Admission:
         """Let an inbound link stay until it speaks, or say why not."""
         if caller.exempt:
             return None
-        last = self._last.get(caller.host)
+        last = self._came.when(caller.host)
         if last is not None and now - last < self._limits.inbound_retry:
             return f"came again after {now - last:.1f} s, before the {self._limits.inbound_retry:g} s between two connections were over"
-        self._last[caller.host] = now
-        self._last.move_to_end(caller.host)
-        if len(self._last) > _REMEMBERED:
-            self._last.popitem(last=False)
+        self._came.set(caller.host, None, now)
         return None
 
     def begin(self, caller: Caller) -> str | None:
@@ -75,14 +73,12 @@ class Neighbours:
     """Counts the different nodes that come from each local address."""
 
     def __init__(self) -> None:
-        self._keys: OrderedDict[bytes, set[bytes]] = OrderedDict()
+        self._keys: Recent[bytes, set[bytes]] = Recent(_NEIGHBOURS)
 
     def note(self, host: bytes, key: bytes) -> bool:
         """A node has proved its key there. Says once for each address that there have been many."""
-        keys = self._keys.setdefault(host, set())
-        self._keys.move_to_end(host)
-        if len(self._keys) > _NEIGHBOURS:
-            self._keys.popitem(last=False)
+        keys = self._keys.get(host) or set[bytes]()
+        self._keys.set(host, keys)
         if len(keys) >= MANY:
             return False
         keys.add(key)

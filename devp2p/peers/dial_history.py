@@ -6,12 +6,12 @@ in 35 seconds, and no more than three nodes in ten minutes. A host is an IPv4 ad
 by default.
 """
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from devp2p.addresses import HOST
+from devp2p.bounded import Recent
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.records import Address, NodeRecord
 
@@ -60,8 +60,8 @@ class DialHistory:
 
     def __init__(self, *, limit_local_addresses: bool = False) -> None:
         self._limit_local_addresses = limit_local_addresses
-        self._nodes: OrderedDict[bytes, _Node] = OrderedDict()
-        self._hosts: OrderedDict[bytes, tuple[tuple[float, bytes], ...]] = OrderedDict()  # the latest dials of it, as (when, node ID)
+        self._nodes: Recent[bytes, _Node] = Recent(_REMEMBERED)
+        self._hosts: Recent[bytes, tuple[tuple[float, bytes], ...]] = Recent(_REMEMBERED)  # the latest dials of it, as (when, node ID)
 
     def may_dial(self, record: NodeRecord, now: float) -> bool:
         """Whether a node may be dialled now."""
@@ -72,12 +72,10 @@ class DialHistory:
 
     def dialled(self, record: NodeRecord, now: float) -> None:
         """A node is being dialled."""
-        for host in self._hosts_of(record.addresses):
-            recent = {node_id: when for when, node_id in self._hosts.get(host, ()) if now - when < HOST_WINDOW}
-            recent[record.id] = now
-            self._hosts[host] = tuple((when, node_id) for node_id, when in recent.items())
-            self._hosts.move_to_end(host)
-        _trim(self._hosts)
+        # All are looked up before any is set, since each that is new could push out another one of this node's.
+        for host, dials in [(host, self._dials_of(host, now)) for host in self._hosts_of(record.addresses)]:
+            others = [(when, node_id) for when, node_id in dials if node_id != record.id]
+            self._hosts.set(host, (*others, (now, record.id)))
 
     def failed(self, node_id: bytes, error: DialError, now: float) -> float:
         """A dial did not lead to a session; return for how many seconds the node is left alone."""
@@ -103,26 +101,23 @@ class DialHistory:
         return self._leave_alone(node_id, min(LONGEST, UNREACHABLE * 2 ** min(failures, 16)), now, failures + 1)
 
     def _leave_alone(self, node_id: bytes, seconds: float, now: float, failures: int = 0) -> float:
-        self._nodes[node_id] = _Node(now + seconds, failures)
-        self._nodes.move_to_end(node_id)
-        _trim(self._nodes)
+        self._nodes.set(node_id, _Node(now + seconds, failures))
         return seconds
 
     def _may_knock(self, host: bytes, node_id: bytes, now: float) -> bool:
-        recent = [(when, other) for when, other in self._hosts.get(host, ()) if now - when < HOST_WINDOW]
+        recent = self._dials_of(host, now)
         if any(now - when < HOST_INTERVAL for when, _ in recent):
             return False
         return len({other for _, other in recent} | {node_id}) <= HOST_NODES
+
+    def _dials_of(self, host: bytes, now: float) -> list[tuple[float, bytes]]:
+        """The latest dials of a host, as (when, node ID), one of each node."""
+        return [(when, node_id) for when, node_id in self._hosts.get(host) or () if now - when < HOST_WINDOW]
 
     def _hosts_of(self, addresses: Iterable[Address]) -> set[bytes]:
         """The hosts at some addresses to which the bounds apply."""
         hosts = {address.limited_network(HOST, limit_local=self._limit_local_addresses) for address in addresses}
         return {host for host in hosts if host is not None}
-
-
-def _trim(remembered: OrderedDict[bytes, _Node] | OrderedDict[bytes, tuple[tuple[float, bytes], ...]]) -> None:
-    while len(remembered) > _REMEMBERED:
-        remembered.popitem(last=False)
 
 
 def kind_of(error: DialError) -> str:
