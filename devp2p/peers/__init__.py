@@ -1,4 +1,15 @@
-"""Which peers to have: which are let in, and when to dial again."""
+"""Which peers to have, and how good they are (pure: nothing here waits, acts or reads a clock).
+
+- slots:         which peers to have: a folder of its own, with a face of its own
+- ratings:       how good each peer is in each capability, from what was reported of it
+- evidence:      what is held for and against one peer, and how that ages
+- bans:          nodes that are not let in until some time
+- candidates:    nodes that may be dialled some day
+- dial_history:  when a node may be dialled, and dialled again
+- backoff:       the same for static peers, which are always dialled again
+- admission:     which links may knock, by network and by time
+- unheard:       which link makes room while none has said anything
+"""
 
 from devp2p.peers.admission import MANY, Admission, Caller, Neighbours
 from devp2p.peers.backoff import Backoff
