@@ -30,7 +30,17 @@ FLOORS = (
 )
 PLACES = {name: (floor, name) for floor, names in enumerate(FLOORS) for name in names}
 FIRST_IMPURE_FLOOR = PLACES["transports"][0]
-PURE = {"discovery.table", "discovery.v4", "discovery.v5", "discovery.dns.client", "discovery.dns.tree", "discovery.dns.walk"}
+PURE = {
+    "discovery.table",
+    "discovery.v4",
+    "discovery.v5",
+    "discovery.dns.client",
+    "discovery.dns.tree",
+    "discovery.dns.walk",
+    "node.candidates",
+    "node.census",
+    "node.policy",
+}
 """What is pure although it is higher up."""
 IMPURE = {"trio", "time", "socket", "random", "secrets", "os.urandom"}
 IMPURE_IN = {"keys": {"secrets", "os.urandom"}}  # new keys
@@ -46,7 +56,6 @@ GRANTED: dict[str, str] = {
     "devp2p/peers/ratings.py": "how peers are rated, ranked and kept: each of these reads what the others write of one peer",
     "devp2p/peers/ratings.py:Ratings": "the same; half of its methods are what one may report and ask",
     "devp2p/book/book.py:Book": "everything that is in the file, by short methods, one statement each",
-    "devp2p/node/steering.py:Steering": "what the node, the user and the clock have it do, by short methods",
 }
 """What may be larger, "file" or "file:name" -> why it is one thing all the same."""
 BANNED_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "abc"}

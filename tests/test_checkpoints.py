@@ -92,7 +92,7 @@ async def test_a_source_of_candidates_of_ones_own_that_never_waits_gives_others_
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(others)
-        assert len([candidate async for candidate in own_candidates(source(), lambda _: wanted)]) == 100 * wanted
+        assert len([candidate async for candidate in own_candidates(source()) if wanted]) == 100 * wanted
         nursery.cancel_scope.cancel()
     assert turns >= 50  # two tasks of one batch run in any order
 

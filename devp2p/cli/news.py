@@ -227,12 +227,12 @@ def _lines_of(node: Node, view: SlotsView, name: str) -> list[str]:
 
 
 def _quantile_and_rating(node: Node, peer: PeerView, name: str) -> str:
-    rating = node.steering.rating(peer.id, name)
+    rating = node.policy.rating(peer.id, name)
     return f"quantile {peer.quantiles[name]:4.2f}  rating {'-' if rating is None else format(rating, '.2f'):>7}"
 
 
 def _slots_of_peer(node: Node, peer: PeerView) -> dict[str, object]:
-    ratings = {name: node.steering.rating(peer.id, name) for name in peer.quantiles}
+    ratings = {name: node.policy.rating(peer.id, name) for name in peer.quantiles}
     return {
         "id": peer.id.hex(),
         "inbound": peer.inbound,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
-import trio
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -18,7 +17,6 @@ from devp2p.arguments import require
 from devp2p.capability import Backlog
 from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally, direction_of
 from devp2p.node import Node
-from devp2p.peers import KINDS
 from devp2p.peers.slots import SlotClass
 from devp2p.version import __version__
 
@@ -91,10 +89,10 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
 
     def _ratings(self) -> Iterator[Metric]:
-        steering, ratings = self._node.steering, self._node.steering.ratings
+        policy, ratings = self._node.policy, self._node.policy.ratings
         found: dict[tuple[str, ...], float] = {}
         for name in self._names:
-            rated = [rating for peer in self._node.roster if (rating := steering.rating(peer.id, name)) is not None]
+            rated = [rating for peer in self._node.roster if (rating := policy.rating(peer.id, name)) is not None]
             if rated:
                 found.update({(name, "min"): min(rated), (name, "median"): median(rated), (name, "max"): max(rated)})
         yield _gauge("devp2p_peer_rating", "Ratings of the connected peers; none where nobody is rated.", found, "capability", "statistic")
@@ -128,15 +126,21 @@ class NodeCollector(Collector):
         yield _counter("devp2p_decisions_total", "What was decided about peers.", decisions, "kind")
 
     def _links(self) -> Iterator[Metric]:
-        links, steering = self._node.links, self._node.steering
-        failures = {(kind.replace(" ", "_"),): links.dial_failures[kind] for kind in KINDS}
-        yield _gauge("devp2p_handshakes_pending", "Accepted links that are not sessions yet.", {(): links.handshakes})
+        counts = self._node.statistics
+        failures = {(kind.replace(" ", "_"),): count for kind, count in counts.dial_failures.items()}
+        not_dialled = {(why,): count for why, count in counts.not_dialled.items()}
+        turned_away = {(why,): count for why, count in counts.turned_away.items()}
+        yield _gauge("devp2p_handshakes_pending", "Accepted links that are not sessions yet.", {(): counts.handshakes})
         yield _counter("devp2p_links_refused_total", "Accepted links that did not become sessions.", {(): self._tally.refused})
-        yield _gauge("devp2p_dials_pending", "Dials under way.", {(): links.dialling})
-        yield _counter("devp2p_dials_total", "Dials.", {(): links.dials})
+        yield _gauge("devp2p_dials_pending", "Dials under way.", {(): counts.dialling})
+        yield _counter("devp2p_dials_total", "Dials.", {(): counts.dials})
         yield _counter("devp2p_dial_failures_total", "Dials that led to no session.", failures, "kind")
-        yield _gauge("devp2p_candidates", "Nodes that could be dialled some day.", {(): len(steering.pool)})
-        yield _gauge("devp2p_bans", "Nodes that are not let in.", {(): len(steering.bans.active(trio.current_time()))})
+        yield _gauge("devp2p_candidates", "Nodes that could be dialled some day.", {(): counts.candidates})
+        text = "Those of them that are not to be dialled at the moment, by why."
+        yield _gauge("devp2p_candidates_not_dialled", text, not_dialled, "reason")
+        text = "How often a node was named that can be no candidate, by why."
+        yield _counter("devp2p_candidates_turned_away_total", text, turned_away, "reason")
+        yield _gauge("devp2p_bans", "Nodes that are not let in.", {(): counts.bans})
 
 
 def _discovery(discovery: "Discovery") -> Iterator[Metric]:

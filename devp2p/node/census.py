@@ -12,7 +12,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import PublicKey
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
-from devp2p.peers import Known, Pool, Ratings, standings_of
+from devp2p.peers import Known, Ratings, standings_of
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.records import Address, NodeRecord
 
@@ -22,12 +22,11 @@ _logger = logging.getLogger(__name__)
 class Census:
     """Counts who is there. Times are on the policy's clock."""
 
-    def __init__(  # noqa: PLR0913  (made in one place, by what steers)
+    def __init__(  # noqa: PLR0913  (made in one place, by the policy)
         self,
         capabilities: dict[str, AnyCapability],
         roster: Roster,
         ratings: Ratings,
-        pool: Pool,
         is_outside: Callable[[PublicKey], bool],
         *,
         clock: PolicyClock,
@@ -41,7 +40,6 @@ class Census:
         self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
         self._roster = roster
         self._ratings = ratings
-        self._pool = pool
         self._is_outside = is_outside
         self._clock = clock
         self._nearest: dict[bytes, float] = {}
@@ -94,11 +92,13 @@ class Census:
         self._nearest.pop(node_id, None)
 
     def candidate(self, known: Known, now: float) -> SlotCandidate:
-        """A node of the pool, as one that could be dialled."""
+        """A node that could be dialled. As long as its record is all that is known of it, the answer stays the same, and is kept."""
         node_id = known.record.id
+        if known.seen_as is not None and node_id not in self._ratings:
+            return known.seen_as
         shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
         names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]
-        return SlotCandidate(
+        known.seen_as = SlotCandidate(
             id=node_id,
             standings=standings_of(self._ratings, node_id, names, now),
             network=known.record.addresses[0].limited_network(GROUP),
@@ -106,6 +106,7 @@ class Census:
             anchor=known.anchor,
             tries=known.tries,
         )
+        return known.seen_as
 
 
 def specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, int], max_peers: int) -> tuple[SlotSpec, ...]:

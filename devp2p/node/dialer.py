@@ -1,18 +1,27 @@
-"""Dials nodes for which there is a place; `Steering` decides which. What becomes of a dial is remembered, and written into the book."""
+"""Dials: `Dialer` reaches a node while its caller waits, `BackgroundDials` the nodes that the policy chose for a free place.
+
+The policy decides which nodes to dial. It is told what becomes of each dial, and the book keeps it.
+"""
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 
 from devp2p.capability import Peer
-from devp2p.errors import DialError
-from devp2p.node.pace import PolicyClock
-from devp2p.peers import DialHistory, kind_of
+from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, PeerMismatch, RemoteProtocolError
+from devp2p.keys import NodeId
+from devp2p.node.carriers import Carriers
+from devp2p.node.policy import Policy
+from devp2p.node.roster import Roster
+from devp2p.node.sessions import Sessions
+from devp2p.peers import kind_of
 from devp2p.records import NodeRecord
+from devp2p.session import LocalNode, open_session
+from devp2p.transports import Link
 
 if TYPE_CHECKING:  # a node without a book does not import it
     from devp2p.book import Book
@@ -21,99 +30,133 @@ DIALS_AT_ONCE: Final = 16
 
 _logger = logging.getLogger(__name__)
 
-Connect = Callable[[NodeRecord], Awaitable[Peer]]
+Connect: TypeAlias = Callable[[NodeRecord], Awaitable[Peer]]
 """Dials a node and returns its peer with the session running, or raises DialError."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DialerStatistics:
-    """Counts of a `Dialer`."""
-
-    dialling: int
-    connected: int
-    """Peers that it has dialled, and that are connected."""
-    dials: int
-    """Since the beginning."""
-    failed: int
-    """The same."""
-
-
 class Dialer:
-    """Dials in the background. What is remembered of dials is on the policy's clock."""
+    """Reaches nodes: at each of their addresses in turn, with one dial at a time to a node."""
 
-    def __init__(
-        self,
-        connect: Connect,
-        *,
-        history: DialHistory,
-        book: "Book | None",
-        over: Callable[[NodeRecord, Peer | None], None],
-        clock: PolicyClock,
-    ) -> None:
-        """`over` is told of each dial that is over, with the peer that it led to, if it did."""
-        self.dialling: set[bytes] = set()
-        """The IDs of the nodes that are being dialled."""
+    def __init__(self, local: LocalNode, policy: Policy, roster: Roster, sessions: Sessions, carriers: Carriers) -> None:
+        self._local = local
+        self._policy = policy
+        self._roster = roster
+        self._sessions = sessions
+        self._carriers = carriers
+        self._over: dict[NodeId, trio.Event] = {}
+        """For each dial under way, what is set when it is over."""
+        self._reaching: set[trio.CancelScope] = set()
+        self._closed = False
+        self.dials: int = 0
+        """Attempts to reach a node, for whatever reason."""
+        self.failures: Counter[str] = Counter()
+        """Those of them that led to no session, by `peers.kind_of`."""
+
+    def close(self) -> None:
+        """The node ends: so do dials, those that a task outside of its nursery waits for among them."""
+        self._closed = True
+        for scope in self._reaching:
+            scope.cancel()
+
+    async def reach(self, record: NodeRecord) -> Peer:
+        """Dial a node, or find that it is connected, and return the peer with its capabilities running; else DialError."""
+        if record.public_key == self._local.key.public_key:
+            raise DialError("that is this node itself", target=record, reason=DisconnectReason.CONNECTED_TO_SELF)
+        while (peer := self._roster.get(record.public_key)) is None and record.id in self._over:
+            await self._over[record.id].wait()
+        if peer is not None:
+            await trio.lowlevel.checkpoint()
+            return peer
+        self._over[record.id] = trio.Event()
+        self._policy.candidates.reached_for.add(record.id)
+        self.dials += 1
+        scope = trio.CancelScope()
+        self._reaching.add(scope)
+        try:
+            with scope:
+                if not self._closed:
+                    return await self._connect(record)
+        except DialError as error:
+            self.failures[kind_of(error)] += 1
+            raise
+        finally:
+            self._reaching.discard(scope)
+            self._policy.candidates.reached_for.discard(record.id)
+            self._over.pop(record.id).set()
+        raise DialError("the node has ended", target=record)
+
+    async def _connect(self, record: NodeRecord) -> Peer:
+        link = await self._dial(record)
+        try:
+            peer = await self._sessions.begin(await open_session(link, self._local, expect=record.public_key))
+        except PeerDisconnected as error:
+            if (other := self._roster.get(record.public_key)) is not None:
+                return other  # it dialled us at the same time, and that link was the one to stay
+            hung_up = error.by_remote and error.reason == DisconnectReason.NETWORK_ERROR and error.detail  # and said nothing
+            raise DialError(f"{record.enode}: {error.detail if hung_up else error}", target=record, reason=error.reason) from error
+        except RemoteProtocolError as error:
+            raise DialError(f"{record.enode}: {error}", target=record) from error
+        except trio.TooSlowError:
+            within = f"within {self._local.limits.handshake_timeout:g} s"
+            raise DialError(f"{record.enode}: no handshake and Hello {within}", target=record) from None
+        self._policy.candidates.reached(record)
+        return peer
+
+    async def _dial(self, record: NodeRecord) -> Link:
+        """Try each address of a node in turn."""
+        problems: list[str] = []
+        timeout = self._local.limits.dial_timeout
+        for address in record.addresses:
+            try:
+                with trio.fail_after(timeout):
+                    return await self._carriers.transport(address).dial(address, expect=record.public_key)
+            except trio.TooSlowError:
+                problems.append(f"{address}: no answer within {timeout:g} s")
+            except (OSError, ValueError, PeerMismatch) as error:
+                problems.append(f"{address}: {error}")
+        raise DialError("; ".join(problems) or f"{record.enode} has no address", target=record)
+
+
+class BackgroundDials:
+    """Dials for free places, which nobody waits for. They run in the node's nursery."""
+
+    def __init__(self, connect: Connect, policy: Policy, book: "Book | None", nursery: trio.Nursery, over: Callable[[], None]) -> None:
+        """`over` is called whenever one is over."""
         self._connect = connect
-        self._history = history
+        self._policy = policy
         self._book = book
+        self._nursery = nursery
         self._over = over
-        self._clock = clock
-        self._nursery: trio.Nursery | None = None
-        self._connected: set[bytes] = set()
-        self._dials = self._failures = 0
-
-    @property
-    def statistics(self) -> DialerStatistics:
-        """What was counted so far."""
-        return DialerStatistics(dialling=len(self.dialling), connected=len(self._connected), dials=self._dials, failed=self._failures)
+        self.begun: int = 0
+        """How many there were."""
+        self.failed: int = 0
+        """How many of them led to no session."""
 
     @property
     def is_busy(self) -> bool:
-        """Whether so many dials are under way that the next one has to wait."""
-        return self._nursery is None or len(self.dialling) >= DIALS_AT_ONCE
+        """Whether so many are under way that the next one has to wait."""
+        return len(self._policy.candidates.dialling) >= DIALS_AT_ONCE
 
-    def may_dial(self, record: NodeRecord) -> bool:
-        """Whether a node may be dialled now, by what became of earlier dials of it and of its host."""
-        return record.id not in self.dialling and self._history.may_dial(record, self._clock.now())
-
-    def dial(self, record: NodeRecord) -> None:
+    def begin(self, record: NodeRecord) -> None:
         """Begin to dial a node."""
-        assert self._nursery is not None  # noqa: S101  (is_busy says so)
-        self._dials += 1
-        self.dialling.add(record.id)
-        self._history.dialled(record, self._clock.now())
+        self.begun += 1
+        self._policy.candidates.begin_dial(record)
         self._nursery.start_soon(self._dial, record)
-
-    def ended(self, peer: Peer) -> None:
-        """A session is over: the node is left alone for a while, whichever side had dialled."""
-        self._connected.discard(peer.id)
-        if peer.ended is not None:
-            self._history.ended(peer.id, peer.ended, (now := self._clock.now()) - self._clock.at(peer.since), now)
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold the dials, until cancelled."""
-        async with trio.open_nursery() as self._nursery:
-            task_status.started()
-            await trio.sleep_forever()
 
     async def _dial(self, record: NodeRecord) -> None:
         self._note("dialled", record)
         try:
-            peer = await self._connect(record)
+            await self._connect(record)
         except DialError as error:
-            self._failures += 1
-            delay = self._history.failed(record.id, error, self._clock.now())
+            self.failed += 1
+            delay = self._policy.dial_failed(record, error)
             self._note("failed", record, kind_of(error))
-            _logger.debug("%s: %s; not again for %.0f s", record.enode, error, self._clock.lasting(delay))
-            self.dialling.discard(record.id)
-            self._over(record, None)
-            return
+            _logger.debug("%s: %s; not again for %.0f s", record.enode, error, delay)
+        else:
+            self._note("connected", record)
         finally:
-            self.dialling.discard(record.id)
-        self._note("connected", record)
-        if not peer.inbound and peer.ended is None:  # else it came while we dialled, or is gone already
-            self._connected.add(record.id)
-        self._over(record, peer)
+            self._policy.candidates.dial_over(record)
+        self._over()
 
     def _note(self, what: str, record: NodeRecord, kind: str = "") -> None:
         """Write into the book what became of a dial. Its clock is the system's, as what is in it outlives us."""

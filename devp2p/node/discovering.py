@@ -6,7 +6,7 @@ imported here, and nowhere else on the way of ``import devp2p``, when they are u
 
 import logging
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import NoneType
@@ -176,17 +176,14 @@ async def opened(book: "Book | str | os.PathLike[str] | None") -> "AsyncGenerato
             yield own
 
 
-async def own_candidates(
-    records: AsyncIterable[NodeRecord], wanted: Callable[[NodeRecord], bool], *, strict: bool = False
-) -> "AsyncIterator[Candidate]":
+async def own_candidates(records: AsyncIterable[NodeRecord], *, strict: bool = False) -> "AsyncIterator[Candidate]":
     """The nodes of a source of the user's own, as candidates. One that fails is logged, and gives no more, unless it is `strict`."""
     from devp2p.discovery import Candidate  # noqa: PLC0415  (see above)
 
     try:
         async for record in records:
             require(record, NodeRecord, "candidates gives NodeRecords", "write NodeRecord.parse(...) for a text")
-            if wanted(record):
-                yield Candidate(record, "own")
+            yield Candidate(record, "own")
             await trio.lowlevel.checkpoint()  # it may never wait for anything
     except Exception:
         if isinstance(records, AsyncGenerator):

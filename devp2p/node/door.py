@@ -11,23 +11,36 @@ Theory of operation. Three stages, each of which costs more than the one before 
    second to hang up, and the second link of a connected node three to be chosen, and neither keeps anybody else out.
 """
 
+import logging
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import trio
 
-from devp2p.errors import RemoteProtocolError
+from devp2p.errors import PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
-from devp2p.peers import Admission, Caller, Unheard
+from devp2p.node.events import PeerRefused, told
+from devp2p.node.roster import Roster
+from devp2p.node.sessions import Sessions
+from devp2p.peers import MANY, Admission, Caller, Neighbours, Unheard
 from devp2p.records import Address
-from devp2p.transports import file_limit
+from devp2p.session import LocalNode, Session, close_link, hear_auth, open_session
+from devp2p.transports import Link, file_limit
+
+_logger = logging.getLogger(__name__)
 
 
 class Door:
-    """Counts the accepted links of a node that are no sessions yet."""
+    """Takes the accepted links of a node, and counts those that are no sessions yet. Its tasks run in the node's nursery."""
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
+    def __init__(self, local: LocalNode, sessions: Sessions, roster: Roster, nursery: trio.Nursery) -> None:
+        self._local = local
+        self._sessions = sessions
+        self._roster = roster
+        self._nursery = nursery
+        self._neighbours = Neighbours()
+        self.limits: Limits = local.limits
+        limits = local.limits
         self.admission: Admission = Admission(limits)
         self.unheard: Unheard[Visit] = Unheard(int(max(1, min(limits.unheard_inbound, file_limit() / 2))))
         self.places: trio.Semaphore = trio.Semaphore(limits.pending_inbound)
@@ -42,6 +55,54 @@ class Door:
     def waiting(self) -> int:
         """Links that are not sessions yet, nor refused."""
         return len(self.unheard) + self.limits.pending_inbound - self.places.value
+
+    async def take_in(self, link: Link) -> None:
+        """Take an accepted link. It never waits, so that the listener need not."""
+        try:
+            visit = self.knock(link.remote)
+        except RemoteProtocolError as error:
+            self._roster.publish(PeerRefused(link.remote, told(error)))
+            self._nursery.start_soon(close_link, link)
+        else:
+            self._nursery.start_soon(self._serve, link, visit)
+
+    async def _serve(self, link: Link, visit: "Visit") -> None:
+        try:
+            await self._sessions.begin(await self._hear(link, visit), farewell=visit.farewell, on_wait=visit.leave)
+        except (RemoteProtocolError, PeerDisconnected) as error:
+            _logger.debug("link from %s failed: %s", link.remote, error)
+            self._roster.publish(PeerRefused(link.remote, told(error)))
+        finally:
+            visit.leave()
+
+    async def _hear(self, link: Link, visit: "Visit") -> Session:
+        """Shake hands with the caller, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
+        try:
+            with visit.scope:
+                heard = await hear_auth(link)
+                await visit.begin()
+                session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
+                visit.proved()
+                self._look_for_a_proxy(session, visit)
+                return session
+        except trio.TooSlowError:
+            pass  # as if our own scope had ended first
+        except BaseException:
+            await close_link(link)
+            raise
+        await close_link(link)
+        raise RemoteProtocolError(visit.turned_out)
+
+    def _look_for_a_proxy(self, session: Session, visit: "Visit") -> None:
+        """Warn of an address that hides where strangers come from."""
+        remote = session.link.remote
+        if visit.caller.exempt and remote.port is not None and self._neighbours.note(visit.caller.host, session.public_key.node_id):
+            _logger.warning(
+                "%d different nodes came from the local address %s, which is exempt from the limits on addresses: if a proxy or NAT hides"
+                " where they come from, let it keep their addresses, or set limit_local_addresses (devp2p node --limit-local-addresses)",
+                MANY,
+                remote.host,
+            )
 
     def knock(self, remote: Address) -> "Visit":
         """Take in a link; RemoteProtocolError if it may not stay. Every visit that begins must `leave` later."""

@@ -1,34 +1,43 @@
 """A node: `open_node` owns the root nursery, and with it the listeners, the dials and a session for each peer.
 
-What happens on the way from an address to a session is in `links`, and which peers the node wants in `steering`.
+Links come from the `door`, where they were accepted, or from the `dialer`; both hand them to `sessions`. The `policy` decides
+which peers the node wants; all of these ask it, and so does `steering`, which does what it says.
 """
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from secrets import SystemRandom, token_bytes
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
 
-from devp2p.arguments import Several, named, number, require, several, whole
+from devp2p.arguments import Several, number, require, several, whole
 from devp2p.capability import AnyCapability, Peer, check_class
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
+from devp2p.node.carriers import Carriers
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_record
-from devp2p.node.links import Links, require_dialable
+from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.static_peers import keep_connected
+from devp2p.node.statistics import NodeStatistics
+from devp2p.peers import KINDS, WhyNot
 from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
-from devp2p.transports import TcpTransport, Transport, UnixTransport
+from devp2p.transports import Transport, naming
 from devp2p.wire.rlpx import Extension
 
-if TYPE_CHECKING:  # imported when they are used: see node_discovery
+if TYPE_CHECKING:  # imported when they are used: see `discovering`
     from devp2p.book import Book
     from devp2p.discovery import Discovery
+    from devp2p.node.dialer import Dialer
+    from devp2p.node.door import Door
+    from devp2p.node.policy import Policy
     from devp2p.node.steering import Steering
     from devp2p.peers import Ban
     from devp2p.peers.slots import SlotsView
@@ -74,43 +83,69 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
     """
     require_trio("open_node")
-    carriers = _transports(transports)
+    carriers = Carriers(transports)
     static, trusted = nodes_of(static_peers, "static_peers"), nodes_of(trusted_peers, "trusted_peers")
     addresses = [address_of(address, "listen") for address in several(listen, "listen")]
     for record in static:
-        require_dialable(record, {scheme for carrier in carriers for scheme in carrier.schemes})
+        carriers.require_dialable(record)
     local = local_node(key, capabilities, client_id, limits, _port(addresses), strict=strict, extension=extension)
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     if candidates is not None:
         require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")
-    from devp2p.node.steering import Steering  # noqa: PLC0415  (who opens no node need not wait until all of the policy is imported)
+    dials = candidates is not None or (plan is not None and plan.settings.dials)
+    # Who opens no node need not wait until all of this is imported.
+    from devp2p.node.dialer import Dialer  # noqa: PLC0415
+    from devp2p.node.door import Door  # noqa: PLC0415
+    from devp2p.node.persistence import StandingsKeeper  # noqa: PLC0415
+    from devp2p.node.policy import Policy  # noqa: PLC0415
+    from devp2p.node.sessions import Sessions  # noqa: PLC0415
+    from devp2p.node.steering import Steering  # noqa: PLC0415
 
-    roster, obstacle = Roster(), None
+    roster, clock, obstacle = Roster(), PolicyClock(pace), None
     try:
-        async with opened(book) as known, trio.open_nursery() as nursery:
-            with closing(Links(local, nursery, roster, carriers, static + trusted)) as links:
-                dials = candidates is not None or (plan is not None and plan.settings.dials)
-                steering = partial(Steering, max_peers=max_peers, wanted={} if slots is None else slots, book=known, dials=dials, pace=pace)
-                node = Node(local, links, roster, nursery)
-                obstacle = await node.begin(steering, addresses, static, plan, known, candidates)
-                if obstacle is None:
-                    yield node
-            nursery.cancel_scope.cancel()
+        async with opened(book) as known:
+            policy = Policy(
+                local,
+                roster,
+                clock,
+                outside=static + trusted,
+                schemes=carriers.schemes,
+                max_peers=max_peers,
+                wanted={} if slots is None else slots,
+                dials=dials,
+                random=SystemRandom().random,
+                secret=token_bytes(16),
+            )
+            keeper = None if known is None else StandingsKeeper(known, policy.ratings, policy.bans, policy.candidates.pool, clock)
+            if keeper is not None:
+                keeper.load(policy.recall, trio.current_time())
+            async with trio.open_nursery() as nursery:
+                sessions = Sessions(local, policy, roster, nursery)
+                with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:
+                    door = Door(local, sessions, roster, nursery)
+                    steering = Steering(policy, roster, sessions, dialer, nursery, book=known, keeper=keeper, dials=dials)
+                    node = Node(local, carriers, policy, roster, door=door, dialer=dialer, steering=steering, nursery=nursery)
+                    try:
+                        for address in addresses:
+                            await node.listen(address)
+                        if plan is not None:
+                            node.discovery = await nursery.start(partial(plan.run, strict=strict), key, node.addresses, known)
+                    except (OSError, ValueError, TypeError, LocalProtocolError, BookError) as error:
+                        obstacle = error
+                    else:
+                        await nursery.start(steering.run)
+                        if node.discovery is not None and plan is not None and plan.settings.dials:
+                            nursery.start_soon(steering.collect, node.discovery.candidates(policy.candidates.takes))
+                        if candidates is not None:
+                            nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
+                        for record in static:
+                            nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
+                        yield node
+                nursery.cancel_scope.cancel()
     finally:
         roster.close()
     if obstacle is not None:
         raise obstacle
-
-
-def _transports(chosen: Sequence[Transport] | None) -> Sequence[Transport]:
-    if chosen is None:
-        return TcpTransport(), UnixTransport()
-    for transport in (found := several(chosen, "transports")):
-        if isinstance(transport, type) or not all(hasattr(transport, name) for name in ("schemes", "dial", "serve")):
-            hint = f": write {transport.__name__}()" if isinstance(transport, type) else ""
-            raise TypeError(f"each of transports is an object with schemes, dial and serve, not {named(transport)}{hint}")
-        several(transport.schemes, f"{type(transport).__name__}.schemes")
-    return found
 
 
 def _port(addresses: Iterable[Address]) -> int:
@@ -121,19 +156,31 @@ def _port(addresses: Iterable[Address]) -> int:
 class Node:
     """A running node; `open_node` makes it."""
 
-    steering: "Steering"
-    """What rates the peers, dials and drops; `slots` tells of it."""
-
-    def __init__(self, local: LocalNode, links: Links, roster: Roster, nursery: trio.Nursery) -> None:
+    def __init__(  # noqa: PLR0913  (made in one place, above)
+        self,
+        local: LocalNode,
+        carriers: Carriers,
+        policy: "Policy",
+        roster: Roster,
+        *,
+        door: "Door",
+        dialer: "Dialer",
+        steering: "Steering",
+        nursery: trio.Nursery,
+    ) -> None:
         self.roster: Roster = roster
         """The connected peers and the news of them."""
+        self.policy: Policy = policy
+        """What decides about other nodes: ratings, bans, candidates, slots. To be read."""
         self.addresses: tuple[Address, ...] = ()
         """Where the node listens."""
         self.discovery: Discovery | None = None
         """Discovery, where the node takes part in it."""
-        self.links: Links = links
-        """All links; its counts are to be read."""
         self._local = local
+        self._carriers = carriers
+        self._door = door
+        self._dialer = dialer
+        self._steering = steering
         self._nursery = nursery
 
     @property
@@ -162,12 +209,12 @@ class Node:
     @property
     def max_peers(self) -> int:
         """How many peers it may have, beside static and trusted ones."""
-        return self.steering.policy.rules.budget
+        return self.policy.slots.rules.budget
 
     @property
     def pace(self) -> float:
         """How many times faster than usual peers are rated and replaced; figures taken at another pace than 1 have to say so."""
-        return self.steering.clock.pace
+        return self.policy.clock.pace
 
     @property
     def capabilities(self) -> tuple[AnyCapability, ...]:
@@ -191,9 +238,29 @@ class Node:
         """Iterate what happens to peers from now on: see `devp2p.events`."""
         return self.roster.subscribe()
 
+    @property
+    def statistics(self) -> NodeStatistics:
+        """Counts of the node as they are, and of what happened since it was opened."""
+        candidates, dialer, steering = self.policy.candidates, self._dialer, self._steering
+        inbound = sum(peer.inbound for peer in self.roster)
+        return NodeStatistics(
+            inbound=inbound,
+            outbound=len(self.roster) - inbound,
+            handshakes=self._door.waiting,
+            dialling=len(candidates.reached_for),
+            dials=dialer.dials,
+            dial_failures=MappingProxyType({kind: dialer.failures[kind] for kind in KINDS}),
+            place_dials=steering.dials.begun,
+            place_dial_failures=steering.dials.failed,
+            candidates=len(candidates.pool),
+            not_dialled=MappingProxyType(candidates.not_dialled),
+            turned_away=MappingProxyType({why.value: candidates.turned_away[why] for why in WhyNot}),
+            bans=len(self.policy.bans.active(trio.current_time())),
+        )
+
     def slots(self) -> "SlotsView":
         """The set of peers as it is now, explained: which slots each fills, what it is worth, why it is kept."""
-        return self.steering.view()
+        return self.policy.view()
 
     async def request_peers(self, capability: type[AnyCapability], count: int) -> tuple[Peer, ...]:
         """Wait for `count` ready peers of a capability, and return the best so many.
@@ -205,7 +272,7 @@ class Node:
         whole(count, "count", 1)
         if count > self.max_peers:
             raise LocalProtocolError(f"{count} peers of {name} are more than max_peers, which is {self.max_peers}")
-        return await self.steering.request_peers(capability, name, count)
+        return await self._steering.request_peers(capability, name, count)
 
     def ban(self, target: str | NodeRecord | Peer, *, seconds: float = 3600.0, reason: str = "as the user wants it") -> "Ban":
         """Let a node in no more for some time, and end the session with it. The book remembers it.
@@ -214,7 +281,7 @@ class Node:
         """
         number(seconds, "seconds of a ban")
         record = target if isinstance(target, Peer) else node_of(target, "the node to ban")
-        return self.steering.ban(record.id, seconds, reason)
+        return self._steering.ban(record.id, seconds, reason)
 
     async def connect(self, target: str | NodeRecord) -> Peer:
         """Dial a node that one knows and return the peer with its capabilities running, or the peer that is connected already.
@@ -223,12 +290,15 @@ class Node:
         DialError if the node cannot be reached, fails the handshake, or either side does not admit the other.
         """
         record = node_of(target, "the node to dial")
-        with self.steering.wish(record.public_key):
-            return await self.links.reach(record)
+        with self.policy.wish(record.public_key):
+            return await self._dialer.reach(record)
 
     async def listen(self, address: str | Address) -> tuple[Address, ...]:
         """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
-        bound = await self.links.listen(address_of(address))
+        where = address_of(address)
+        transport = self._carriers.transport(where)
+        with naming(where):
+            bound: tuple[Address, ...] = await self._nursery.start(transport.serve, where, self._door.take_in)
         self.addresses += bound
         return bound
 
@@ -239,33 +309,3 @@ class Node:
                 return own
         ours = ", ".join(type(own).__name__ for own in self.capabilities) or "none"
         raise LocalProtocolError(f"{capability.__name__} is none of this node's capabilities, which are {ours}: give it to open_node")
-
-    async def begin(  # noqa: PLR0913, PLR0917  (as open_node was called)
-        self,
-        steering: "Callable[[LocalNode, Roster, Links], Steering]",
-        addresses: Iterable[Address],
-        static: Iterable[NodeRecord],
-        plan: DiscoveryPlan | None,
-        book: "Book | None",
-        candidates: AsyncIterable[NodeRecord] | None,
-    ) -> Exception | None:
-        """Listen, take part in discovery, and dial the static peers; `open_node` does this. Returns what stands in the way."""
-        try:
-            self.steering = self.links.judge = steering(self._local, self.roster, self.links)
-            for address in addresses:
-                await self.listen(address)
-            if plan is not None:
-                self.discovery = await self._nursery.start(
-                    partial(plan.run, strict=self._local.strict), self._local.key, self.addresses, book
-                )
-        except (OSError, ValueError, TypeError, LocalProtocolError, BookError) as error:
-            return error
-        await self._nursery.start(self.steering.run)
-        if self.discovery is not None and plan is not None and plan.settings.dials:
-            self._nursery.start_soon(self.steering.collect, self.discovery.candidates(self.steering.may_be_dialled))
-        if candidates is not None:
-            wanted = self.steering.may_be_dialled
-            self._nursery.start_soon(self.steering.collect, own_candidates(candidates, wanted, strict=self._local.strict))
-        for record in static:
-            self._nursery.start_soon(keep_connected, record, self.links.reach, self.roster.publish)
-        return None

@@ -36,7 +36,7 @@ TOLERANCE: Final = 120.0
 _logger = logging.getLogger(__name__)
 
 
-class Memory:
+class StandingsKeeper:
     """Loads and saves. ``now`` is on trio's clock, as bans are; what is kept has the system's, which outlives us."""
 
     def __init__(self, book: "Book", ratings: Ratings, bans: Bans, pool: Pool, clock: PolicyClock | None = None) -> None:

@@ -14,7 +14,7 @@
 from devp2p.peers.admission import MANY, Admission, Caller, Neighbours
 from devp2p.peers.backoff import Backoff
 from devp2p.peers.bans import Ban, Bans, dated
-from devp2p.peers.candidates import Known, Pool
+from devp2p.peers.candidates import Known, Pool, WhyNot, undialable
 from devp2p.peers.dial_history import KINDS, DialHistory, kind_of
 from devp2p.peers.ratings import RatingRow, RatingRule, Ratings, Standing, standings_of
 from devp2p.peers.unheard import Unheard
@@ -36,7 +36,9 @@ __all__ = [
     "Ratings",
     "Standing",
     "Unheard",
+    "WhyNot",
     "dated",
     "kind_of",
     "standings_of",
+    "undialable",
 ]

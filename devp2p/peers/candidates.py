@@ -1,18 +1,58 @@
-"""Nodes that may be dialled some day, whoever named them (pure; bounded).
+"""Nodes that may be dialled some day, whoever named them, and the words for why one is not dialled (pure; bounded).
 
 Who was one of our best before a restart (an anchor), and who has served us before, stays while others come and go; of these the
 oldest goes first.
 """
 
+import enum
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from devp2p.records import NodeRecord
 
+if TYPE_CHECKING:  # the policy is imported when a node is opened
+    from devp2p.peers.slots import SlotCandidate
+
 POOL: Final = 512
 """Nodes that are kept."""
+
+
+class WhyNot(enum.Enum):
+    """Why a node is not dialled; the values are words for metrics and JSON, ``str()`` gives them for people."""
+
+    OURSELVES = "ourselves"
+    STATIC_OR_TRUSTED = "static_or_trusted"
+    """It stands outside of all slots: static peers are dialled by what keeps them connected."""
+    NO_ADDRESS = "no_address"
+    NO_TRANSPORT = "no_transport"
+    """We have none for any of its addresses."""
+    NO_PORT = "no_port"
+    """It says port 0: it takes no connections."""
+    UNWANTED = "unwanted"
+    """No capability wants it, by what its record says."""
+    CONNECTED = "connected"
+    DIALLED_NOW = "dialled_now"
+    """A dial of it is under way."""
+    BANNED = "banned"
+    LEFT_ALONE = "left_alone"
+    """For a while, after a dial that failed or a session that ended."""
+    HOST_LEFT_ALONE = "host_left_alone"
+    """Its host was dialled just now, or for too many nodes."""
+
+    def __str__(self) -> str:
+        return self.value.replace("_", " ")
+
+
+def undialable(record: NodeRecord, schemes: Collection[str]) -> WhyNot | None:
+    """Why a node can never be dialled by transports for some schemes; None if one of its addresses can be dialled."""
+    if not record.addresses:
+        return WhyNot.NO_ADDRESS
+    reachable = [address for address in record.addresses if address.scheme in schemes]
+    if not reachable:
+        return WhyNot.NO_TRANSPORT
+    return None if any(address.port != 0 for address in reachable) else WhyNot.NO_PORT
 
 
 @dataclass(slots=True)
@@ -29,6 +69,10 @@ class Known:
     """Whether we have had a session with it."""
     tries: int = 0
     """How many times it was dialled."""
+    why_not: WhyNot | None = None
+    """Why it was not to be dialled when the candidates were looked at the last time."""
+    seen_as: "SlotCandidate | None" = None
+    """What the policy of slots looks at, as long as nothing of it has changed."""
 
 
 class Pool:
@@ -62,9 +106,10 @@ class Pool:
                 self._make_room()
             known = self._nodes[node_id] = Known(record, source, capabilities)
         else:
-            known.record, known.capabilities = record, capabilities
+            known.record, known.capabilities, known.seen_as = record, capabilities, None
             self._nodes.move_to_end(node_id)
-        known.anchor = known.anchor or anchor
+        if anchor and not known.anchor:
+            known.anchor, known.seen_as = True, None
         return known
 
     def _make_room(self) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 from devp2p.addresses import HOST
 from devp2p.bounded import Recent
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.peers.candidates import WhyNot
 from devp2p.records import Address, NodeRecord
 
 BUSY: Final = 300.0
@@ -63,12 +64,12 @@ class DialHistory:
         self._nodes: Recent[bytes, _Node] = Recent(_REMEMBERED)
         self._hosts: Recent[bytes, tuple[tuple[float, bytes], ...]] = Recent(_REMEMBERED)  # the latest dials of it, as (when, node ID)
 
-    def may_dial(self, record: NodeRecord, now: float) -> bool:
-        """Whether a node may be dialled now."""
+    def why_not(self, record: NodeRecord, now: float) -> WhyNot | None:
+        """Why a node is not to be dialled now, as far as that depends on earlier dials and sessions; None if it may be."""
         node = self._nodes.get(record.id)
         if node is not None and now < node.until:
-            return False
-        return all(self._may_knock(host, record.id, now) for host in self._hosts_of(record.addresses))
+            return WhyNot.LEFT_ALONE
+        return None if all(self._may_knock(host, record.id, now) for host in self._hosts_of(record.addresses)) else WhyNot.HOST_LEFT_ALONE
 
     def dialled(self, record: NodeRecord, now: float) -> None:
         """A node is being dialled."""

@@ -125,7 +125,7 @@ def dials_of(claims: int, seconds: int) -> list[tuple[float, bytes]]:
     for number in range(claims):
         now = number * seconds / claims
         record = cast("NodeRecord", Claim(number.to_bytes(32)))
-        if history.may_dial(record, now):
+        if history.why_not(record, now) is None:
             history.dialled(record, now)
             history.failed(record.id, DialError("no session", target=None), now)
             dials.append((now, record.id))

@@ -202,7 +202,7 @@ async def impersonate(victim: PrivateKey) -> tuple[Node, list[bytes], int | None
         with trio.move_on_after(0.5):
             reason = await peer.receive_disconnect()
         keys = [bytes(one.public_key) for one in node.connected]
-        assert (victim.public_key.node_id in node.steering.ratings) is bool(keys)
+        assert (victim.public_key.node_id in node.policy.ratings) is bool(keys)
         await trio.aclose_forcefully(peer.stream)
     return node, keys, reason
 

@@ -18,10 +18,11 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, DialError, Limits, Node, NodeRecord, PeerConnected, PrivateKey, open_node
-from devp2p.node.links import Links
+from devp2p.node.door import Door
+from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
-from devp2p.node.steering import Steering
 from devp2p.peers.admission import Admission
+from devp2p.peers.slots import Admit
 from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports.links import ByteLink
 from tests.chat import Chat, GetTime
@@ -98,7 +99,7 @@ async def crowd_of_one_network(links: int, limits: Limits) -> tuple[int, float |
         took = await join(network, "30.0.0.7", node)
         for _ in range(5):
             await wait_all_tasks_blocked()  # at each full second one link makes room for the next, and between the two its place is empty
-            most = max(most, len(node.links._door.unproved) + len(node.links._door.hurried))
+            most = max(most, len(node._door.unproved) + len(node._door.hurried))
             await trio.sleep(1)
         nursery.cancel_scope.cancel()
     return most, took
@@ -110,7 +111,7 @@ async def test_h6_two_thousand_silent_links_of_one_host_have_no_place_and_delay_
         for _ in range(2000):
             nursery.start_soon(drip, await network.call("66.6.6.6", node))
         await wait_all_tasks_blocked()
-        assert (node.links.handshakes, node.links._door.places.value) == (1, 50)
+        assert (node.statistics.handshakes, node._door.places.value) == (1, 50)
         assert await join(network, "30.0.0.7", node) == 0.0
         nursery.cancel_scope.cancel()
 
@@ -243,7 +244,7 @@ async def test_h7_no_more_links_are_held_than_half_of_the_files_that_there_may_b
     resource.setrlimit(resource.RLIMIT_NOFILE, (900, hard))
     try:
         async with open_node(PrivateKey.generate(), [Chat()], listen=["tcp://127.0.0.1:0"]) as node:
-            assert node.links._door.unheard.most == 450
+            assert node._door.unheard.most == 450
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -259,14 +260,14 @@ async def test_h7_control_without_a_wait_each_link_has_a_handshake(monkeypatch: 
 
 async def handshakes_of_a_flood(monkeypatch: pytest.MonkeyPatch) -> int:
     """How many of 3,000 links, which one host opens and breaks, come to where a handshake begins."""
-    network, heard, hear = Internet(), 0, Links._hear
+    network, heard, hear = Internet(), 0, Door._hear
 
-    async def count(links: Links, *arguments: Any) -> Any:
+    async def count(door: Door, *arguments: Any) -> Any:
         nonlocal heard
         heard += 1
-        return await hear(links, *arguments)
+        return await hear(door, *arguments)
 
-    monkeypatch.setattr(Links, "_hear", count)
+    monkeypatch.setattr(Door, "_hear", count)
     async with running(network, limits=Limits(**LIMITS)) as node:
         for _ in range(3000):
             await trio.aclose_forcefully(await network.call("66.6.6.6", node))
@@ -331,6 +332,6 @@ async def test_h8_two_hundred_links_of_one_node_come_to_one_session() -> None:
 
 async def test_h8_control_if_nobody_looked_each_would_be_a_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Roster, "get", lambda *_: None)
-    monkeypatch.setattr(Steering, "admit", lambda *_, **__: None)
+    monkeypatch.setattr(Policy, "admit", lambda *_, **__: Admit(b"", "it is not looked at"))
     monkeypatch.setattr(Roster, "remove", lambda *_: None)
     assert await sessions_of_one_key(40) == 40

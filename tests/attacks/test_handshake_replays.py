@@ -283,13 +283,13 @@ async def test_h4_who_was_replayed_comes_in_all_the_same() -> None:
 
 def kept(node: Node, key: PublicKey, book: Book) -> tuple[object, ...]:
     """All that a node keeps of another: rating, ban, the history of dials, the pool, the peer, and what is in the book."""
-    steering, node_id, now = node.steering, key.node_id, trio.current_time()
-    steering.save()
-    known = steering.pool.get(node_id)
+    policy, node_id, now = node.policy, key.node_id, trio.current_time()
+    node._steering.save()
+    known = policy.candidates.pool.get(node_id)
     return (
-        node_id in steering.ratings and steering.ratings.standing(node_id, "chat", now),
-        steering.bans.get(node_id, now),
-        steering.dialer.may_dial(record_of(key)),
+        node_id in policy.ratings and policy.ratings.standing(node_id, "chat", now),
+        policy.bans.get(node_id, now),
+        policy.candidates.history.why_not(record_of(key), now),
         known and (known.record, known.tries, known.served),
         [peer for peer in node.connected if peer.public_key == key],
         book.get(node_id),

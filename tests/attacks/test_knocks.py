@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Limits, PeerRefused, PrivateKey
 from devp2p.node.door import Visit
-from devp2p.node.links import Links
+from devp2p.node.sessions import Sessions
 from devp2p.session import Heard, Session, wait_for_choice
 from devp2p.testing import ScriptedPeer
 from devp2p.transports.links import StreamLink
@@ -58,9 +58,9 @@ async def test_h10_links_of_connected_nodes_keep_nobody_waiting() -> None:
 
 
 async def test_h10_control_where_each_may_wait_in_its_place_they_keep_most_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def wait_in_its_place(links: Links, session: Session) -> bool:
-        left = partial(links._roster.wait_left, session.public_key)
-        return await wait_for_choice(session, left, links._limits.duplicate_wait)
+    async def wait_in_its_place(sessions: Sessions, session: Session) -> bool:
+        left = partial(sessions._roster.wait_left, session.public_key)
+        return await wait_for_choice(session, left, sessions._limits.duplicate_wait)
 
     leave, proved = Visit.leave, Visit.proved
     waiting = set[Visit]()
@@ -76,7 +76,7 @@ async def test_h10_control_where_each_may_wait_in_its_place_they_keep_most_out(m
         else:
             leave(visit)
 
-    monkeypatch.setattr(Links, "_is_chosen", wait_in_its_place)
+    monkeypatch.setattr(Sessions, "_is_chosen", wait_in_its_place)
     monkeypatch.setattr(Visit, "proved", say_hello)
     monkeypatch.setattr(Visit, "leave", leave_at_the_end)
     took, _ = await visitors_among(80)
@@ -94,7 +94,7 @@ async def silent_flood(seconds: float, limits: Limits) -> tuple[list[float | Non
             for link in range(100 * number, 100 * (number + 1)):
                 await network.call(f"66.{link % 300 // 150}.{link % 150}.{link // 300 % 254}", node)
             await trio.lowlevel.checkpoint()
-            most = max(most, node.links.handshakes)
+            most = max(most, node.statistics.handshakes)
             if number % 10 == 5:
                 nursery.start_soon(note, took, join(network, f"30.0.{number}.7", node))
             await trio.sleep(0.05)
@@ -117,7 +117,7 @@ async def test_h11_control_where_silence_takes_a_place_everybody_waits_for_secon
     async def hear_nothing(link: StreamLink) -> Heard:
         return Heard(link.stream, b"")
 
-    monkeypatch.setattr("devp2p.node.links.hear_auth", hear_nothing)
+    monkeypatch.setattr("devp2p.node.door.hear_auth", hear_nothing)
     took, _ = await silent_flood(0.5, Limits(**LIMITS))
     assert all(one is None or one > 2 for one in took)
 
@@ -139,7 +139,7 @@ async def test_h11_a_link_may_speak_just_when_it_has_to_make_room() -> None:
                 nursery.start_soon(network.call, "66.0.1.6", node)
             assert await speaker.receive_some() == b""
             await wait_all_tasks_blocked()
-            assert node.links.handshakes == 1
+            assert node.statistics.handshakes == 1
         assert await join(network, "30.0.0.7", node) == 0.0
         await trio.sleep(6)
-        assert (node.links.handshakes, node.links._door.places.value) == (0, 50)
+        assert (node.statistics.handshakes, node._door.places.value) == (0, 50)

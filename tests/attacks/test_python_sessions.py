@@ -238,13 +238,13 @@ async def provoke(where: str, node: Node, peer: ScriptedPeer, faulty: Faulty) ->
         case "wants":
             faulty.where = where
             for key in KEYS:
-                record = NodeRecord(key.public_key, (Address("tcp", "8.8.8.8", 30303),))
-                assert node.steering._census.wanting(record) == ("zeal",)
-                assert node.steering.may_be_dialled(record)
+                record = NodeRecord(key.public_key, (Address("memory", "somewhere"),))
+                assert node.policy._census.wanting(record) == ("zeal",)
+                assert node.policy.candidates.takes(record)
         case "metric" | "metric of nothing":
             faulty.where = where
             await trio.sleep(60)
-            assert node.steering.rating(peer.key.public_key.node_id, "faulty") is None
+            assert node.policy.rating(peer.key.public_key.node_id, "faulty") is None
 
 
 @asynccontextmanager
@@ -274,7 +274,7 @@ async def test_p4_a_node_with_a_faulty_capability_works_until_it_fails():
         await bad.send_message(GetTime("abcd", request_id=1))
         assert await bad.receive() == (bad.space.offsets[1] + 2, rlp.encode([1, 4]))
         await trio.sleep(60)
-        assert node.steering.rating(bad.key.public_key.node_id, "faulty") is not None
+        assert node.policy.rating(bad.key.public_key.node_id, "faulty") is not None
         assert len(node.connected) == 2
 
 

@@ -129,9 +129,9 @@ async def victim(internet: MemoryTransport, book: Path | None, capability: Servi
     }
     async with open_node(key(999), [capability], **options) as node:
         limits: dict[str, Any] = {} if defended else {"network_cap": PLACES, "dialled_floor": 0}
-        node.steering.policy = Slots(node.steering.policy.rules.specs, PLACES, secret=bytes(16), **limits)
+        node.policy.slots = Slots(node.policy.slots.rules.specs, PLACES, secret=bytes(16), **limits)
         if not defended:  # in ten minutes there is one replacement, by a node chosen at random; without it there is none
-            node.steering.policy.changes_allowed = 0
+            node.policy.slots.changes_allowed = 0
         yield node
 
 
@@ -192,7 +192,7 @@ async def two_lives(book: Path | None, *, away: int, defended: bool = True) -> O
         if book is not None:
             worth = {bytes(key(number).public_key): 1.0 + number for number in HONEST}
             async with victim(internet, book, Serving(worth)) as node, trio.open_nursery() as nursery:
-                nursery.start_soon(node.steering.collect, found(HONEST))
+                nursery.start_soon(node._steering.collect, found(HONEST))
                 await trio.sleep(900)
                 nursery.cancel_scope.cancel()
             with Book.open(book) as kept:
@@ -203,7 +203,7 @@ async def two_lives(book: Path | None, *, away: int, defended: bool = True) -> O
             for number in ATTACKERS:
                 nursery.start_soon(Attacker(number, internet).run, record_of(node))
             await trio.sleep(2)  # by then each of them has knocked
-            nursery.start_soon(node.steering.collect, found(poisoned(), 100))
+            nursery.start_soon(node._steering.collect, found(poisoned(), 100))
             await trio.sleep(600)
             peers = {number_of(peer.public_key): peer.inbound for peer in node.connected}
             nursery.cancel_scope.cancel()

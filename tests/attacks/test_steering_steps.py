@@ -17,7 +17,7 @@ from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.node.census import Census
 from devp2p.node.dialer import DIALS_AT_ONCE
-from devp2p.node.persistence import PORTION, Memory
+from devp2p.node.persistence import PORTION, StandingsKeeper
 from devp2p.node.steering import AT_ONCE, BETWEEN_DIALS, Steering
 from devp2p.peers.bans import Bans
 from devp2p.peers.candidates import Pool
@@ -87,9 +87,9 @@ async def besieged(work: Work) -> AsyncIterator[Node]:
 
 async def failures(node: Node) -> int:
     """How many dials fail until the next look for somebody to dial is over."""
-    before = node.steering.dialer.statistics.failed
+    before = node.statistics.place_dial_failures
     await trio.sleep(BETWEEN_DIALS * 1.5)
-    return node.steering.dialer.statistics.failed - before
+    return node.statistics.place_dial_failures - before
 
 
 async def test_p7_dials_that_fail_together_have_the_candidates_looked_at_once_in_small_steps(work: Work) -> None:
@@ -103,10 +103,10 @@ async def test_p7_dials_that_fail_together_have_the_candidates_looked_at_once_in
 async def test_p7_control_looked_at_for_each_dial_they_keep_the_loop_busy(work: Work, monkeypatch) -> None:
     async def fill(steering: Steering) -> None:
         now = trio.current_time()
-        while not steering.dialer.is_busy:
-            some = [steering._census.candidate(known, now) for known in steering.pool if steering._may_dial(known.record)]
-            choice = steering.policy.choice(steering._census.peers(now), some, now, steering._random)
-            if (decision := steering.policy.next_dial(choice, steering.dialer.dialling)) is None:
+        policy = steering._policy
+        while not steering.dials.is_busy:
+            some = [policy._census.candidate(known, now) for known in policy.candidates.pool if policy.candidates.may_dial(known.record.id)]
+            if (decision := policy.next_dial(policy.choice(some))) is None:
                 return
             steering._dial(decision.id)
 
@@ -120,11 +120,11 @@ async def test_p7_control_looked_at_for_each_dial_they_keep_the_loop_busy(work: 
 
 async def test_p7_a_node_without_a_free_place_does_not_look_at_candidates_however_many_come(work: Work) -> None:
     async with besieged(work) as node:
-        node.steering.policy.rules = type(node.steering.policy.rules)(node.steering.policy.rules.specs, budget=0)
+        node.policy.slots.rules = type(node.policy.slots.rules)(node.policy.slots.rules.specs, budget=0)
         await trio.sleep(BETWEEN_DIALS * 2)
         work.total.clear()
         for _ in range(8):
-            node.steering._news.set()
+            node._steering._news.set()
             await trio.sleep(BETWEEN_DIALS * 1.01)
         assert work.total["candidate"] == 0
 
@@ -177,7 +177,7 @@ async def test_p7_candidates_that_are_absent_are_not_rated_anew_whenever_somebod
 def test_p7_all_is_written_in_portions_and_then_only_what_has_changed(tmp_path) -> None:
     ratings = remembered(200)
     with Book.open(tmp_path / "book") as book:
-        memory = Memory(book, ratings, Bans(), Pool())
+        memory = StandingsKeeper(book, ratings, Bans(), Pool())
         written = [0, *(len(book.standings.ratings) for _ in memory.saving({}, lambda: 2.0))]
         written.append(len(book.standings.ratings))
         assert max(after - before for before, after in pairwise(written)) <= PORTION * (len(NAMES) + 1)
@@ -190,6 +190,6 @@ def test_p7_control_what_is_saved_at_once_is_one_step(tmp_path) -> None:
     """As at the end of a node, when nobody waits any more."""
     ratings = remembered(200)
     with Book.open(tmp_path / "book") as book:
-        memory = Memory(book, ratings, Bans(), Pool())
+        memory = StandingsKeeper(book, ratings, Bans(), Pool())
         memory.save({}, 2.0)
         assert len(book.standings.ratings) == 200 * (len(NAMES) + 1)

@@ -23,7 +23,7 @@ from devp2p.book import Book, BookError, DamagedBookError, Source, Standings
 from devp2p.book.schema import APPLICATION_ID, MIGRATIONS
 from devp2p.cli import main
 from devp2p.cli.output import Exit
-from devp2p.node.persistence import Memory
+from devp2p.node.persistence import StandingsKeeper
 from devp2p.peers.bans import Ban, Bans
 from devp2p.peers.candidates import Pool
 from devp2p.peers.ratings import RatingRow, RatingRule, Ratings
@@ -72,7 +72,7 @@ def live(path: Path) -> None:
 
 def works(book: Book) -> None:
     ratings = Ratings([RatingRule("eth")])
-    memory = Memory(book, ratings, Bans(), Pool())
+    memory = StandingsKeeper(book, ratings, Bans(), Pool())
     memory.load(lambda *_: None, 5.0)
     one = RECORDS[1]
 
@@ -239,8 +239,10 @@ def said(caplog: pytest.LogCaptureFixture, what: str) -> int:
 async def dials(node: Node, count: int) -> None:
     """So many dials fail, each of which the book is told of, in two minutes."""
     for number in range(count):
-        node.steering.pool.offer(NodeRecord(RECORDS[number].public_key, (Address("memory", f"nobody{number}", None),)), "v4", ("chat",))
-    node.steering.ratings.proved(bytes(RECORDS[0].id), ["chat"], trio.current_time())
+        node.policy.candidates.pool.offer(
+            NodeRecord(RECORDS[number].public_key, (Address("memory", f"nobody{number}", None),)), "v4", ("chat",)
+        )
+    node.policy.ratings.proved(bytes(RECORDS[0].id), ["chat"], trio.current_time())
     await trio.sleep(125)
 
 
@@ -267,7 +269,7 @@ async def test_a_book_that_fails_while_a_node_runs_is_said_once_and_used_again_w
         async with node_with(book) as node:
             mend = harm(book, path)
             for number in range(200):
-                node.steering.ratings.proved(number.to_bytes(32, "big"), ["chat"], trio.current_time())
+                node.policy.ratings.proved(number.to_bytes(32, "big"), ["chat"], trio.current_time())
             await dials(node, 10)
             assert said(caplog, "the book fails, and the node goes on without: what is known of peers: ") == 1
             assert said(caplog, "the book fails, and the node goes on without: what becomes of dials") <= 1
@@ -288,7 +290,7 @@ async def test_pages_that_are_damaged_while_a_node_runs_do_not_end_it(tmp_path, 
                 file.seek(PAGE)
                 file.write(b"\xa5" * (path.stat().st_size - PAGE))
             await dials(node, 10)
-            assert node.steering.dialer.statistics.failed >= 10
+            assert node.statistics.place_dial_failures >= 10
             assert 1 <= said(caplog, "the book fails") <= 4
             assert "is damaged" in caplog.text
 
@@ -313,7 +315,7 @@ async def test_a_full_disk_does_not_end_a_node_and_what_it_could_not_write_is_wr
                 while file.write(bytes(4096)):
                     pass
             for number in range(200):
-                node.steering.ratings.proved(number.to_bytes(32, "big"), ["chat"], trio.current_time())
+                node.policy.ratings.proved(number.to_bytes(32, "big"), ["chat"], trio.current_time())
             await dials(node, 10)
             assert said(caplog, "the book fails, and the node goes on without: what is known of peers") == 1
             assert "disk is full" in caplog.text or "disk I/O error" in caplog.text

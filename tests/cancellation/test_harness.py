@@ -5,13 +5,13 @@ from typing import Any
 
 import trio
 
-import devp2p.node.links
 import devp2p.session.opening
 from devp2p import Channel
 from devp2p.errors import PeerDisconnected
-from devp2p.node.links import Links
+from devp2p.node.dialer import Dialer
+from devp2p.node.door import Door
+from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
-from devp2p.node.steering import Steering
 from devp2p.peers.admission import Admission
 from devp2p.session.running import _Session
 from tests.cancellation import scenarios
@@ -24,16 +24,22 @@ def found(scenario: Scenario, victim: str, kind: str = "cancel") -> str:
 
 
 def test_a_token_that_is_not_returned_is_noticed(monkeypatch):
-    connect = Links._connect
+    connect, make = Dialer._connect, Door.__init__
+    doors: dict[Any, Door] = {}
 
-    async def keep_a_token(self: Links, *arguments: Any) -> Any:
+    def remember(self: Door, *arguments: Any) -> None:
+        make(self, *arguments)
+        doors[self._sessions] = self
+
+    async def keep_a_token(self: Dialer, *arguments: Any) -> Any:
         try:
             return await connect(self, *arguments)
         except trio.Cancelled:
-            self._door.places.acquire_nowait()
+            doors[self._sessions].places.acquire_nowait()
             raise
 
-    monkeypatch.setattr(Links, "_connect", keep_a_token)
+    monkeypatch.setattr(Door, "__init__", remember)
+    monkeypatch.setattr(Dialer, "_connect", keep_a_token)
     assert "a still holds places for pending links: 1" in found(scenarios.DIAL, "user")
 
 
@@ -43,13 +49,13 @@ def test_a_place_of_a_network_that_is_not_given_back_is_noticed(monkeypatch):
 
 
 def test_a_wish_that_stays_is_noticed(monkeypatch):
-    wish = Steering.wish
+    wish = Policy.wish
 
-    def wish_for_ever(self: Steering, key: Any) -> Any:
+    def wish_for_ever(self: Policy, key: Any) -> Any:
         self._census.wished.add(b"somebody")
         return wish(self, key)
 
-    monkeypatch.setattr(Steering, "wish", wish_for_ever)
+    monkeypatch.setattr(Policy, "wish", wish_for_ever)
     assert "a still holds places of peers that are gone" in found(scenarios.DIAL, "user")
 
 
@@ -105,7 +111,7 @@ def test_a_slow_end_is_noticed(monkeypatch):
 
 
 def test_dials_that_outlive_their_node_are_noticed(monkeypatch):
-    monkeypatch.setattr(Links, "close", lambda _: None)
+    monkeypatch.setattr(Dialer, "close", lambda _: None)
     assert "Nursery is closed to new arrivals" in found(scenarios.DIAL, "a")
 
 

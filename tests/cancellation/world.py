@@ -165,18 +165,18 @@ async def _until(event: trio.Event, scope: trio.CancelScope) -> None:
 
 def _held(node: Node) -> dict[str, Any]:
     """What a node holds that belongs to no session."""
-    links, steering, limits = node.links, node.steering, node._local.limits
+    door, policy, limits = node._door, node.policy, node._local.limits
     peers = {peer.id for peer in node.connected}
     channels = [channel for peer in node.connected for _, channel in peer._channels]
     budget = node._local.budget
     return {
-        "places for pending links": links._door.waiting,
-        "places of networks": dict(links._door.admission._pending),
-        "farewells": links._door.farewells,
-        "second links": links._seconds,
-        "dials": [*links._dialling, *steering.dialer.dialling],
-        "places of peers that are gone": (steering._census.leaving | steering._census.wished | steering._census._nearest.keys()) - peers,
-        "demands": steering._demands,
+        "places for pending links": door.waiting,
+        "places of networks": dict(door.admission._pending),
+        "farewells": door.farewells,
+        "second links": door._sessions._seconds,
+        "dials": [*node._dialer._over, *policy.candidates.reached_for, *policy.candidates.dialling],
+        "places of peers that are gone": (policy._census.leaving | policy._census.wished | policy._census._nearest.keys()) - peers,
+        "demands": policy._demands,
         "room in inboxes": 0 if budget is None else budget._used,
         "waiters": [channel for channel in channels if channel._waiters],
         "requests": [channel for channel in channels if channel._asking.value != limits.pending_requests],

@@ -66,16 +66,16 @@ async def test_they_fill_slots_are_displaced_and_come_back(our_plain_node):
         our_plain_node(choosy, max_peers=3, pace=PACE) as node,
         trio.open_nursery() as nursery,
     ):
-        node.steering._dials = True  # as with discovery
+        node._steering._dials = True  # as with discovery
         us, events = node.public_key.node_id.hex(), node.events()
         choosy.conduct = {bytes(poor.public_key): 0.1, bytes(good.public_key): 5.0, bytes(unknown.public_key): 3.0}
-        nursery.start_soon(node.steering.collect, candidates(poor, good))
+        nursery.start_soon(node._steering.collect, candidates(poor, good))
         await until_ready(node, poor, good)
         await trio.sleep(1)
         slots = {peer.id: peer for peer in node.slots().peers}
         worse, better = (slots[bytes(NodeRecord.parse(peer.enode).id)].quantiles["echo"] for peer in (poor, good))
         assert worse < better
-        nursery.start_soon(node.steering.collect, candidates(unknown))
+        nursery.start_soon(node._steering.collect, candidates(unknown))
         dropped = await poor.event("drop", peer=us)
         assert dropped["reason"] == DisconnectReason.TOO_MANY_PEERS
         await until_ready(node, unknown)

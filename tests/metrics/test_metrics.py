@@ -145,7 +145,7 @@ async def test_it_tells_of_queues_ratings_and_slots():
         node.connected[0]._channels[0][1].conduct.useful(9)
         await trio.sleep(11)
         metrics = exposed(collector)
-        rating = node.steering.rating(friend.record.id, "chat")
+        rating = node.policy.rating(friend.record.id, "chat")
         assert [metrics["devp2p_peer_rating", "chat", kind] for kind in ("min", "median", "max")] == [rating] * 3
         assert (metrics["devp2p_rated_peers", "chat"], metrics["devp2p_remembered_peers",]) == (1, 1)
 

@@ -352,4 +352,4 @@ async def test_nodes_of_a_source_of_ones_own_are_dialled_as_slots_want_them() ->
             if isinstance(event, PeerConnected):
                 break
         assert [peer.public_key for peer in node.connected] == [other.public_key]
-        assert [known.source for known in node.steering.pool] == ["own", "own"]
+        assert [known.source for known in node.policy.candidates.pool] == ["own", "own"]

@@ -283,9 +283,9 @@ async def test_silent_links_take_no_place_for_handshakes() -> None:
         await wait_all_tasks_blocked()
         started = trio.current_time()
         good = await scripted(network, node)
-        assert (trio.current_time() - started, len(node.connected), node.links.handshakes) == (0, 1, 3)
+        assert (trio.current_time() - started, len(node.connected), node.statistics.handshakes) == (0, 1, 3)
         await trio.sleep(6)
-        assert node.links.handshakes == 0
+        assert node.statistics.handshakes == 0
         for peer in silent:
             await peer.receive_end()
         await good.stream.aclose()
@@ -314,11 +314,11 @@ async def test_of_refused_links_that_do_not_hang_up_so_many_are_waited_for() -> 
     async with running(network, max_peers=1, limits=Limits(pending_inbound=2, ping_interval=10**6)) as node:
         await scripted(network, node)
         refused = [await scripted(network, node) for _ in range(5)]
-        assert node.links._door.farewells == 2
+        assert node._door.farewells == 2
         for peer in refused:
             assert await peer.receive_disconnect() == DisconnectReason.TOO_MANY_PEERS
         await trio.sleep(2)
-        assert (node.links._door.farewells, node.links.handshakes) == (0, 0)
+        assert (node._door.farewells, node.statistics.handshakes) == (0, 0)
 
 
 async def test_a_proxy_that_hides_where_strangers_come_from_is_warned_of(

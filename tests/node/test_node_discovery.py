@@ -132,7 +132,7 @@ async def test_only_nodes_that_a_capability_wants_are_dialled():
         await has_peers(node, 1)
         await trio.sleep(1)
         assert [peer.public_key for peer in node.connected] == [wanted.public_key]
-        assert node.steering.dialer.statistics.dials == 1
+        assert node.statistics.place_dials == 1
 
 
 async def test_it_dials_as_many_as_the_slots_want():
@@ -165,7 +165,7 @@ async def test_static_peers_are_left_to_those_who_keep_them_connected():
     async with running(discovery=True) as first, running(bootnodes=[first.record], static_peers=[first.record]) as second:
         await has_peers(second, 1)
         await trio.sleep(0.5)
-        assert second.steering.dialer.statistics.dials == 0
+        assert second.statistics.place_dials == 0
 
 
 async def test_a_dns_tree_is_enough_to_begin_with():

@@ -9,7 +9,7 @@ from devp2p.book import Book
 from devp2p.conduct import Conduct
 from devp2p.errors import BookError, DisconnectReason, PeerDisconnected
 from devp2p.node.pace import PolicyClock
-from devp2p.node.persistence import TOLERANCE, Memory
+from devp2p.node.persistence import TOLERANCE, StandingsKeeper
 from devp2p.node.steering import BETWEEN_SAVES
 from devp2p.peers.bans import Bans
 from devp2p.peers.candidates import Pool
@@ -33,7 +33,7 @@ class Life:
         self.ratings = Ratings([RatingRule(name) for name in NAMES], max_peers=max_peers)
         self.bans = Bans()
         self.clock = PolicyClock(pace)
-        self.memory = Memory(book, self.ratings, self.bans, Pool(), self.clock)
+        self.memory = StandingsKeeper(book, self.ratings, self.bans, Pool(), self.clock)
         monkeypatch.setattr("devp2p.node.persistence.time.time", lambda: self.wall)
         self.memory.load(lambda *_: None, self.now)
 

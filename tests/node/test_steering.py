@@ -82,7 +82,7 @@ async def test_who_serves_well_takes_the_place_of_who_does_not() -> None:
         conduct = {bytes(other.public_key): float(number) for number, other in enumerate(all_others)}
         async with steered(network, conduct, max_peers=6, slots={"chat": 5}) as node, trio.open_nursery() as nursery:
             events = node.events()
-            nursery.start_soon(node.steering.collect, candidates(other.record for other in all_others))
+            nursery.start_soon(node._steering.collect, candidates(other.record for other in all_others))
             await trio.sleep(8 * 3600)
             best = sum(sorted(names(node, all_others))[-4:])
             assert best >= 0.9 * (8 + 9 + 10 + 11), names(node, all_others)
@@ -97,7 +97,7 @@ async def test_at_random_it_would_not() -> None:
     """The control of the test above: without what the capability says, nobody is better than another."""
     network = Network()
     async with others(network, 8) as all_others, steered(network, {}, max_peers=3) as node, trio.open_nursery() as nursery:
-        nursery.start_soon(node.steering.collect, candidates(other.record for other in all_others))
+        nursery.start_soon(node._steering.collect, candidates(other.record for other in all_others))
         await trio.sleep(8 * 3600)
         view = node.slots()
         assert len({round(peer.quantiles["chat"], 3) for peer in view.peers}) == 1
@@ -134,7 +134,7 @@ async def test_at_another_pace_the_policy_lives_so_many_times_faster_and_the_use
         await (await bad.connect(node.record)).wait_ended()
         assert trio.current_time() < 25 / pace, "two ticks"
         node.ban(good.record, seconds=60)
-        bans = {ban.id: ban.until - ban.begun for ban in node.steering.bans.active(trio.current_time())}
+        bans = {ban.id: ban.until - ban.begun for ban in node.policy.bans.active(trio.current_time())}
         assert bans == pytest.approx({bad.record.id: LONG_BAN / pace, good.record.id: 60.0})
 
 
@@ -159,7 +159,7 @@ async def test_peers_can_be_requested() -> None:
         conduct = {bytes(other.public_key): float(number) for number, other in enumerate(all_others)}
         async with steered(network, conduct, max_peers=6, slots={"chat": 1}) as node, trio.open_nursery() as nursery:
             assert node.slots().capabilities[0].spec.minimum == 0
-            nursery.start_soon(node.steering.collect, candidates(other.record for other in all_others))
+            nursery.start_soon(node._steering.collect, candidates(other.record for other in all_others))
             peers = await node.request_peers(Judged, 4)
             assert len(peers) == 4
             assert all(Judged in peer for peer in peers)
@@ -199,15 +199,15 @@ async def test_ratings_bans_and_anchors_survive_a_restart(tmp_path: Path) -> Non
         good, poor, hostile, stranger = all_others
         conduct = {bytes(good.public_key): 9.0, bytes(poor.public_key): 0.5, bytes(hostile.public_key): -4.0}
         async with steered(network, conduct, book=book) as node, trio.open_nursery() as nursery:
-            nursery.start_soon(node.steering.collect, candidates(other.record for other in (good, poor, hostile)))
+            nursery.start_soon(node._steering.collect, candidates(other.record for other in (good, poor, hostile)))
             await trio.sleep(1805)
-            before = node.steering.ratings.standing(good.record.id, "chat", trio.current_time())
+            before = node.policy.ratings.standing(good.record.id, "chat", trio.current_time())
             await _hung_up(node, good)  # when a node ends, too, some are gone before the last save, and are anchors nevertheless
-            node.steering.save()
+            node._steering.save()
             nursery.cancel_scope.cancel()
         async with steered(network, {}, book=book, max_peers=4) as node, trio.open_nursery() as nursery:
             events = node.events()
-            after = node.steering.ratings.standing(good.record.id, "chat", trio.current_time())
+            after = node.policy.ratings.standing(good.record.id, "chat", trio.current_time())
             assert after.rating == pytest.approx(before.rating, rel=0.1)
             assert after.score == pytest.approx(before.score, rel=0.1)
             await trio.sleep(11)
@@ -232,7 +232,7 @@ async def test_a_candidate_is_dialled_at_once_whenever_it_comes(after: float) ->
 
     async with others(network, 1) as (other,), steered(network, {}) as node, trio.open_nursery() as nursery:
         events, begun = node.events(), trio.current_time()
-        nursery.start_soon(node.steering.collect, late(other.record))
+        nursery.start_soon(node._steering.collect, late(other.record))
         async for event in events:
             if isinstance(event, PeerConnected):
                 break
@@ -249,7 +249,7 @@ async def test_when_a_dial_has_led_to_a_session_the_next_one_is_dialled_at_once(
         begun = trio.current_time()
         await trio.lowlevel.checkpoint()
         nursery = await stack.enter_async_context(trio.open_nursery())
-        nursery.start_soon(node.steering.collect, candidates(records))
+        nursery.start_soon(node._steering.collect, candidates(records))
         while len(node.connected) < len(MANY):
             assert trio.current_time() < begun + 2, f"{len(node.connected)} of {len(MANY)}"
             await trio.sleep(0.1)

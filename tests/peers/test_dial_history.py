@@ -49,9 +49,9 @@ def end(reason: DisconnectReason) -> PeerDisconnected:
 def test_how_long_a_node_is_left_alone_depends_on_why_it_failed(reason, wait):
     history = DialHistory()
     assert history.failed(KEYS[0].node_id, failure(reason), 1000.0) == wait
-    assert not history.may_dial(node(0), 1000.0 + wait - 1)
-    assert history.may_dial(node(0), 1000.0 + wait)
-    assert history.may_dial(node(1), 1000.0)
+    assert history.why_not(node(0), 1000.0 + wait - 1) is not None
+    assert history.why_not(node(0), 1000.0 + wait) is None
+    assert history.why_not(node(1), 1000.0) is None
 
 
 def test_a_node_that_cannot_be_reached_is_tried_less_and_less_often():
@@ -85,45 +85,45 @@ def test_a_failure_of_our_own_capability_does_not_keep_us_from_the_node_for_long
 def test_the_end_of_a_session_counts_too(reason, lasted, wait):
     history = DialHistory()
     assert history.ended(KEYS[0].node_id, end(reason), lasted, 50.0) == wait
-    assert not history.may_dial(node(0), 50.0 + wait - 1)
-    assert history.may_dial(node(0), 50.0 + wait)
+    assert history.why_not(node(0), 50.0 + wait - 1) is not None
+    assert history.why_not(node(0), 50.0 + wait) is None
 
 
 @pytest.mark.parametrize(("first", "second"), [("2a00::1", "2a00::2"), ("9.9.9.9", "::ffff:9.9.9.9")])
 def test_a_host_is_a_whole_ipv6_subnet_and_an_ipv4_address_however_it_is_written(first, second):
     history = DialHistory()
     history.dialled(node(0, first), 0.0)
-    assert not history.may_dial(node(1, second), HOST_INTERVAL - 1)
-    assert history.may_dial(node(1, second), HOST_INTERVAL)
+    assert history.why_not(node(1, second), HOST_INTERVAL - 1) is not None
+    assert history.why_not(node(1, second), HOST_INTERVAL) is None
 
 
 def test_each_address_of_a_node_counts():
     history = DialHistory()
     history.dialled(node(0, "8.8.4.4", VICTIM), 0.0)
-    assert not history.may_dial(node(1, VICTIM), 1.0)
-    assert not history.may_dial(node(2, "1.1.1.1", VICTIM), 1.0)
-    assert history.may_dial(node(3, "1.1.1.1"), 1.0)
+    assert history.why_not(node(1, VICTIM), 1.0) is not None
+    assert history.why_not(node(2, "1.1.1.1", VICTIM), 1.0) is not None
+    assert history.why_not(node(3, "1.1.1.1"), 1.0) is None
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "::1", "fd00::1", "localhost"])
 def test_local_hosts_are_exempt_unless_told_otherwise(host):
     history = DialHistory()
     history.dialled(node(0, host), 0.0)
-    assert history.may_dial(node(1, host), 0.0)
+    assert history.why_not(node(1, host), 0.0) is None
     strict = DialHistory(limit_local_addresses=True)
     strict.dialled(node(0, host), 0.0)
-    assert not strict.may_dial(node(1, host), 0.0)
+    assert strict.why_not(node(1, host), 0.0) is not None
 
 
 def test_a_name_is_a_host_as_an_ip_address_is():
     history = DialHistory()
     history.dialled(node(0, "node.example"), 0.0)
-    assert not history.may_dial(node(1, "node.example"), HOST_INTERVAL - 1)
-    assert history.may_dial(node(1, "other.example"), 0.0)
+    assert history.why_not(node(1, "node.example"), HOST_INTERVAL - 1) is not None
+    assert history.why_not(node(1, "other.example"), 0.0) is None
     for number in range(1, HOST_NODES):
         history.dialled(node(number, "node.example"), number * HOST_INTERVAL)
-    assert not history.may_dial(node(9, "Node.Example"), HOST_NODES * HOST_INTERVAL)
-    assert history.may_dial(node(9, "node.example"), HOST_INTERVAL + HOST_WINDOW)
+    assert history.why_not(node(9, "Node.Example"), HOST_NODES * HOST_INTERVAL) is not None
+    assert history.why_not(node(9, "node.example"), HOST_INTERVAL + HOST_WINDOW) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3), st.integers(0, 60)), max_size=80))
@@ -133,7 +133,7 @@ def test_no_order_of_events_breaks_the_bounds_of_a_host(steps):
     for number, host, passed in steps:
         now += passed
         record = node(number, f"9.9.9.{host}")
-        if history.may_dial(record, now):
+        if history.why_not(record, now) is None:
             history.dialled(record, now)
             earlier = dials.setdefault(f"9.9.9.{host}", [])
             assert not earlier or now - earlier[-1][0] >= HOST_INTERVAL
@@ -147,4 +147,4 @@ def test_what_is_remembered_is_bounded_and_the_oldest_goes_first(monkeypatch):
     for number in range(30):
         history.dialled(node(number), 0.0)
         history.failed(KEYS[number].node_id, failure(DisconnectReason.USELESS_PEER), 0.0)
-    assert [number for number in range(30) if not history.may_dial(node(number), 0.0)] == list(range(20, 30))
+    assert [number for number in range(30) if history.why_not(node(number), 0.0) is not None] == list(range(20, 30))

@@ -111,7 +111,7 @@ class Owner:
     def _may_dial(self, record: NodeRecord) -> bool:
         if record.id in self._dialling | self.connected:
             return False
-        return self._history is None or self._history.may_dial(record, self._network.now)
+        return self._history is None or self._history.why_not(record, self._network.now) is None
 
     def _dial(self, record: NodeRecord, now: float) -> None:
         self._dialling.add(record.id)

@@ -16,7 +16,7 @@ from devp2p.book import Book
 from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.keys import NodeId
-from devp2p.node import Memory
+from devp2p.node import StandingsKeeper
 from devp2p.peers import Bans, Pool, RatingRule, Ratings, Standing, standings_of
 from devp2p.peers.slots import SlotCandidate, SlotPeer, Slots, SlotSpec
 from tools.bench.figures import Row, percentile
@@ -112,9 +112,9 @@ def _saves(chance: random.Random, rounds: int) -> Iterator[Row]:
     ratings, _ = _rated(chance, _REMEMBERED)
     absent = list(ratings)[_PEERS:]
     with tempfile.TemporaryDirectory() as folder, Book.open(Path(folder) / "book") as book:
-        memory = Memory(book, ratings, Bans(), Pool())
+        keeper = StandingsKeeper(book, ratings, Bans(), Pool())
         # Both clocks stand still, as they would not between two saves: it makes no difference to what is written.
-        memory.save({}, 1.0)
+        keeper.save({}, 1.0)
 
         def come_and_go(node_id: bytes) -> None:
             ratings.proved(node_id, _NAMES, 1.0)
@@ -123,12 +123,12 @@ def _saves(chance: random.Random, rounds: int) -> Iterator[Row]:
         def save() -> None:
             for node_id in chance.sample(absent, 10):
                 come_and_go(node_id)
-            memory.save({}, 1.0)
+            keeper.save({}, 1.0)
 
         yield from _timed("slots/save", rounds, save)
         for node_id in absent:
             come_and_go(node_id)
-        yield from _percentiles("slots/save_step", _steps(memory.saving({}, lambda: 1.0)))
+        yield from _percentiles("slots/save_step", _steps(keeper.saving({}, lambda: 1.0)))
 
 
 def _timed(name: str, rounds: int, call: Callable[[], object]) -> Iterator[Row]:

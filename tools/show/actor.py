@@ -49,7 +49,7 @@ async def run_actor(
         transports=[MeasuredTransport(TcpTransport(), line)],
     ) as node:
         if plan.choice is Choice.ONE_SCORE:
-            merge(node.steering.ratings)
+            merge(node.policy.ratings)
         actor = Actor(plan, node, line, next(one for one in [*capabilities, None] if one is None or isinstance(one, News)))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(actor.tell_events, tell)
@@ -101,13 +101,13 @@ class Actor:
         """How it stands."""
         node, observer = self.node, self.plan.observer
         assert node.discovery is not None  # noqa: S101  (run_actor asks for both)
-        discovery, dialer, tally, news = node.discovery.statistics, node.steering.dialer.statistics, self.asking.tally, self.news
+        discovery, statistics, tally, news = node.discovery.statistics, node.statistics, self.asking.tally, self.news
         latencies, tally.latencies = tally.latencies, []
         return NodeReport(
             peers=len(node.connected),
             inbound=sum(peer.inbound for peer in node.connected),
-            dials=dialer.dials,
-            failed_dials=dialer.failed,
+            dials=statistics.place_dials,
+            failed_dials=statistics.place_dial_failures,
             found=dict(discovery.candidates),
             bytes_in=self.line.bytes_in,
             bytes_out=self.line.bytes_out,

@@ -71,7 +71,7 @@ class World:
         )
         async with opening as node:
             if self._choice is Choice.ONE_SCORE:
-                merge(node.steering.ratings)
+                merge(node.policy.ratings)
             self.nodes[plan.name] = node
             yield node
 

@@ -10,6 +10,7 @@
 - view:       all of it, explained for people
 """
 
+from devp2p.peers.slots.dials import Choice
 from devp2p.peers.slots.policy import TICK, Slots
 from devp2p.peers.slots.values import (
     Admit,
@@ -35,6 +36,7 @@ __all__ = [
     "Anchor",
     "CapabilityView",
     "Change",
+    "Choice",
     "Decision",
     "Dial",
     "Drop",

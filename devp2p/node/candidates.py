@@ -1,0 +1,142 @@
+"""The way of a candidate: nodes that were named wait here until they are dialled, or others take their place.
+
+Whether a node may be dialled, and if not why, is decided in `Candidates.why_not` and nowhere else: by what its record says (`never`), by
+whether it is connected, dialled or banned, and by what became of earlier dials. Pure; the clock is passed in.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
+
+from devp2p.keys import NodeId, PublicKey
+from devp2p.node.census import Census
+from devp2p.peers import Bans, DialHistory, Known, Pool, WhyNot, undialable
+from devp2p.peers.slots import SlotCandidate
+from devp2p.records import NodeRecord
+
+if TYPE_CHECKING:
+    from devp2p.node.pace import PolicyClock
+    from devp2p.node.roster import Roster
+
+_logger = logging.getLogger(__name__)
+
+
+class Candidates:
+    """The nodes that a node could dial. Times are on `clock`, but for bans, which are on trio's."""
+
+    def __init__(  # noqa: PLR0913  (made in one place, by the policy)
+        self,
+        own: PublicKey,
+        roster: "Roster",
+        census: Census,
+        bans: Bans,
+        clock: "PolicyClock",
+        *,
+        outside: Iterable[NodeId],
+        schemes: Collection[str],
+        limit_local_addresses: bool,
+    ) -> None:
+        """`outside`: static and trusted nodes. `schemes`: what can be dialled."""
+        self._own = own
+        self._roster = roster
+        self._census = census
+        self._bans = bans
+        self._clock = clock
+        self._outside = frozenset(outside)
+        self._schemes = frozenset(schemes)
+        self.pool: Pool = Pool()
+        """The one place where they wait."""
+        self.history: DialHistory = DialHistory(limit_local_addresses=limit_local_addresses)
+        """What became of dials."""
+        self.reached_for: set[NodeId] = set()
+        """Nodes to which a dial is under way, for whatever reason."""
+        self.dialling: set[NodeId] = set()
+        """Those that are dialled for a place."""
+        self.turned_away: Counter[WhyNot] = Counter()
+        """How often a node was named that can be no candidate, by why."""
+
+    # May we dial it, and if not why
+
+    def never(self, record: NodeRecord) -> WhyNot | None:
+        """Why a node can be no candidate, by what its record says; None if it can be one."""
+        return self._never(record, self._census.wanting(record))
+
+    def why_not(self, record: NodeRecord) -> WhyNot | None:
+        """Why a node is not to be dialled now; None if it may be."""
+        return self.never(record) or self._why_not_now(record)
+
+    def may_dial(self, node_id: bytes) -> bool:
+        """Whether a node may be dialled now, if it is still a candidate."""
+        known = self.pool.get(node_id)
+        return known is not None and self._why_not_kept(known) is None
+
+    def _why_not_kept(self, known: Known) -> WhyNot | None:
+        """`why_not` of a candidate; the capabilities need not be asked again."""
+        return self._never(known.record, known.capabilities) or self._why_not_now(known.record)
+
+    def _never(self, record: NodeRecord, wanted_by: tuple[str, ...]) -> WhyNot | None:
+        if record.public_key == self._own:
+            return WhyNot.OURSELVES
+        if record.id in self._outside:
+            return WhyNot.STATIC_OR_TRUSTED
+        return undialable(record, self._schemes) or (None if wanted_by else WhyNot.UNWANTED)
+
+    def _why_not_now(self, record: NodeRecord) -> WhyNot | None:
+        if self._roster.get(record.public_key) is not None:
+            return WhyNot.CONNECTED
+        if record.id in self.reached_for or record.id in self.dialling:
+            return WhyNot.DIALLED_NOW
+        if self._bans.get(record.id, self._clock.trio()) is not None:
+            return WhyNot.BANNED
+        return self.history.why_not(record, self._clock.now())
+
+    # What happens to it, in order
+
+    def takes(self, record: NodeRecord) -> bool:
+        """Whether a node that was named can be a candidate. Counts those that cannot: this is the filter of discovery."""
+        if (why := self.never(record)) is None:
+            return True
+        self.turned_away[why] += 1
+        _logger.debug("%s is no candidate: %s", record.enode, why)
+        return False
+
+    def offer(self, record: NodeRecord, source: str, *, anchor: bool = False) -> None:
+        """A source has named a node, perhaps again: it is a candidate, if it can be one. `anchor`: one of our best before the restart."""
+        if self.takes(record):
+            self.pool.offer(record, source, self._census.wanting(record), anchor=anchor)
+
+    def look_at(self, known: Known) -> SlotCandidate | None:
+        """A candidate as the policy of slots sees it; None if it may not be dialled now, and then `known` says why."""
+        why = self._why_not_kept(known)
+        if why is not known.why_not:
+            known.why_not = why
+            _logger.debug("%s %s", known.record.enode, "may be dialled" if why is None else f"is not dialled: {why}")
+        return self._census.candidate(known, self._clock.now()) if why is None else None
+
+    @property
+    def not_dialled(self) -> dict[str, int]:
+        """How many were not to be dialled when they were looked at the last time, by the word for why."""
+        counts = Counter(known.why_not for known in self.pool)
+        return {why.value: counts[why] for why in WhyNot}
+
+    def begin_dial(self, record: NodeRecord) -> None:
+        """A node is dialled for a place from now on."""
+        self.dialling.add(record.id)
+        self.history.dialled(record, self._clock.now())
+        if (known := self.pool.get(record.id)) is not None:
+            known.tries += 1
+            known.anchor, known.seen_as = False, None  # it has had its chance
+
+    def dial_over(self, record: NodeRecord) -> None:
+        """That dial is over, however it ended."""
+        self.dialling.discard(record.id)
+
+    def reached(self, record: NodeRecord) -> None:
+        """A node was reached at the addresses in its record, for whatever reason it was dialled."""
+        self.pool.offer(record, "user", self._census.wanting(record)).served = True
+
+    def served(self, node_id: bytes) -> None:
+        """A session with a node has begun."""
+        if (known := self.pool.get(node_id)) is not None:
+            known.served = True

@@ -1,0 +1,127 @@
+"""The last step of every link, dialled or accepted: it is admitted or refused, and what was admitted runs to its end.
+
+Theory of operation. A link comes here when handshake and Hello are behind it: nothing is kept under a node-ID before that node has proved
+itself by its Hello, the first valid frame. The policy says whether it is let in.
+
+Two links to one node. An established session is never closed in favour of a second link, since we cannot know which of the two the
+peer still believes in. The second link waits for the peer to choose: if the first ends meanwhile, the second takes its place. When
+nobody chooses, the second is refused with ALREADY_CONNECTED. The node with the larger public key waits a second longer, so that two
+nodes of this kind that dial each other at once never both close what the other keeps. One link waits in that way; any further one is
+refused at once, or a connected node could have as many wait as it likes.
+"""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import trio
+
+from devp2p.capability import Peer
+from devp2p.errors import DisconnectReason, PeerDisconnected
+from devp2p.keys import NodeId
+from devp2p.node.events import SlotDecision
+from devp2p.node.policy import Policy
+from devp2p.node.roster import Roster
+from devp2p.peers.slots import Admit, Decision, Refuse
+from devp2p.session import Farewell, LocalNode, Session, run_session, wait_for_choice, with_time
+from devp2p.wire import printable
+
+_TIE_BREAK: Final = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
+
+_logger = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    pass
+
+
+class Sessions:
+    """All sessions of a node. They run in its nursery."""
+
+    def __init__(self, local: LocalNode, policy: Policy, roster: Roster, nursery: trio.Nursery) -> None:
+        self._key = local.key.public_key
+        self._limits = local.limits
+        self._policy = policy
+        self._roster = roster
+        self._nursery = nursery
+        self._seconds: set[NodeId] = set()  # peers of which a second link waits to be chosen
+
+    async def begin(self, session: Session, *, farewell: Farewell = with_time, on_wait: Callable[[], None] = _nothing) -> Peer:
+        """Admit a session, or refuse it by PeerDisconnected; returns once its capabilities run.
+
+        `farewell` is entered when it is refused, and `on_wait` called before it waits to be chosen.
+        """
+        try:
+            peer: Peer = await self._nursery.start(self._live, session, farewell, on_wait)
+        except BaseException:  # also if the node has ended meanwhile
+            await session.close()
+            raise
+        return peer
+
+    def end(self, node_id: bytes, reason: DisconnectReason, detail: str) -> None:
+        """End the session with a node, if there is one: from now on it counts no more."""
+        for peer in self._roster:
+            if peer.id == node_id:
+                self._policy.leaves(peer)
+                peer.disconnect(reason, detail)
+
+    def announce(self, decision: Decision) -> None:
+        """Let everybody know what was decided about a peer, and why."""
+        _logger.info("%s %s: %s", type(decision).__name__.lower(), decision.id.hex()[:16], printable(decision.reason))
+        self._roster.publish(SlotDecision(decision))
+
+    async def _live(self, session: Session, farewell: Farewell, on_wait: Callable[[], None], *, task_status: trio.TaskStatus[Peer]) -> None:
+        """Admit a session and run it to its end."""
+        decision = await self._decide(session, on_wait)  # no await stands between this and the roster
+        if isinstance(decision, Refuse):
+            await session.refuse(decision.disconnect, farewell=farewell)
+            raise PeerDisconnected(decision.disconnect, by_remote=False, detail=decision.reason)
+        if decision.drop is not None:
+            self.end(decision.drop, DisconnectReason.TOO_MANY_PEERS, decision.reason)
+        peers: list[Peer] = []
+
+        def begin(peer: Peer) -> None:
+            peers.append(peer)
+            self._policy.began(peer)
+            self._roster.add(peer)
+            task_status.started(peer)
+
+        try:
+            await run_session(session, on_ready=self._roster.ready, on_peer=begin)
+        finally:
+            for peer in peers:
+                self._roster.remove(peer)
+                self._policy.ended(peer)
+
+    async def _decide(self, session: Session, on_wait: Callable[[], None]) -> Admit | Refuse:
+        """Whether to let a session begin. PeerDisconnected if the peer has ended it meanwhile."""
+        key, node_id = session.public_key, session.public_key.node_id
+        if session.connection.farewell is not None and not session.connection.has_messages:
+            raise PeerDisconnected(session.connection.farewell, by_remote=True)
+        if key == self._key:
+            return Refuse(node_id, "it is this node itself", DisconnectReason.CONNECTED_TO_SELF)
+        if not session.connection.space.shared:
+            return Refuse(node_id, "no capability is shared", DisconnectReason.USELESS_PEER)
+        while self._roster.get(key) is not None:
+            on_wait()
+            if not await self._is_chosen(session):
+                return Refuse(node_id, "there is a session with it already", DisconnectReason.ALREADY_CONNECTED)
+        shared = [spec.name for spec in session.connection.space.shared]
+        decision = self._policy.admit(key, shared, session.link.remote, inbound=session.inbound)
+        if isinstance(decision, Refuse) or decision.drop is not None:
+            self.announce(decision)
+        return decision
+
+    async def _is_chosen(self, session: Session) -> bool:
+        """A further link to a connected peer: whether the first has ended while this one waited. Only one waits."""
+        node_id = session.public_key.node_id
+        if node_id in self._seconds:
+            return False
+        larger = bytes(self._key) > bytes(session.public_key)
+        patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        self._seconds.add(node_id)
+        try:
+            return await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience)
+        finally:
+            self._seconds.discard(node_id)

@@ -1,0 +1,37 @@
+"""What a node counts, as one value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatistics:
+    """Counts of a node as they are, and of what happened since it was opened: `Node.statistics`.
+
+    The keys of the mappings are words out of lists in the source, never anything that a stranger chose.
+    """
+
+    inbound: int
+    """Peers that dialled us."""
+    outbound: int
+    """Peers that we dialled."""
+    handshakes: int
+    """Accepted links that are not sessions yet, nor refused."""
+    dialling: int
+    """Dials under way."""
+    dials: int
+    """Attempts to reach a node, for whatever reason."""
+    dial_failures: Mapping[str, int]
+    """Those of them that led to no session, by why, such as ``unreachable``."""
+    place_dials: int
+    """Dials of nodes that the node itself chose for a free place."""
+    place_dial_failures: int
+    """Those of them that led to no session."""
+    candidates: int
+    """Nodes that could be dialled some day."""
+    not_dialled: Mapping[str, int]
+    """Those of them that were not to be dialled when they were looked at the last time, by why: words of `peers.WhyNot`."""
+    turned_away: Mapping[str, int]
+    """How often a node was named that can be no candidate, by why."""
+    bans: int
+    """Nodes that are not let in."""
