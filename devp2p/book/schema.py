@@ -3,7 +3,7 @@
 Nothing here is ever changed once it was released, only appended to: a file of any earlier version is brought up to date step by step.
 A step is a list of SQL statements, and runs in one transaction.
 
-What is kept of a node's conduct (ratings, bans), and what later steps add about a node, belongs into tables of its own, by node ID: rows of
+What is kept of a node's conduct (ratings, bans), and what later steps add about a node, belongs into tables of its own, by node-ID: rows of
 `nodes` are forgotten when strangers name many nodes, and nobody should be able to have a ban forgotten in this way.
 """
 
@@ -46,7 +46,7 @@ _FIRST: Final = (
 )
 
 _RATINGS: Final = (
-    # By node ID, and not tied to `nodes`: see above. `capability` is empty for the base protocol. Spans of time are seconds.
+    # By node-ID, and not tied to `nodes`: see above. `capability` is empty for the base protocol. Spans of time are seconds.
     """
     CREATE TABLE ratings (
         id BLOB NOT NULL CHECK (length(id) = 32),

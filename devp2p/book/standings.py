@@ -37,7 +37,7 @@ def save(database: Database, standings: Standings) -> None:
 def change(database: Database, changed: Standings, forgotten: Collection[bytes], lifted: Collection[bytes]) -> None:
     """Write what has changed, and all anchors, in place of what was there of the same nodes; to be called within ``changes()``.
 
-    `forgotten`: node IDs of which no rating is kept any more, and `lifted` those of bans that are over. No rating may stay of a peer that
+    `forgotten`: node-IDs of which no rating is kept any more, and `lifted` those of bans that are over. No rating may stay of a peer that
     has others now: one that was forgotten and came back may share less than before.
     """
     database.run_many("DELETE FROM ratings WHERE id = ?", ((node_id,) for node_id in forgotten))
@@ -75,5 +75,5 @@ _RATING = (bytes, str, float, float, int, float, float, float | None, float, flo
 
 
 def _fits(row: tuple[object, ...], kinds: tuple[type | UnionType, ...]) -> bool:
-    """Whether the values of a row are of these kinds, and its node ID has 32 bytes; see `nodes.is_possible`."""
+    """Whether the values of a row are of these kinds, and its node-ID has 32 bytes; see `nodes.is_possible`."""
     return fits(row, kinds) and all(len(value) == 32 for value in row if isinstance(value, bytes))

@@ -194,7 +194,7 @@ class Discovery:
     async def lookup(self, target: PublicKey | bytes, *, version: int | None = None) -> tuple[NodeRecord, ...]:
         """Search for the nodes closest to a target, closest first: those that answered, at most 16 of each protocol.
 
-        A target is a public key, or 64 bytes in the form of one; or, for v5 alone, a node ID of 32 bytes.
+        A target is a public key, or 64 bytes in the form of one; or, for v5 alone, a node-ID of 32 bytes.
         """
         raw = bytes(target) if isinstance(target, PublicKey) else as_bytes(target, "the target of a lookup")
         protocols = [protocol for protocol in self._running(version) if len(raw) != 32 or protocol.version == 5]

@@ -62,7 +62,7 @@ class DialHistory:
     def __init__(self, *, limit_local_addresses: bool = False) -> None:
         self._limit_local_addresses = limit_local_addresses
         self._nodes: Recent[bytes, _Node] = Recent(_REMEMBERED)
-        self._hosts: Recent[bytes, tuple[tuple[float, bytes], ...]] = Recent(_REMEMBERED)  # the latest dials of it, as (when, node ID)
+        self._hosts: Recent[bytes, tuple[tuple[float, bytes], ...]] = Recent(_REMEMBERED)  # the latest dials of it, as (when, node-ID)
 
     def why_not(self, record: NodeRecord, now: float) -> WhyNot | None:
         """Why a node is not to be dialled now, as far as that depends on earlier dials and sessions; None if it may be."""
@@ -112,7 +112,7 @@ class DialHistory:
         return len({other for _, other in recent} | {node_id}) <= HOST_NODES
 
     def _dials_of(self, host: bytes, now: float) -> list[tuple[float, bytes]]:
-        """The latest dials of a host, as (when, node ID), one of each node."""
+        """The latest dials of a host, as (when, node-ID), one of each node."""
         return [(when, node_id) for when, node_id in self._hosts.get(host) or () if now - when < HOST_WINDOW]
 
     def _hosts_of(self, addresses: Iterable[Address]) -> set[bytes]:

@@ -61,7 +61,7 @@ class Standing:
     quantile: float | None = None
     """Its place among all peers rated in the capability, 0 to 1; None if it is not rated (yet)."""
     rating: float | None = None
-    """The raw metric."""
+    """What the capability's metric says of it."""
     score: float = 0.0
     """What it has earned in all: its rating, summed over hours of connection."""
     severity: float = 0.0
