@@ -267,11 +267,16 @@ class Address:
         """The network to which limits apply: None for a local address, which is exempt unless told otherwise."""
         return self.network(size) if limit_local or not self.is_local else None
 
-    def __str__(self) -> str:
+    @property
+    def where(self) -> str:
+        """The address without its scheme: ``[::1]:30303``."""
         if self.port is None:
-            return f"{self.scheme}://{self.host}"
+            return self.host
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+        return f"{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.where}"
 
 
 def address_of(address: str | Address, what: str = "an address") -> Address:

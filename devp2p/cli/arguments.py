@@ -7,9 +7,9 @@ import shutil
 
 from devp2p.discovery import parse_external
 from devp2p.records import Address, NodeRecord
-from devp2p.transports import TcpTransport, UnixTransport
+from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
 
-SCHEMES: frozenset[str] = TcpTransport.schemes | UnixTransport.schemes
+SCHEMES: frozenset[str] = frozenset(scheme for transport in default_transports() for scheme in transport.schemes)
 """What the nodes of this command can dial and listen at."""
 
 _WIDEST = 100
@@ -31,17 +31,18 @@ def node_record(text: str) -> NodeRecord:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not record.addresses:
         raise argparse.ArgumentTypeError("it names a node but no address to dial: add @<host>:<port>")
-    for address in record.addresses:
-        _check_scheme(address)
-        if address.port == 0:
-            raise argparse.ArgumentTypeError("it says port 0: the node does not take connections")
+    known = [address for address in record.addresses if address.scheme in SCHEMES]
+    if not known:
+        _check_scheme(record.addresses[0])
+    if not any(address.is_dialable for address in known):
+        raise argparse.ArgumentTypeError("it says port 0: the node does not take connections")
     return record
 
 
 def listen_address(text: str) -> Address:
     """Read an address to listen at; without a scheme it is a TCP one."""
     try:
-        address = Address.parse(text if "://" in text else f"tcp://{text}")
+        address = read_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     _check_scheme(address)
@@ -60,7 +61,7 @@ def udp_address(text: str) -> Address:
 def metrics_address(text: str) -> Address:
     """Read where to serve metrics: ``HOST:PORT``, or a port of this machine alone."""
     try:
-        return Address.parse(f"tcp://127.0.0.1:{text}" if text.isdigit() else f"tcp://{text.removeprefix('http://')}")
+        return Address.parse(f"{DEFAULT_LISTEN.scheme}://{f'127.0.0.1:{text}' if text.isdigit() else text.removeprefix('http://')}")
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

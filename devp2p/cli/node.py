@@ -39,7 +39,8 @@ from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
-from devp2p.records import PRESETS, Address, NodeRecord
+from devp2p.records import PRESETS, Address, NodeRecord, enode_address
+from devp2p.transports import DEFAULT_LISTEN
 from devp2p.version import default_client_id
 
 SUMMARY = "run a node"
@@ -77,7 +78,6 @@ exit codes:
      not ended two seconds after the signal, as a capability kept it busy
   2  wrong arguments, no key where one should be, or no such capability
 """
-_DEFAULT_LISTEN = Address("tcp", "*", 30303)
 _logger = logging.getLogger(__name__)
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -88,7 +88,7 @@ class Plan:
 
     key: PrivateKey
     capabilities: tuple[AnyCapability, ...]
-    listen: tuple[Address, ...] = (_DEFAULT_LISTEN,)
+    listen: tuple[Address, ...] = (DEFAULT_LISTEN,)
     peers: tuple[NodeRecord, ...] = ()
     trusted: tuple[NodeRecord, ...] = ()
     slots: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -157,7 +157,7 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=listen_address,
         help="listen here: HOST:PORT, tcp://HOST:PORT, where HOST * is every interface and PORT 0 any free one, or unix:///PATH; "
-        f"can be repeated (default: {_DEFAULT_LISTEN}, IPv4 and IPv6)",
+        f"can be repeated (default: {DEFAULT_LISTEN}, IPv4 and IPv6)",
     )
     group.add_argument(
         "--peer",
@@ -231,7 +231,7 @@ def _find_peers(options: argparse.Namespace) -> dict[str, Any]:
     reads_dns = find_spec("dns") is not None
     if preset is not None and not reads_dns:
         _logger.warning("the node list of %s in DNS is not read: that needs dnspython, pip install 'trio-devp2p[dns]'", options.network)
-    listens = any(address.scheme == "tcp" for address in options.listen or (_DEFAULT_LISTEN,))
+    listens = enode_address(options.listen or (DEFAULT_LISTEN,)) is not None
     begins = bool(options.bootnode or preset)
     return {
         "bootnodes": (*options.bootnode, *map(NodeRecord.parse, preset.bootnodes if preset is not None else ())),
@@ -274,7 +274,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
         plan = Plan(
             key=PrivateKey.generate() if options.key is None else read_key(options.key),
             capabilities=plugins.load(options.capability),
-            listen=tuple(options.listen or (_DEFAULT_LISTEN,)),
+            listen=tuple(options.listen or (DEFAULT_LISTEN,)),
             peers=tuple(options.peer),
             trusted=tuple(options.trusted),
             slots=dict(options.slots),
@@ -347,7 +347,8 @@ def _cannot_start(error: OSError, listen: Sequence[Address]) -> Failure:
     where = str(error.filename or " or ".join(map(str, listen)))
     if "://" not in where:  # a file that is needed, when there may be no more open ones
         return Failure(f"the node cannot start: {explain(error)}: {where}", Exit.FAILED)
-    hint = "--listen names another address" + ("" if where.startswith("unix:") else ", and port 0 any free one")
+    failed = [address for address in listen if str(address) == where] or listen
+    hint = "--listen names another address" + (", and port 0 any free one" if any(address.port is not None for address in failed) else "")
     return Failure(f"cannot listen at {where}: {explain(error)}; {hint}", Exit.FAILED)
 
 
@@ -360,7 +361,7 @@ async def _listen_for_metrics(plan: Plan, afterwards: contextlib.AsyncExitStack)
     try:
         listeners = await metrics.listen(plan.metrics)
     except OSError as error:
-        where = str(plan.metrics).removeprefix("tcp://")
+        where = plan.metrics.where
         raise Failure(f"cannot serve metrics at {where}: {explain(error)}; --metrics names another address", Exit.FAILED) from None
     for listener in listeners:
         afterwards.enter_context(listener)

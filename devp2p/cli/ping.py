@@ -21,7 +21,7 @@ from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import Address, NodeRecord
 from devp2p.session import CHUNK, NO_ANSWER, close_link, stream_of
-from devp2p.transports import Link, TcpTransport, Transport, UnixTransport
+from devp2p.transports import Link, Transport, default_transports
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire import connection as wire
@@ -99,14 +99,14 @@ async def ping(
     key: PrivateKey,
     *,
     timeout: float,  # noqa: ASYNC109  (the answer says what it cut short)
-    transports: Sequence[Transport] = (TcpTransport(), UnixTransport()),
+    transports: Sequence[Transport] | None = None,
 ) -> Answer:
     """Call a node; raises nothing for what the node or the network does. `timeout` is in seconds, up to the peer's Hello."""
     call = _Call(record, key)
     answer = call.answer
     try:
         with trio.fail_after(timeout):
-            await call.dial(transports, timeout)
+            await call.dial(default_transports() if transports is None else transports, timeout)
             await call.listen()
     except trio.TooSlowError:
         answer.error = f"no {call.awaited} within {timeout:g} s"
@@ -145,24 +145,30 @@ class _Call:
         return next(what for step, what in _STEPS.items() if step not in self.answer.seconds)
 
     async def dial(self, transports: Sequence[Transport], timeout: float) -> None:  # noqa: ASYNC109  (it is shared out)
-        """Connect, trying each address in turn, for an equal share of the time; OSError or TooSlowError if nobody answers at the last."""
-        *before, last = self.answer.record.addresses
-        share = timeout / (len(before) + 1)
-        for address in before:
+        """Connect, trying each address for which there is a transport in turn, for an equal share of the time.
+
+        OSError or TooSlowError if nobody answers at the last, or there is none.
+        """
+        addresses = [address for address in self.answer.record.addresses if address.is_dialable]
+        ways = [(address, transport) for address in addresses for transport in transports if address.scheme in transport.schemes]
+        if not ways:
+            raise OSError(f"no transport for {self.answer.address}")
+        *before, last = ways
+        share = timeout / len(ways)
+        for way in before:
             with trio.move_on_after(share), contextlib.suppress(OSError, PeerMismatch):
-                await self._dial(address, transports)
+                await self._dial(*way)
             if self._link is not None:
                 break
         else:
-            await self._dial(last, transports)
+            await self._dial(*last)
         assert self._link is not None  # noqa: S101  (the last attempt would have raised)
         self._stream = stream_of(self._link)
         self._done("connect")
 
-    async def _dial(self, address: Address, transports: Sequence[Transport]) -> None:
+    async def _dial(self, address: Address, transport: Transport) -> None:
         self.answer.address = address
         self._since = trio.current_time()
-        transport = next(transport for transport in transports if address.scheme in transport.schemes)
         self._link = await transport.dial(address, expect=self.answer.record.public_key)
 
     async def listen(self) -> None:

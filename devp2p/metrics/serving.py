@@ -24,7 +24,7 @@ from devp2p.metrics.collector import NodeCollector
 from devp2p.node import Node
 from devp2p.peers import Unheard
 from devp2p.records import Address, address_of
-from devp2p.transports import accept_streams, plain_socket
+from devp2p.transports import TcpTransport, accept_streams, plain_socket
 
 PATH: Final = "/metrics"
 
@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 async def listen(address: str | Address) -> list[socket.socket]:
     """Listen at a TCP address; OSError if that is impossible, ValueError for another kind of address. `serve` closes the sockets."""
     address = address_of(address)
-    if address.scheme != "tcp":
+    if address.scheme not in TcpTransport.schemes:
         raise ValueError(f"metrics are served at tcp://<host>:<port>, not at {address}")
     listeners = await trio.open_tcp_listeners(address.port or 0, host=None if address.host == "*" else address.host)
     return [plain_socket(listener) for listener in listeners]

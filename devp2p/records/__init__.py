@@ -3,10 +3,11 @@
 from devp2p.addresses import Address, address_of
 from devp2p.records import enr
 from devp2p.records.enr import WANTED_ENTRIES, Entries, LocalRecord, Record
-from devp2p.records.node_record import NodeRecord, node_of, nodes_of
+from devp2p.records.node_record import ENODE_SCHEME, NodeRecord, enode_address, enr_entries, node_of, nodes_of
 from devp2p.records.presets import PRESETS
 
 __all__ = [
+    "ENODE_SCHEME",
     "PRESETS",
     "WANTED_ENTRIES",
     "Address",
@@ -15,7 +16,9 @@ __all__ = [
     "NodeRecord",
     "Record",
     "address_of",
+    "enode_address",
     "enr",
+    "enr_entries",
     "node_of",
     "nodes_of",
 ]

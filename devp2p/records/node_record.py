@@ -7,7 +7,7 @@ about itself, its ENR (EIP-778), is read too.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
 from devp2p.addresses import Address, IpAddress, Scope, is_scheme, parse_port, scope_of
@@ -16,6 +16,10 @@ from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
 from devp2p.records.enr import Record
 
+ENODE_SCHEME: Final = "tcp"
+"""What enode URLs, the standard entries of ENRs (EIP-778) and discovery v4 mean: for each of them a node has a host and a TCP port."""
+
+_ENODE = "enode"  # stands for that scheme in an enode URL
 _MAX_TEXT = 2048  # no honest URL comes near, and a longer one is not worth looking at
 _SHOWN = 24  # characters of a record's text in a message: who looks for it needs no more
 
@@ -47,7 +51,7 @@ class NodeRecord:
     def from_enr(cls, record: Record) -> "NodeRecord":
         """Take the addresses out of a node's own record; IPv4 first, unless only the IPv6 address is a public one."""
         require(record, Record, "an ENR is a Record", "NodeRecord.parse(...) reads its text")
-        addresses = tuple(Address("tcp", host, port) for host, port in _endpoints(record, record.tcp, record.tcp6))
+        addresses = tuple(Address(ENODE_SCHEME, host, port) for host, port in _endpoints(record, record.tcp, record.tcp6))
         udp = dict(_endpoints(record, record.udp, record.udp6))
         return cls(record.public_key, addresses, udp.get(addresses[0].host, 0) if addresses else None, record)
 
@@ -65,14 +69,14 @@ class NodeRecord:
         key = bytes(self.public_key).hex()
         if not self.addresses:
             if not self.udp_endpoints:
-                return f"enode://{key}"
+                return f"{_ENODE}://{key}"
             host, port = self.udp_endpoints[0]
-            return f"enode://{key}@{str(Address('tcp', host, 0)).removeprefix('tcp://')}?discport={port}"
+            return f"{_ENODE}://{key}@{Address(ENODE_SCHEME, host, 0).where}?discport={port}"
         address = self.addresses[0]
-        scheme = "enode" if address.scheme == "tcp" else address.scheme
-        where = str(address).partition("://")[2]
-        query = "" if scheme != "enode" or self.udp_port in {None, address.port} else f"?discport={self.udp_port}"
-        return f"{scheme}://{key}@{where}{query}"
+        if address.scheme != ENODE_SCHEME:
+            return f"{address.scheme}://{key}@{address.where}"
+        query = "" if self.udp_port in {None, address.port} else f"?discport={self.udp_port}"
+        return f"{_ENODE}://{key}@{address.where}{query}"
 
     @property
     def udp_endpoints(self) -> tuple[UdpEndpoint, ...]:
@@ -80,7 +84,7 @@ class NodeRecord:
         if self.enr is not None:
             return _endpoints(self.enr, self.enr.udp, self.enr.udp6)
         ports = [(address, address.port if self.udp_port is None else self.udp_port) for address in self.addresses]
-        return tuple((address.host, port) for address, port in ports if address.scheme == "tcp" and port)
+        return tuple((address.host, port) for address, port in ports if address.scheme == ENODE_SCHEME and port)
 
     @classmethod
     def parse(cls, text: str) -> "NodeRecord":
@@ -100,8 +104,8 @@ class NodeRecord:
         if not at:
             return cls(public_key)
         udp_port = None
-        if scheme == "enode":
-            scheme = "tcp"
+        if scheme == _ENODE:
+            scheme = ENODE_SCHEME
             where, _, query = where.partition("?")
             for name, value in parse_qsl(query):
                 if name == "discport":
@@ -110,6 +114,17 @@ class NodeRecord:
         if address.host == "*":
             raise ValueError(f"the host is missing in {text[:16]}…@{where[:80]}")
         return cls(public_key, (address,), udp_port)
+
+
+def enode_address(addresses: Iterable[Address]) -> Address | None:
+    """The first of some addresses that enode URLs and ENRs can name."""
+    return next((address for address in addresses if address.scheme == ENODE_SCHEME), None)
+
+
+def enr_entries(addresses: Iterable[Address]) -> dict[str, object]:
+    """What an ENR says of where a node listens, but for its IP addresses: an entry for the first address that it can name."""
+    address = enode_address(addresses)
+    return {} if address is None else {"tcp": address.port}
 
 
 def node_of(node: str | NodeRecord, what: str = "a node") -> NodeRecord:

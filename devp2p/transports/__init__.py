@@ -1,5 +1,6 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
+from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, read_address
 from devp2p.transports.links import ByteLink, Link, MuxLink, OnLink, StreamLink, Transport, naming, require_peer
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
@@ -7,6 +8,7 @@ from devp2p.transports.tcp import TcpTransport, keep_busy
 from devp2p.transports.unix import UnixTransport
 
 __all__ = [
+    "DEFAULT_LISTEN",
     "ByteLink",
     "Link",
     "MemoryMuxTransport",
@@ -18,10 +20,12 @@ __all__ = [
     "Transport",
     "UnixTransport",
     "accept_streams",
+    "default_transports",
     "file_limit",
     "host_in",
     "keep_busy",
     "naming",
     "plain_socket",
+    "read_address",
     "require_peer",
 ]

@@ -222,22 +222,6 @@ async def test_each_address_of_a_node_is_tried():
     assert (answer.status, answer.address) == (Exit.OK, NODE)
 
 
-async def test_an_address_that_does_not_answer_leaves_time_for_the_others():
-    class Network(MemoryTransport):
-        async def dial(self, address, *, expect):
-            if address == NOBODY:
-                await trio.sleep_forever()
-            return await super().dial(address, expect=expect)
-
-    async with open_node(KEY, [Chat()], listen=["memory://node"], transports=[network := Network()]):
-        answer = await ping(NodeRecord(KEY.public_key, (NOBODY, NODE)), OTHER, timeout=TIMEOUT, transports=[network])
-        assert answer.status is Exit.OK
-        answer = await ping(NodeRecord(KEY.public_key, (NODE, NOBODY)), OTHER, timeout=TIMEOUT, transports=[network])
-        assert answer.status is Exit.OK
-        answer = await ping(NodeRecord(KEY.public_key, (NOBODY,)), OTHER, timeout=TIMEOUT, transports=[network])
-        assert (answer.status, answer.error) == (Exit.FAILED, "no connection within 7 s")
-
-
 async def test_nobody_listens():
     answer = await call(begin, NodeRecord(KEY.public_key, (NOBODY,)))
     assert (answer.status, answer.error) == (Exit.FAILED, "nobody listens at memory://nobody")

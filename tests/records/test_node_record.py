@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from devp2p.addresses import Address
 from devp2p.keys import PrivateKey, keccak256
-from devp2p.records.node_record import NodeRecord
+from devp2p.records.node_record import NodeRecord, enode_address, enr_entries
 
 PUBLIC = PrivateKey.from_bytes(bytes(31) + b"\x01").public_key
 HEX = bytes(PUBLIC).hex()
@@ -168,3 +168,16 @@ def test_a_bad_record_is_refused_with_a_reason(text, complaint):
     with pytest.raises(ValueError, match=complaint) as caught:
         NodeRecord.parse(text)
     assert len(str(caught.value)) < 200  # whatever was pasted, the log line stays readable
+
+
+def test_of_many_addresses_enode_urls_and_records_name_the_first_of_tcp():
+    unix, first, second = Address("unix", "/run/node.sock"), Address("tcp", "1.2.3.4", 30303), Address("tcp", "::1", 30304)
+    assert enode_address([unix, first, second]) == first
+    assert enode_address([unix]) is None
+    assert enr_entries([unix, first, second]) == {"tcp": 30303}
+    assert enr_entries([unix]) == {}
+
+
+def test_port_0_takes_no_connections_but_no_port_may():
+    assert [Address("tcp", "1.2.3.4", port).is_dialable for port in (0, 1, 30303)] == [False, True, True]
+    assert Address("memory", "alice").is_dialable
