@@ -23,6 +23,7 @@ from tests.fuzz.wire_targets import KEY, OTHER, entropy
 from tests.rlp.shapes import BAD_ITEMS
 from tests.rlp.test_items import GOOD_ITEMS
 from tests.wire.forger import our_hello
+from tests.wire.remembering import Remembering
 
 VECTORS: Final = Path(__file__).resolve().parent.parent / "vectors"
 
@@ -49,10 +50,12 @@ def of_handshake() -> list[bytes]:
         for packet in (bytes.fromhex(each["packet"]) for each in given[name]):
             found += [packet, ecies.decrypt(PrivateKey.from_bytes(bytes.fromhex(key)), packet[2:], packet[:2])]
     found += [bytes.fromhex(given[name]["packet"]) for name in ("plain_auth", "plain_ack")]
-    auth = Initiator(OTHER, KEY.public_key, entropy(2)).packet
-    recipient = Recipient(OTHER, entropy(2))
-    recipient.receive_data(Initiator(KEY, OTHER.public_key, entropy(1)).packet)
-    return found + [part for packet in (auth, recipient.packet) for part in (packet, ecies.decrypt(KEY, packet[2:], packet[:2]))]
+    for extension in (None, Remembering()):
+        auth = Initiator(OTHER, KEY.public_key, entropy(2), extension).packet
+        recipient = Recipient(OTHER, entropy(2), extension)
+        recipient.receive_data(Initiator(KEY, OTHER.public_key, entropy(1), extension).packet)
+        found += [part for packet in (auth, recipient.packet) for part in (packet, ecies.decrypt(KEY, packet[2:], packet[:2]))]
+    return found
 
 
 def of_messages() -> list[bytes]:

@@ -4,13 +4,15 @@ Each takes arbitrary bytes, so that Hypothesis and coverage-guided fuzzers can s
 targets also play the peer that knows the keys: they encrypt the bytes first, and what is fuzzed is the decoder behind.
 """
 
+from devp2p import rlp
 from devp2p.errors import DecodingError, HandshakeError
 from devp2p.keys import Keccak256, PrivateKey
 from devp2p.wire.rlpx import ecies
-from devp2p.wire.rlpx.agreement import Secrets
+from devp2p.wire.rlpx.agreement import Agreement, Secrets
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
-from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient
+from devp2p.wire.rlpx.handshake import Entropy, Handshake
 from devp2p.wire.rlpx.packets import MAX_PACKET
+from tests.wire.remembering import Remembering
 
 KEY = PrivateKey.from_bytes(bytes(31) + b"\x01")
 OTHER = PrivateKey.from_bytes(bytes(31) + b"\x02")
@@ -49,31 +51,48 @@ def fuzz_ecies(data: bytes) -> None:
 
 
 def fuzz_auth(data: bytes) -> None:
-    # Invariant: a recipient answers any bytes, and any plaintext in a sound envelope, by waiting, by HandshakeError, or by an ack.
+    # Invariant: a recipient answers any bytes, and any plaintext in a sound envelope, by waiting, by HandshakeError, or by an ack; what an
+    # extension is given are whole items, and it has been told nothing that is proved.
     for stream in (data, seal_packet(KEY, data[: MAX_PACKET - ecies.OVERHEAD])):
-        recipient = Recipient(KEY, entropy(1))
+        extension = Remembering()
+        handshake = Handshake(KEY, entropy(1), extension=extension)
         try:
-            found = recipient.receive_data(stream)
+            found = handshake.receive_data(stream)
         except HandshakeError:
+            assert not extension.told
             continue
         if found is None:
             assert len(stream) < 2 + MAX_PACKET
         else:
-            assert len(recipient.packet) <= 2 + MAX_PACKET
+            assert 0 < len(handshake.data_to_send()) <= 2 + MAX_PACKET
+            assert extension.told in ([], [("answer", found.remote)])
+            check_elements(found, extension)
+        handshake.failed()
 
 
 def fuzz_ack(data: bytes) -> None:
-    # Invariant: an initiator answers any bytes, and any plaintext in a sound envelope, by waiting, by HandshakeError, or by an agreement.
+    # Invariant: an initiator answers any bytes, and any plaintext in a sound envelope, by waiting, by HandshakeError, or by an agreement;
+    # for its extension as above.
     for stream in (data, seal_packet(KEY, data[: MAX_PACKET - ecies.OVERHEAD])):
-        initiator = Initiator(KEY, OTHER.public_key, entropy(1))
+        extension = Remembering()
+        handshake = Handshake(KEY, entropy(1), remote=OTHER.public_key, extension=extension)
         try:
-            found = initiator.receive_data(stream)
+            found = handshake.receive_data(stream)
         except HandshakeError:
+            handshake.failed()
+            assert [what for what, _ in extension.told] == ["offer", "unanswered"]
             continue
         if found is None:
             assert len(stream) < 2 + MAX_PACKET
         else:
             assert found.remote == OTHER.public_key
+            check_elements(found, extension)
+
+
+def check_elements(found: Agreement, extension: Remembering) -> None:
+    for element in found.elements:
+        assert rlp.codec(rlp.Raw).decode(element) == element
+    assert not extension.peers
 
 
 def fuzz_frames(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """What the handshake tests share: the published vectors of EIP-8, and both sides with fixed randomness."""
 
 import json
+import random
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,7 +13,7 @@ from devp2p.keys import PrivateKey, PublicKey
 from devp2p.wire.rlpx.agreement import Agreement, secrets
 from devp2p.wire.rlpx.extension import Extension
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
-from devp2p.wire.rlpx.handshake import Entropy, Initiator, Recipient
+from devp2p.wire.rlpx.handshake import Entropy, Handshake, Initiator, Recipient
 from devp2p.wire.rlpx.packets import Ack, Auth
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "rlpx_handshake.json").read_text())
@@ -95,3 +96,36 @@ def assert_agreed(ours: Agreement, theirs: Agreement) -> None:
         opener = FrameOpener(receiver, 100)
         opener.receive_data(b"".join(FrameSealer(sender).seal(b"hello")))
         assert opener.next_frame() == b"hello"
+
+
+A, B = KEY_A.public_key, KEY_B.public_key
+NUMBERS = iter(range(1, 10**6))
+
+
+def fresh() -> Entropy:
+    return Entropy.draw(random.Random(next(NUMBERS)).randbytes)
+
+
+class Meeting:
+    """A handshake of A, who calls, with B."""
+
+    def __init__(self, one: Extension | None = None, other: Extension | None = None) -> None:
+        self.one = Handshake(KEY_A, fresh(), remote=B, extension=one)
+        self.other = Handshake(KEY_B, fresh(), extension=other)
+        self.auth = self.one.data_to_send()
+        self.ack = b""
+
+    def shake_hands(self) -> tuple[Agreement, Agreement]:
+        theirs = self.other.receive_data(self.auth)
+        self.ack = self.other.data_to_send()
+        ours = self.one.receive_data(self.ack)
+        assert ours is not None
+        assert theirs is not None
+        return ours, theirs
+
+    def prove(self) -> tuple[Agreement, Agreement]:
+        agreements = self.shake_hands()
+        for side in (self.one, self.other):
+            side.proved()
+            side.failed()
+        return agreements

@@ -1,0 +1,307 @@
+"""Extensions of the handshake: what they see, what they are told, whatever else is in the packets, and what may not go wrong."""
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devp2p import rlp
+from devp2p.errors import HandshakeError, LocalProtocolError
+from devp2p.keys import PublicKey, keccak256
+from devp2p.wire.rlpx.agreement import secrets
+from devp2p.wire.rlpx.extension import Contained, Extension
+from devp2p.wire.rlpx.handshake import Entropy, Handshake
+from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
+from tests.fuzz.wire_targets import entropy
+from tests.wire.handshakes import ACK, AUTH, KEY_A, KEY_B, PLAIN_ACK, PLAIN_AUTH, A, B, Constant, Meeting, assert_agreed, fixed, fresh
+from tests.wire.remembering import Remembering
+
+
+def told(extension: Remembering) -> list[str]:
+    return [what for what, _ in extension.told]
+
+
+# What is agreed, and what an extension sees
+
+
+def test_both_sides_agree_on_one_value() -> None:
+    meeting = Meeting(Constant(rlp.encode(1)), Constant(rlp.encode([2])))
+    ours, theirs = meeting.shake_hands()
+    assert replace(ours, remote=A, initiated=False) == theirs
+    assert (ours.remote, theirs.remote, ours.initiated, theirs.initiated) == (B, A, True, False)
+    assert ours.static == KEY_A.ecdh(B)
+    assert (ours.auth_packet, ours.ack_packet) == (meeting.auth, meeting.ack)
+    assert ours.transcript == keccak256(meeting.auth + meeting.ack)
+    assert ours.elements == theirs.own_elements == (rlp.encode([2]),)
+    assert theirs.elements == ours.own_elements == (rlp.encode(1),)
+    assert_agreed(ours, theirs)
+    again, _ = Meeting(Constant(rlp.encode(1)), Constant(rlp.encode([2]))).shake_hands()
+    assert not {ours.ephemeral, ours.transcript} & {again.ephemeral, again.transcript}
+    assert ours.static == again.static
+
+
+def test_the_keys_of_an_agreement_can_be_derived_more_than_once() -> None:
+    ours, theirs = Meeting().shake_hands()
+    assert_agreed(ours, theirs)
+    assert_agreed(ours, theirs)
+    assert secrets(ours).egress_mac is not secrets(ours).egress_mac
+
+
+class Watching(Extension):
+    def __init__(self) -> None:
+        self.offered: list[tuple[PublicKey, Auth]] = []
+        self.answered: list[tuple[PublicKey, Auth, Ack]] = []
+
+    def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:
+        self.offered.append((remote, auth))
+        return [rlp.encode(b"offered")]
+
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:
+        self.answered.append((remote, auth, ack))
+        return [rlp.encode(b"answered")]
+
+
+def test_an_offer_is_for_one_peer_and_sees_the_rest_of_the_auth_and_an_answer_sees_both() -> None:
+    one, other = Watching(), Watching()
+    ours, _ = Meeting(one, other).shake_hands()
+    assert one.offered == [(B, replace(ours.auth, elements=()))]
+    assert other.answered == [(A, ours.auth, replace(ours.ack, elements=()))]
+    assert not one.answered
+    assert not other.offered
+    assert ours.auth.elements == (rlp.encode(b"offered"),)
+    assert ours.ack.elements == (rlp.encode(b"answered"),)
+    assert bytes(A) == ours.auth.public_key
+
+
+def test_an_auth_in_the_old_format_has_no_answer_and_an_ack_in_it_no_elements() -> None:
+    watching, toy = Watching(), Remembering()
+    for extension in (watching, toy):
+        other = Handshake(KEY_B, fixed("b"), extension=extension)
+        agreement = other.receive_data(PLAIN_AUTH)
+        assert agreement is not None
+        assert (agreement.elements, agreement.own_elements) == ((), ())
+        assert len(other.data_to_send()) == 210
+        other.proved()
+        one = Handshake(KEY_A, fixed("a"), remote=B, extension=extension)
+        one.data_to_send()
+        agreement = one.receive_data(PLAIN_ACK)
+        assert agreement is not None
+        assert agreement.elements == ()
+        one.proved()
+    assert watching.answered == []
+    assert told(toy) == ["proved", "offer", "proved"]
+    assert toy.peers == {}
+
+
+def test_the_published_packets_are_read_with_an_extension_too() -> None:
+    sides = Handshake(KEY_B, fixed("b"), extension=Remembering()), Handshake(KEY_A, fixed("a"), remote=B, extension=Remembering())
+    ours, theirs = (side.receive_data(packet) for side, packet in zip(sides, (AUTH, ACK), strict=True))
+    assert ours is not None
+    assert theirs is not None
+    assert ours.own_elements == (), "there was no offer"
+    assert ours.elements == theirs.elements == ()
+
+
+# Offers and answers among those of others
+
+ITEM: st.SearchStrategy[bytes] = st.recursive(st.binary(max_size=20), lambda item: st.lists(item, max_size=3), max_leaves=6).map(rlp.encode)
+ITEMS = st.lists(ITEM, max_size=4).map(tuple)
+
+
+@given(ITEMS, ITEMS)
+@settings(max_examples=30, deadline=None)
+def test_any_elements_arrive_as_they_were_offered_and_answered(offered: tuple[bytes, ...], answered: tuple[bytes, ...]) -> None:
+    ours, theirs = Meeting(Constant(*offered), Constant(*answered)).shake_hands()
+    assert (theirs.elements, ours.elements) == (offered, answered)
+    assert_agreed(ours, theirs)
+
+
+# What it is told, and how often
+
+
+def test_an_initiator_is_told_once_what_came_of_its_offer() -> None:
+    def without_ack(one: Handshake, _: bytes) -> None:
+        one.failed()
+
+    def bad_ack(one: Handshake, _: bytes) -> None:
+        with pytest.raises(HandshakeError):
+            one.receive_data(b"\x01\x00" + bytes(300))
+        one.failed()
+
+    def no_frame(one: Handshake, ack: bytes) -> None:
+        one.receive_data(ack)
+        one.failed()
+
+    def frame(one: Handshake, ack: bytes) -> None:
+        one.receive_data(ack)
+        one.proved()
+
+    ends = {without_ack: "unanswered", bad_ack: "unanswered", no_frame: "failed", frame: "proved"}
+    for end, expected in ends.items():
+        for last in (Handshake.failed, Handshake.proved):
+            toy = Remembering()
+            meeting = Meeting(toy, Remembering())
+            meeting.other.receive_data(meeting.auth)
+            end(meeting.one, meeting.other.data_to_send())
+            if meeting.one.agreement is not None or last is Handshake.failed:
+                last(meeting.one)
+            assert toy.told == [("offer", B), (expected, B)]
+
+
+def test_a_recipient_is_told_once_what_came_of_its_answer_and_nothing_where_none_was_asked_for() -> None:
+    silent, bad, lost, proved = (Remembering() for _ in range(4))
+    Handshake(KEY_B, fresh(), extension=silent).failed()
+    side = Handshake(KEY_B, fresh(), extension=bad)
+    with pytest.raises(HandshakeError):
+        side.receive_data(b"\x01\x90" + bytes(500))
+    side.failed()
+    for toy, end in ((lost, Handshake.failed), (proved, Handshake.proved)):
+        meeting = Meeting(None, toy)
+        meeting.other.receive_data(meeting.auth)
+        end(meeting.other)
+        meeting.other.failed()
+    assert (silent.told, bad.told) == ([], [])
+    assert lost.told == [("answer", A), ("failed", A)]
+    assert proved.told == [("answer", A), ("proved", A)]
+
+
+def test_nobody_is_proved_before_there_is_an_agreement() -> None:
+    for side in (Handshake(KEY_B, fresh()), Handshake(KEY_A, fresh(), remote=B, extension=Remembering())):
+        with pytest.raises(LocalProtocolError, match="after the handshake"):
+            side.proved()
+
+
+def test_a_handshake_sends_each_packet_once() -> None:
+    meeting = Meeting()
+    assert meeting.one.data_to_send() == b""
+    assert meeting.other.data_to_send() == b""
+    for start, end in pairwise([0, 1, 100, len(meeting.auth) - 1]):
+        assert meeting.other.receive_data(meeting.auth[start:end]) is None
+        assert meeting.other.data_to_send() == b""
+    assert meeting.other.receive_data(meeting.auth[-1:]) is not None
+    ack = meeting.other.data_to_send()
+    assert meeting.one.receive_data(ack + b"a frame") is not None
+    assert meeting.one.trailing == b"a frame"
+    assert meeting.other.data_to_send() == meeting.one.data_to_send() == b""
+
+
+# What may not go wrong
+
+
+def fail(*_: object) -> None:
+    raise ZeroDivisionError("as it has to")
+
+
+def broken(*names: str, extension: Extension | None = None) -> Extension:
+    """An extension of which some methods fail."""
+    extension = Extension() if extension is None else extension
+    for name in names:
+        setattr(extension, name, fail)
+    return extension
+
+
+UNFIT: dict[str, tuple[Callable[[int], Extension], type[Exception], str]] = {
+    "raises": (lambda _: broken("offer", "answer"), ZeroDivisionError, "as it has to"),
+    "too long": (lambda room: Constant(rlp.encode(bytes(room - 2))), LocalProtocolError, "return fewer or shorter elements"),
+    "together too long": (lambda room: Constant(*[b"\x01"] * (room + 1)), LocalProtocolError, "return fewer or shorter elements"),
+    "no item": (lambda _: Constant(b""), LocalProtocolError, r"rlp\.encode\(\.\.\.\) makes one"),
+    "half an item": (lambda _: Constant(b"\x83ab"), LocalProtocolError, r"rlp\.encode\(\.\.\.\) makes one"),
+    "two items": (lambda _: Constant(b"\x01\x02"), LocalProtocolError, r"rlp\.encode\(\.\.\.\) makes one"),
+    "text": (lambda _: Constant(cast("bytes", "text")), TypeError, r"bytes, one encoded RLP item, not a str: rlp\.encode"),
+}
+
+
+@pytest.mark.parametrize("kind", UNFIT)
+def test_what_cannot_be_sent_is_told_and_contained_it_is_left_out(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    make, error, message = UNFIT[kind]
+    with pytest.raises(error, match=message):
+        Meeting(make(AUTH_ROOM))
+    with pytest.raises(error, match=message):
+        Meeting(None, make(ACK_ROOM)).shake_hands()
+    assert not caplog.records
+    one, other = Contained(make(AUTH_ROOM)), Contained(make(ACK_ROOM))
+    for _ in range(3):
+        ours, theirs = Meeting(one, other).shake_hands()
+        assert ours.elements == theirs.elements == ()
+        assert_agreed(ours, theirs)
+    assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.ERROR, True)] * 2, "the first of each"
+
+
+def test_the_longest_elements_that_fit_are_sent() -> None:
+    one, other = Constant(*[b"\x01"] * AUTH_ROOM), Constant(*[b"\x01"] * ACK_ROOM)
+    meeting = Meeting(one, other)
+    ours, theirs = meeting.shake_hands()
+    assert len(meeting.auth) == len(meeting.ack) == 2 + MAX_PACKET
+    assert (theirs.elements, ours.elements) == (one.elements, other.elements)
+
+
+def after_an_auth(extension: Extension) -> Handshake:
+    side = Handshake(KEY_B, fixed("b"), extension=extension)
+    side.receive_data(AUTH)
+    return side
+
+
+TELL: dict[str, Callable[[Extension], None]] = {
+    "proved": lambda extension: after_an_auth(extension).proved(),
+    "failed": lambda extension: after_an_auth(extension).failed(),
+    "unanswered": lambda extension: Handshake(KEY_A, fixed("a"), remote=B, extension=extension).failed(),
+}
+
+
+@pytest.mark.parametrize("name", TELL)
+def test_one_that_fails_when_it_is_told_does_no_harm_contained(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ZeroDivisionError):
+        TELL[name](broken(name))
+    assert not caplog.records
+    extension = Contained(broken(name))
+    for _ in range(3):
+        TELL[name](extension)
+    assert [record.exc_info is not None for record in caplog.records] == [True], "the first"
+
+
+def test_contained_it_hears_and_says_the_same() -> None:
+    one, other = Remembering(1), Remembering(2)
+    for _ in range(2):
+        Meeting(Contained(one), Contained(other)).prove()
+    Meeting(Contained(one), None).one.failed()
+    Meeting(Contained(one), Contained(other)).shake_hands()
+    meeting = Meeting(None, Contained(other))
+    meeting.other.receive_data(meeting.auth)
+    meeting.other.failed()
+    assert one.peers[B].meetings == other.peers[A].meetings == ["new", "known"]
+    assert told(one) == ["offer", "proved", "offer", "proved", "offer", "unanswered", "offer"]
+    assert told(other) == ["answer", "proved", "answer", "proved", "answer", "answer", "failed"]
+
+
+# Padding
+
+
+@given(st.integers(0, 700), st.integers(300, 600))
+@settings(max_examples=30, deadline=None)
+def test_whoever_makes_a_handshake_chooses_the_size_of_its_packet(length: int, target: int) -> None:
+    asked: list[int] = []
+
+    def padding(size: int) -> bytes:
+        asked.append(size)
+        return bytes(max(0, target - size))
+
+    extension = Constant(rlp.encode(bytes(length)))
+    own = replace(entropy(1), padding=padding)
+    one = Handshake(KEY_A, own, remote=B, extension=extension)
+    auth = one.data_to_send()
+    other = Handshake(KEY_B, own, extension=extension)
+    assert other.receive_data(auth) is not None
+    ack = other.data_to_send()
+    assert one.receive_data(ack) is not None
+    assert [len(auth), len(ack)] == [max(target, size) for size in asked]
+
+
+def test_the_padding_of_drawn_entropy_can_be_chosen_too() -> None:
+    drawn = Entropy.draw(random.Random(1).randbytes, padding=lambda size: bytes(512 - size))
+    assert len(Handshake(KEY_A, drawn, remote=B, extension=Remembering()).data_to_send()) == 512
