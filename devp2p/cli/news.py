@@ -199,7 +199,7 @@ def slots_as_json(node: Node) -> dict[str, object]:
             }
             for one in view.capabilities
         },
-        "peers": [_slots_of_peer(node, peer) for peer in view.peers],
+        "peers": [_slots_of_peer(peer) for peer in view.peers],
     }
 
 
@@ -213,26 +213,26 @@ def slots_as_text(node: Node) -> list[str]:
         filled = sum(one.filled.values())
         median = "-" if one.median is None else f"{one.median:.2f}"
         lines.append(f"  {one.spec.name}: {filled} of {one.spec.slots} filled; median rating {median}")
-        lines += _lines_of(node, view, one.spec.name)
+        lines += _lines_of(view, one.spec.name)
     return lines
 
 
-def _lines_of(node: Node, view: SlotsView, name: str) -> list[str]:
+def _lines_of(view: SlotsView, name: str) -> list[str]:
     filled = sorted((peer for peer in view.peers if name in peer.slots), key=lambda peer: -peer.quantiles[name])
     return [
-        f"    {peer.slots[name].value:<8} {peer.id.hex()[:_SHORT]}  {_quantile_and_rating(node, peer, name)}  value {peer.marginal:5.2f}"
+        f"    {peer.slots[name].value:<8} {peer.id.hex()[:_SHORT]}  {_quantile_and_rating(peer, name)}  value {peer.marginal:5.2f}"
         f"  since {peer.tenure:.0f} s  {peer.why}"
         for peer in filled
     ]
 
 
-def _quantile_and_rating(node: Node, peer: PeerView, name: str) -> str:
-    rating = node.policy.rating(peer.id, name)
+def _quantile_and_rating(peer: PeerView, name: str) -> str:
+    rating = peer.ratings.get(name)
     return f"quantile {peer.quantiles[name]:4.2f}  rating {'-' if rating is None else format(rating, '.2f'):>7}"
 
 
-def _slots_of_peer(node: Node, peer: PeerView) -> dict[str, object]:
-    ratings = {name: node.policy.rating(peer.id, name) for name in peer.quantiles}
+def _slots_of_peer(peer: PeerView) -> dict[str, object]:
+    ratings = {name: peer.ratings.get(name) for name in peer.quantiles}
     return {
         "id": peer.id.hex(),
         "inbound": peer.inbound,

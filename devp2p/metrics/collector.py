@@ -6,7 +6,7 @@ a peer: identities cost nothing, and a node meets thousands in a day. Labels are
 stand in the source. Of ratings, which are a peer's, the least, the median and the greatest are exposed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,9 +15,9 @@ from prometheus_client.registry import Collector
 
 from devp2p.arguments import require
 from devp2p.capability import Backlog
-from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally, direction_of
-from devp2p.node import Node
-from devp2p.peers.slots import SlotClass
+from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally
+from devp2p.node import Node, NodeStatistics
+from devp2p.peers.slots import SlotClass, SlotsView
 from devp2p.version import __version__
 
 if TYPE_CHECKING:  # a node without discovery does not import it
@@ -44,21 +44,18 @@ class NodeCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families, each with a sample for each of its labels, whether or not it is zero."""
         yield _gauge("devp2p_build_info", "The version of the library that runs.", {(__version__,): 1}, "version")
-        parts: tuple[Callable[[], Iterable[Metric]], ...] = (
-            self._traffic,
-            self._queues,
-            self._ratings,
-            self._slots,
-            self._churn,
-            self._links,
-        )
-        for part in parts:
-            yield from part()
+        view, counts = self._node.slots(), self._node.statistics
+        yield from self._traffic()
+        yield from self._queues()
+        yield from self._ratings(view, counts)
+        yield from self._slots(view)
+        yield from self._churn(counts)
+        yield from self._links(counts)
         if self._node.discovery is not None:
             yield from _discovery(self._node.discovery)
 
     def _traffic(self) -> Iterator[Metric]:
-        found = self._tally.traffic(self._node.roster)
+        found = self._tally.traffic(self._node.connected)
         sums = {name: found[name] for name in self._names if name in found}
         messages = {key: 0.0 for name in self._names for key in ((name, "in"), (name, "out"))}
         size = dict(messages)
@@ -71,7 +68,7 @@ class NodeCollector(Collector):
 
     def _queues(self) -> Iterator[Metric]:
         waiting: dict[str, list[Backlog]] = {name: [] for name in self._names}
-        for peer in self._node.roster:
+        for peer in self._node.connected:
             for capability in peer.active:
                 waiting[capability.name].append(peer.backlog(type(capability)))
         messages, size, largest = dict[tuple[str, ...], float](), dict[tuple[str, ...], float](), dict[tuple[str, ...], float]()
@@ -88,20 +85,18 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_queue_bytes", "Bytes of these.", size, *labels)
         yield _gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
 
-    def _ratings(self) -> Iterator[Metric]:
-        policy, ratings = self._node.policy, self._node.policy.ratings
+    def _ratings(self, view: SlotsView, counts: NodeStatistics) -> Iterator[Metric]:
         found: dict[tuple[str, ...], float] = {}
         for name in self._names:
-            rated = [rating for peer in self._node.roster if (rating := policy.rating(peer.id, name)) is not None]
+            rated = [peer.ratings[name] for peer in view.peers if name in peer.ratings]
             if rated:
                 found.update({(name, "min"): min(rated), (name, "median"): median(rated), (name, "max"): max(rated)})
         yield _gauge("devp2p_peer_rating", "Ratings of the connected peers; none where nobody is rated.", found, "capability", "statistic")
-        population = {(name,): ratings.population(name) for name in self._names}
+        population = {(name,): counts.rated[name] for name in self._names}
         yield _gauge("devp2p_rated_peers", "Peers that others are compared with, connected now or within a day.", population, "capability")
-        yield _gauge("devp2p_remembered_peers", "Peers whose conduct is remembered.", {(): len(ratings)})
+        yield _gauge("devp2p_remembered_peers", "Peers whose conduct is remembered.", {(): counts.remembered})
 
-    def _slots(self) -> Iterator[Metric]:
-        view = self._node.slots()
+    def _slots(self, view: SlotsView) -> Iterator[Metric]:
         wanted = {(one.spec.name,): one.spec.slots for one in view.capabilities}
         filled = {(one.spec.name, kind.value): one.filled.get(kind, 0) for one in view.capabilities for kind in SlotClass}
         sharing = {(one.spec.name,): one.peers for one in view.capabilities}
@@ -113,11 +108,9 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_places_taken", "Peers by what place they have; static and trusted ones are outside.", taken, "kind")
         yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and replaced.", {(): self._node.pace})
 
-    def _churn(self) -> Iterator[Metric]:
+    def _churn(self, counts: NodeStatistics) -> Iterator[Metric]:
         tally = self._tally
-        sessions = dict.fromkeys(((direction,) for direction in DIRECTIONS), 0)
-        for peer in self._node.roster:
-            sessions[direction_of(peer),] += 1
+        sessions = {("inbound",): counts.inbound, ("outbound",): counts.outbound}
         opened = {(direction,): tally.opened[direction] for direction in DIRECTIONS}
         decisions = {(kind,): tally.decisions[kind] for kind in DECISIONS}
         yield _gauge("devp2p_sessions", "Sessions.", sessions, "direction")
@@ -125,8 +118,7 @@ class NodeCollector(Collector):
         yield _counter("devp2p_sessions_ended_total", "Sessions that are over.", tally.ended, "ended_by", "reason")
         yield _counter("devp2p_decisions_total", "What was decided about peers.", decisions, "kind")
 
-    def _links(self) -> Iterator[Metric]:
-        counts = self._node.statistics
+    def _links(self, counts: NodeStatistics) -> Iterator[Metric]:
         failures = {(kind.replace(" ", "_"),): count for kind, count in counts.dial_failures.items()}
         not_dialled = {(why,): count for why, count in counts.not_dialled.items()}
         turned_away = {(why,): count for why, count in counts.turned_away.items()}

@@ -242,6 +242,7 @@ class Node:
     def statistics(self) -> NodeStatistics:
         """Counts of the node as they are, and of what happened since it was opened."""
         candidates, dialer, steering = self.policy.candidates, self._dialer, self._steering
+        ratings = self.policy.ratings
         inbound = sum(peer.inbound for peer in self.roster)
         return NodeStatistics(
             inbound=inbound,
@@ -255,6 +256,8 @@ class Node:
             candidates=len(candidates.pool),
             not_dialled=MappingProxyType(candidates.not_dialled),
             turned_away=MappingProxyType({why.value: candidates.turned_away[why] for why in WhyNot}),
+            rated=MappingProxyType({capability.name: ratings.population(capability.name) for capability in self.capabilities}),
+            remembered=len(ratings),
             bans=len(self.policy.bans.active(trio.current_time())),
         )
 

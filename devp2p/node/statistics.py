@@ -33,5 +33,9 @@ class NodeStatistics:
     """Those of them that were not to be dialled when they were looked at the last time, by why: words of `peers.WhyNot`."""
     turned_away: Mapping[str, int]
     """How often a node was named that can be no candidate, by why."""
+    rated: Mapping[str, int]
+    """Nodes that peers are compared with in each capability: connected now or within a day."""
+    remembered: int
+    """Nodes whose conduct is remembered."""
     bans: int
     """Nodes that are not let in."""

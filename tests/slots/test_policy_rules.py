@@ -169,6 +169,15 @@ def test_the_view_says_of_every_peer_why_it_is_kept():
         6: "core in snap (better than 70 %)",
         7: "not kept: its rating in eth is -1.00",
     }
+    assert {int.from_bytes(shown.id, "big"): shown.ratings for shown in view.peers} == {
+        1: {"eth": pytest.approx(2.6)},
+        2: {},  # a newcomer is not rated
+        3: {"eth": 1.0},
+        4: {"eth": pytest.approx(-0.6)},
+        5: {"eth": pytest.approx(-0.2)},
+        6: {"snap": pytest.approx(1.8)},
+        7: {"eth": -1.0},
+    }
     assert (view.dialled, view.inbound, view.outside, view.budget) == (4, 2, 1, 5)
     assert {capability.spec.name: capability.peers for capability in view.capabilities} == {"eth": 5, "snap": 1}
     assert view.value == pytest.approx(0.9 + 0.25 + 0.7)

@@ -20,6 +20,8 @@ class PeerView:
     """Which slot it fills in which capability."""
     quantiles: Mapping[str, float]
     """Its place among all that are rated, or what a newcomer is taken for, in each capability that it shares."""
+    ratings: Mapping[str, float]
+    """What a capability's own metric says of it; a capability in which it is not rated (yet) is missing."""
     marginal: float
     """How much less the set of peers would be worth without it."""
     why: str
@@ -88,6 +90,7 @@ def _view_of_peer(lineup: Lineup, peer: SlotPeer) -> PeerView:
         tenure=lineup.tenure(peer),
         slots=slots,
         quantiles={name: values[peer.id] for name, values in lineup.values.items() if peer.id in values},
+        ratings={name: standing.rating for name, standing in peer.standings.items() if standing.rating is not None},
         marginal=0.0 if peer.outside else lineup.selection.marginal(peer.id),
         why=_why(lineup, peer, slots),
     )
