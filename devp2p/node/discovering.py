@@ -17,7 +17,7 @@ import trio
 from devp2p.arguments import Several, require, several
 from devp2p.discovery import VERSIONS, check_versions, udp_address
 from devp2p.keys import PrivateKey
-from devp2p.records import WANTED_ENTRIES, Address, Entries, NodeRecord, nodes_of
+from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Address, Entries, NodeRecord, enode_address, enr_entries, nodes_of
 
 if TYPE_CHECKING:
     from devp2p.book import Book
@@ -99,8 +99,9 @@ class DiscoveryPlan:
         if discovery is False:
             return None
         settings = DiscoverySettings() if discovery is True else discovery
-        tcp = next((address for address in listen if address.scheme == "tcp"), None)
-        return cls(settings=settings, bootnodes=named, trees=urls, any_port=settings.listen is None and (tcp is None or not tcp.port))
+        beside = enode_address(listen)
+        any_port = settings.listen is None and (beside is None or not beside.port)
+        return cls(settings=settings, bootnodes=named, trees=urls, any_port=any_port)
 
     async def run(
         self,
@@ -115,23 +116,20 @@ class DiscoveryPlan:
 
         OSError if the address cannot be listened at, ValueError and LocalProtocolError for wrong settings.
         """
-        settings = self.settings
-        tcp = next((address for address in bound if address.scheme == "tcp"), None)
-        listen = settings.listen or (replace(tcp, scheme="udp") if tcp is not None else Address("udp", "*", 0))
-        where = udp_address(listen)
+        where = udp_address(self.settings.listen, beside=enode_address(bound))
         try:
-            await self._run(key, where, tcp, book, strict, task_status)
+            await self._run(key, where, bound, book, strict, task_status)
         except OSError:
             if not self.any_port or not where.port:
                 raise
             # The port that TCP happened to get is taken for UDP: any other will do.
-            await self._run(key, replace(where, port=0), tcp, book, strict, task_status)
+            await self._run(key, replace(where, port=0), bound, book, strict, task_status)
 
     async def _run(  # noqa: PLR0913, PLR0917  (for `run` alone)
         self,
         key: PrivateKey,
         where: Address,
-        tcp: Address | None,
+        bound: Sequence[Address],
         book: "Book | None",
         strict: bool,  # noqa: FBT001
         task_status: "trio.TaskStatus[Discovery]",
@@ -142,7 +140,7 @@ class DiscoveryPlan:
         async with open_discovery(
             key,
             listen=where,
-            entries={**({"tcp": tcp.port} if tcp is not None else {}), **_text_keys(settings.entries)},
+            entries={**enr_entries(bound), **_text_keys(settings.entries)},
             bootnodes=self.bootnodes,
             trees=self.trees,
             resolver=settings.resolver,
@@ -203,11 +201,10 @@ def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Disc
         return NodeRecord(key.public_key, named)
     signed = NodeRecord.from_enr(discovery.record)
     if signed.udp_endpoints:
-        others = tuple(address for address in named if address.scheme != "tcp")
+        others = tuple(address for address in named if address.scheme != ENODE_SCHEME)
         return replace(signed, addresses=(*(signed.addresses or named), *others) if signed.addresses else named)
-    tcp = next((address.port for address in named if address.scheme == "tcp"), None)
-    port = discovery.address.port
-    return NodeRecord(key.public_key, named, None if port == tcp else port)
+    beside, port = enode_address(named), discovery.address.port
+    return NodeRecord(key.public_key, named, None if beside is not None and port == beside.port else port)
 
 
 def _without_wildcard(address: Address) -> Address:

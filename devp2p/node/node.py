@@ -26,7 +26,7 @@ from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.static_peers import keep_connected
 from devp2p.node.statistics import NodeStatistics
 from devp2p.peers import KINDS, WhyNot
-from devp2p.records import Address, NodeRecord, address_of, node_of, nodes_of
+from devp2p.records import Address, NodeRecord, address_of, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import Transport, naming
@@ -150,7 +150,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
 
 def _port(addresses: Iterable[Address]) -> int:
     """What Hello calls the listening port; 0 if there is none."""
-    return next((address.port or 0 for address in addresses if address.scheme == "tcp"), 0)
+    address = enode_address(addresses)
+    return 0 if address is None else address.port or 0
 
 
 class Node:

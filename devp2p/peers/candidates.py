@@ -52,7 +52,7 @@ def undialable(record: NodeRecord, schemes: Collection[str]) -> WhyNot | None:
     reachable = [address for address in record.addresses if address.scheme in schemes]
     if not reachable:
         return WhyNot.NO_TRANSPORT
-    return None if any(address.port != 0 for address in reachable) else WhyNot.NO_PORT
+    return None if any(address.is_dialable for address in reachable) else WhyNot.NO_PORT
 
 
 @dataclass(slots=True)

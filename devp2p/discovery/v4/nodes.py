@@ -14,7 +14,7 @@ from devp2p.discovery.table import BUCKET_SIZE, Contact
 from devp2p.discovery.v4.packets import MAX_NEIGHBORS, Neighbor
 from devp2p.errors import DecodingError
 from devp2p.keys import PublicKey
-from devp2p.records import Address, NodeRecord, Record
+from devp2p.records import ENODE_SCHEME, Address, NodeRecord, Record
 
 Node: TypeAlias = Contact[NodeRecord]
 """Its `seq` is that of the ENR in its `record`, 0 without one."""
@@ -36,7 +36,7 @@ def contact_of(node: NodeRecord, ip_versions: Sequence[int] = (4, 6)) -> Node | 
 
 def contact_at(public_key: PublicKey, endpoint: Endpoint, tcp_port: int) -> Node:
     """Make a contact of a node at an endpoint, which takes TCP links at a port of the same address if that is not 0."""
-    addresses = (Address("tcp", str(unpack_ip(endpoint.ip)), tcp_port),) if tcp_port else ()
+    addresses = (Address(ENODE_SCHEME, str(unpack_ip(endpoint.ip)), tcp_port),) if tcp_port else ()
     return Contact(public_key.node_id, endpoint, 0, NodeRecord(public_key, addresses, endpoint.port))
 
 
@@ -76,5 +76,5 @@ def _named(public_key: bytes, endpoint: Endpoint, tcp_port: int) -> Node:
 
 def _neighbor(contact: Node) -> Neighbor:
     host = str(unpack_ip(contact.endpoint.ip))
-    tcp = next((address.port for address in contact.record.addresses if address.scheme == "tcp" and address.host == host), None)
+    tcp = next((address.port for address in contact.record.addresses if address.scheme == ENODE_SCHEME and address.host == host), None)
     return Neighbor(contact.endpoint.ip, contact.endpoint.port, tcp or 0, bytes(contact.record.public_key))
