@@ -5,6 +5,7 @@ in steps if they are large. Answers to `Channel.request` go past the inbox to wh
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Generic, cast
 
 import trio
@@ -18,7 +19,7 @@ from devp2p.capability.traffic import Backlog, TrafficCounter
 from devp2p.conduct import ConductReport
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
-from devp2p.wire import MessageReceived, Outgoing
+from devp2p.wire import ALWAYS_FITS, MessageReceived, Outgoing
 
 M = TypeVar("M")
 
@@ -54,8 +55,7 @@ class Channel(Generic[M]):
         limits: Limits,
         *,
         index: int,
-        offset: int,
-        compressed: bool,
+        fits: Callable[[int, int, bytes], bool],
         request_timeout: float,
         ready_at_once: bool,
     ) -> None:
@@ -67,8 +67,7 @@ class Channel(Generic[M]):
         self._outbox = outbox
         self._inbox = inbox
         self._index = index
-        self._offset = offset
-        self._compressed = compressed
+        self._fits = fits
         self._request_timeout = request_timeout
         self._end: PeerDisconnected | None = None
         self._is_handle = ready_at_once
@@ -82,6 +81,8 @@ class Channel(Generic[M]):
         self._matched_by_plugin: dict[int, None] = {}
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
+        self._taken: Callable[[int], None] | None = None
+        self._older = 0  # messages that wait, and of which `_taken` is not told
 
     # What a plugin calls
 
@@ -99,12 +100,16 @@ class Channel(Generic[M]):
         received = await self._inbox.get()
         data = received.decompress()
         if len(data) <= _SHORT:
+            if self._taken is not None:
+                self._count_taken(len(received.data))
             return cast("M", self._table.decode(received.code, data))
         try:
-            return cast("M", await self._decode_in_steps(received.code, data, self._inbox.turn))
+            message = await self._decode_in_steps(received.code, data, self._inbox.turn)
         except trio.Cancelled:
             self._inbox.put_back(received)
             raise
+        self._count_taken(len(received.data))
+        return cast("M", message)
 
     def __aiter__(self) -> "Channel[M]":
         return self
@@ -142,6 +147,8 @@ class Channel(Generic[M]):
             finally:
                 del self._waiters[own_id]
                 self._inbox.release(waiter.size)
+                if waiter.size:
+                    self._count_taken(waiter.size)
                 if waiter.answer is None:
                     _remember(self._abandoned, own_id)
         if waiter.answer is not None:
@@ -217,6 +224,10 @@ class Channel(Generic[M]):
             del self._matched_by_plugin[number]
         return taken
 
+    def tell_taken(self, taken: Callable[[int], None] | None) -> None:
+        """From now on tell somebody, if anybody, how many bytes had come of each message that is taken, of those delivered from now on."""
+        self._taken, self._older = taken, len(self._inbox) + sum(waiter.size > 0 for waiter in self._waiters.values())
+
     async def wait_room(self, received: MessageReceived, patience: float) -> bool:
         """Wait until there may be room for a message that was not taken; False if none was made for `patience` seconds."""
         with trio.move_on_after(patience) as scope:
@@ -249,18 +260,29 @@ class Channel(Generic[M]):
     def discard(self) -> None:
         """Give back what the inbox holds, once nobody is left to read it, and let go of what may refer to this channel."""
         self._inbox.discard()
-        self._handle = self._iterating = None
+        self._handle = self._iterating = self._taken = None
+        self._fits = _nothing_fits
 
     async def _send(self, message: object, *, number: int | None = None) -> None:
         """Queue a message; `number` is the id that `request` gave it."""
         if self._end is not None:
             raise self._end.again()
-        code, lane, data = self._table.encode(message, offset=self._offset, compressed=self._compressed)
+        code, lane, data = self._table.encode(message)
+        if len(data) > ALWAYS_FITS and not self._fits(self._index, code, data):
+            raise LocalProtocolError(f"{self._table.spec.offer}: {type(message).__name__} of {len(data)} bytes does not fit into a frame")
         if number is None and isinstance(message, Request):
             if message.request_id in self._waiters or message.request_id in self._matched_by_plugin:
                 raise LocalProtocolError(f"request id {message.request_id} is in use")
             _remember(self._matched_by_plugin, message.request_id)
-        await self._outbox.put(Outgoing(self._offset + code, data, self._index), lane)
+        await self._outbox.put(Outgoing(code, data, self._index), lane)
+
+    def _count_taken(self, size: int) -> None:
+        if self._taken is None:
+            return
+        if self._older:  # the line that delivered it is no more
+            self._older -= 1
+        else:
+            self._taken(size)
 
     async def _decode_in_steps(self, code: int, data: bytes, turn: Turn) -> Any:  # noqa: ANN401  (the caller knows the type)
         """Decode a message of any size, and let other tasks have their turn meanwhile."""
@@ -278,6 +300,7 @@ class Channel(Generic[M]):
         waiter = self._waiters.get(number)
         if waiter is None and number in self._abandoned:
             del self._abandoned[number]  # it comes too late, but once it may
+            self._count_taken(len(received.data))
             return
         if waiter is None or waiter.answer is not None:
             raise RemoteProtocolError(f"an answer came to request {number}, for which nobody waits")
@@ -285,6 +308,7 @@ class Channel(Generic[M]):
         answer: Any = self._table.decode(received.code, data) if is_short else await self._decode_in_steps(received.code, data, turn)
         if self._waiters.get(number) is not waiter:
             self._abandoned.pop(number, None)  # it was given up meanwhile
+            self._count_taken(len(received.data))
             return
         if type(answer) is not waiter.expected:
             raise RemoteProtocolError(f"request {number} wants a {waiter.expected.__name__}, not a {type(answer).__name__}")
@@ -292,6 +316,10 @@ class Channel(Generic[M]):
         waiter.size = len(received.data)
         self._inbox.reserve(waiter.size)
         waiter.done.set()
+
+
+def _nothing_fits(_index: int, _code: int, _data: bytes) -> bool:
+    return False
 
 
 def _remember(numbers: dict[int, None], number: int) -> None:

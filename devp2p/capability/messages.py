@@ -16,10 +16,9 @@ from devp2p import rlp
 from devp2p.arguments import named, require, several, whole
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
-from devp2p.wire import BASE_LENGTH, CapabilitySpec, Lane, compression
+from devp2p.wire import CapabilitySpec, Lane
 
 _NO_ID = -1
-_NEARLY_FULL = MAX_MESSAGE_SIZE * 6 // 7 - 64  # from here on data may outgrow a frame: snappy can add a sixth and 32 bytes
 _MAX_LENGTH = 2**16  # message ids of one capability
 
 
@@ -75,10 +74,8 @@ class MessageTable:
         """The ids of responses."""
         self._answer_to = {kind: _response_type(where, kind, messages) for kind in messages.values() if _is(kind, Request)}
 
-    def encode(self, message: object, *, offset: int = BASE_LENGTH, compressed: bool = True) -> tuple[int, Lane, bytes]:
+    def encode(self, message: object) -> tuple[int, Lane, bytes]:
         """Turn a message into (its id, its lane, its RLP).
-
-        `offset` is where the capability's ids begin, and `compressed` whether the session has compression: what fits depends on both.
 
         Raises LocalProtocolError if it is not one of ours, has no request id, does not fit its schema, or is too large.
         """
@@ -96,8 +93,6 @@ class MessageTable:
             raise LocalProtocolError(
                 f"{self._where}: {type(message).__name__} is urgent and has {len(data)} bytes where {self._urgent_size} are allowed"
             )
-        if len(data) > _NEARLY_FULL and len(rlp.encode(offset + code)) + _size(data, compressed=compressed) > MAX_MESSAGE_SIZE:
-            raise LocalProtocolError(f"{self._where}: {type(message).__name__} of {len(data)} bytes does not fit into a frame")
         return code, lane, data
 
     def decode(self, code: int, data: bytes) -> Any:  # noqa: ANN401  (the channel knows the type)
@@ -120,10 +115,6 @@ class MessageTable:
             return self._answer_to[type(request)]
         except KeyError:
             raise LocalProtocolError(f"{self._where} has no request {_what(request)}") from None
-
-
-def _size(data: bytes, *, compressed: bool) -> int:
-    return len(compression.compress(data)) if compressed else len(data)
 
 
 def check_messages(

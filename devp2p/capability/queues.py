@@ -58,6 +58,8 @@ class Outbox:
         self._filled = trio.lowlevel.ParkingLot()
         self._end: PeerDisconnected | None = None
         self._last: Outgoing | None = None
+        self.is_paused: bool = False
+        """Whether nothing is given for the moment."""
 
     async def put(self, message: Outgoing, lane: Lane) -> None:
         """Queue a capability's message, waiting while that capability has too much queued; PeerDisconnected after the end."""
@@ -79,16 +81,51 @@ class Outbox:
             _wake(self._filled)
 
     async def get(self) -> Outgoing | None:
-        """Take the message that is to be sent next, waiting for one; None when all is sent after the end."""
-        while (message := self.get_nowait()) is None and self._end is None:
+        """Take the message that is to be sent next, waiting for one; None when all is sent after the end, and while `is_paused`."""
+        while (message := self.get_nowait()) is None and self._end is None and not self.is_paused:
             await self._filled.park()
         return message
 
     def get_nowait(self) -> Outgoing | None:
         """Take the message that is to be sent next, or None."""
+        if self.is_paused:
+            return None
         message = self._schedule.next()
         if message is None:
             message, self._last = self._last, None
+        return self._taken(message)
+
+    async def get_of(self, index: int | None) -> Outgoing | None:
+        """The same for one capability, or the base protocol, that has a stream of its own. The last message is not given: see `get`."""
+        while (message := self.get_of_nowait(index)) is None and self._end is None and not self.is_paused:
+            await self._filled.park()
+        return message
+
+    def get_of_nowait(self, index: int | None) -> Outgoing | None:
+        """See `get_of` and `get_nowait`."""
+        return None if self.is_paused else self._taken(self._schedule.next_of(index))
+
+    async def wait_filled(self) -> None:
+        """Wait until there is more to be taken, or the end, or a pause."""
+        await self._filled.park()
+
+    def pause(self) -> None:
+        """Give nothing more until `resume`, since the session is to go on over another line."""
+        if self._end is None:
+            self.is_paused = True
+            self._filled.unpark_all()
+
+    def resume(self) -> None:
+        """Give messages again."""
+        self.is_paused = False
+        self._filled.unpark_all()
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether nothing more may be put."""
+        return self._end is not None
+
+    def _taken(self, message: Outgoing | None) -> Outgoing | None:
         if message is not None and message.capability is not None:
             index = message.capability
             self._bytes[index] -= len(message.data)
@@ -107,6 +144,7 @@ class Outbox:
                 pass
         self._last = last
         self._end = end
+        self.is_paused = False
         for lot in (*self._room, self._filled):
             lot.unpark_all()
 

@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from devp2p import wire
 from devp2p.cli.arguments import node_record, seconds
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.output import Exit, explain, warn, write_fields, write_json, write_text
@@ -20,12 +21,11 @@ from devp2p.errors import DisconnectReason, HandshakeError, PeerMismatch, Remote
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import Address, NodeRecord
-from devp2p.session import CHUNK, NO_ANSWER, close_link, stream_of
-from devp2p.transports import Link, Transport, default_transports
+from devp2p.session import CHUNK, NO_ANSWER, close_link
+from devp2p.transports import Link, MuxLink, Transport, default_transports
 from devp2p.version import default_client_id
 from devp2p.wire import base
-from devp2p.wire import connection as wire
-from devp2p.wire.rlpx import Entropy
+from devp2p.wire.rlpx import Entropy, Handshake
 
 SUMMARY = "ask a node what it is"
 DESCRIPTION = """\
@@ -134,7 +134,7 @@ class _Call:
     def __init__(self, record: NodeRecord, key: PrivateKey) -> None:
         self.answer = Answer(record, record.addresses[0])
         hello = base.Hello(default_client_id(), (), key.public_key)
-        self._connection = wire.Connection(key, hello, (), Entropy.draw(os.urandom), remote=record.public_key)
+        self._opening = wire.Opening(hello, (), Handshake(key, Entropy.draw(os.urandom), remote=record.public_key))
         self._link: Link | None = None
         self._stream: trio.abc.HalfCloseableStream | None = None
         self._since = trio.current_time()
@@ -163,7 +163,7 @@ class _Call:
         else:
             await self._dial(*last)
         assert self._link is not None  # noqa: S101  (the last attempt would have raised)
-        self._stream = stream_of(self._link)
+        self._stream = _only_stream(self._link)
         self._done("connect")
 
     async def _dial(self, address: Address, transport: Transport) -> None:
@@ -177,12 +177,12 @@ class _Call:
         answer = self.answer
         while answer.hello is None and answer.farewell is None:
             with contextlib.suppress(trio.BrokenResourceError):  # what it said before it hung up can still be read
-                await self._stream.send_all(self._connection.data_to_send())
+                await self._stream.send_all(self._opening.data_to_send())
             data = await self._stream.receive_some(CHUNK)
             if not data:
                 raise trio.BrokenResourceError
             try:
-                self._connection.receive_data(data)
+                self._opening.receive_data(data)
             except RemoteProtocolError:
                 self._take_events()
                 if answer.hello is None:
@@ -195,13 +195,13 @@ class _Call:
         assert self._stream is not None  # noqa: S101  (dial() has returned)
         with trio.move_on_after(Limits().closing_timeout):
             with contextlib.suppress(trio.BrokenResourceError):  # as above
-                await self._stream.send_all(self._connection.data_to_send())
-                if self.answer.farewell is None:
-                    await self._stream.send_all(b"".join(self._connection.seal(base.DISCONNECT, base.encode_disconnect(reason))))
+                await self._stream.send_all(self._opening.data_to_send())
+                if self.answer.farewell is None and self._opening.connection is not None:
+                    await self._stream.send_all(b"".join(self._opening.connection.seal(base.DISCONNECT, base.encode_disconnect(reason))))
                 await self._stream.send_eof()
             with contextlib.suppress(trio.BrokenResourceError, RemoteProtocolError):  # it owes us nothing any more
                 while data := await self._stream.receive_some(CHUNK):
-                    self._connection.receive_data(data)
+                    self._opening.receive_data(data)
                     self._take_events()
 
     async def aclose(self) -> None:
@@ -210,7 +210,7 @@ class _Call:
             await close_link(self._link)
 
     def _take_events(self) -> None:
-        while (event := self._connection.next_event()) is not None:
+        while (event := self._opening.next_event()) is not None:
             match event:
                 case wire.HandshakeCompleted():
                     self._done("handshake")
@@ -226,6 +226,11 @@ class _Call:
         now = trio.current_time()
         self.answer.seconds[step] = now - self._since
         self._since = now
+
+
+def _only_stream(link: Link) -> trio.abc.HalfCloseableStream:
+    assert not isinstance(link, MuxLink)  # noqa: S101  (TCP and Unix sockets)
+    return link.stream
 
 
 def _as_json(answer: Answer) -> dict[str, object]:

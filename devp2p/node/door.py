@@ -24,7 +24,7 @@ from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import MANY, Admission, Caller, Neighbours, Unheard
 from devp2p.records import Address
-from devp2p.session import LocalNode, Session, close_link, hear_auth, open_session
+from devp2p.session import LocalNode, Session, close_link, hear, open_session
 from devp2p.transports import Link, file_limit
 
 _logger = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Door:
         """Shake hands with the caller, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
         try:
             with visit.scope:
-                heard = await hear_auth(link)
+                heard = await hear(link)
                 await visit.begin()
                 session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
                 visit.proved()

@@ -24,7 +24,7 @@ from devp2p.node.events import SlotDecision
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.slots import Admit, Decision, Refuse
-from devp2p.session import Farewell, LocalNode, Session, run_session, wait_for_choice, with_time
+from devp2p.session import Farewell, LocalNode, RunningSession, Session, run_session, wait_for_choice, with_time
 from devp2p.wire import printable
 
 _TIE_BREAK: Final = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
@@ -81,14 +81,14 @@ class Sessions:
             self.end(decision.drop, DisconnectReason.TOO_MANY_PEERS, decision.reason)
         peers: list[Peer] = []
 
-        def begin(peer: Peer) -> None:
-            peers.append(peer)
+        def begin(running: RunningSession) -> None:
+            peers.append(peer := running.peer)
             self._policy.began(peer)
             self._roster.add(peer)
             task_status.started(peer)
 
         try:
-            await run_session(session, on_ready=self._roster.ready, on_peer=begin)
+            await run_session(session, on_ready=self._roster.ready, on_start=begin)
         finally:
             for peer in peers:
                 self._roster.remove(peer)

@@ -9,6 +9,7 @@ from functools import cached_property
 import trio
 from trio.abc import HalfCloseableStream
 
+from devp2p import wire
 from devp2p.arguments import require, several
 from devp2p.capability import AnyCapability, Budget, Capability, MessageTable
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
@@ -17,7 +18,6 @@ from devp2p.limits import Limits
 from devp2p.transports import Link, MuxLink
 from devp2p.version import default_client_id
 from devp2p.wire import base
-from devp2p.wire import connection as wire
 from devp2p.wire.rlpx import MAX_PACKET, Contained, Entropy, Extension, Handshake, SeenAuths, missing_of_auth
 
 CHUNK = 64 * 1024
@@ -75,6 +75,11 @@ class LocalNode:
         """The extension as handshakes ask it: its stray exceptions end no session, unless `strict` lets them."""
         return self.extension if self.extension is None or self.strict else Contained(self.extension)
 
+    @cached_property
+    def specs(self) -> tuple[wire.CapabilitySpec, ...]:
+        """What the wire must know of the capabilities."""
+        return tuple(table.spec for _, table in self.tables.values())
+
     def check(self) -> None:
         """Find what is not right before the first peer does.
 
@@ -123,6 +128,7 @@ class Session:
 
     link: Link
     stream: HalfCloseableStream
+    """The link's only stream, or its first one."""
     connection: wire.Connection
     local: LocalNode
     hello: base.Hello
@@ -132,6 +138,11 @@ class Session:
     def public_key(self) -> PublicKey:
         """The peer's key, proved."""
         return self.hello.public_key
+
+    @property
+    def shared(self) -> list[tuple[AnyCapability, MessageTable]]:
+        """The shared capabilities of ours, with their messages, in the order of their indexes."""
+        return [self.local.tables[spec.offer] for spec in self.connection.space.shared]
 
     async def refuse(self, reason: DisconnectReason, *, farewell: Farewell = with_time) -> None:
         """Tell the peer that there will be no session, and why, and close."""
@@ -174,27 +185,21 @@ class Heard:
     data: bytes
 
 
-def stream_of(link: Link) -> HalfCloseableStream:
-    """The stream of a link that is to be encrypted. LocalProtocolError for one that proves its peer, which is not, or has many streams."""
-    if isinstance(link, MuxLink) or link.peer is not None:
-        raise LocalProtocolError(f"the link to {link.remote} has proved its peer: sessions over such links cannot be opened")
-    return link.stream
-
-
-async def hear_auth(link: Link) -> Heard:
+async def hear(link: Link) -> Heard:
     """Wait until the peer of an accepted link has sent its auth. Nothing is computed, and no more is kept than an auth may have.
 
-    Raises PeerDisconnected for a peer that hung up; the link is for the caller to close.
+    A link that has proved its peer needs no auth: there it is waited for its first stream only. Raises PeerDisconnected for a peer that
+    hung up; the link is for the caller to close.
     """
     try:
-        stream, data = stream_of(link), bytearray()
-        while missing_of_auth(data):
+        stream, data = await _first_stream(link), bytearray()
+        while link.peer is None and missing_of_auth(data):
             more = await stream.receive_some(2 + MAX_PACKET - len(data))
             if not more:
-                raise _lost(None, "the peer hung up during the handshake", initiator=False)
+                raise _lost("the peer hung up during the handshake")
             data += more
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        raise _lost(None, str(error) or "the link broke", initiator=False) from None
+        raise _lost(str(error) or "the link broke") from None
     return Heard(stream, bytes(data))
 
 
@@ -203,81 +208,90 @@ async def open_session(
 ) -> Session:
     """Shake hands over a link and exchange Hellos, within ``limits.handshake_timeout`` for both together.
 
-    The link's initiator must say which key it `expect`s (RLPx cannot call a node whose key it does not know). `heard` is what `hear_auth`
-    returned, if it was asked; `farewell` is entered before a peer is told what is wrong with it. The link is closed if this fails:
-    RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one
-    that took too long.
+    A link that has proved its peer gets no handshake, and frames without a cipher. Over any other its initiator must say which key it
+    `expect`s (RLPx cannot call a node whose key it does not know). `heard` is what `hear` returned, if it was asked; `farewell` is entered
+    before a peer is told what is wrong with it. The link is closed if this fails: RemoteProtocolError for a peer that broke the rules,
+    PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one that took too long.
     """
-    if link.initiator and expect is None:
+    if link.initiator and expect is None and link.peer is None:
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
-    connection: wire.Connection | None = None
+    opening: wire.Opening | None = None
     try:
-        specs = [table.spec for _, table in local.tables.values()]
-        connection = wire.Connection(
-            local.key,
-            local.hello,
-            specs,
-            Entropy.draw(os.urandom),
-            remote=expect if link.initiator else None,
-            extension=local.contained,
-            is_new=lambda point: local.seen_auths.is_new(point, trio.current_time()),
-        )
+        opening = wire.Opening(local.hello, local.specs, link.peer or _handshake(link, local, expect))
         with trio.fail_after(local.limits.handshake_timeout):
             if heard is None:
-                heard = Heard(stream_of(link), b"")
+                heard = Heard(await _first_stream(link), b"")
             stream = heard.stream
+            if link.peer is not None and expect not in {None, link.peer}:
+                raise RemoteProtocolError("the link leads to another node", reason=DisconnectReason.UNEXPECTED_IDENTITY)
             try:
-                theirs = await _exchange_hellos(stream, connection, heard.data, initiator=link.initiator)
+                theirs = await _exchange_hellos(stream, opening, heard.data, initiator=link.initiator)
             except HandshakeError:
                 raise
             except RemoteProtocolError as error:
                 with farewell() as may_wait:
-                    await stream.send_all(connection.data_to_send())
-                    await _say_goodbye(stream, connection, error.reason, local.limits, may_wait=may_wait)
+                    await stream.send_all(opening.data_to_send())
+                    assert opening.connection is not None  # noqa: S101  (of what comes before, only HandshakeErrors are raised)
+                    await _say_goodbye(stream, opening.connection, error.reason, local.limits, may_wait=may_wait)
                 raise
-        return Session(link, stream, connection, local, theirs, inbound=not link.initiator)
+        assert opening.connection is not None  # noqa: S101  (a Hello came out of it)
+        return Session(link, stream, opening.connection, local, theirs, inbound=not link.initiator)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await close_link(link)
-        raise _lost(connection, str(error) or "the link broke", initiator=link.initiator) from None
+        raise _lost(str(error) or "the link broke", opening, initiator=link.initiator) from None
     except BaseException:
         await close_link(link)
         raise
     finally:
-        if connection is not None:
-            connection.handshake.failed()
+        if opening is not None:
+            opening.close()
 
 
-def _lost(connection: wire.Connection | None, detail: str, *, initiator: bool) -> PeerDisconnected:
+def _handshake(link: Link, local: LocalNode, expect: PublicKey | None) -> Handshake:
+    return Handshake(
+        local.key,
+        Entropy.draw(os.urandom),
+        remote=expect if link.initiator else None,
+        extension=local.contained,
+        is_new=lambda point: local.seen_auths.is_new(point, trio.current_time()),
+    )
+
+
+async def _first_stream(link: Link) -> HalfCloseableStream:
+    if isinstance(link, MuxLink):
+        return await (link.open() if link.initiator else link.accept())
+    return link.stream
+
+
+def _lost(detail: str, opening: wire.Opening | None = None, *, initiator: bool = False) -> PeerDisconnected:
     """A link is gone, and the peer has not said why."""
-    if initiator and connection is not None and connection.state is wire.State.HANDSHAKE:
+    if initiator and opening is not None and opening.connection is None:
         detail = f"{detail}: {NO_ANSWER}"
     return PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=detail)
 
 
-async def _exchange_hellos(
-    stream: HalfCloseableStream, connection: wire.Connection, data: bytes | bytearray, *, initiator: bool
-) -> base.Hello:
+async def _exchange_hellos(stream: HalfCloseableStream, opening: wire.Opening, data: bytes | bytearray, *, initiator: bool) -> wire.Hello:
     """`data` has been received already."""
     broken = False
     while True:
-        outgoing = connection.data_to_send()
+        outgoing = opening.data_to_send()
         if outgoing and not broken:
             try:
                 await stream.send_all(outgoing)
             except trio.BrokenResourceError:
                 broken = True  # what the peer said before it closed may tell why it did; but nothing can be written any more
-        while (event := connection.next_event()) is not None:
+        while (event := opening.next_event()) is not None:
             if isinstance(event, wire.HelloReceived) and not broken:
                 return event.hello
             if isinstance(event, wire.DisconnectReceived):
                 raise PeerDisconnected(event.reason, by_remote=True)
         if not data and not (data := await stream.receive_some(CHUNK)):
-            raise _lost(connection, "the peer hung up during the handshake", initiator=initiator)
+            raise _lost("the peer hung up during the handshake", opening, initiator=initiator)
         try:
-            connection.receive_data(data)
+            opening.receive_data(data)
         except RemoteProtocolError:
             if broken:
-                raise _lost(connection, "the link broke", initiator=initiator) from None
+                raise _lost("the link broke", opening, initiator=initiator) from None
             raise
         data = b""
 

@@ -16,6 +16,11 @@ from devp2p.wire import compression
 
 HELLO, DISCONNECT, PING, PONG = 0x00, 0x01, 0x02, 0x03
 """Message ids of the base protocol."""
+LAST = 0x0F
+"""Says that it is the last message on this line, since its sender goes on over another one that the two have opened (`session`, "move").
+
+One of the ids that are reserved; between two nodes that have agreed on it by a capability of theirs, and never sent to any other.
+"""
 BASE_LENGTH = 0x10
 """Ids below it belong to the base protocol; capabilities begin here."""
 BASE_MESSAGE_SIZE = 2048

@@ -1,4 +1,4 @@
-"""Where the message ids of the shared capabilities lie (RLPx, section "Message ID-based Multiplexing").
+"""Where the message ids of the shared capabilities lie on a stream (RLPx, section "Message ID-based Multiplexing").
 
 Both sides compute the same layout from the two Hellos: capabilities that both offer, of each name the highest shared version, in
 alphabetical order from id 0x10, each as many ids as it declares.
@@ -7,6 +7,7 @@ alphabetical order from id 0x10, each as many ids as it declares.
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from devp2p.arguments import require, whole
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
@@ -37,8 +38,30 @@ class CapabilitySpec:
         return CapabilityVersion(self.name, self.version)
 
 
+class Ids(Protocol):
+    """Which message id is whose, on one byte stream."""
+
+    first: int
+    """The lowest that belongs to a capability; those below are of the base protocol."""
+    shared: tuple[CapabilitySpec, ...]
+    """The capabilities that the peers share; their places in it are their indexes."""
+    offsets: tuple[int, ...]
+    """For each of them, what its own message ids are shifted by."""
+    max_size: int
+    """The largest message that is accepted, in bytes."""
+
+    def locate(self, code: int) -> tuple[int, int, int]:
+        """Say whose message id `code` is: (index into ``shared``, id within that capability, largest accepted size).
+
+        Raises RemoteProtocolError for an id that no capability here defines.
+        """
+        ...
+
+
 class MessageSpace:
-    """The capabilities that two peers share, and their places in the space of message ids."""
+    """The capabilities that two peers share, and their places in the space of message ids of one stream."""
+
+    first: int = BASE_LENGTH
 
     def __init__(self, ours: Iterable[CapabilitySpec], theirs: Iterable[CapabilityVersion]) -> None:
         offered = set(theirs)
@@ -62,10 +85,7 @@ class MessageSpace:
         """The largest message that any of them accepts, in bytes."""
 
     def locate(self, code: int) -> tuple[int, int, int]:
-        """Say whose message id `code` is: (index into ``shared``, id within that capability, largest accepted size).
-
-        Raises RemoteProtocolError for an id that no shared capability defines.
-        """
+        """See `Ids.locate`."""
         if not BASE_LENGTH <= code < self.end:
             raise RemoteProtocolError(f"message id {code:#x} lies outside the shared capabilities")
         place = self._places[code]
@@ -73,3 +93,26 @@ class MessageSpace:
             index = bisect_right(self.offsets, code) - 1
             raise RemoteProtocolError(f"{self.shared[index].offer} defines no message {code - self.offsets[index]:#x}")
         return place
+
+    def alone(self, index: int) -> "OwnIds":
+        """The ids on a stream that one capability has for itself."""
+        return OwnIds(self.shared, index)
+
+
+class OwnIds:
+    """The message ids of a stream that belongs to one capability: they lie there as if no other were shared."""
+
+    first: int = BASE_LENGTH
+
+    def __init__(self, shared: tuple[CapabilitySpec, ...], index: int) -> None:
+        self.shared: tuple[CapabilitySpec, ...] = shared
+        self.offsets: tuple[int, ...] = (BASE_LENGTH,) * len(shared)
+        self.max_size: int = max(shared[index].sizes, default=0)
+        self._index = index
+
+    def locate(self, code: int) -> tuple[int, int, int]:
+        """See `Ids.locate`."""
+        spec, relative = self.shared[self._index], code - BASE_LENGTH
+        if not 0 <= relative < len(spec.sizes) or not spec.sizes[relative]:
+            raise RemoteProtocolError(f"{spec.offer} defines no message {relative:#x}")
+        return self._index, relative, spec.sizes[relative]

@@ -29,9 +29,9 @@ class Lane(enum.IntEnum):
 
 
 class Outgoing(NamedTuple):
-    """A message that waits: its id on the wire, its encoded and uncompressed data, and the capability that pays for it.
+    """A message that waits: its id, its encoded and uncompressed data, and the capability that it belongs to, and that pays for it.
 
-    ``capability`` is the index into the shared capabilities, or None for the base protocol.
+    ``capability`` is the index into the shared capabilities, to which the id is relative, or None for the base protocol.
     """
 
     code: int
@@ -75,6 +75,16 @@ class _FairQueue:
             turns.rotate(-1)
         return message
 
+    def pop_of(self, index: int) -> Outgoing | None:
+        """Take the next message of one capability, whoever's turn it is; it pays nothing."""
+        queue = self._queues[index]
+        if not queue:
+            return None
+        message = queue.popleft()
+        if not queue:
+            self._turns.remove(index)
+        return message
+
     def _lacks(self, index: int) -> int:
         """How much credit a capability lacks for its next message, in bytes; not above 0 if it lacks none."""
         return len(self._queues[index][0].data) + _OVERHEAD - self._credit[index]
@@ -115,4 +125,13 @@ class Schedule:
         for lane in self._lanes:
             if lane:
                 return lane.pop()
+        return None
+
+    def next_of(self, index: int | None) -> Outgoing | None:
+        """Take the next message of one capability, or of the base protocol, for whom there is a stream of its own; None if it has none."""
+        if index is None:
+            return self._base.popleft() if self._base else None
+        for lane in self._lanes:
+            if (message := lane.pop_of(index)) is not None:
+                return message
         return None

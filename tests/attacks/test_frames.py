@@ -111,7 +111,7 @@ class SetAside(wire_frames.FrameOpener):
 
 
 async def test_f1_control_who_sets_aside_what_is_announced_pays_for_it(monkeypatch):
-    monkeypatch.setattr("devp2p.wire.connection.FrameOpener", SetAside)
+    monkeypatch.setattr("devp2p.wire.rlpx.frames.FrameOpener", SetAside)
     bytes_each, _, _ = await announce(5)
     assert bytes_each > 13 * 2**20
 

@@ -117,7 +117,7 @@ async def test_h11_control_where_silence_takes_a_place_everybody_waits_for_secon
     async def hear_nothing(link: StreamLink) -> Heard:
         return Heard(link.stream, b"")
 
-    monkeypatch.setattr("devp2p.node.door.hear_auth", hear_nothing)
+    monkeypatch.setattr("devp2p.node.door.hear", hear_nothing)
     took, _ = await silent_flood(0.5, Limits(**LIMITS))
     assert all(one is None or one > 2 for one in took)
 

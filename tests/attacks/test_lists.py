@@ -20,7 +20,7 @@ from devp2p.errors import DecodingError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.testing import scripted_peer
 from devp2p.wire import base, compression
-from devp2p.wire.connection import MessageReceived
+from devp2p.wire.framing import MessageReceived
 from examples.bulk import PIECE, Bulk, BulkMessage, GetPieces, Pieces, piece
 from tests.attacks import plain_rlp
 from tests.chat import Chat

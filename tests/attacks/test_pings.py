@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, Limits
-from devp2p.session.running import _Session
+from devp2p.session import StreamLine
 from devp2p.testing import ScriptedPeer, scripted_peer
 from devp2p.wire import base
 from tests.chat import Chat
@@ -100,11 +100,11 @@ async def test_f9_control_with_a_task_for_each_there_are_thousands(monkeypatch):
     async with trio.open_nursery() as nursery:
         turns = trio.Lock()
 
-        async def answer(session: _Session) -> None:
+        async def answer(line: StreamLine) -> None:
             async with turns:
                 await trio.sleep(1)  # the peer does not read
-                session._outbox.put_base(base.PONG, base.EMPTY_LIST)
+                line._side.outbox.put_base(base.PONG, base.EMPTY_LIST)
 
-        monkeypatch.setattr(_Session, "_pong", lambda session: nursery.start_soon(answer, session))
+        monkeypatch.setattr(StreamLine, "_pong", lambda line: nursery.start_soon(answer, line))
         assert await waiting_tasks(Limits()) >= 2000
         nursery.cancel_scope.cancel()

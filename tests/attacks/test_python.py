@@ -15,7 +15,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p.session import running as running_session
+from devp2p.session import StreamLine
 from devp2p.session.opening import CHUNK
 from devp2p.testing import two_nodes
 from devp2p.wire.rlpx.frames import FrameOpener
@@ -163,18 +163,18 @@ def test_p1_control_as_ints_they_all_collide_and_each_costs_more_than_the_one_be
 async def largest_pieces(monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Send large messages through a session: how many bytes are taken in, and sent, in one step at most."""
     taken, sent = [0], [0]
-    receive_data, send_all = FrameOpener.receive_data, running_session._Session._send_all
+    receive_data, send_all = FrameOpener.receive_data, StreamLine._send_all
 
     def receive(self: FrameOpener, data: bytes) -> None:
         taken.append(len(data))
         receive_data(self, data)
 
-    async def send(self: running_session._Session, data: bytearray) -> None:
+    async def send(self: StreamLine, data: bytearray) -> None:
         sent.append(len(data))
         await send_all(self, data)
 
     monkeypatch.setattr(FrameOpener, "receive_data", receive)
-    monkeypatch.setattr(running_session._Session, "_send_all", send)
+    monkeypatch.setattr(StreamLine, "_send_all", send)
     seen: list[ChatMessage] = []
     async with two_nodes([Chat()], [chat(collect(seen))]) as (one, _):
         await one.connected[0][Chat].send(Blob(NOISE.randbytes(3_000_000)))
@@ -189,7 +189,7 @@ async def test_p3_no_step_takes_in_or_seals_more_than_some_64_kib(monkeypatch):
 
 
 async def test_p3_control_without_slices_a_step_seals_a_whole_message(monkeypatch):
-    monkeypatch.setattr(running_session, "CHUNK", 2**24)
+    monkeypatch.setattr("devp2p.session.line.CHUNK", 2**24)
     _, sent = await largest_pieces(monkeypatch)
     assert sent > 3_000_000
 

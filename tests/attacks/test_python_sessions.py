@@ -323,7 +323,7 @@ def fail(_: object) -> None:
     raise Oops("a callback")
 
 
-@pytest.mark.parametrize("callback", ["on_ready", "on_peer"])
+@pytest.mark.parametrize("callback", ["on_ready", "on_start"])
 async def test_p4_a_callback_that_fails_ends_its_session_and_tells_its_caller(callback):
     (one, other), links = await pair()
     ends: list[object] = []

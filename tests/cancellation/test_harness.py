@@ -1,7 +1,7 @@
 """The harness finds what it looks for: each fault that is planted here into the library is noticed."""
 
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import trio
 
@@ -13,7 +13,8 @@ from devp2p.node.door import Door
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.admission import Admission
-from devp2p.session.running import _Session
+from devp2p.session.line import StreamLine
+from devp2p.session.running import RunningSession
 from tests.cancellation import scenarios
 from tests.cancellation.harness import Fault, Scenario, pairs, play, sweep
 from tests.cancellation.world import World
@@ -75,13 +76,13 @@ def test_a_session_that_stays_in_the_roster_is_noticed(monkeypatch):
 
 
 def test_a_swallowed_cancellation_is_noticed_in_a_task_of_the_nodes(monkeypatch):
-    read = _Session._read
+    read = StreamLine.receive
 
-    async def deaf(self: _Session) -> None:
+    async def deaf(self: StreamLine) -> None:
         with suppress(trio.Cancelled):
             await read(self)
 
-    monkeypatch.setattr(_Session, "_read", deaf)
+    monkeypatch.setattr(StreamLine, "receive", deaf)
     assert ".deaf was cancelled while it waited, and ended with Value(None)" in found(scenarios.REQUEST, "a")
 
 
@@ -99,14 +100,14 @@ def test_a_swallowed_cancellation_is_noticed_in_the_users_call(monkeypatch):
 
 
 def test_a_slow_end_is_noticed(monkeypatch):
-    close = _Session._close
+    close = RunningSession._close
 
-    async def linger(self: _Session) -> None:
+    async def linger(self: RunningSession) -> None:
         with trio.CancelScope(shield=True):
             await trio.sleep(1.5)
         await close(self)
 
-    monkeypatch.setattr(_Session, "_close", linger)
+    monkeypatch.setattr(RunningSession, "_close", linger)
     assert "a took 1.5 s to end after it was cancelled" in found(scenarios.REQUEST, "a")
 
 
@@ -116,15 +117,15 @@ def test_dials_that_outlive_their_node_are_noticed(monkeypatch):
 
 
 def test_a_stream_that_is_used_after_a_cut_off_write_is_noticed(monkeypatch):
-    write = _Session._write
+    send = StreamLine.send
 
-    async def one_more(self: _Session) -> None:
-        await write(self)
-        if self.ending.detail == "the link broke":
+    async def one_more(self: StreamLine) -> None:
+        await send(self)
+        if cast("RunningSession", self._side).ending.detail == "the link broke":
             with suppress(trio.BrokenResourceError):
                 await self._stream.send_all(b"farewell")
 
-    monkeypatch.setattr(_Session, "_write", one_more)
+    monkeypatch.setattr(StreamLine, "send", one_more)
     assert "a wrote 8 bytes after a write that was cut off" in found(scenarios.REQUEST, "a", "broken")
 
 

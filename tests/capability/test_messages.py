@@ -1,6 +1,5 @@
 """Requests find their answers, whatever else goes on; the message table refuses what cannot work."""
 
-import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +8,6 @@ import trio
 
 from devp2p import Channel, DecodingError, DisconnectReason, Limits, LocalProtocolError, Peer, PeerDisconnected, Request, Response, rlp
 from devp2p.capability.messages import MessageTable
-from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.testing import scripted_peer, two_nodes
 from devp2p.wire.schedule import Lane
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Hint, Say, Time, chat, collect
@@ -25,12 +23,6 @@ class GetPlace(Request["Place"]):
 class Place(Response):
     rlp_nested: ClassVar[bool] = True
     name: str
-
-
-@dataclass(frozen=True)
-class Huge:
-    data: bytes
-    max_size: ClassVar[int] = MAX_MESSAGE_SIZE
 
 
 PLACES = {**Chat.messages, 5: GetPlace, 6: Place}
@@ -71,13 +63,6 @@ def test_what_cannot_be_sent_is_named() -> None:
     assert made.encode(Hint(bytes(1018)))[1] is Lane.URGENT
     with pytest.raises(LocalProtocolError, match=r"Say\.text"):
         made.encode(Say(42))  # type: ignore[arg-type]
-
-
-def test_a_message_that_compression_makes_too_large_for_a_frame_is_refused_where_it_is_made() -> None:
-    made = table({0: Huge})
-    assert made.encode(Huge(bytes(MAX_MESSAGE_SIZE - 20)))[0] == 0
-    with pytest.raises(LocalProtocolError, match="does not fit into a frame"):
-        made.encode(Huge(os.urandom(MAX_MESSAGE_SIZE - 20)))
 
 
 def test_a_message_that_does_not_fit_its_schema_is_a_decoding_error_that_names_it() -> None:

@@ -11,7 +11,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, Limits, PeerDisconnected
 from devp2p.capability.queues import Arriving, Budget, Inbox, Outbox
-from devp2p.wire.connection import MessageReceived
+from devp2p.wire.framing import MessageReceived
 from devp2p.wire.schedule import Lane, Outgoing
 
 END = PeerDisconnected(DisconnectReason.REQUESTED, by_remote=True, detail="over")

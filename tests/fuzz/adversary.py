@@ -5,23 +5,16 @@ each moment, to the message, what the other end must have been told: everything 
 `fuzz_session` plays what a string of bytes says (one or two bytes a step), `TwoConnections` what Hypothesis thinks of.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from devp2p.errors import DisconnectReason, HandshakeError
 from devp2p.wire import base
-from devp2p.wire.connection import (
-    DisconnectReceived,
-    Event,
-    HandshakeCompleted,
-    HelloReceived,
-    MessageReceived,
-    PingReceived,
-    PongReceived,
-    State,
-)
+from devp2p.wire.connection import DisconnectReceived, Event, HelloReceived, PingReceived, PongReceived, State
+from devp2p.wire.framing import FrameFraming, MessageReceived
+from devp2p.wire.opening import HandshakeCompleted
 from devp2p.wire.rlpx.packets import MAX_PACKET
 from tests.fuzz.wire_targets import KEY, OTHER
 from tests.wire.forger import connect, events, our_hello
@@ -70,7 +63,7 @@ class TwoEnds:
         """Send the packets of the handshake, and Hello, which stands behind the last of them."""
         for side, end in enumerate(self.ends):
             self.put(side, end.data_to_send())
-            if not self.said[side] and end._sealer is not None:
+            if not self.said[side] and end.opening.connection is not None:
                 self.said[side].append(Said(HELLO, len(self.honest[side])))
 
     def say(self, side: int, code: int, data: bytes, what: tuple[object, ...]) -> None:
@@ -123,7 +116,7 @@ class TwoEnds:
             self.touched[side] = True
             self.passed[side] += next((n for n, (a, b) in enumerate(zip(true, data, strict=False)) if a != b), len(true))
 
-    def note(self, to: int, event: Event) -> None:
+    def note(self, to: int, event: Event | HandshakeCompleted) -> None:
         told = self.told[to]
         match event:
             case HandshakeCompleted(remote):
@@ -149,9 +142,11 @@ class TwoEnds:
     def check_memory(self, to: int, given: int) -> None:
         """An end holds one frame that it accepts, or one packet, beside what it was just given."""
         end = self.ends[to]
-        assert not end._events
-        assert self.dead[to] or len(end.handshake._side._reader._received) < 2 + MAX_PACKET
-        if (opener := end._opener) is not None:
+        connection, handshake = end.opening.connection, end.handshake
+        assert self.dead[to] or len(handshake._side._reader._received) < 2 + MAX_PACKET
+        if connection is not None:
+            assert not connection._events
+            opener: Any = cast("FrameFraming", connection.framing)._opener
             assert len(opener._data) <= opener.max_size + 16
             assert end.state is State.CLOSED or len(opener._received) < 32 + given
 

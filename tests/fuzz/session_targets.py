@@ -9,7 +9,8 @@ from devp2p import rlp
 from devp2p.capability.messages import MessageTable
 from devp2p.errors import DecodingError, LocalProtocolError, RemoteProtocolError
 from devp2p.wire import base, compression
-from devp2p.wire.connection import DisconnectReceived, MessageReceived
+from devp2p.wire.connection import DisconnectReceived
+from devp2p.wire.framing import MessageReceived
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
 from tests.wire.forger import SPECS, Forger, events, is_closed
 

@@ -14,7 +14,7 @@ from typing import Final
 import trio
 
 from devp2p import Channel, DialError, Limits, Node, Peer, PeerDisconnected, PrivateKey, open_node, rlp
-from devp2p.session.running import _Session
+from devp2p.session.running import RunningSession
 from devp2p.testing import ScriptedPeer
 from devp2p.wire import base
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Say
@@ -146,7 +146,7 @@ class Town:
         while True:
             await trio.sleep(1)
             lag, self._lag = self._lag, 0.0
-            alive = sum(type(one) is _Session for one in gc.get_objects()) if len(self._report.samples) % 5 == 0 else None
+            alive = sum(type(one) is RunningSession for one in gc.get_objects()) if len(self._report.samples) % 5 == 0 else None
             last = self._report.samples[-1].session_objects if self._report.samples else 0
             sample = Sample(
                 trio.current_time() - started,
@@ -237,6 +237,6 @@ async def soak(seconds: float, *, seed: int = 1) -> Report:
     gc.collect()
     report.left["files"] = len(_files()) - before[0]
     report.left["tasks"] = trio.lowlevel.current_statistics().tasks_living - before[1]
-    report.left["sessions"] = sum(type(one) is _Session for one in gc.get_objects())
+    report.left["sessions"] = sum(type(one) is RunningSession for one in gc.get_objects())
     report.left["peer objects"] = sum(type(one) is Peer for one in gc.get_objects())
     return report

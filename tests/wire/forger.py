@@ -1,19 +1,21 @@
 """A peer that holds the keys and keeps no other rule, for tests of what lies behind the MAC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 
 from devp2p import rlp
-from devp2p.errors import DisconnectReason, RemoteProtocolError
+from devp2p.errors import DisconnectReason, LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
-from devp2p.wire.connection import Connection, Event, HandshakeCompleted, HelloReceived, State
-from devp2p.wire.messages import CapabilitySpec
+from devp2p.wire.connection import Connection, Event, HelloReceived, State
+from devp2p.wire.messages import CapabilitySpec, MessageSpace
+from devp2p.wire.opening import HandshakeCompleted, Opening
 from devp2p.wire.rlpx.agreement import secrets
+from devp2p.wire.rlpx.extension import Extension
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer
-from devp2p.wire.rlpx.handshake import Initiator, Recipient
+from devp2p.wire.rlpx.handshake import Handshake, Initiator, Recipient
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
 
 SPECS = (CapabilitySpec("chat", 1, (100, 0, 5000)), CapabilitySpec("eth", 69, (0, 2**20)))
@@ -25,11 +27,85 @@ def our_hello(key: PrivateKey, specs: Sequence[CapabilitySpec] = SPECS, version:
     return base.Hello("test/1.0", tuple(spec.offer for spec in specs), key.public_key, version)
 
 
-def connect(key: PrivateKey, seed: int, *, remote: PublicKey | None = None, specs=SPECS, version: int = 5) -> Connection:
-    return Connection(key, our_hello(key, specs, version), specs, entropy(seed), remote=remote)
+class Ours:
+    """One side of a stream from its first byte on: an `Opening`, and the `Connection` that it comes to; ids are those on the wire."""
+
+    def __init__(self, hello: base.Hello, specs: Sequence[CapabilitySpec], handshake: Handshake) -> None:
+        self.handshake = handshake
+        self.opening = Opening(hello, specs, handshake)
+
+    @property
+    def connection(self) -> Connection:
+        assert self.opening.connection is not None, "it is still shaking hands"
+        return self.opening.connection
+
+    @property
+    def state(self) -> State | None:
+        """None while it shakes hands."""
+        return self.connection.state if self.opening.connection is not None else None
+
+    @property
+    def remote(self) -> PublicKey:
+        return self.connection.remote
+
+    @property
+    def space(self) -> MessageSpace:
+        return self.connection.space if self.opening.connection is not None else MessageSpace((), ())
+
+    @property
+    def in_frame(self) -> bool:
+        return self.opening.connection is not None and self.connection.in_frame
+
+    @property
+    def unfinished(self) -> int:
+        return self.connection.unfinished
+
+    @property
+    def frames(self) -> int:
+        return self.connection.frames
+
+    @property
+    def farewell(self) -> int | None:
+        return self.connection.farewell
+
+    @property
+    def compressed(self) -> bool:
+        return self.connection.framing.compressed
+
+    def stop_receiving(self) -> None:
+        self.connection.stop_receiving()
+
+    def data_to_send(self) -> bytes:
+        return self.opening.data_to_send()
+
+    def receive_data(self, data: bytes | bytearray | memoryview) -> None:
+        self.opening.receive_data(data)
+
+    def next_event(self) -> Event | HandshakeCompleted | None:
+        return self.opening.next_event()
+
+    def seal(self, code: int, data: bytes) -> Iterable[bytes]:
+        if self.opening.connection is None:
+            raise LocalProtocolError("the connection is not ready to send")
+        for index, offset in reversed([*enumerate(self.space.offsets)]):
+            if code >= offset:
+                return self.connection.framing.seal(index, code - offset, data)
+        return self.connection.seal(code, data)
 
 
-def events(connection: Connection) -> list[Event]:
+def connect(  # noqa: PLR0913  (as a test wants it)
+    key: PrivateKey,
+    seed: int,
+    *,
+    remote: PublicKey | None = None,
+    specs: Sequence[CapabilitySpec] = SPECS,
+    version: int = 5,
+    extension: Extension | None = None,
+) -> Ours:
+    return Ours(our_hello(key, specs, version), specs, Handshake(key, entropy(seed), remote=remote, extension=extension))
+
+
+def events(connection: Ours) -> list[Event | HandshakeCompleted]:
     """Take all events."""
     found = []
     while (event := connection.next_event()) is not None:
@@ -37,8 +113,8 @@ def events(connection: Connection) -> list[Event]:
     return found
 
 
-def is_closed(connection: Connection) -> bool:
-    return connection.state is State.CLOSED
+def is_closed(connection: Ours) -> bool:
+    return connection.opening.is_closed
 
 
 class Forger:
@@ -89,12 +165,12 @@ class Forger:
         return self
 
 
-def sealed(connection: Connection, code: int, data: bytes) -> bytes:
+def sealed(connection: Ours, code: int, data: bytes) -> bytes:
     """All of what a connection has to send for one message."""
     return b"".join(connection.seal(code, data))
 
 
-def accepted(forger: Forger, stream: bytes) -> list[Event]:
+def accepted(forger: Forger, stream: bytes) -> list[Event | HandshakeCompleted]:
     """Say something, and take what the connection makes of it."""
     forger.connection.receive_data(stream)
     return events(forger.connection)

@@ -15,17 +15,10 @@ from devp2p.errors import DecodingError, DisconnectReason, HandshakeError, Local
 from devp2p.keys import PrivateKey
 from devp2p.wire import base, compression
 from devp2p.wire import connection as module
-from devp2p.wire.connection import (
-    Connection,
-    DisconnectReceived,
-    Event,
-    HandshakeCompleted,
-    HelloReceived,
-    MessageReceived,
-    PingReceived,
-    PongReceived,
-    State,
-)
+from devp2p.wire.connection import Connection, DisconnectReceived, Event, HelloReceived, LastReceived, PingReceived, PongReceived, State
+from devp2p.wire.framing import MessageReceived
+from devp2p.wire.opening import HandshakeCompleted
+from devp2p.wire.plain import plain_framing
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.adversary import TwoConnections
 from tests.fuzz.session_targets import fuzz_connection
@@ -41,11 +34,11 @@ ROLES = pytest.mark.parametrize("initiator", [True, False], ids=["initiator", "r
 # Cuts
 
 
-def conversation(*, initiator: bool, version: int, sizes: list[int]) -> tuple[bytes, list[Event]]:
+def conversation(*, initiator: bool, version: int, sizes: list[int]) -> tuple[bytes, list[Event | HandshakeCompleted]]:
     """All bytes that a peer says in a session, from auth or ack to Disconnect, and what they mean."""
     forger = Forger(initiator=initiator, version=version)
     stream, compressed = forger.packet + forger.hello(version=version), version >= 5
-    told: list[Event] = [HandshakeCompleted(OTHER.public_key), HelloReceived(our_hello(OTHER, version=version))]
+    told: list[Event | HandshakeCompleted] = [HandshakeCompleted(OTHER.public_key), HelloReceived(our_hello(OTHER, version=version))]
     for place, size in enumerate(sizes):
         data = random.Random(place).randbytes(size)
         frame = forger.seal(CHAT_LARGE, data, compressed=compressed)
@@ -57,9 +50,9 @@ def conversation(*, initiator: bool, version: int, sizes: list[int]) -> tuple[by
     return stream, [*told, PongReceived(), DisconnectReceived(4)]
 
 
-def replay(stream: bytes, cuts: Sequence[int], *, initiator: bool, version: int) -> list[Event]:
+def replay(stream: bytes, cuts: Sequence[int], *, initiator: bool, version: int) -> list[Event | HandshakeCompleted]:
     connection = connect(KEY, 1, remote=OTHER.public_key if initiator else None, version=version)
-    found: list[Event] = []
+    found: list[Event | HandshakeCompleted] = []
     for start, end in pairwise([0, *cuts, len(stream)]):
         connection.receive_data(stream[start:end])
         found += events(connection)
@@ -112,9 +105,7 @@ def test_messages_flow_in_both_directions_after_hello(initiator):
 @pytest.mark.parametrize("initiator", [True, False])
 def test_extensions_ride_behind_what_auth_and_ack_specify(initiator):
     extra = (rlp.encode(b"first"), rlp.encode([b"second", 2]))
-    hello = our_hello(KEY)
-    remote = OTHER.public_key if initiator else None
-    connection = Connection(KEY, hello, SPECS, entropy(1), remote=remote, extension=Constant(*extra))
+    connection = connect(KEY, 1, remote=OTHER.public_key if initiator else None, extension=Constant(*extra))
     peer = Recipient(OTHER, entropy(2)) if initiator else Initiator(OTHER, KEY.public_key, entropy(2))
     if not initiator:
         connection.receive_data(peer.packet)
@@ -140,10 +131,10 @@ def test_the_frames_on_the_wire_have_the_one_header_that_all_peers_take():
     assert frames == 3
 
 
-def reach(state: State, *, initiator: bool) -> Forger:
-    """A session whose connection has come to a state; in HANDSHAKE it is a fresh connection, which shares no keys with the forger."""
+def reach(state: State | None, *, initiator: bool) -> Forger:
+    """A session whose connection has come to a state; with None it still shakes hands, and shares no keys with the forger."""
     forger = Forger(initiator=initiator)
-    if state is State.HANDSHAKE:
+    if state is None:
         forger.connection = connect(KEY, 1, remote=OTHER.public_key if initiator else None)
     if state in {State.OPEN, State.CLOSED}:
         forger.open()
@@ -161,14 +152,15 @@ STIMULI: dict[str, Callable[[Forger], bytes]] = {
     "ping": lambda forger: forger.frame(PING),
     "pong": lambda forger: forger.frame(b"\x03\x01\x00\xc0"),
     "message": lambda forger: forger.seal(CHAT, b"\xc0"),
+    "last": lambda forger: forger.frame(b"\x0f\x01\x00\xc0"),
     "reserved": lambda forger: forger.frame(b"\x04\xc0"),
     "unknown": lambda forger: forger.seal(END, b"\xc0"),
     "noise": lambda _: random.Random(5).randbytes(3000),
 }
 _BAD = (HandshakeError, DisconnectReason.PROTOCOL_BREACH)
 _EARLY = (RemoteProtocolError, DisconnectReason.PROTOCOL_BREACH)
-LIFE: Mapping[State, Mapping[str, object]] = {
-    State.HANDSHAKE: dict.fromkeys(STIMULI, _BAD) | {"handshake": [HandshakeCompleted]},
+LIFE: Mapping[State | None, Mapping[str, object]] = {
+    None: dict.fromkeys(STIMULI, _BAD) | {"handshake": [HandshakeCompleted]},
     State.HELLO: dict.fromkeys(STIMULI, _EARLY)
     | {"handshake": _BAD, "noise": _BAD, "hello": [HelloReceived], "disconnect": [DisconnectReceived]},
     State.OPEN: {
@@ -178,6 +170,7 @@ LIFE: Mapping[State, Mapping[str, object]] = {
         "ping": [PingReceived],
         "pong": [PongReceived],
         "message": [MessageReceived],
+        "last": [LastReceived],
         "reserved": [],
         "unknown": _EARLY,
         "noise": _BAD,
@@ -196,19 +189,19 @@ def outcome(forger: Forger, stream: bytes) -> object:
 
 
 @ROLES
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", [None, *State])
 @pytest.mark.parametrize("stimulus", STIMULI)
 def test_everything_that_a_peer_can_say_has_its_answer_in_every_state(state, stimulus, initiator):
     forger = reach(state, initiator=initiator)
     stream = STIMULI[stimulus](forger)
-    if state is State.HANDSHAKE and stimulus != "handshake":
+    if state is None and stimulus != "handshake":
         stream = b"\x01\x90" + stream + bytes(400)  # a size that is possible, so that the rest of it is looked at
     assert outcome(forger, stream) == LIFE[state][stimulus]
 
 
 def test_the_transition_table_is_what_connections_do():
     """The table says it all only if nothing else happens, and nothing in it is impossible."""
-    seen: set[tuple[State, type[Event], State]] = set()
+    seen = set()
     for state in State:
         for stimulus in STIMULI.values():
             for initiator in (False, True):
@@ -280,7 +273,7 @@ def test_the_first_frame_may_have_2048_bytes_and_no_more():
 def test_a_hello_that_no_peer_would_take_is_refused_when_the_connection_is_made():
     """Found out by the peer it would be a session that never comes about, with anybody."""
     with pytest.raises(LocalProtocolError, match="a Hello of"):
-        Connection(KEY, base.Hello("x" * 2048, (), KEY.public_key), (), entropy(1))
+        Connection(plain_framing(), base.Hello("x" * 2048, (), KEY.public_key), (), remote=OTHER.public_key)
 
 
 # Everything at once

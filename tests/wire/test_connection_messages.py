@@ -8,7 +8,8 @@ from devp2p import rlp
 from devp2p.errors import DecodingError, DisconnectReason, HandshakeError, LocalProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
-from devp2p.wire.connection import DisconnectReceived, MessageReceived, PingReceived, PongReceived, State
+from devp2p.wire.connection import DisconnectReceived, PingReceived, PongReceived, State
+from devp2p.wire.framing import MessageReceived
 from devp2p.wire.messages import CapabilitySpec
 from tests.fuzz.wire_targets import KEY, OTHER
 from tests.wire.forger import END, SPECS, Forger, accepted, connect, events, refused, sealed
@@ -62,7 +63,7 @@ def test_an_id_that_is_no_canonical_number_ends_the_session(data):
     refused(forger, forger.frame(data), ".", DecodingError)
 
 
-@pytest.mark.parametrize("code", range(0x04, 0x10))
+@pytest.mark.parametrize("code", range(0x04, base.LAST))
 def test_reserved_ids_of_the_base_protocol_are_ignored(code):
     """Nethermind once sent 0x04; go-ethereum goes on, and so do we."""
     forger = Forger(initiator=False).open()

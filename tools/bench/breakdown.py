@@ -19,8 +19,8 @@ from devp2p import Channel, Limits, PrivateKey, rlp
 from devp2p.capability import Budget, Inbox, Outbox
 from devp2p.keys import Keccak256
 from devp2p.session import CHUNK
-from devp2p.wire import Connection, MessageReceived, base, compression
-from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Secrets
+from devp2p.wire import Connection, MessageReceived, Opening, base, compression
+from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Handshake, Secrets
 from tools.bench.endpoints.api import Idle
 from tools.bench.endpoints.basics import Blob
 from tools.bench.figures import Row
@@ -62,22 +62,22 @@ def connected() -> tuple[Connection, Connection]:
     specs = [Idle.table().spec]
     keys = PrivateKey.generate(), PrivateKey.generate()
     hellos = [base.Hello("bench", (specs[0].offer,), key.public_key) for key in keys]
-    recipient = Connection(keys[1], hellos[1], specs, Entropy.draw(os.urandom))
-    initiator = Connection(keys[0], hellos[0], specs, Entropy.draw(os.urandom), remote=keys[1].public_key)
+    recipient = Opening(hellos[1], specs, Handshake(keys[1], Entropy.draw(os.urandom)))
+    initiator = Opening(hellos[0], specs, Handshake(keys[0], Entropy.draw(os.urandom), remote=keys[1].public_key))
     for _ in range(2):
         recipient.receive_data(initiator.data_to_send())
         initiator.receive_data(recipient.data_to_send())
-    for connection in (initiator, recipient):
-        while connection.next_event() is not None:
+    for opening in (initiator, recipient):
+        while opening.next_event() is not None:
             pass
-    return initiator, recipient
+    assert initiator.connection is not None and recipient.connection is not None  # noqa: S101, PT018  (as each has said Hello)
+    return initiator.connection, recipient.connection
 
 
 def make_channel(outbox: Outbox, limits: Limits) -> Channel[Blob]:
     """A channel as a session makes it."""
     inbox = Inbox(limits.inbox_bytes, limits.inbox_messages, Budget(limits.total_inbox_bytes))
-    table, offset = Idle.table(), base.BASE_LENGTH
-    return Channel(table, outbox, inbox, limits, index=0, offset=offset, compressed=True, request_timeout=10.0, ready_at_once=True)
+    return Channel(Idle.table(), outbox, inbox, limits, index=0, fits=lambda *_: True, request_timeout=10.0, ready_at_once=True)
 
 
 def frame_pair() -> tuple[FrameSealer, FrameOpener]:
@@ -131,7 +131,7 @@ class Pipeline:
         batch = bytearray()
         started = time.thread_time()
         for message in messages:
-            for piece in self._initiator.seal(message.code, message.data):
+            for piece in self._initiator.framing.seal(message.capability, message.code, message.data):
                 batch += piece
         watch.add("compress and seal", started)
         return batch

@@ -12,6 +12,7 @@ from devp2p.arguments import require, several
 from devp2p.containment import unless_it_fails
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PublicKey
+from devp2p.wire.framing import Framing
 from devp2p.wire.rlpx.agreement import Agreement
 from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
 
@@ -41,6 +42,13 @@ class Extension:
         """
         return ()
 
+    def framing(self, agreement: Agreement) -> Framing | None:  # noqa: ARG002
+        """Choose what messages travel in from here on, Hello first, if both sides have agreed on other than RLPx frames; else None.
+
+        Nothing is proved yet: see above.
+        """
+        return None
+
     def proved(self, agreement: Agreement) -> None:
         """The peer's first frame was valid: it holds its static key, and has both packets as they are in `agreement`."""
 
@@ -63,6 +71,7 @@ class Contained(Extension):
     def __init__(self, extension: Extension) -> None:
         self._offer = unless_it_fails(partial(offered, extension), ())
         self._answer = unless_it_fails(partial(answered, extension), ())
+        self._framing = unless_it_fails(extension.framing, None)
         self._proved = unless_it_fails(extension.proved, None)
         self._failed = unless_it_fails(extension.failed, None)
         self._unanswered = unless_it_fails(extension.unanswered, None)
@@ -74,6 +83,10 @@ class Contained(Extension):
     def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:
         """See `Extension`."""
         return self._answer(remote, auth, ack)
+
+    def framing(self, agreement: Agreement) -> Framing | None:
+        """See `Extension`. One that fails ends in stock frames, which a peer that expects others refuses."""
+        return self._framing(agreement)
 
     def proved(self, agreement: Agreement) -> None:
         """See `Extension`."""

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
 from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError, RemoteProtocolError
 from devp2p.keys import Keccak256
 from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.wire.framing import FrameFraming
 from devp2p.wire.rlpx.agreement import Secrets
 
 if TYPE_CHECKING:
@@ -37,11 +38,6 @@ _HEADER_TAIL: Final = bytes.fromhex("c28080") + bytes(10)
 _BLOCK: Final = 16
 _PADDING: Final = tuple(bytes(-over % _BLOCK) for over in range(_BLOCK))
 _number: Final = int.from_bytes
-
-
-def frame_size(size: int) -> int:
-    """How many bytes a frame with ``size`` bytes of data takes on the wire."""
-    return 3 * _BLOCK + size + -size % _BLOCK
 
 
 def _keystream(key: bytes) -> Cipher[CTR]:
@@ -77,6 +73,11 @@ def _frame_mac(running: Keccak256, key: bytes) -> _FrameMac:
         return tip
 
     return _FrameMac(update, header, body)
+
+
+def rlpx_framing(secrets: Secrets) -> FrameFraming:
+    """Stock RLPx frames; it takes over the running hashes of the `secrets`."""
+    return FrameFraming(FrameSealer(secrets), FrameOpener(secrets))
 
 
 class FrameSealer:
@@ -138,7 +139,7 @@ class FrameOpener:
     direction is unusable, and any further call raises LocalProtocolError.
     """
 
-    def __init__(self, secrets: Secrets, max_size: int) -> None:
+    def __init__(self, secrets: Secrets, max_size: int = MAX_MESSAGE_SIZE) -> None:
         """Take over ``secrets.ingress_mac``; accept frames with up to ``max_size`` bytes of data."""
         self.max_size: int = max_size
         """The largest acceptable frame-data, in bytes; looked at when a header is opened, so a change holds from the next frame on."""
@@ -162,6 +163,11 @@ class FrameOpener:
         """How many bytes of a frame that is not complete are held (asked when ``next_frame`` has returned None)."""
         return len(self._data) + len(self._received) - self._at
 
+    @staticmethod
+    def wire_size(size: int) -> int:
+        """How many bytes a frame with ``size`` bytes of data takes on the wire."""
+        return 3 * _BLOCK + size + -size % _BLOCK
+
     def receive_data(self, data: "Buffer") -> None:
         """Take bytes from the wire, cut anywhere."""
         if self._failed:
@@ -169,6 +175,11 @@ class FrameOpener:
         left = self._received[self._at :]
         self._received = memoryview(b"".join((left, data)) if left else bytes(data))
         self._at = 0
+
+    def stop(self) -> None:
+        """Let go of a frame that is not complete; nothing can be opened any more."""
+        self._received, self._at, self._size, self._missing, self._data = memoryview(b""), 0, 0, 0, bytearray()
+        self._failed = True
 
     def next_frame(self) -> bytes | memoryview | None:
         """Give the data of the next verified frame, or None until more bytes come.

@@ -24,9 +24,11 @@ from devp2p import rlp
 from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256, recover
 from devp2p.rlp import split_item
+from devp2p.wire.framing import Framing
 from devp2p.wire.rlpx import ecies
-from devp2p.wire.rlpx.agreement import Agreement, xor
+from devp2p.wire.rlpx.agreement import Agreement, secrets, xor
 from devp2p.wire.rlpx.extension import Extension, answered, offered
+from devp2p.wire.rlpx.frames import rlpx_framing
 from devp2p.wire.rlpx.packets import ACK, AUTH, MAX_PACKET, MIN_ACK, MIN_AUTH, VERSION, Ack, Auth
 
 if TYPE_CHECKING:
@@ -216,6 +218,13 @@ class Handshake:
     def trailing(self) -> bytes:
         """What came after the peer's packet: the beginning of its first frame."""
         return self._side.trailing
+
+    def framing(self) -> Framing:
+        """Choose what messages travel in, once there is an agreement: RLPx frames, unless the extension has agreed on others."""
+        if self.agreement is None:
+            raise LocalProtocolError("there is nothing to choose a framing by before the handshake is done")
+        chosen = None if self._extension is None else self._extension.framing(self.agreement)
+        return rlpx_framing(secrets(self.agreement)) if chosen is None else chosen
 
     def data_to_send(self) -> bytes:
         """Take what is to be sent: the initiator's auth at once, the recipient's ack as soon as there is an agreement; else nothing."""

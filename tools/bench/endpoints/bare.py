@@ -15,8 +15,8 @@ from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.records import Address
 from devp2p.session import CHUNK
 from devp2p.transports import keep_busy
-from devp2p.wire import CapabilitySpec, Connection, HelloReceived, MessageReceived, base
-from devp2p.wire.rlpx import Entropy, Initiator, Recipient
+from devp2p.wire import CapabilitySpec, Connection, HelloReceived, MessageReceived, Opening, base
+from devp2p.wire.rlpx import Entropy, Handshake, Initiator, Recipient
 from tools.bench.endpoints.basics import Meter, Options, emit, make_payload
 
 _LOOPBACK = "127.0.0.1"
@@ -44,14 +44,14 @@ async def connect(stream: trio.SocketStream, key: PrivateKey, options: Options) 
     version = base.PROTOCOL_VERSION if options.snappy else base.SNAPPY_VERSION - 1
     hello = base.Hello("bench", (_SPEC.offer,), key.public_key, version=version)
     remote = options.record.public_key if options.target else None
-    connection = Connection(key, hello, (_SPEC,), Entropy.draw(os.urandom), remote=remote)
+    opening = Opening(hello, (_SPEC,), Handshake(key, Entropy.draw(os.urandom), remote=remote))
     while True:
-        if outgoing := connection.data_to_send():
+        if outgoing := opening.data_to_send():
             await stream.send_all(outgoing)
-        while (event := connection.next_event()) is not None:
-            if isinstance(event, HelloReceived):
-                return connection
-        connection.receive_data(await stream.receive_some(CHUNK))
+        while (event := opening.next_event()) is not None:
+            if isinstance(event, HelloReceived) and opening.connection is not None:
+                return opening.connection
+        opening.receive_data(await stream.receive_some(CHUNK))
 
 
 async def receive(options: Options) -> dict[str, Any]:
@@ -85,7 +85,7 @@ async def send(options: Options) -> dict[str, Any]:
     payload = make_payload(options.size, options.payload)
     end, messages, batch = time.perf_counter() + options.seconds, 0, bytearray()
     while time.perf_counter() < end:
-        for piece in connection.seal(base.BASE_LENGTH, payload):
+        for piece in connection.framing.seal(0, 0, payload):
             batch += piece
             if len(batch) >= CHUNK:
                 await stream.send_all(batch)

@@ -1,0 +1,22 @@
+"""Which line a session gets: what its framing wants, or what its link can do."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from devp2p.session.line import Line, Side, StreamLine
+from devp2p.session.mux_line import MuxLine
+from devp2p.session.opening import Session
+from devp2p.transports import MuxLink
+
+LINES: Final[dict[type[Any], Callable[[Session, Side], Line]]] = {}
+"""The lines of framings that want one of their own, by the framing's class."""
+
+
+def line_of(session: Session, side: Side) -> Line:
+    """Choose what drives the bytes of a session."""
+    own = LINES.get(type(session.connection.framing))
+    if own is not None:
+        return own(session, side)
+    if isinstance(session.link, MuxLink):
+        return MuxLine(session, session.link, side)
+    return StreamLine(session, side)

@@ -1,0 +1,216 @@
+"""A line over a link that has streams of its own: one for the base protocol, and one for each capability.
+
+The first stream carries Hellos and the base protocol to the end. After the Hellos the initiator opens one stream for each shared
+capability, in their order. In the initiator's direction it begins with a frame that names the capability, ``[name, version]`` as RLP; what
+follows in both directions lies there as if no other capability were shared (`wire.messages.OwnIds`).
+
+Theory of operation. A capability that takes nothing holds back its own stream, by the transport's means, and nobody else; so there is no
+patience for it that could run out. Nor is there a schedule: each capability has a task of its own that sends, and the transport shares the
+line among them. What was sent before a Disconnect comes on other streams than it: so the side that leaves ends those streams first, and
+the other waits for their ends before it takes its leave.
+"""
+
+import math
+from typing import Final
+
+import trio
+from trio.abc import HalfCloseableStream
+
+from devp2p import rlp, wire
+from devp2p.capability import Turn
+from devp2p.errors import DecodingError, RemoteProtocolError
+from devp2p.session.line import Incoming, Side, StreamLine, receiving, send_in_time, sending
+from devp2p.session.opening import CHUNK, Session
+from devp2p.transports import MuxLink
+from devp2p.wire import base
+
+_MOST_NAMED: Final = 64  # bytes of the frame that names a capability; a name has 8 characters and a version 8 bytes at most
+
+
+class _Own:
+    """What one capability has: a stream, as soon as it is opened, and its framing."""
+
+    def __init__(self, space: wire.MessageSpace, index: int, *, compressed: bool) -> None:
+        self.index: int = index
+        self.name: wire.CapabilityVersion = space.shared[index].offer
+        self.framing: wire.FrameFraming = wire.plain_framing()
+        self.framing.agree(space.alone(index), compressed=compressed)
+        self.stream: HalfCloseableStream | None = None
+        self.opened: trio.Event = trio.Event()
+        self.drained: trio.Event = trio.Event()
+        """Nothing more comes."""
+        self.last_frame: int = 0
+        """The one that was marked as the peer's last here."""
+
+    def begin(self, stream: HalfCloseableStream) -> None:
+        """It has a stream now."""
+        self.stream = stream
+        self.opened.set()
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the peer has marked its last message, and sent none since."""
+        return self.last_frame > 0 and self.last_frame == self.framing.frames
+
+
+class MuxLine(StreamLine):
+    """See above; the first stream, of the base protocol, is what a `StreamLine` has for all."""
+
+    def __init__(self, session: Session, link: MuxLink, side: Side) -> None:
+        super().__init__(session, side)
+        self._link = link
+        space, compressed = session.connection.space, session.connection.framing.compressed
+        self._own = [_Own(space, index, compressed=compressed) for index in range(len(space.shared))]
+
+    # Sending
+
+    async def send(self) -> None:
+        """See `Line.send`."""
+        outbox = self._side.outbox
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send_base)
+            async with trio.open_nursery() as senders:
+                for own in self._own:
+                    senders.start_soon(self._send_own, own)
+            nursery.cancel_scope.cancel()  # all that there is of others is sent
+        with sending(self._side):
+            message = wire.Outgoing(base.LAST, base.EMPTY_LIST) if outbox.is_paused else outbox.get_nowait()
+            while message is not None:
+                if message.capability is None:
+                    await self._send_batch(message, lambda: None)
+                message = outbox.get_nowait()
+
+    async def _send_base(self) -> None:
+        """Send base messages for as long as capabilities have something to send. A message is sent whole all the same."""
+        outbox = self._side.outbox
+        with sending(self._side):
+            while (message := await outbox.get_of(None)) is not None:
+                with trio.CancelScope(shield=True):
+                    await self._send_batch(message, lambda: outbox.get_of_nowait(None))
+
+    async def _send_own(self, own: _Own) -> None:
+        outbox, traffic, seal = self._side.outbox, self._side.channel(own.index).traffic, own.framing.seal
+        with sending(self._side):
+            while (message := await outbox.get_of(own.index)) is not None:
+                await self._wait_opened(own)
+                batch = bytearray()
+                while message is not None:
+                    size = 0
+                    for piece in seal(own.index, message.code, message.data):
+                        batch += piece
+                        size += len(piece)
+                        if len(batch) >= CHUNK:
+                            await self._send_over(own, batch)
+                            batch = bytearray()
+                    traffic.sent(size)
+                    message = outbox.get_of_nowait(own.index)
+                await self._send_over(own, batch)
+            if outbox.is_paused:
+                await self._wait_opened(own)
+                await self._send_over(own, bytearray(b"".join(seal(None, base.LAST, base.EMPTY_LIST))))
+            elif own.stream is not None:
+                await own.stream.send_eof()
+
+    async def _wait_opened(self, own: _Own) -> None:
+        with trio.fail_after(self._limits.write_timeout):
+            await own.opened.wait()
+
+    async def _send_over(self, own: _Own, data: bytearray) -> None:
+        assert own.stream is not None  # noqa: S101  (it was waited for)
+        if data:
+            await send_in_time(own.stream, data, self._limits)
+
+    # Receiving
+
+    async def receive(self) -> None:
+        """See `Line.receive`."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(super().receive)
+            with receiving(self._side), trio.fail_after(self._limits.handshake_timeout):
+                for own in self._own:
+                    await self._open(own)
+                    nursery.start_soon(self._receive_own, own)
+
+    async def _open(self, own: _Own) -> None:
+        try:
+            if self._link.initiator:
+                stream = await self._link.open()
+                await stream.send_all(_named(own.name))
+            else:
+                stream = await self._link.accept()
+        except trio.TooSlowError:
+            raise RemoteProtocolError(f"no stream for {own.name} within {self._limits.handshake_timeout:g} s") from None
+        own.begin(stream)
+
+    async def _receive_own(self, own: _Own) -> None:
+        assert own.stream is not None  # noqa: S101  (_open has returned)
+        incoming, turn = Incoming(own.stream, own.framing, self._side), Turn()
+        try:
+            with receiving(self._side):
+                if not self._link.initiator:
+                    await self._receive_name(own)
+                while data := await incoming.receive():
+                    turn.begin()
+                    own.framing.receive_data(data)
+                    await self._take_own(own, turn)
+                    incoming.hold()
+        finally:
+            incoming.close()
+            own.drained.set()
+            self._marked.unpark_all()
+
+    async def _receive_name(self, own: _Own) -> None:
+        """Read the frame that names the capability."""
+        assert own.stream is not None  # noqa: S101  (as above)
+        data, size = b"", 0
+        while (missing := 3 + size - len(data)) > 0:
+            with trio.fail_after(self._limits.handshake_timeout):
+                more = await own.stream.receive_some(missing)
+            if not more:
+                raise RemoteProtocolError(f"a stream that is to be of {own.name} ended before it was named")
+            data += more
+            if len(data) == 3 and not 0 < (size := int.from_bytes(data)) <= _MOST_NAMED:
+                raise DecodingError(f"a stream begins with a frame of {size} bytes, where 1 to {_MOST_NAMED} are allowed")
+        if data != _named(own.name):
+            raise RemoteProtocolError(f"a stream is not of {own.name}, as it should be")
+
+    async def _take_own(self, own: _Own, turn: Turn) -> None:
+        channel = self._side.channel(own.index)
+        while (message := own.framing.next_message()) is not None:
+            if isinstance(message, wire.MessageReceived):
+                channel.traffic.received(message.wire_size)
+                if channel.offer(message):
+                    continue
+                if turn.is_over:
+                    await turn.end()
+                while not await self._side.deliver(message, turn):
+                    await self._side.wait_room(message, math.inf)
+            elif message.code == base.LAST:
+                own.last_frame = own.framing.frames
+                self._marked.unpark_all()
+            else:
+                raise RemoteProtocolError(f"base protocol message {message.code:#x} came on the stream of {own.name}")
+
+    async def _wait_others(self) -> None:
+        """Wait a moment for the ends of the capabilities' streams, on which the peer may have said something before it left."""
+        with trio.move_on_after(self._limits.closing_timeout / 2):
+            for own in self._own:
+                await own.drained.wait()
+
+    async def wait_last(self) -> None:
+        """See `Line.wait_last`: each stream has a mark of its own."""
+        while True:
+            await super().wait_last()
+            if all(own.is_marked for own in self._own):
+                return
+            await self._marked.park()
+
+    def fits(self, index: int, code: int, data: bytes) -> bool:
+        """See `Line.fits`."""
+        return self._own[index].framing.fits(index, code, data)
+
+
+def _named(name: wire.CapabilityVersion) -> bytes:
+    """The frame that a capability's stream begins with."""
+    data = rlp.encode([name.name, name.version])
+    return len(data).to_bytes(3) + data
