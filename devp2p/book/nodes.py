@@ -51,7 +51,7 @@ class BookEntry:
     sources: Source
     first_seen: float
     last_seen: float
-    """When somebody last told us of it, or it answered or was connected."""
+    """When we were last told of it, or it answered or was connected."""
     last_answered: float | None
     """When it last proved in discovery that it is where `record` says."""
     last_dialled: float | None

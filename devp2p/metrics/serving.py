@@ -106,7 +106,7 @@ class _Server:
             with scope:
                 await self._answer(stream)
         except trio.BrokenResourceError:
-            pass  # whoever asked is gone
+            pass  # the client is gone
         finally:
             self._open.discard(scope)
             await trio.aclose_forcefully(stream)

@@ -26,7 +26,7 @@ class Tally:
         self.opened: Counter[str] = Counter(direction_of(peer) for peer in present)
         """Sessions by direction."""
         self.ended: Counter[tuple[str, str]] = Counter()
-        """Sessions that are over, by who ended them and why."""
+        """Sessions that are over, by which side ended them and why."""
         self.decisions: Counter[str] = Counter()
         self.refused: int = 0
         """Accepted links that did not become sessions."""
@@ -51,7 +51,7 @@ class Tally:
         """The node has ended."""
 
     def traffic(self, present: Iterable[Peer]) -> dict[str, Traffic]:
-        """What was exchanged in each capability in all, with those who are there and those who were."""
+        """What was exchanged in each capability in all, with the peers that are there and those that were."""
         sums = defaultdict(lambda: [0, 0, 0, 0], {name: list(counts) for name, counts in self._traffic.items()})
         for peer in present:
             _add(sums, peer)

@@ -1,7 +1,7 @@
 """Nodes that are not let in until some time (pure; ``now`` is passed in, on any clock).
 
-A ban is on a node-ID and ends by itself. A new identity costs nothing, so a ban alone protects nobody: that a newcomer is worth less than
-one who has served, and displaces nobody, is what `peers.slots` is there for.
+A ban is on a node-ID and ends by itself. A new identity costs nothing, so a ban alone protects little. `peers.slots` does the rest: a
+newcomer is worth less than a peer that has served, and displaces none.
 """
 
 import math
@@ -14,7 +14,7 @@ _REMEMBERED: Final = 8192  # bans; those that end first are forgotten first
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """Until when a node is not let in, and why. Times are on the clock of whoever holds it: in a book, seconds since 1970."""
+    """Until when a node is not let in, and why. Times are on trio's clock; in a book they are seconds since 1970."""
 
     id: bytes
     begun: float

@@ -2,7 +2,7 @@
 
 What a peer brought counts half after ten minutes of connection, and half after a day of absence. So do its faults, with one difference:
 what was invalid counts in full for an hour after the last such fault, connected or not, and only then begins to fade. As absence makes
-everything fade far more slowly than presence, nobody loses a fault by coming back.
+everything fade far more slowly than presence, a peer cannot lose a fault by coming back.
 """
 
 import math

@@ -10,7 +10,7 @@ new, unless something invalid stands against it: then it is the worst. Infinitie
 
 What may be kept. Nothing is, of a node-ID that has not proved itself: until `proved`, every report about it is passed over. The number of
 peers is bounded. The first to be forgotten are those that were away longest, and those whose faults are still held against them
-come last; peers that are connected are never forgotten. So whoever wants a fault forgotten must have as many identities
+come last; peers that are connected are never forgotten. So an attacker that wants a fault forgotten must have as many identities
 misbehave, and each of these is worth what the forgotten one became: a newcomer.
 """
 

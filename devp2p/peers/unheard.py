@@ -1,7 +1,7 @@
 """Inbound links of which no whole auth has come (pure): so many are kept, and this says which one makes room for a newcomer.
 
 The oldest of the most crowded network does. An honest node speaks as soon as it is connected, so it needs its place here for one journey
-of a packet only; whoever opens many links without a word competes with itself first.
+of a packet only; a host that opens many links without a word competes with itself first.
 """
 
 from collections.abc import Hashable

@@ -1,11 +1,11 @@
 """Which peers to have: the policy decides and never acts (pure).
 
-- policy:     `Slots`, which is asked: what to change at a tick, whom to dial, whether to let somebody in, whom to dial after a restart
+- policy:     `Slots`, which is asked: what to change at a tick, which node to dial, which peer to let in
 - values:     what it is asked with, and what it decides
 - objective:  what a set of peers is worth, what a newcomer is taken for, and what one peer instead of another brings
-- lineup:     who is there at one moment, and which slot each fills
+- lineup:     which peers there are at one moment, and which slot each fills
 - changes:    the replacements of a tick, and what each needs
-- dials:      whom to dial for a free place
+- dials:      which node to dial for a free place
 - eviction:   which inbound peer makes room
 - view:       all of it, explained for people
 """

@@ -17,11 +17,11 @@ _DRAWN: Final = 4  # candidates that are tried, if the first ones are of network
 
 Random = Callable[[], float]
 Margins = dict[bytes, float]
-"""Who may be replaced by another, and what that has to gain."""
+"""Which peers may be replaced, and what that has to gain."""
 
 
 def margins_of(lineup: Lineup, taken: frozenset[bytes]) -> Margins:
-    """Who may be replaced at all, with the gain that it takes. `taken`: those whose replacement is under way."""
+    """Which peers may be replaced at all, with the gain that it takes. `taken`: those whose replacement is under way."""
     only_dialled = lineup.selection.dialled >= lineup.rules.dialled_cap
     average = lineup.selection.value / max(1, lineup.rules.budget)
     return {
@@ -60,9 +60,9 @@ def better(lineup: Lineup, items: Sequence[Item], margins: Margins) -> Swap | No
 def graft(  # noqa: PLR0913, PLR0917  (one call)
     lineup: Lineup, spec: SlotSpec, candidates: Sequence[SlotCandidate], margins: Margins, free: int, random: Random
 ) -> Graft | None:
-    """Somebody better for a capability whose peers are all poor: one that is known to be good, or else one of whom nothing is known.
+    """A better peer for a capability whose peers are all poor: one that is known to be good, or else one of which nothing is known.
 
-    The slightly less poor come last: there are always some, if only by chance, and they would leave no place for anybody else.
+    The slightly less poor come last: there are always some, if only by chance, and they would leave no place for any other.
     """
     median = lineup.median(spec.name)
     if median is None or median >= spec.floor:
@@ -115,7 +115,7 @@ def rotation(lineup: Lineup, candidates: Sequence[SlotCandidate], margins: Margi
 
 
 def _keeps_diversity(lineup: Lineup, enters: Item, leaves: Item) -> bool:
-    """Whether one who enters fills the diverse slots of the one who leaves."""
+    """Whether one that enters fills the diverse slots of the one that leaves."""
     for index, spec in enumerate(lineup.specs):
         if lineup.slots[spec.name].get(leaves.id) is SlotClass.DIVERSE:
             networks = lineup.core_networks[spec.name]

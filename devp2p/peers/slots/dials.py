@@ -86,7 +86,7 @@ class Choice:
         return item_of_candidate(self.lineup.rules, self._left[node_id])
 
     def next(self, waiting: int, awaited: Sequence[Item], dials: int) -> Dial | None:
-        """Whom to dial, if anybody is of use. `dials`: all that there ever were.
+        """Which node to dial, if any is of use. `dials`: all that there ever were.
 
         `waiting`: dials under way that will probably succeed; `awaited`: what is known of those. The slots that they will fill are not
         dialled for again.

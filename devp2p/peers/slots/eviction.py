@@ -1,13 +1,13 @@
 """Which inbound peer has to go when all places are taken (pure), after Bitcoin Core's `SelectNodeToEvict`.
 
-Whoever wants to take all inbound places has to be better than the honest peers by several measures at once, of which at least one cannot
+An attacker that wants all inbound places has to be better than the honest peers by several measures at once, of which at least one cannot
 be bought: some networks are protected by a hash whose key is drawn at each start, the nearest peers by their round trip, the most
 useful by what they brought last, some of those that somebody vouches for, and half of all others by how long they have been there. Of the
 rest, the youngest of the network with the most members has to go.
 
-The numbers fit a node with 34 inbound places, which is what 50 peers leave for them; with fewer places less is protected, lest nobody could
-be evicted. With fewer than eight nobody is, but for bad conduct: nothing would protect those who came first, and nodes
-would push each other out for ever.
+The numbers fit a node with 34 inbound places, which is what 50 peers leave for them; with fewer places less is protected, or none
+could be evicted. With fewer than eight none is, but for bad conduct: nothing would protect those that came first, and nodes would
+push each other out for ever.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The peers of one moment, and which slot each fills: core for the best, diverse for other networks, explore for random nodes (pure).
 
-Core and diverse slots take at most `SlotSpec.inbound` peers that dialled us, explore slots none. Who has a core slot keeps it unless
+Core and diverse slots take at most `SlotSpec.inbound` peers that dialled us, explore slots none. A peer keeps its core slot unless
 another one is clearly better: the same margin by which a peer would be replaced by another.
 """
 
@@ -28,7 +28,7 @@ class Lineup:
         now: float,
         incumbents: Mapping[str, frozenset[bytes]],
     ) -> None:
-        """`incumbents`: who had a core slot before, in each capability."""
+        """`incumbents`: the peers that had a core slot before, in each capability."""
         self.rules: Rules = rules
         self.specs: tuple[SlotSpec, ...] = rules.specs
         self._now = now
@@ -103,8 +103,8 @@ def _assign(
 ) -> dict[bytes, SlotClass]:
     """Give the slots of a capability to the peers that share it.
 
-    `values`: what each is taken for, 0 to 1. `incumbents`: who had a core slot before. `is_new`: whether a peer's time in an explore slot
-    is not over yet.
+    `values`: what each is taken for, 0 to 1. `incumbents`: the peers that had a core slot before. `is_new`: whether a peer's time in an
+    explore slot is not over yet.
     """
     best = sorted((values[peer.id] for peer in peers), reverse=True)[: spec.slots]
     average = sum(best) / len(best) if best else 0.0

@@ -116,7 +116,7 @@ class Replacement:
 
 
 class _Ladder:
-    """One capability of a set: who counts in it, and what it takes to count."""
+    """One capability of a set: which peers count in it, and what it takes to count."""
 
     __slots__ = ("cases", "losses", "thresholds", "total")
 
@@ -146,7 +146,7 @@ class _Ladder:
         # (for one that we dial, for one that dials us) if there leaves: one that does not count; an inbound one that has its share, but
         # no slot; a dialled one that counts; an inbound one that counts.
         freed = max(following, next_inbound)
-        after = freed if len(top) == slots else 0.0  # with slots to spare, whoever is next takes one, and there is another
+        after = freed if len(top) == slots else 0.0  # with slots to spare, the next peer takes one, and there is another
         self.thresholds = (
             (entry_value, max(entry_value, last_inbound)),
             (entry_value, max(entry_value, next_inbound)),
@@ -262,7 +262,7 @@ class Selection:
     ) -> Replacement | None:
         """The replacement of one for one that gains most without making the shortfall grow; or None.
 
-        `margins`: who may leave, and what replacing it has to gain at least; by default everybody, for any gain. `allowed`: whether
+        `margins`: which peers may leave, and what replacing one has to gain at least; by default all, for any gain. `allowed`: whether
         one may enter for one that leaves.
         """
         best: Replacement | None = None
@@ -317,7 +317,7 @@ class Selection:
         return self._gain(enters.values, thresholds) - enters.cost - self.marginal(leaves.id)
 
     def _patterns(self, margins: Mapping[bytes, float] | None) -> list[tuple[tuple[list[float], list[float]], list[tuple[float, Item]]]]:
-        """Those who may leave, least loss first, by what somebody has to pass who comes instead (dialled, inbound)."""
+        """The peers that may leave, least loss first, by what another one has to pass that comes instead (dialled, inbound)."""
         ladders = self._ladders
         groups: dict[tuple[int, ...], list[tuple[float, Item]]] = {}
         for item in self._items.values():

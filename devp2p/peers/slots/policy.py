@@ -1,6 +1,6 @@
 """Which peers to have: which to dial, admit, replace and drop (pure; decides, never acts).
 
-`Slots` is told who is connected and who could be dialled, and says what to change; whoever acts tells it of the outcome by what it is told
+`Slots` is told which peers are connected and which nodes could be dialled, and says what to change. The caller acts, and the outcome shows
 the next time. It keeps no peer, only what it has changed lately.
 
 Each capability has slots (`lineup`), and a set of peers is worth what the best of them are worth in these (`objective`). Of the
@@ -53,7 +53,7 @@ ROTATION_INTERVAL: Final = 300.0
 SPARE_SHARE: Final = 0.10
 """The part of the budget that is left free for inbound peers."""
 INBOUND_RATIO: Final = 3
-"""One place of so many, at least, is not for peers that we dial: a network of nodes that only dial has nobody to be dialled."""
+"""One place of so many, at least, is not for peers that we dial: in a network of nodes that only dial, none can be dialled."""
 NEWCOMER_GRACE: Final = 60.0
 """Seconds for which an inbound peer is not evicted to have places free; only if there is none left for another."""
 DIAL_PATIENCE: Final = 60.0
@@ -150,7 +150,7 @@ class Slots:
         if change is not None:
             self._last_change = now
             self._planned[change.id] = _Planned(change.drop, now)
-        eviction = self._spare_eviction(lineup)  # after the replacement: whose place is to be another's is not evicted
+        eviction = self._spare_eviction(lineup)  # after the replacement: a peer that is to be replaced is not evicted
         return tuple(found for found in (*drops, change, eviction) if found is not None)
 
     def _replacement(
@@ -165,7 +165,7 @@ class Slots:
         yield
         margins = margins_of(lineup, under_way)
         free = self._free_for_dials(lineup)
-        crowded = free <= 0  # else who is better is dialled for a free place, and nobody has to go
+        crowded = free <= 0  # else a better node is dialled for a free place, and no peer has to go
         if crowded and (change := repair(lineup, items, margins)) is not None:
             return change
         for spec in self.rules.specs:
@@ -203,16 +203,16 @@ class Slots:
     # Free places
 
     def may_dial(self, peers: Sequence[SlotPeer], dialling: Collection[bytes], now: float) -> bool:
-        """Whether there is a free place to dial somebody for; if not, nobody need look for candidates."""
+        """Whether there is a free place to dial a node for; if not, there is no need to look for candidates."""
         return self._free_for_dials(self._lineup(peers, now)) > self._waiting(dialling)
 
     def choice(self, peers: Sequence[SlotPeer], candidates: Sequence[SlotCandidate], now: float, random: Callable[[], float]) -> Choice:
-        """Between whom `next_dial` chooses."""
+        """What `next_dial` chooses from."""
         lineup = self._lineup(peers, now)
         return Choice(lineup, self._usable(lineup, candidates), random)
 
     def next_dial(self, choice: Choice, dialling: Collection[bytes]) -> Dial | None:
-        """Whom to dial for a free place, if there is one and somebody for it; to be asked until it is None.
+        """Which node to dial for a free place, if there are both; to be asked until it is None.
 
         `dialling`: the dials under way. As some fail, two are counted as one. Replacements are not dialled here, but as `decide` says.
         """
@@ -229,10 +229,10 @@ class Slots:
             self._awaited[found.id] = choice.item(found.id)
         return found
 
-    # Who comes
+    # Peers that come
 
     def admit(self, newcomer: SlotPeer, peers: Sequence[SlotPeer], now: float, *, ban: Ban | None = None) -> Admit | Refuse:
-        """Whether to let in a peer that has proved who it is, and who has to go for it. `ban`: the ban that it is under, if it is.
+        """Whether to let in a peer that has proved its key, and which peer has to go for it. `ban`: the ban that it is under, if it is.
 
         With the answer the replacement that the peer was dialled for, if it was, is over.
         """

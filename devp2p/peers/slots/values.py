@@ -54,7 +54,7 @@ class SlotSpec:
 
     @property
     def inbound(self) -> int:
-        """How many slots of core and diverse, at most, are for peers that dialled us: nobody can fill a capability from outside."""
+        """How many slots of core and diverse, at most, are for peers that dialled us: a capability cannot be filled from outside."""
         return (self.core + self.diverse) // 2
 
 
@@ -77,7 +77,7 @@ class SlotPeer:
     since: float
     """When its session began."""
     network: bytes | None = None
-    """Whom its address counts for (see `addresses.GROUP`); None for nobody."""
+    """The network that its address counts for (see `addresses.GROUP`); None for one that counts for none."""
     rtt: float | None = None
     """The smallest time in seconds from a Ping to its Pong."""
     outside: bool = False
@@ -130,7 +130,7 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Graft:
-    """The same, because a capability's peers are all poor; there may be nobody to drop."""
+    """The same, because a capability's peers are all poor; there may be no peer to drop."""
 
     id: bytes
     drop: bytes | None

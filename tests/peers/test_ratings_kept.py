@@ -8,7 +8,7 @@ from devp2p.conduct import Conduct
 from devp2p.errors import DisconnectReason, LocalProtocolError
 from devp2p.node.pace import PolicyClock
 from devp2p.peers.ratings import UNKNOWN, RatingRow, Ratings
-from tests.slots.reports import DAY, A, B, C, breach, ending, rating, ratings, served
+from tests.peers.reports import DAY, A, B, C, breach, ending, rating, ratings, served
 from tests.slots.world import node_id
 
 # Bounds

@@ -10,7 +10,7 @@ from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason
 from devp2p.peers.evidence import HALF_LIFE
 from devp2p.peers.ratings import RatingRule, Ratings
-from tests.slots.reports import DAY, A, B, C, breach, ending, rating, ratings, served
+from tests.peers.reports import DAY, A, B, C, breach, ending, rating, ratings, served
 from tests.slots.world import node_id
 
 # The metric
