@@ -1,6 +1,6 @@
 """Nodes on a network in memory, and scripted peers of theirs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,12 +9,30 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, Limits, Node, NodeRecord, PrivateKey, PublicKey, open_node
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports.links import ByteLink
+from devp2p.transports.links import ByteLink, Link, Listener, OnLink
 from tests.chat import Chat
 
 KEYS = sorted((PrivateKey.generate() for _ in range(3)), key=lambda key: bytes(key.public_key))
 SMALL, MIDDLE, LARGE = KEYS
 NO_PINGS = Limits(ping_interval=10**6)
+
+
+class Changed:
+    """A listener whose links are changed before anybody sees them."""
+
+    def __init__(self, listener: Listener, change: Callable[[Any], Link]) -> None:
+        self._listener = listener
+        self._change = change
+        self.addresses = listener.addresses
+
+    async def serve(self, on_link: OnLink) -> None:
+        async def changed(link: Link) -> None:
+            await on_link(self._change(link))
+
+        await self._listener.serve(changed)
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
 
 
 class Network(MemoryTransport):
@@ -29,13 +47,13 @@ class Network(MemoryTransport):
         self.dials += 1
         return await super().dial(address, expect=expect)
 
-    async def serve(self, address: Address, on_link: Any, **options: Any) -> None:
-        async def renamed(link: ByteLink) -> None:
+    async def bind(self, address: Address) -> Any:
+        def renamed(link: Any) -> Any:
             if self.seen_as is not None:
                 link.remote = Address("tcp", self.seen_as, 30303)
-            await on_link(link)
+            return link
 
-        await super().serve(address, renamed, **options)
+        return Changed(await super().bind(address), renamed)
 
 
 @asynccontextmanager
@@ -61,7 +79,7 @@ async def listening_script(network: MemoryTransport, behave: Any) -> AsyncIterat
         nursery.start_soon(behave, peer)
 
     async with trio.open_nursery() as nursery:
-        await nursery.start(network.serve, Address("memory", "script"), on_link)
+        nursery.start_soon((await network.bind(Address("memory", "script"))).serve, on_link)
         yield NodeRecord(LARGE.public_key, (Address("memory", "script"),))
         nursery.cancel_scope.cancel()
 

@@ -7,7 +7,7 @@ imported here, and nowhere else on the way of ``import devp2p``, when they are u
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -103,41 +103,29 @@ class DiscoveryPlan:
         any_port = settings.listen is None and (beside is None or not beside.port)
         return cls(settings=settings, bootnodes=named, trees=urls, any_port=any_port)
 
-    async def run(
-        self,
-        key: PrivateKey,
-        bound: Sequence[Address],
-        book: "Book | None",
-        *,
-        strict: bool = False,
-        task_status: "trio.TaskStatus[Discovery]" = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Run discovery until cancelled. `bound`: where the node listens. `strict`: as for `open_discovery`.
+    async def begin(
+        self, stack: AsyncExitStack, key: PrivateKey, bound: Sequence[Address], book: "Book | None", *, strict: bool = False
+    ) -> "Discovery":
+        """Take part in discovery until `stack` is left. `bound`: where the node listens. `strict`: as for `open_discovery`.
 
-        OSError if the address cannot be listened at, ValueError and LocalProtocolError for wrong settings.
+        OSError if the address cannot be listened at, ValueError, TypeError and LocalProtocolError for wrong settings.
         """
         where = udp_address(self.settings.listen, beside=enode_address(bound))
         try:
-            await self._run(key, where, bound, book, strict, task_status)
+            return await stack.enter_async_context(self._opening(key, where, bound, book, strict=strict))
         except OSError:
             if not self.any_port or not where.port:
                 raise
-            # The port that TCP happened to get is taken for UDP: any other will do.
-            await self._run(key, replace(where, port=0), bound, book, strict, task_status)
+        # The port that TCP happened to get is taken for UDP: any other will do.
+        return await stack.enter_async_context(self._opening(key, replace(where, port=0), bound, book, strict=strict))
 
-    async def _run(  # noqa: PLR0913, PLR0917  (for `run` alone)
-        self,
-        key: PrivateKey,
-        where: Address,
-        bound: Sequence[Address],
-        book: "Book | None",
-        strict: bool,  # noqa: FBT001
-        task_status: "trio.TaskStatus[Discovery]",
-    ) -> None:
+    def _opening(
+        self, key: PrivateKey, where: Address, bound: Sequence[Address], book: "Book | None", *, strict: bool
+    ) -> "AbstractAsyncContextManager[Discovery]":
         from devp2p.discovery import open_discovery  # noqa: PLC0415  (see above)
 
         settings = self.settings
-        async with open_discovery(
+        return open_discovery(
             key,
             listen=where,
             entries={**enr_entries(bound), **_text_keys(settings.entries)},
@@ -150,9 +138,7 @@ class DiscoveryPlan:
             talk=settings.talk,
             limits=settings.limits,
             strict=strict,
-        ) as discovery:
-            task_status.started(discovery)
-            await trio.sleep_forever()
+        )
 
 
 @asynccontextmanager

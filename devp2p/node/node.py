@@ -6,8 +6,8 @@ which peers the node wants; all of these ask it, and so does `steering`, which d
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
-from functools import partial
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
 from secrets import SystemRandom, token_bytes
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import trio
 
 from devp2p.arguments import Several, number, require, several, whole
 from devp2p.capability import AnyCapability, Peer, check_class
-from devp2p.errors import BookError, LocalProtocolError
+from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.node.carriers import Carriers
@@ -29,7 +29,7 @@ from devp2p.peers import KINDS, WhyNot
 from devp2p.records import Address, NodeRecord, address_of, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
-from devp2p.transports import Transport, naming
+from devp2p.transports import Transport
 from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
@@ -101,51 +101,45 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     from devp2p.node.sessions import Sessions  # noqa: PLC0415
     from devp2p.node.steering import Steering  # noqa: PLC0415
 
-    roster, clock, obstacle = Roster(), PolicyClock(pace), None
-    try:
-        async with opened(book) as known:
-            policy = Policy(
-                local,
-                roster,
-                clock,
-                outside=static + trusted,
-                schemes=carriers.schemes,
-                max_peers=max_peers,
-                wanted={} if slots is None else slots,
-                dials=dials,
-                random=SystemRandom().random,
-                secret=token_bytes(16),
-            )
-            keeper = None if known is None else StandingsKeeper(known, policy.ratings, policy.bans, policy.candidates.pool, clock)
-            if keeper is not None:
-                keeper.load(policy.recall, trio.current_time())
-            async with trio.open_nursery() as nursery:
-                sessions = Sessions(local, policy, roster, nursery)
-                with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:
-                    door = Door(local, sessions, roster, nursery)
-                    steering = Steering(policy, roster, sessions, dialer, nursery, book=known, keeper=keeper, dials=dials)
-                    node = Node(local, carriers, policy, roster, door=door, dialer=dialer, steering=steering, nursery=nursery)
-                    try:
-                        for address in addresses:
-                            await node.listen(address)
-                        if plan is not None:
-                            node.discovery = await nursery.start(partial(plan.run, strict=strict), key, node.addresses, known)
-                    except (OSError, ValueError, TypeError, LocalProtocolError, BookError) as error:
-                        obstacle = error
-                    else:
-                        await nursery.start(steering.run)
-                        if node.discovery is not None and plan is not None and plan.settings.dials:
-                            nursery.start_soon(steering.collect, node.discovery.candidates(policy.candidates.takes))
-                        if candidates is not None:
-                            nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
-                        for record in static:
-                            nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
-                        yield node
-                nursery.cancel_scope.cancel()
-    finally:
-        roster.close()
-    if obstacle is not None:
-        raise obstacle
+    clock = PolicyClock(pace)
+    # What can fail to open does so before the nursery, so that its errors are not in a group.
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(opened(book))
+        roster = stack.enter_context(closing(Roster()))
+        policy = Policy(
+            local,
+            roster,
+            clock,
+            outside=static + trusted,
+            schemes=carriers.schemes,
+            max_peers=max_peers,
+            wanted={} if slots is None else slots,
+            dials=dials,
+            random=SystemRandom().random,
+            secret=token_bytes(16),
+        )
+        keeper = None if known is None else StandingsKeeper(known, policy.ratings, policy.bans, policy.candidates.pool, clock)
+        if keeper is not None:
+            keeper.load(policy.recall, trio.current_time())
+        listeners = [await carriers.bind(address, stack) for address in addresses]
+        bound = tuple(address for listener in listeners for address in listener.addresses)
+        found = None if plan is None else await plan.begin(stack, key, bound, known, strict=strict)
+        async with trio.open_nursery() as nursery:
+            sessions = Sessions(local, policy, roster, nursery)
+            with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:
+                door = Door(local, sessions, roster, nursery)
+                steering = Steering(policy, roster, sessions, dialer, nursery, book=known, keeper=keeper, dials=dials)
+                for listener in listeners:
+                    nursery.start_soon(listener.serve, door.take_in)
+                await nursery.start(steering.run)
+                if found is not None and plan is not None and plan.settings.dials:
+                    nursery.start_soon(steering.collect, found.candidates(policy.candidates.takes))
+                if candidates is not None:
+                    nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
+                for record in static:
+                    nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
+                yield Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, nursery))
+            nursery.cancel_scope.cancel()
 
 
 def _port(addresses: Iterable[Address]) -> int:
@@ -154,35 +148,43 @@ def _port(addresses: Iterable[Address]) -> int:
     return 0 if address is None else address.port or 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What a node acts with."""
+
+    carriers: Carriers
+    door: "Door"
+    dialer: "Dialer"
+    steering: "Steering"
+    nursery: trio.Nursery
+
+
 class Node:
     """A running node; `open_node` makes it."""
 
-    def __init__(  # noqa: PLR0913  (made in one place, above)
+    def __init__(  # noqa: PLR0913, PLR0917  (made in one place, above)
         self,
         local: LocalNode,
-        carriers: Carriers,
+        addresses: tuple[Address, ...],
+        discovery: "Discovery | None",
         policy: "Policy",
         roster: Roster,
-        *,
-        door: "Door",
-        dialer: "Dialer",
-        steering: "Steering",
-        nursery: trio.Nursery,
+        parts: "_Parts",
     ) -> None:
         self.roster: Roster = roster
         """The connected peers and the news of them."""
         self.policy: Policy = policy
         """What decides about other nodes: ratings, bans, candidates, slots. To be read."""
-        self.addresses: tuple[Address, ...] = ()
+        self.addresses: tuple[Address, ...] = addresses
         """Where the node listens."""
-        self.discovery: Discovery | None = None
+        self.discovery: Discovery | None = discovery
         """Discovery, where the node takes part in it."""
         self._local = local
-        self._carriers = carriers
-        self._door = door
-        self._dialer = dialer
-        self._steering = steering
-        self._nursery = nursery
+        self._carriers = parts.carriers
+        self._door = parts.door
+        self._dialer = parts.dialer
+        self._steering = parts.steering
+        self._nursery = parts.nursery
 
     @property
     def public_key(self) -> PublicKey:
@@ -299,12 +301,10 @@ class Node:
 
     async def listen(self, address: str | Address) -> tuple[Address, ...]:
         """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
-        where = address_of(address)
-        transport = self._carriers.transport(where)
-        with naming(where):
-            bound: tuple[Address, ...] = await self._nursery.start(transport.serve, where, self._door.take_in)
-        self.addresses += bound
-        return bound
+        listener = await self._carriers.bind(address_of(address))
+        self._nursery.start_soon(listener.serve, self._door.take_in)
+        self.addresses += listener.addresses
+        return listener.addresses
 
     def _find(self, capability: type[AnyCapability]) -> AnyCapability:
         check_class(capability)

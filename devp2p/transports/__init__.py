@@ -1,7 +1,7 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
 from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, read_address
-from devp2p.transports.links import ByteLink, Link, MuxLink, OnLink, StreamLink, Transport, naming, require_peer
+from devp2p.transports.links import ByteLink, Link, Listener, MuxLink, OnLink, StreamLink, Transport, naming, require_peer
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import TcpTransport, keep_busy
@@ -11,6 +11,7 @@ __all__ = [
     "DEFAULT_LISTEN",
     "ByteLink",
     "Link",
+    "Listener",
     "MemoryMuxTransport",
     "MemoryTransport",
     "MuxLink",

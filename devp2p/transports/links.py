@@ -87,6 +87,21 @@ OnLink = Callable[[Link], Awaitable[None]]
 accepting by not returning."""
 
 
+class Listener(Protocol):
+    """Where a transport listens. Links that come before `serve` is called wait for it."""
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where that is, as the peer can dial it; a wildcard stays one."""
+        ...
+
+    async def serve(self, on_link: OnLink) -> None:
+        """Hand on the links that come, until cancelled; then listening is over."""
+
+    async def aclose(self) -> None:
+        """Stop listening at once, cancelled or not; harmless if that is over already."""
+
+
 class Transport(Protocol):
     """A way to reach nodes. Implement it to carry sessions over something new."""
 
@@ -101,10 +116,9 @@ class Transport(Protocol):
         """
         ...
 
-    async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Listen at `address` until cancelled, reporting the bound addresses once it does. Raises OSError if it cannot."""
+    async def bind(self, address: Address) -> Listener:
+        """Begin to listen at `address`; port 0 is any free one. Raises OSError if that is impossible."""
+        ...
 
 
 def require_peer(proved: PublicKey, expect: PublicKey | None, address: Address) -> None:

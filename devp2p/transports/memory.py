@@ -9,6 +9,7 @@ import operator
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 import trio
@@ -319,28 +320,41 @@ class _Network(Generic[LinkT]):
         listener.send_nowait(theirs)
         return ours
 
-    async def serve(
-        self,
-        address: Address,
-        on_link: Callable[[LinkT], Awaitable[None]],
-        *,
-        task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Listen at a name until cancelled; OSError if the name is taken."""
-        if address.host in self._names.listeners:
+    async def bind(self, address: Address) -> "MemoryListener[LinkT]":
+        """Listen at a name; OSError if the name is taken."""
+        await trio.lowlevel.checkpoint()
+        listeners = self._names.listeners
+        if address.host in listeners:
             raise OSError(f"somebody listens at {address} already")
-        accepted: trio.MemoryReceiveChannel[LinkT]
-        listener, accepted = trio.open_memory_channel[LinkT](float("inf"))
-        self._names.listeners[address.host] = self._key, listener
+        sender, accepted = trio.open_memory_channel[LinkT](float("inf"))
+        listeners[address.host] = self._key, sender
+        return MemoryListener(address, accepted, partial(listeners.pop, address.host))
+
+
+class MemoryListener(Generic[LinkT]):
+    """A name at which a node listens."""
+
+    def __init__(self, address: Address, accepted: trio.MemoryReceiveChannel[LinkT], on_close: Callable[[], object]) -> None:
+        self.addresses: tuple[Address, ...] = (address,)
+        self._accepted = accepted
+        self._on_close: Callable[[], object] | None = on_close
+
+    async def serve(self, on_link: Callable[[LinkT], Awaitable[None]]) -> None:
+        """Hand on the links that come, until cancelled."""
         try:
-            task_status.started((address,))
-            async for link in accepted:
+            async for link in self._accepted:
                 await on_link(link)
         finally:
-            del self._names.listeners[address.host]
-            with trio.CancelScope(shield=True):
-                while accepted.statistics().current_buffer_used:  # nobody will accept them
-                    await accepted.receive_nowait().aclose()
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        """Give the name back, and close the links that nobody will accept."""
+        if self._on_close is not None:
+            self._on_close()
+            self._on_close = None
+        with trio.CancelScope(shield=True):
+            while self._accepted.statistics().current_buffer_used:
+                await self._accepted.receive_nowait().aclose()
 
 
 class MemoryTransport(_Network[ByteLink]):

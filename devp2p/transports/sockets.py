@@ -6,10 +6,11 @@ import logging
 import math
 import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.transports.links import ByteLink, OnLink
 
 BACKLOG = 4096
@@ -38,6 +39,10 @@ _GONE = frozenset(
 )
 
 _logger = logging.getLogger(__name__)
+
+
+def _nothing() -> None:
+    pass
 
 
 def file_limit() -> float:
@@ -97,6 +102,44 @@ async def accept_streams(listener: socket.socket, on_stream: Callable[[trio.Sock
                 await trio.sleep(_RESOURCE_PAUSE)
                 break
             await on_stream(trio.SocketStream(trio.socket.from_stdlib_socket(sock)))
+
+
+class SocketListener:
+    """Sockets at which connections are accepted, each of which becomes a link."""
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        addresses: tuple[Address, ...],
+        make_link: Callable[[trio.SocketStream], ByteLink],
+        on_close: Callable[[], None] = _nothing,
+    ) -> None:
+        """`on_close` is called once when the sockets are closed."""
+        self.addresses: tuple[Address, ...] = addresses
+        self._sockets = tuple(sockets)
+        self._make_link = make_link
+        self._on_close = on_close
+
+    async def serve(self, on_link: OnLink) -> None:
+        """Hand on the links that come, until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for sock in self._sockets:
+                    nursery.start_soon(accept_links, sock, self._make_link, on_link)
+        finally:
+            self._close()
+
+    async def aclose(self) -> None:
+        """Stop listening."""
+        self._close()
+        await trio.lowlevel.checkpoint()
+
+    def _close(self) -> None:
+        if self._sockets:
+            for sock in self._sockets:
+                sock.close()
+            self._sockets = ()
+            self._on_close()
 
 
 async def accept_links(listener: socket.socket, make_link: Callable[[trio.SocketStream], ByteLink], on_link: OnLink) -> None:

@@ -15,8 +15,8 @@ import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports.links import ByteLink, OnLink
-from devp2p.transports.sockets import BACKLOG, accept_links, host_in, plain_socket
+from devp2p.transports.links import ByteLink
+from devp2p.transports.sockets import BACKLOG, SocketListener, host_in, plain_socket
 
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
 UNSENT = 64 * 1024
@@ -40,25 +40,17 @@ class TcpTransport:
             await trio.aclose_forcefully(stream)
             raise
 
-    async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Listen until cancelled. Raises OSError if the address cannot be bound."""
+    async def bind(self, address: Address) -> SocketListener:
+        """Listen at an address, at every one that a DNS name has. Raises OSError if it cannot be bound."""
         if address.host == "*":
-            listeners = [_listen_everywhere(address.port or 0)]
+            sockets = [_listen_everywhere(address.port or 0)]
         else:
             opened = await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=BACKLOG)
-            listeners = [plain_socket(listener) for listener in opened]
-        try:
-            for listener in listeners:
-                _defer(listener)
-            async with trio.open_nursery() as nursery:
-                for listener in listeners:
-                    nursery.start_soon(accept_links, listener, partial(_link, initiator=False), on_link)
-                task_status.started(tuple(_bound_address(listener, address.host) for listener in listeners))
-        finally:
-            for listener in listeners:
-                listener.close()
+            sockets = [plain_socket(listener) for listener in opened]
+        for sock in sockets:
+            _defer(sock)
+        bound = tuple(_bound_address(sock, address.host) for sock in sockets)
+        return SocketListener(sockets, bound, partial(_link, initiator=False))
 
 
 def _what_happened(error: OSError) -> OSError:

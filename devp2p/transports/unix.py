@@ -4,14 +4,15 @@ import errno
 import os
 import socket
 import stat
+from functools import partial
 from pathlib import Path
 
 import trio
 
 from devp2p.keys import PublicKey
 from devp2p.records import Address
-from devp2p.transports.links import ByteLink, OnLink
-from devp2p.transports.sockets import BACKLOG, accept_links
+from devp2p.transports.links import ByteLink
+from devp2p.transports.sockets import BACKLOG, SocketListener
 
 
 class UnixTransport:
@@ -25,25 +26,28 @@ class UnixTransport:
         stream = await trio.open_unix_socket(address.host)
         return ByteLink(stream, local=address, remote=address, initiator=True)  # our own end has no name
 
-    async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Listen until cancelled, and remove the socket then. A socket that a dead process left behind is replaced.
+    async def bind(self, address: Address) -> SocketListener:
+        """Listen at a path; the socket is removed at the end. A socket that a dead process left behind is replaced.
 
         Raises OSError if the path cannot be bound, somebody else is listening there, or this system has no Unix sockets.
         """
         _check_system()
         path = trio.Path(address.host)
         await _remove_stale(path)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
             sock.setblocking(False)  # noqa: FBT003  (positional only)
             sock.bind(os.fspath(path))
-            try:
-                sock.listen(BACKLOG)
-                task_status.started((address,))
-                await accept_links(sock, lambda stream: _link(stream, address), on_link)
-            finally:
-                Path(path).unlink(missing_ok=True)  # noqa: ASYNC240  (must not be cancelled, and takes no time)
+        except OSError:
+            sock.close()
+            raise
+        listener = SocketListener([sock], (address,), partial(_link, address=address), partial(Path(path).unlink, missing_ok=True))
+        try:
+            sock.listen(BACKLOG)
+        except OSError:
+            await listener.aclose()
+            raise
+        return listener
 
 
 def _check_system() -> None:

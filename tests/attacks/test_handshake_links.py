@@ -26,7 +26,7 @@ from devp2p.peers.slots import Admit
 from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports.links import ByteLink
 from tests.chat import Chat, GetTime
-from tests.network import LARGE, Network, running
+from tests.network import LARGE, Changed, Network, running
 
 LIMITS: dict[str, Any] = {"limit_local_addresses": True, "ping_interval": 10**6}
 
@@ -44,12 +44,12 @@ class Internet(MemoryTransport):
         self._callers[link.local.host] = host
         return link.stream
 
-    async def serve(self, address: Address, on_link: Any, **options: Any) -> None:
-        async def named(link: ByteLink) -> None:
+    async def bind(self, address: Address) -> Any:
+        def named(link: ByteLink) -> ByteLink:
             link.remote = Address("tcp", self._callers.pop(link.remote.host), 30303)
-            await on_link(link)
+            return link
 
-        await super().serve(address, named, **options)
+        return Changed(await super().bind(address), named)
 
 
 async def drip(stream: trio.abc.SendStream) -> None:

@@ -92,7 +92,7 @@ class Attacker:
         """Answer whoever dials, and knock, again and again."""
         async with trio.open_nursery() as nursery:
             self.nursery = nursery
-            await nursery.start(self.line.serve, address(self.number), self.on_link)
+            nursery.start_soon((await self.line.bind(address(self.number))).serve, self.on_link)
             await trio.sleep((self.number - ATTACKERS[0]) * 0.01)
             while True:
                 if not self.connected:

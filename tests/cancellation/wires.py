@@ -7,14 +7,14 @@ then, and half a frame may be out, so nothing may follow but the end.
 import errno
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import Address, NodeRecord, PublicKey
-from devp2p.transports.links import ByteLink, OnLink
+from devp2p.transports.links import ByteLink, Listener
 from devp2p.transports.memory import MemoryStream, MemoryTransport
+from tests.network import Changed
 
 KINDS = ("broken", "closed", "reset", "deaf")
 """How an operation fails. broken, closed: with these errors of trio's, and so do all after it. reset: as a socket's that was reset, a write
@@ -70,13 +70,8 @@ class Seat:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "injected")
         return self._wires.watch(await self._wires.hub.dial(address, expect=expect), self._owner)
 
-    async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        async def take(link: Any) -> None:
-            await on_link(self._wires.watch(link, self._owner))
-
-        await self._wires.hub.serve(address, take, task_status=task_status)
+    async def bind(self, address: Address) -> Listener:
+        return Changed(await self._wires.hub.bind(address), lambda link: self._wires.watch(link, self._owner))
 
 
 class WatchedStream(HalfCloseableStream):

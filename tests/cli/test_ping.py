@@ -48,7 +48,7 @@ async def call(behave: Behaviour, record: NodeRecord = HERE) -> Answer:
             await trio.lowlevel.checkpoint()
             nursery.start_soon(serve, link)
 
-        await nursery.start(network.serve, NODE, on_link)
+        nursery.start_soon((await network.bind(NODE)).serve, on_link)
         answer = await ping(record, OTHER, timeout=TIMEOUT, transports=[network])
         nursery.cancel_scope.cancel()
     return answer

@@ -4,12 +4,15 @@ The other side has a session once our Hello has arrived; this side believes that
 once the other's Hello has come.
 """
 
+from typing import Any
+
 import trio
 from trio.abc import HalfCloseableStream
 
-from devp2p import Address, Link, PublicKey
-from devp2p.transports.links import ByteLink, OnLink
+from devp2p import Address, PublicKey
+from devp2p.transports.links import ByteLink
 from devp2p.transports.tcp import TcpTransport
+from tests.network import Changed
 
 
 class HeldStream(HalfCloseableStream):
@@ -88,14 +91,8 @@ class CrossingTransport(TcpTransport):
         await self.may_dial.wait()
         return self._hold(await super().dial(address, expect=expect))
 
-    async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        async def on_held_link(link: Link) -> None:
-            assert isinstance(link, ByteLink)
-            await on_link(self._hold(link))
-
-        await super().serve(address, on_held_link, task_status=task_status)
+    async def bind(self, address: Address) -> Any:
+        return Changed(await super().bind(address), self._hold)
 
     def _hold(self, link: ByteLink) -> ByteLink:
         stream = HeldStream(link.stream)

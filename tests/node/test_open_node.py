@@ -1,10 +1,12 @@
 """What a user gets wrong in opening a node, and in using one, is said at once, and says what to write instead."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -124,10 +126,10 @@ WRONG_ARGUMENTS = [
     (
         {"transports": [TcpTransport]},
         TypeError,
-        "each of transports is an object with schemes, dial and serve, not the class TcpTransport: write",
+        "each of transports is an object with schemes, dial and bind, not the class TcpTransport: write",
     ),
     ({"transports": TcpTransport()}, TypeError, "transports is a list, not a TcpTransport: write transports=[...]"),
-    ({"transports": ["tcp"]}, TypeError, "each of transports is an object with schemes, dial and serve, not a str"),
+    ({"transports": ["tcp"]}, TypeError, "each of transports is an object with schemes, dial and bind, not a str"),
     ({"extension": [b"abc"]}, TypeError, "extension is an object of a class derived from Extension, not a list"),
     (
         {"extension": Constant},
@@ -325,6 +327,23 @@ async def test_what_is_reported_of_a_peer_is_looked_at(report: Any, error: type[
         with pytest.raises(error) as caught:
             report(node.connected[0][Chat].conduct)
         assert message in str(caught.value)
+
+
+@pytest.mark.real_clock
+async def test_what_was_bound_is_given_back_if_something_else_cannot_be(tmp_path: Path) -> None:
+    path, network = tmp_path / "node.sock", MemoryTransport()
+    with pytest.raises(OSError, match="somebody listens at memory://a already") as caught:
+        await opening(KEY, [Chat()], listen=["memory://a", "memory://a"], transports=[network])
+    assert caught.type is OSError
+    async with open_node(KEY, [Chat()], listen=["memory://a"], transports=[network]):
+        pass
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        settings = DiscoverySettings(listen=f"udp://127.0.0.1:{taken.getsockname()[1]}")
+        with pytest.raises(OSError, match="in use") as caught:
+            await opening(KEY, [Chat()], listen=[f"unix://{path}"], discovery=settings)
+        assert caught.type is OSError
+    assert not path.exists()
 
 
 async def test_a_node_can_listen_at_a_text_as_open_node_can() -> None:

@@ -267,7 +267,7 @@ def test_a_line_counts_bytes():
             accepted.append(link)
 
         async with trio.open_nursery() as nursery:
-            await nursery.start(transport.serve, Address("memory", "x"), on_link)
+            nursery.start_soon((await transport.bind(Address("memory", "x"))).serve, on_link)
             dialled = await transport.dial(Address("memory", "x"), expect=None)
             await trio.testing.wait_all_tasks_blocked()
             (caller,) = accepted

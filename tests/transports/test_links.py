@@ -36,7 +36,7 @@ def mux() -> tuple[MemoryMuxLink, MemoryMuxLink]:
 async def serving(transport: Transport, name: str) -> AsyncIterator[trio.MemoryReceiveChannel[Link]]:
     send, receive = trio.open_memory_channel[Link](100)
     async with trio.open_nursery() as nursery:
-        await nursery.start(transport.serve, Address("memory", name), send.send)
+        nursery.start_soon((await transport.bind(Address("memory", name))).serve, send.send)
         yield receive
         nursery.cancel_scope.cancel()
 

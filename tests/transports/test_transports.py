@@ -4,7 +4,7 @@ import errno
 import resource
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -25,8 +25,9 @@ async def serving(transport: Transport, text: str) -> AsyncIterator[tuple[tuple[
     """A transport that listens: where it does, and the links that it accepts."""
     send, receive = trio.open_memory_channel[Link](100)
     async with trio.open_nursery() as nursery:
-        bound = await nursery.start(transport.serve, Address.parse(text), send.send)
-        yield bound, receive
+        listener = await transport.bind(Address.parse(text))
+        nursery.start_soon(listener.serve, send.send)
+        yield listener.addresses, receive
         nursery.cancel_scope.cancel()
 
 
@@ -47,6 +48,33 @@ async def check_both_ways(ours: Link, theirs: Link) -> None:
             assert await b.receive_some() == b"hello"
         await one.send_eof()
         assert await other.receive_some() == b""
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize("text", ["memory://a", "tcp://127.0.0.1:0", "unix://{}/node.sock"])
+async def test_links_that_come_before_somebody_serves_wait_and_are_closed_if_nobody_does(text: str, tmp_path: Path) -> None:
+    carriers: list[Transport] = [MemoryTransport(), TcpTransport(), UnixTransport()]
+    transport = next(one for one in carriers if text.partition(":")[0] in one.schemes)
+    send, receive = trio.open_memory_channel[Link](100)
+    for served in (True, False):
+        listener = await transport.bind(Address.parse(text.format(tmp_path)))
+        ours = await transport.dial(listener.addresses[0], expect=None)
+        assert isinstance(ours, StreamLink)
+        await ours.stream.send_all(b"early")
+        async with trio.open_nursery() as nursery:
+            if served:
+                nursery.start_soon(listener.serve, send.send)
+                theirs = await receive.receive()
+                assert isinstance(theirs, StreamLink)
+                assert await theirs.stream.receive_some() == b"early"
+                await theirs.aclose()
+            nursery.cancel_scope.cancel()
+        await listener.aclose()
+        with pytest.raises(OSError, match=r"refused|nobody listens|No such file"):
+            await transport.dial(listener.addresses[0], expect=None)
+        with suppress(trio.BrokenResourceError):
+            assert await ours.stream.receive_some() == b""
+        await ours.aclose()
 
 
 # Memory
@@ -81,7 +109,7 @@ async def test_memory_carries_links_by_name() -> None:
     async with serving(network, "memory://a") as (bound, links):
         assert bound == (Address("memory", "a"),)
         with pytest.raises(OSError, match="somebody listens at memory://a already"):
-            await network.serve(Address("memory", "a"), links.receive)  # type: ignore[arg-type]
+            await network.bind(Address("memory", "a"))
         ours = await network.dial(bound[0], expect=None)
         theirs = await links.receive()
         assert (ours.remote, theirs.remote) == (Address("memory", "a"), ours.local)
@@ -120,13 +148,13 @@ async def test_tcp_says_when_nobody_answers_or_a_port_is_taken() -> None:
     transport = TcpTransport()
     async with serving(transport, "tcp://127.0.0.1:0") as (bound, _):
         with pytest.raises(OSError, match="in use") as caught:
-            await transport.serve(bound[0], drop)
+            await transport.bind(bound[0])
         assert caught.value.errno == errno.EADDRINUSE
     with pytest.raises(OSError, match="refused"):
         await transport.dial(bound[0], expect=None)
     async with serving(transport, "tcp://*:0") as (bound, _):
         with pytest.raises(OSError, match="in use"):
-            await transport.serve(bound[0], drop)
+            await transport.bind(bound[0])
 
 
 @pytest.mark.real_clock
@@ -236,7 +264,7 @@ async def test_a_path_that_is_in_use_is_left_alone(tmp_path: Path) -> None:
     for taken in (path, file):
         async with serving(transport, f"unix://{path}") as (bound, links):
             with pytest.raises(OSError, match="in use"):
-                await transport.serve(Address("unix", str(taken)), drop)
+                await transport.bind(Address("unix", str(taken)))
             if taken is path:
                 await (await links.receive()).aclose()  # the other looked whether somebody listens
             await check_both_ways(await transport.dial(bound[0], expect=None), await links.receive())
@@ -249,7 +277,7 @@ async def test_a_system_without_unix_sockets_says_so(monkeypatch: pytest.MonkeyP
     with pytest.raises(OSError, match="this system has no Unix sockets"):
         await UnixTransport().dial(address, expect=None)
     with pytest.raises(OSError, match="this system has no Unix sockets"):
-        await UnixTransport().serve(address, drop)
+        await UnixTransport().bind(address)
 
 
 # Whole sessions

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import Address, ByteLink, Link, LocalProtocolError, MuxLink, PublicKey, Transport
-from devp2p.transports import OnLink
+from devp2p.transports import Listener, OnLink
 
 
 @dataclass
@@ -29,15 +28,25 @@ class MeasuredTransport:
         """Dial through `inner`."""
         return _measured(await self._inner.dial(address, expect=expect), self._line)
 
-    async def serve(
-        self, address: Address, on_link: OnLink, *, task_status: trio.TaskStatus[tuple[Address, ...]] = trio.TASK_STATUS_IGNORED
-    ) -> None:
+    async def bind(self, address: Address) -> Listener:
         """Listen through `inner`."""
+        return _MeasuredListener(await self._inner.bind(address), self._line)
 
+
+class _MeasuredListener:
+    def __init__(self, inner: Listener, line: Line) -> None:
+        self.addresses = inner.addresses
+        self._inner = inner
+        self._line = line
+
+    async def serve(self, on_link: OnLink) -> None:
         async def measured(link: Link) -> None:
             await on_link(_measured(link, self._line))
 
-        await self._inner.serve(address, measured, task_status=task_status)
+        await self._inner.serve(measured)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 def _measured(link: Link, line: Line) -> ByteLink:
