@@ -10,18 +10,35 @@ from typing import TYPE_CHECKING
 from devp2p.deferred import deferred
 
 if TYPE_CHECKING:
-    from devp2p.discovery.candidates import Candidate
+    from devp2p.discovery.awaited import Pinged
+    from devp2p.discovery.candidates import Candidate, Filter
+    from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended, Event, LookupDone, PingResult, Pong, RecordFound
+    from devp2p.discovery.finding import Candidates
     from devp2p.discovery.own_record import parse_external, parse_externals
-    from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
+    from devp2p.discovery.protocol import Protocol
+    from devp2p.discovery.service import Discovery, DiscoveryLimits, Statistics, open_discovery
     from devp2p.discovery.settings import VERSIONS, check_versions, udp_address
 else:
     __getattr__ = deferred(
         __name__,
         {
-            "VERSIONS": "settings",
+            "AddressChanged": "events",
             "Candidate": "candidates",
+            "Candidates": "finding",
+            "ClockDoubtful": "events",
             "Discovery": "service",
             "DiscoveryLimits": "service",
+            "Ended": "events",
+            "Event": "events",
+            "Filter": "candidates",
+            "LookupDone": "events",
+            "PingResult": "events",
+            "Pinged": "awaited",
+            "Pong": "events",
+            "Protocol": "protocol",
+            "RecordFound": "events",
+            "Statistics": "service",
+            "VERSIONS": "settings",
             "check_versions": "settings",
             "open_discovery": "service",
             "parse_external": "own_record",
@@ -32,9 +49,22 @@ else:
 
 __all__ = [
     "VERSIONS",
+    "AddressChanged",
     "Candidate",
+    "Candidates",
+    "ClockDoubtful",
     "Discovery",
     "DiscoveryLimits",
+    "Ended",
+    "Event",
+    "Filter",
+    "LookupDone",
+    "PingResult",
+    "Pinged",
+    "Pong",
+    "Protocol",
+    "RecordFound",
+    "Statistics",
     "check_versions",
     "open_discovery",
     "parse_external",

@@ -1,23 +1,20 @@
-"""Discovery v4 and v5 as coroutines: each begins an operation of the sans-IO protocol and waits for the event that ends it.
+"""The operations of a `Protocol` as coroutines: each begins one and waits for the event that ends it.
 
-Both have the same methods, and speak of nodes as `NodeRecord`. What a cancelled coroutine has begun goes on, and its end is passed over.
+They speak of nodes as `NodeRecord`. What a cancelled coroutine has begun goes on, and its end is passed over.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import trio
 
-from devp2p.addresses import Endpoint, scope_fault
-from devp2p.discovery.table import Contact, contact_of, contacts_told_by
-from devp2p.discovery.v4 import Discv4
-from devp2p.discovery.v4 import events as v4_events
-from devp2p.discovery.v4 import nodes as v4_nodes
-from devp2p.discovery.v5 import Discv5
-from devp2p.discovery.v5 import events as v5_events
-from devp2p.keys import keccak256
+from devp2p.addresses import Endpoint
+from devp2p.discovery.events import Ended, LookupDone, PingResult, RecordFound
+from devp2p.discovery.protocol import Protocol, RandomBytes
+from devp2p.discovery.table import Contact, contacts_told_by
+from devp2p.discovery.v5 import Discv5, NodesFound, TalkAnswered
 from devp2p.records import NodeRecord, Record
 
 AT_ONCE: Final = 512
@@ -26,8 +23,8 @@ AT_ONCE: Final = 512
 _FEW = 32  # nodes in the table, below which more is done to find others
 _DISTANCES = 10  # that are asked for at once, beyond which some refuse to answer
 
-End = TypeVar("End")
 Clock = Callable[[], float]
+P = TypeVar("P", bound=Protocol[Any, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +44,22 @@ class Pinged:
 
 
 @dataclass(slots=True, eq=False)
-class _Waiter(Generic[End]):
+class _Waiter:
     ended: trio.Event = field(default_factory=trio.Event)
-    event: End | None = None
+    event: Ended | None = None
 
 
-class Operations(Generic[End]):
+class Operations:
     """The operations of one protocol that somebody waits for."""
 
     def __init__(self, flush: Callable[[], None]) -> None:
         """`flush` sends what an operation has put out, and takes in its events."""
         self._flush = flush
-        self._waiters: dict[int, _Waiter[End]] = {}
+        self._waiters: dict[int, _Waiter] = {}
         self._places = trio.Semaphore(AT_ONCE)
         self._closed = False
 
-    async def run(self, begin: Callable[[], int]) -> End:
+    async def run(self, begin: Callable[[], int]) -> Ended:
         """Begin an operation and wait for its end; ClosedResourceError if discovery ends before it does."""
         await self._places.acquire()
         try:
@@ -79,9 +76,9 @@ class Operations(Generic[End]):
             raise trio.ClosedResourceError("discovery has ended")
         return waiter.event
 
-    def end(self, operation: int, event: End) -> None:
+    def end(self, event: Ended) -> None:
         """An operation is over."""
-        waiter = self._waiters.pop(operation)
+        waiter = self._waiters.pop(event.operation)
         waiter.event = event
         waiter.ended.set()
         self._places.release()
@@ -93,55 +90,46 @@ class Operations(Generic[End]):
             waiter.ended.set()
 
 
-class AwaitedV4:
-    """Discovery v4."""
+class Awaited(Generic[P]):
+    """One version of discovery. `protocol` is to be read."""
 
-    version: Final = 4
-    source: Final = "v4"
-
-    def __init__(
-        self, protocol: Discv4, *, clock: Clock, flush: Callable[[], None], random_bytes: Callable[[int], bytes], ip_versions: Sequence[int]
-    ) -> None:
-        self.protocol = protocol
+    def __init__(self, protocol: P, *, clock: Clock, flush: Callable[[], None], random_bytes: RandomBytes) -> None:
+        self.protocol: P = protocol
+        self.version: int = protocol.version
+        self.source: str = f"v{protocol.version}"
+        """What candidates say that it has named."""
+        self.operations: Operations = Operations(flush)
         self._clock = clock
         self._random_bytes = random_bytes
-        self._ip_versions = ip_versions
-        self.operations: Operations[v4_events.PingResult | v4_events.RecordFound | v4_events.LookupDone] = Operations(flush)
-
-    def contact(self, node: NodeRecord) -> v4_nodes.Node | None:
-        """Where a node is to be asked; None if that is unknown, or cannot be sent to."""
-        return v4_nodes.contact_of(node, self._ip_versions)
 
     async def ping(self, node: NodeRecord) -> Pinged | None:
         """Ask a node whether it is there; None if it is silent, or nobody knows where it is."""
-        contact = self.contact(node)
+        contact = self.protocol.contact_of(node)
         if contact is None:
             return None
         end = await self.operations.run(lambda: self.protocol.ping(contact, self._clock()))
-        if not isinstance(end, v4_events.PingResult) or end.pong is None:
+        if not isinstance(end, PingResult) or end.pong is None:
             return None
-        seen_as = Endpoint(end.pong.recipient.ip, end.pong.recipient.udp)
-        return Pinged(4, contact.endpoint, seen_as, end.pong.enr_sequence, end.rtt)
+        return Pinged(self.version, contact.endpoint, end.pong.seen_as, end.pong.sequence, end.rtt)
 
     async def request_enr(self, node: NodeRecord) -> NodeRecord | None:
         """Ask a node for its record, which is then in `NodeRecord.enr`; None if it does not give it."""
-        contact = self.contact(node)
+        contact = self.protocol.contact_of(node)
         return None if contact is None else await self._record(lambda: self.protocol.request_enr(contact, self._clock()))
 
     async def resolve(self, node: NodeRecord) -> NodeRecord | None:
         """Ask a node for its record where it is said to be, or else search for it; None if it is not found, or does not answer."""
-        found = await self.request_enr(node)
-        return found or await self._record(lambda: self.protocol.resolve(node.public_key, self._clock()))
+        return await self._record(lambda: self.protocol.resolve(node, self._clock()))
 
     async def lookup(self, target: bytes) -> list[NodeRecord]:
-        """The nodes closest to a target of 64 bytes, closest first: those that answered."""
+        """The nodes closest to a target, closest first: those that answered."""
         end = await self.operations.run(lambda: self.protocol.lookup(target, self._clock()))
-        assert isinstance(end, v4_events.LookupDone)  # noqa: S101  (a lookup ends so)
-        return [contact.record for contact in end.contacts]
+        assert isinstance(end, LookupDone)  # noqa: S101  (a lookup ends so)
+        return [self.protocol.record_of(contact) for contact in end.contacts]
 
     async def walk(self) -> list[NodeRecord]:
         """Nodes close to a random place, with their records where they give them."""
-        found = await self.lookup(self._random_bytes(64))
+        found = await self.lookup(self._random_bytes(self.protocol.target_sizes[0]))
 
         async def complete(index: int) -> None:
             found[index] = await self.request_enr(found[index]) or found[index]
@@ -154,88 +142,29 @@ class AwaitedV4:
 
     def proved(self) -> list[NodeRecord]:
         """The nodes in the table that have answered, and that others know, too."""
-        return [entry.contact.record for entry in self.protocol.table if entry.live and not entry.incoming]
+        return [self.protocol.record_of(entry.contact) for entry in self.protocol.table if entry.live and not entry.incoming]
 
     async def _record(self, begin: Callable[[], int]) -> NodeRecord | None:
         end = await self.operations.run(begin)
-        if not isinstance(end, v4_events.RecordFound) or end.record is None or end.contact is None:
+        if not isinstance(end, RecordFound) or end.record is None:
             return None
-        return end.contact.record
+        return NodeRecord.from_enr(end.record) if end.contact is None else self.protocol.record_of(end.contact)
 
 
-class AwaitedV5:
-    """Discovery v5."""
-
-    version: Final = 5
-    source: Final = "v5"
-
-    def __init__(
-        self, protocol: Discv5, *, clock: Clock, flush: Callable[[], None], random_bytes: Callable[[int], bytes], ip_versions: Sequence[int]
-    ) -> None:
-        self.protocol = protocol
-        self._clock = clock
-        self._random_bytes = random_bytes
-        self._ip_versions = ip_versions
-        self.operations: Operations[
-            v5_events.PingResult | v5_events.NodesFound | v5_events.TalkAnswered | v5_events.LookupDone | v5_events.Resolved
-        ] = Operations(flush)
-
-    def contact(self, node: NodeRecord) -> Contact[Record] | None:
-        """Where a node is to be asked, as its own record says, or the one that we have of it; None if neither says so."""
-        known = self.protocol.table.get(node.id)
-        record = node.enr
-        if known is not None and (record is None or known.contact.seq > record.sequence):
-            return known.contact
-        return None if record is None else contact_of(record, self._ip_versions)
-
-    async def ping(self, node: NodeRecord) -> Pinged | None:
-        """Ask a node whether it is there; None if it is silent, or nobody knows where it is."""
-        contact = self.contact(node)
-        if contact is None:
-            return None
-        since = trio.current_time()
-        end = await self.operations.run(lambda: self.protocol.ping(contact, self._clock()))
-        if not isinstance(end, v5_events.PingResult) or end.pong is None:
-            return None
-        seen_as = Endpoint(end.pong.recipient_ip, end.pong.recipient_port)
-        return Pinged(5, contact.endpoint, seen_as, end.pong.enr_sequence, trio.current_time() - since)
-
-    async def request_enr(self, node: NodeRecord) -> NodeRecord | None:
-        """Ask a node for its record, which is then in `NodeRecord.enr`; None if it does not give it."""
-        contact = self.contact(node)
-        if contact is None:
-            return None
-        records = await self._find_node(contact, [0])
-        return node_at(contact.endpoint, records[0]) if records else None
-
-    async def resolve(self, node: NodeRecord) -> NodeRecord | None:
-        """Ask a node for its record where it is said to be, or else search for it; None if it is not found."""
-        known = self.contact(node)
-        record = node.enr or (known.record if known is not None else None)
-        if record is None:
-            found = await self.lookup(node.id)
-            return next((other for other in found if other.id == node.id), None)
-        end = await self.operations.run(lambda: self.protocol.resolve(record, self._clock()))
-        return NodeRecord.from_enr(end.record) if isinstance(end, v5_events.Resolved) and end.confirmed else None
+class AwaitedV5(Awaited[Discv5]):
+    """Discovery v5, which can say things in other protocols, and ask one node for others at any distance."""
 
     async def talk(self, node: NodeRecord, protocol: bytes, request: bytes) -> bytes | None:
         """Say something in another protocol, and return the response; None if the node is silent, or nobody knows where it is."""
-        contact = self.contact(node)
+        contact = self.protocol.contact_of(node)
         if contact is None:
             return None
         end = await self.operations.run(lambda: self.protocol.talk(contact, protocol, request, self._clock()))
-        return end.response if isinstance(end, v5_events.TalkAnswered) else None
-
-    async def lookup(self, target: bytes) -> list[NodeRecord]:
-        """The nodes closest to a target, closest first: those that answered. One of 64 bytes stands for its hash."""
-        place = target if len(target) == 32 else keccak256(target)
-        end = await self.operations.run(lambda: self.protocol.lookup(place, self._clock()))
-        assert isinstance(end, v5_events.LookupDone)  # noqa: S101  (a lookup ends so)
-        return [node_at(contact.endpoint, contact.record) for contact in end.contacts]
+        return end.response if isinstance(end, TalkAnswered) else None
 
     async def walk(self) -> list[NodeRecord]:
         """Nodes close to a random place; and while we know but few, some that one of them knows."""
-        found = await self.lookup(self._random_bytes(32))
+        found = await super().walk()
         return found if len(self.protocol.table) >= _FEW else found + await self._ask_around({node.id for node in found})
 
     async def _ask_around(self, known: Collection[bytes]) -> list[NodeRecord]:
@@ -252,21 +181,17 @@ class AwaitedV5:
         for farthest in (256, 256 - _DISTANCES):  # closer ones there are only in large networks
             told = await self._find_node(teller, range(farthest, farthest - _DISTANCES, -1))
             records += [record for record in told if record.id not in known]
-        return await _gather(partial(self._check, contact) for contact in contacts_told_by(teller.endpoint, records, self._ip_versions))
+        return await _gather(
+            partial(self._check, contact) for contact in contacts_told_by(teller.endpoint, records, self.protocol.ip_versions)
+        )
 
     async def _find_node(self, contact: Contact[Record], distances: Iterable[int]) -> Sequence[Record]:
         end = await self.operations.run(lambda: self.protocol.find_node(contact, distances, self._clock()))
-        return end.records if isinstance(end, v5_events.NodesFound) else ()
+        return end.records if isinstance(end, NodesFound) else ()
 
     async def _check(self, contact: Contact[Record]) -> NodeRecord | None:
         end = await self.operations.run(lambda: self.protocol.ping(contact, self._clock()))
-        answered = isinstance(end, v5_events.PingResult) and end.pong is not None
-        return node_at(contact.endpoint, contact.record) if answered else None
-
-    def proved(self) -> list[NodeRecord]:
-        """The nodes in the table that have answered, and that others know, too."""
-        contacts = [entry.contact for entry in self.protocol.table if entry.live and not entry.incoming]
-        return [node_at(contact.endpoint, contact.record) for contact in contacts]
+        return self.protocol.record_of(contact) if isinstance(end, PingResult) and end.pong is not None else None
 
 
 async def _gather(calls: Iterable[Callable[[], Awaitable[NodeRecord | None]]]) -> list[NodeRecord]:
@@ -281,10 +206,3 @@ async def _gather(calls: Iterable[Callable[[], Awaitable[NodeRecord | None]]]) -
         for call in calls:
             nursery.start_soon(collect, call)
     return results
-
-
-def node_at(endpoint: Endpoint, record: Record) -> NodeRecord:
-    """What is to be made of the record of a node that answered at an endpoint: it cannot be dialled where one there cannot know a host."""
-    node = NodeRecord.from_enr(record)
-    own = tuple(address for address in node.addresses if scope_fault(endpoint.ip, address.ip) is None)
-    return node if own == node.addresses else replace(node, addresses=own)

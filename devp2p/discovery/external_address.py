@@ -9,7 +9,6 @@ NAT that gives us another port towards every peer, nothing ever is. IPv4 and IPv
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from devp2p.addresses import SITE, Endpoint, network_of, scope_fault, unmapped
 from devp2p.bounded import Recent
@@ -21,14 +20,6 @@ QUORUM = 10
 
 _PER_OWNER = 2  # votes of one IPv6 /32
 _REMEMBERED = 256  # votes of one poll; the oldest are forgotten first
-
-
-@dataclass(frozen=True, slots=True)
-class AddressChanged:
-    """Enough others agree on where we are for it to belong into our record."""
-
-    ipv4: Endpoint | None
-    ipv6: Endpoint | None
 
 
 class _Poll:

@@ -4,15 +4,16 @@ A source is a coroutine function that runs for as long as discovery does, and be
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Self
+from typing import Any, Final, Self
 from weakref import WeakSet
 
 import trio
 
 from devp2p.addresses import Scope
-from devp2p.discovery.awaited import AwaitedV4, AwaitedV5
+from devp2p.discovery.awaited import Awaited, AwaitedV5
 from devp2p.discovery.candidates import Candidate, Filter, Mixer
 from devp2p.discovery.dns import DnsSource
+from devp2p.discovery.v4 import Discv4
 from devp2p.records import NodeRecord
 
 FIRST_PAUSE: Final = 0.5
@@ -121,7 +122,7 @@ class Finder:
             iterator.close()
 
 
-async def walk(protocol: AwaitedV4 | AwaitedV5, finder: Finder, note: Callable[[list[NodeRecord]], None]) -> None:
+async def walk(protocol: Awaited[Any], finder: Finder, note: Callable[[list[NodeRecord]], None]) -> None:
     """Offer what random walks find, and who is in the table. `note` gets all that walks find, news or not."""
     pause = FIRST_PAUSE
     while True:
@@ -150,7 +151,7 @@ async def read_trees(trees: DnsSource, finder: Finder, note: Callable[[NodeRecor
             finder.offer("dns", [node])
 
 
-async def introduce(v4: AwaitedV4, v5: AwaitedV5, nodes: Sequence[NodeRecord]) -> None:
+async def introduce(v4: Awaited[Discv4], v5: AwaitedV5, nodes: Sequence[NodeRecord]) -> None:
     """Get v5 to know nodes that were named without their records: v4 asks them for these. Until v5 knows anybody."""
     while not len(v5.protocol.table):
         for node in nodes:

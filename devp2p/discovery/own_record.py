@@ -5,7 +5,7 @@ EIP-778; discv5 theory, "Maintaining The Local Node Record". What the user has s
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from devp2p.addresses import Endpoint, pack_ip
 from devp2p.arguments import require
@@ -20,8 +20,17 @@ if TYPE_CHECKING:  # the command line imports this module for what the user says
 _LAST_SEQUENCE: Final = 2**64 - 2**32
 
 
+class PublishesRecord(Protocol):
+    """Has the record that this node publishes, as `devp2p.records.LocalRecord` does: what is in it at the time is told to others."""
+
+    @property
+    def record(self) -> Record:
+        """The record as it is now."""
+        ...
+
+
 class OwnRecord:
-    """Our record. It can be given to `Discv4` and `Discv5`, which publish what is in it at the time."""
+    """Our record: a `PublishesRecord` for `Discv4` and `Discv5`."""
 
     def __init__(  # noqa: PLR0913  (all but the key by name)
         self,

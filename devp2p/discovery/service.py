@@ -13,12 +13,12 @@ packets of v4 and the rows of the book bear the system's time, whatever it is at
 import logging
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import trio
 
@@ -26,22 +26,19 @@ from devp2p.addresses import Endpoint
 from devp2p.arguments import Several, as_bytes, check_bounds, require, several
 from devp2p.book import Book
 from devp2p.containment import unless_it_fails
-from devp2p.discovery.awaited import AwaitedV4, AwaitedV5, Pinged
+from devp2p.discovery.awaited import Awaited, AwaitedV5, Pinged
 from devp2p.discovery.candidates import Filter
 from devp2p.discovery.clock import Clock
 from devp2p.discovery.datagrams import DatagramSocket
 from devp2p.discovery.dns import DnsSource, Resolver, TreeUrl, parse_tree
-from devp2p.discovery.external_address import AddressChanged
+from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended
 from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
 from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
 from devp2p.discovery.own_record import OwnRecord, parse_externals
 from devp2p.discovery.settings import VERSIONS, check_versions, udp_address
 from devp2p.discovery.table import TableStatistics
-from devp2p.discovery.v4 import ClockDoubtful, Discv4, Discv4Limits
-from devp2p.discovery.v4 import Event as EventV4
-from devp2p.discovery.v4 import events as v4_events
+from devp2p.discovery.v4 import Discv4, Discv4Limits
 from devp2p.discovery.v5 import Discv5, Discv5Limits, TalkHandler, checked_handler
-from devp2p.discovery.v5 import Event as EventV5
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.records import Address, Entries, NodeRecord, Record, node_of, nodes_of
@@ -79,8 +76,8 @@ class Statistics:
     """Datagrams that the system did not take, as for an address without a route."""
     unhandled: int
     """Datagrams that were of neither protocol."""
-    v4: TableStatistics | None
-    v5: TableStatistics | None
+    tables: Mapping[int, TableStatistics]
+    """The table of each version that runs."""
     candidates: Mapping[str, int]
     """Nodes that each source has named and that were news to somebody who wants candidates."""
 
@@ -94,8 +91,7 @@ class Discovery:
         clock: Clock,
         own: OwnRecord,
         *,
-        v4: Discv4 | None,
-        v5: Discv5 | None,
+        protocols: Iterable[Discv4 | Discv5],
         known: KnownNodes,
         unhandled: Unhandled | None,
         strict: bool,
@@ -109,16 +105,16 @@ class Discovery:
         self._unhandled = 0
         self._sleep = trio.CancelScope()
         self._finder = Finder(known.sources)
-        versions = sock.ip_versions
-        self.v4: AwaitedV4 | None = None
+        self.v4: Awaited[Discv4] | None = None
         """Discovery v4 alone, or None if it does not run; its `protocol` is to be read."""
         self.v5: AwaitedV5 | None = None
         """The same of v5."""
-        if v4 is not None:
-            self.v4 = AwaitedV4(v4, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes, ip_versions=versions)
-        if v5 is not None:
-            self.v5 = AwaitedV5(v5, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes, ip_versions=versions)
-        self._all: tuple[AwaitedV4 | AwaitedV5, ...] = tuple(one for one in (self.v5, self.v4) if one is not None)
+        for protocol in protocols:
+            if isinstance(protocol, Discv5):
+                self.v5 = AwaitedV5(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes)
+            else:
+                self.v4 = Awaited(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes)
+        self._all: tuple[Awaited[Any], ...] = tuple(one for one in (self.v5, self.v4) if one is not None)
 
     @property
     def record(self) -> Record:
@@ -139,8 +135,7 @@ class Discovery:
             sent=self._socket.sent,
             not_sent=self._socket.not_sent,
             unhandled=self._unhandled,
-            v4=self.v4.protocol.table.statistics() if self.v4 is not None else None,
-            v5=self.v5.protocol.table.statistics() if self.v5 is not None else None,
+            tables=MappingProxyType({one.version: one.protocol.table.statistics() for one in reversed(self._all)}),
             candidates=MappingProxyType(dict(self._finder.found)),
         )
 
@@ -197,8 +192,8 @@ class Discovery:
         A target is a public key, or 64 bytes in the form of one; or, for v5 alone, a node-ID of 32 bytes.
         """
         raw = bytes(target) if isinstance(target, PublicKey) else as_bytes(target, "the target of a lookup")
-        protocols = [protocol for protocol in self._running(version) if len(raw) != 32 or protocol.version == 5]
-        if not protocols or len(raw) not in {32, 64}:
+        protocols = [one for one in self._running(version) if len(raw) in one.protocol.target_sizes]
+        if not protocols:
             raise LocalProtocolError("a target has 64 bytes, or for discovery v5 also 32")
         found: dict[bytes, NodeRecord] = {}
         for protocol in protocols:
@@ -255,22 +250,19 @@ class Discovery:
             for data, to in protocol.protocol.datagrams_to_send(now):
                 self._socket.send(data, to)
             while (event := protocol.protocol.next_event()) is not None:
-                self._take(event)
+                if isinstance(event, Ended):
+                    protocol.operations.end(event)
+                else:
+                    self._note(event)
         self._sleep.deadline = self._due()
 
-    def _take(self, event: EventV4 | EventV5) -> None:
-        match event:
+    def _note(self, news: AddressChanged | ClockDoubtful) -> None:
+        match news:
             case AddressChanged():
                 if self._own.address_changed():
-                    _logger.info("others see us at %s; our record has the number %d", event.ipv4 or event.ipv6, self.record.sequence)
+                    _logger.info("others see us at %s; our record has the number %d", news.ipv4 or news.ipv6, self.record.sequence)
             case ClockDoubtful():
                 _logger.warning("nobody answers, and what comes is too old: the system's clock is probably ahead")
-            case v4_events.PingResult() | v4_events.RecordFound() | v4_events.LookupDone():
-                assert self.v4 is not None  # noqa: S101  (it is its event)
-                self.v4.operations.end(event.operation, event)
-            case _:
-                assert self.v5 is not None  # noqa: S101  (as above)
-                self.v5.operations.end(event.operation, event)
 
     def _due(self) -> float:
         timers = (protocol.protocol.next_timer() for protocol in self._all)
@@ -281,16 +273,16 @@ class Discovery:
         if self._on_unhandled is not None:
             self._on_unhandled(data, sender)
 
-    def _running(self, version: int | None) -> tuple[AwaitedV4 | AwaitedV5, ...]:
+    def _running(self, version: int | None) -> tuple[Awaited[Any], ...]:
         running = tuple(protocol for protocol in self._all if version in {None, protocol.version})
         if not running:
             raise LocalProtocolError(f"discovery v{version} does not run")
         return running
 
-    def _fitting(self, node: NodeRecord, version: int | None) -> AwaitedV4 | AwaitedV5:
+    def _fitting(self, node: NodeRecord, version: int | None) -> Awaited[Any]:
         """The protocol by which to ask a node: the better one of those of which it is known where to send to."""
         running = self._running(version)
-        return next((protocol for protocol in running if protocol.contact(node) is not None), running[-1])
+        return next((protocol for protocol in running if protocol.protocol.contact_of(node) is not None), running[-1])
 
     async def _with_ips(self, node: NodeRecord | str) -> NodeRecord:
         record = node_of(node)
@@ -352,8 +344,7 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
             sock,
             clock,
             own,
-            v4=_make_v4(key, own, known, sock, clock, limits.v4) if 4 in versions else None,
-            v5=_make_v5(key, own, known, sock, limits.v5) if 5 in versions else None,
+            protocols=_make_protocols(versions, key, own, known, sock, clock, limits),
             known=known,
             unhandled=unhandled,
             strict=strict,
@@ -371,32 +362,38 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
             discovery.close()
 
 
-def _make_v4(  # noqa: PLR0913, PLR0917  (for `open_discovery` alone)
-    key: PrivateKey, own: OwnRecord, known: KnownNodes, sock: DatagramSocket, clock: Clock, limits: Discv4Limits
-) -> Discv4:
-    return Discv4(
-        own,
-        key,
-        random=random.SystemRandom().random,
-        random_bytes=secrets.token_bytes,
-        bootnodes=known.bootnodes,
-        seeds=known.seeds(),
-        limits=limits,
-        tcp_port=own.record.tcp or 0,
-        external_address=own.external,
-        ip_versions=sock.ip_versions,
-        wall=lambda _: clock.wall(),
-    )
-
-
-def _make_v5(key: PrivateKey, own: OwnRecord, known: KnownNodes, sock: DatagramSocket, limits: Discv5Limits) -> Discv5:
-    return Discv5(
-        own,
-        key,
-        random=random.SystemRandom().random,
-        random_bytes=secrets.token_bytes,
-        bootnodes=[node.enr for node in (*known.bootnodes, *known.seeds()) if node.enr is not None],
-        external=own.external,
-        ip_versions=sock.ip_versions,
-        limits=limits,
-    )
+def _make_protocols(  # noqa: PLR0913, PLR0917  (for `open_discovery` alone)
+    versions: frozenset[int],
+    key: PrivateKey,
+    own: OwnRecord,
+    known: KnownNodes,
+    sock: DatagramSocket,
+    clock: Clock,
+    limits: DiscoveryLimits,
+) -> Iterator[Discv4 | Discv5]:
+    chance, ip_versions = random.SystemRandom().random, sock.ip_versions
+    bootnodes = (*known.bootnodes, *known.seeds())
+    if 4 in versions:
+        yield Discv4(
+            own,
+            key,
+            random=chance,
+            random_bytes=secrets.token_bytes,
+            bootnodes=bootnodes,
+            external_address=own.external,
+            ip_versions=ip_versions,
+            limits=limits.v4,
+            tcp_port=own.record.tcp or 0,
+            wall=lambda _: clock.wall(),
+        )
+    if 5 in versions:
+        yield Discv5(
+            own,
+            key,
+            random=chance,
+            random_bytes=secrets.token_bytes,
+            bootnodes=bootnodes,
+            external_address=own.external,
+            ip_versions=ip_versions,
+            limits=limits.v5,
+        )

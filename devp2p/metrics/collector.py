@@ -144,10 +144,9 @@ def _discovery(discovery: "Discovery") -> Iterator[Metric]:
         ("unhandled", "Datagrams received that were of neither protocol.", counts.unhandled),
     ):
         yield _counter(f"devp2p_discovery_datagrams_{name}_total", text, {(): count})
-    tables = {version: table for version, table in (("v4", counts.v4), ("v5", counts.v5)) if table is not None}
 
     def of_each(read: "Callable[[TableStatistics], float]") -> dict[tuple[str], float]:
-        return {(version,): read(table) for version, table in tables.items()}
+        return {(f"v{version}",): read(table) for version, table in counts.tables.items()}
 
     yield _gauge("devp2p_discovery_table_nodes", "Nodes in the table.", of_each(lambda table: table.entries), "version")
     yield _gauge("devp2p_discovery_table_live_nodes", "Those that have answered.", of_each(lambda table: table.live), "version")

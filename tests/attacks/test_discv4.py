@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from devp2p import rlp
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import PingResult, RecordFound
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Bonds
-from devp2p.discovery.v4.events import PingResult, RecordFound
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import keccak256
 from devp2p.records.enr import Record
@@ -253,7 +253,7 @@ def test_d19_a_record_that_is_ever_newer_is_asked_for_once_in_ten_minutes():
 
 
 def test_d19_control_without_the_interval_it_is_asked_for_each_time(monkeypatch):
-    monkeypatch.setattr("devp2p.discovery.v4.protocol.RECORD_INTERVAL", 0.0)
+    monkeypatch.setattr("devp2p.discovery.protocol.RECORD_INTERVAL", 0.0)
     assert len(record_requests()) > 100
 
 

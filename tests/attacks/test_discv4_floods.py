@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import PingResult
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Bonds, Discv4Limits
-from devp2p.discovery.v4.events import PingResult
 from devp2p.discovery.v4.exchange import PAID_PING
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PublicKey, recover

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from devp2p import rlp
 from devp2p.addresses import HOST, Endpoint, network_of
 from devp2p.bounded import Throttle
+from devp2p.discovery.events import PingResult
 from devp2p.discovery.table.contacts import contact_of
 from devp2p.discovery.table.kademlia import distance
 from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import packets as v5_packets
-from devp2p.discovery.v5 import protocol as v5
 from devp2p.discovery.v5.answers import Discv5Limits
-from devp2p.discovery.v5.events import NodesFound, PingResult
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse
 from devp2p.discovery.v5.nodes import MAX_PARTS, MAX_RECORDS, NodesAnswer, split_records
+from devp2p.discovery.v5.protocol import NodesFound
 from devp2p.errors import DecodingError
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, make_party, record_of
@@ -246,7 +246,7 @@ def fetches(hours: float) -> int:
         number = wire.begin(victim, partial(victim.node.ping, known))
         pong = wire.result(victim, number, PingResult).pong
         assert pong is not None
-        assert pong.enr_sequence == churner.local.record.sequence
+        assert pong.sequence == churner.local.record.sequence
         wire.run_for(9.9)
     entry = victim.node.table.get(churner.id)
     assert entry is not None
@@ -259,5 +259,5 @@ def test_d19_the_record_of_a_node_is_fetched_once_in_ten_minutes():
 
 
 def test_d19_control_without_the_bound_it_is_fetched_each_time():
-    with patch.object(v5, "_FETCH_RATE", 1e9):
+    with patch("devp2p.discovery.protocol.RECORD_INTERVAL", 0.0):
         assert fetches(0.1) >= 35

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from devp2p import addresses as networks
 from devp2p import rlp
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import PingResult
 from devp2p.discovery.table.contacts import contact_of
 from devp2p.discovery.table.shares import TableLimits
 from devp2p.discovery.v5 import crypto as v5_crypto
@@ -22,7 +23,6 @@ from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.discovery.v5 import requests as v5_requests
 from devp2p.discovery.v5 import sessions as v5_sessions
 from devp2p.discovery.v5.answers import Discv5Limits
-from devp2p.discovery.v5.events import PingResult
 from devp2p.discovery.v5.messages import FindNode, Ping
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Party, Stranger, Wire, header_of, make_party, ordinary, record_of, state_of, whoareyou

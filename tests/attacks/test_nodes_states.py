@@ -17,8 +17,8 @@ from devp2p.discovery.table.contacts import contact_of, endpoints_of
 from devp2p.discovery.table.kademlia import distance
 from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import nodes as v5_nodes
-from devp2p.discovery.v5.events import NodesFound
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping
+from devp2p.discovery.v5.protocol import NodesFound
 from devp2p.errors import DecodingError
 from devp2p.records.enr import Record
 from tests.discovery.v5_wire import Party, Stranger, make_party, record_of, state_of

@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import WAITING_SIZE, Addition, Contact, RoutingTable
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import WAITING_SIZE, Addition, RoutingTable
 from devp2p.discovery.table.shares import TableLimits
 from devp2p.discovery.v5.messages import Ping
 from tests.discovery.nodes import Node, endpoint_of

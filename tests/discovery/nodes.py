@@ -4,7 +4,8 @@ import random
 from collections.abc import Iterable
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import BUCKET_SIZE, ID_SIZE, Contact
+from devp2p.discovery.table.contacts import ID_SIZE, Contact
+from devp2p.discovery.table.kademlia import BUCKET_SIZE
 
 Node = Contact[None]
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import Contact, Entry
+from devp2p.discovery.events import Event
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import Entry
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import Event
 from devp2p.discovery.v4.nodes import Node, contact_at, contact_of
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey
@@ -128,7 +129,7 @@ def events(node: Discv4) -> list[Event]:
 def pass_time(node: Discv4, now: float) -> None:
     """Let a node see what time it is, without the checks of its table and the refreshing that might be due."""
     node._exchange.handle_timer(now)
-    node._work(now)
+    node._conclude(now)
 
 
 def quiet(node: Discv4, now: float) -> Discv4:
@@ -136,6 +137,13 @@ def quiet(node: Discv4, now: float) -> Discv4:
     node.handle_timer(now)
     node.datagrams_to_send(now)
     return node
+
+
+def due_of(node: Discv4) -> float:
+    """When the node wants to be woken: some day in any case, as it keeps its table."""
+    due = node.next_timer()
+    assert due is not None
+    return due
 
 
 def deliver(now: float, *places: tuple[Discv4, Endpoint], seconds: float = 0.0) -> float:
@@ -151,7 +159,7 @@ def deliver(now: float, *places: tuple[Discv4, Endpoint], seconds: float = 0.0) 
                     if to in nodes:
                         nodes[to].receive_datagram(data, endpoint, now)
                         moved = True
-        due = min(node.next_timer() for node, _ in places)
+        due = min(due_of(node) for node, _ in places)
         if due > end:
             return end
         now = max(now, due)

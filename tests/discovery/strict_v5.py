@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import Contact
+from devp2p.discovery.table.contacts import Contact
 from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import packets as v5_packets

@@ -2,7 +2,8 @@
 
 import random
 
-from devp2p.discovery.table.kademlia import BUCKET_SIZE, Contact, RoutingTable
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, RoutingTable
 from devp2p.discovery.table.shares import TableLimits
 from tests.discovery.nodes import Node, endpoint_of
 

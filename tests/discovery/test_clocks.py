@@ -14,14 +14,14 @@ from devp2p.addresses import Endpoint
 from devp2p.book import Book
 from devp2p.discovery import clock as clocks
 from devp2p.discovery.clock import Clock
+from devp2p.discovery.events import Event, PingResult
 from devp2p.discovery.service import Discovery
-from devp2p.discovery.v4.events import Event, PingResult
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import LocalRecord
 from devp2p.records.node_record import NodeRecord
 from tests.discovery.services import BOTH, running
-from tests.discovery.strangers import START, contact_to, endpoint_of, key_of, make_node
+from tests.discovery.strangers import START, contact_to, due_of, endpoint_of, key_of, make_node
 from tests.simulation.network import Network
 
 HOUR, DAY = 3600.0, 86400.0
@@ -46,7 +46,7 @@ class Machine:
         return self.node.datagrams_to_send(now - self.behind)
 
     def next_timer(self) -> float:
-        return self.node.next_timer() + self.behind
+        return due_of(self.node) + self.behind
 
     def handle_timer(self, now: float) -> None:
         self.node.handle_timer(now - self.behind)

@@ -4,7 +4,8 @@ import tracemalloc
 import pytest
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import BUCKET_SIZE, CLOSEST, WAITING_SIZE, Addition, Contact, RoutingTable, distance
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, CLOSEST, WAITING_SIZE, Addition, RoutingTable, distance
 from devp2p.errors import LocalProtocolError
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.tables import OWN, check, full_bucket, id_at, node, table_of

@@ -5,7 +5,8 @@ from collections import Counter
 import pytest
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import Addition, Contact, distance
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import Addition, distance
 from devp2p.errors import LocalProtocolError
 from tests.discovery.nodes import Node, closest_of
 from tests.discovery.tables import OWN, check, full_bucket, id_at, node, table_of

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from devp2p.addresses import PROVIDER, SITE, Endpoint, is_local, network_of
-from devp2p.discovery.table.kademlia import Addition, Contact, RoutingTable, distance
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import Addition, RoutingTable, distance
 from devp2p.discovery.table.shares import TableLimits
 from tests.discovery.nodes import Node, closest_of
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.kademlia import Contact, distance
+from devp2p.discovery.table.contacts import Contact
+from devp2p.discovery.table.kademlia import distance
 from devp2p.discovery.table.lookup import ALPHA, ATTEMPTS, MAX_QUERIES, Lookup, lookup_distances
 from devp2p.errors import LocalProtocolError
 from tests.discovery.nodes import Node, closest_of, endpoint_of, make_nodes

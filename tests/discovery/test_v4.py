@@ -3,9 +3,9 @@
 import pytest
 
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import LookupDone, PingResult
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import LookupDone, PingResult
 from devp2p.discovery.v4.exchange import PAID_PING
 from devp2p.discovery.v4.nodes import contact_at
 from devp2p.discovery.v4.protocol import Discv4
@@ -53,7 +53,7 @@ def test_two_nodes_prove_their_endpoints_to_each_other_with_one_ping_each():
     assert (result.operation, result.contact) == (operation, contact_to(two))
     assert result.rtt == pytest.approx(0.05)
     assert result.pong is not None
-    assert (result.pong.recipient.ip, result.pong.recipient.udp, result.pong.enr_sequence) == (*here, 1)
+    assert (result.pong.seen_as, result.pong.sequence) == (here, 1)
     assert [entry.live for entry in one.table] == [entry.live for entry in two.table] == [True]
     assert not entry_of(one, record_of(two).id).incoming
     assert entry_of(two, record_of(one).id).incoming

@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import Event, LookupDone
 from devp2p.discovery.table.kademlia import BUCKET_SIZE
-from devp2p.discovery.v4.events import Event, LookupDone
 from devp2p.discovery.v4.protocol import Discv4
 from tests.discovery.strangers import START, Stranger, endpoint_of, key_of, make_node, quiet, record_of
 from tests.simulation.network import Network

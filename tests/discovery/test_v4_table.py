@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from devp2p.addresses import Address, Endpoint
-from devp2p.discovery.external_address import AddressChanged, ExternalAddress
+from devp2p.discovery.events import AddressChanged, ClockDoubtful, LookupDone, RecordFound
+from devp2p.discovery.external_address import ExternalAddress
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import ClockDoubtful, LookupDone, RecordFound
 from devp2p.discovery.v4.nodes import contact_of, judge_neighbor
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.errors import LocalProtocolError
@@ -20,6 +20,7 @@ from tests.discovery.strangers import (
     Stranger,
     contact_to,
     deliver,
+    due_of,
     endpoint_of,
     entry_of,
     events,
@@ -61,7 +62,7 @@ def test_resolving_finds_a_node_and_its_record():
     nodes = [make_node(number, bootnodes=[record_of(make_node(0)[0])] if number else []) for number in range(6)]
     now = deliver(START, *nodes, seconds=10)
     for wanted in (3, 77):
-        operation = nodes[5][0].resolve(key_of(wanted).public_key, now)
+        operation = nodes[5][0].resolve(NodeRecord(key_of(wanted).public_key), now)
         now = deliver(now, *nodes, seconds=5)
         (found,) = [event for event in events(nodes[5][0]) if isinstance(event, RecordFound)]
         assert found.operation == operation
@@ -190,7 +191,7 @@ def test_nodes_of_the_table_are_checked_and_the_silent_leave():
 def refreshings(node: Discv4, other: Stranger, until: float) -> list[float]:
     """When a node asks another one anything, who does not answer."""
     times: list[float] = []
-    while (due := node.next_timer()) < until:
+    while (due := due_of(node)) < until:
         node.table._fast.due = node.table._slow.due = None  # no checks: they are another matter
         node.handle_timer(due)
         times += [due - START] if kinds(node, due, other.endpoint) else []
@@ -247,7 +248,7 @@ def test_what_is_misused_says_so():
     with pytest.raises(LocalProtocolError, match="more than 2 operations"):
         node.ping(guest().contact, START)
     with pytest.raises(LocalProtocolError, match="more than 2 operations"):
-        node.resolve(key.public_key, START)
+        node.resolve(NodeRecord(key.public_key), START)
     node.handle_timer(START + 1)
     node.ping(guest().contact, START + 1)
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.v5.events import PingResult
+from devp2p.discovery.events import PingResult
 from devp2p.discovery.v5.packets import Handshake, WhoAreYou
 from devp2p.discovery.v5.protocol import Discv5
 from tests.discovery.nodes import endpoint_of
@@ -19,8 +19,8 @@ def test_a_first_request_goes_through_a_handshake_and_the_next_does_not():
     wire, alice, bob = pair()
     pong = wire.ping(alice, bob)
     assert wire.kinds == HANDSHAKE
-    assert (pong.enr_sequence, pong.recipient_ip, pong.recipient_port) == (bob.local.record.sequence, *alice.endpoint)
-    assert wire.ping(bob, alice).enr_sequence == alice.local.record.sequence
+    assert (pong.sequence, pong.seen_as) == (bob.local.record.sequence, alice.endpoint)
+    assert wire.ping(bob, alice).sequence == alice.local.record.sequence
     assert wire.kinds == [*HANDSHAKE, "Ordinary", "Ordinary"]
 
 
@@ -210,7 +210,7 @@ def test_a_session_belongs_to_one_endpoint():
     alice.endpoint = elsewhere
     wire.parties[elsewhere] = alice
     wire.add(elsewhere, alice.node)
-    assert wire.ping(alice, bob).recipient_ip == elsewhere.ip
+    assert wire.ping(alice, bob).seen_as.ip == elsewhere.ip
     assert wire.kinds[4:] == HANDSHAKE
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from devp2p import rlp
 from devp2p.addresses import Endpoint
-from devp2p.discovery.external_address import AddressChanged, ExternalAddress
-from devp2p.discovery.table.contacts import contact_of, endpoints_of
-from devp2p.discovery.table.kademlia import Contact, RoutingTable
-from devp2p.discovery.v5.events import LookupDone
+from devp2p.discovery.events import AddressChanged, LookupDone
+from devp2p.discovery.external_address import ExternalAddress
+from devp2p.discovery.table.contacts import Contact, contact_of, endpoints_of
+from devp2p.discovery.table.kademlia import RoutingTable
 from devp2p.records.enr import Record
 from tests.discovery.nodes import closest_of, endpoint_of
 from tests.discovery.v5_wire import Party, Wire, key_of, make_party, record_of
@@ -111,7 +111,7 @@ def test_nobody_gets_into_the_table_by_itself_before_the_first_search_is_over():
 
 def test_what_others_see_us_as_becomes_news():
     external = ExternalAddress()
-    node = make_party(1, external=external)
+    node = make_party(1, external_address=external)
     others = [make_party(number) for number in range(2, 14)]
     wire = Wire(node, *others)
     for other in others:

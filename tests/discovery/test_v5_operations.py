@@ -4,12 +4,13 @@ from functools import partial
 
 import pytest
 
-from devp2p.discovery.table.contacts import contact_of
-from devp2p.discovery.table.kademlia import Contact, distance
+from devp2p.discovery.events import RecordFound
+from devp2p.discovery.table.contacts import Contact, contact_of
+from devp2p.discovery.table.kademlia import distance
 from devp2p.discovery.v5.answers import MAX_TALK
-from devp2p.discovery.v5.events import NodesFound, Resolved, TalkAnswered
-from devp2p.discovery.v5.protocol import Discv5
+from devp2p.discovery.v5.protocol import Discv5, NodesFound, TalkAnswered
 from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.records import NodeRecord
 from devp2p.records.enr import Record
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import key_of, lose, pair, record_of
@@ -109,8 +110,8 @@ def test_resolve_asks_the_node_itself():
     wire, alice, bob = pair()
     old = bob.local.record
     bob.local.update({"tcp": 1})
-    number = wire.begin(alice, lambda now: alice.node.resolve(old, now))
-    assert wire.result(alice, number, Resolved) == Resolved(number, bob.local.record, confirmed=True)
+    number = wire.begin(alice, lambda now: alice.node.resolve(NodeRecord.from_enr(old), now))
+    assert wire.result(alice, number, RecordFound) == RecordFound(number, bob.contact, bob.local.record)
 
 
 def test_resolve_asks_others_where_the_node_has_moved():
@@ -118,15 +119,15 @@ def test_resolve_asks_others_where_the_node_has_moved():
     moved = record_of(50, 7, endpoint_of(51))
     bob.node.table.add(contact(moved), 0.0, live=True)
     alice.node.table.add(bob.contact, 0.0, live=True)
-    number = wire.begin(alice, lambda now: alice.node.resolve(record_of(50), now))
-    assert wire.result(alice, number, Resolved) == Resolved(number, moved, confirmed=True)
+    number = wire.begin(alice, lambda now: alice.node.resolve(NodeRecord.from_enr(record_of(50)), now))
+    assert wire.result(alice, number, RecordFound) == RecordFound(number, contact(moved), moved)
 
 
-def test_resolve_of_nobody_gives_what_was_known():
+def test_resolve_of_nobody_gives_nothing_new():
     wire, alice, _ = pair()
     known = record_of(50)
-    number = wire.begin(alice, lambda now: alice.node.resolve(known, now))
-    assert wire.result(alice, number, Resolved) == Resolved(number, known, confirmed=False)
+    number = wire.begin(alice, lambda now: alice.node.resolve(NodeRecord.from_enr(known), now))
+    assert wire.result(alice, number, RecordFound) == RecordFound(number, None, None)
 
 
 @pytest.mark.parametrize(
@@ -134,9 +135,9 @@ def test_resolve_of_nobody_gives_what_was_known():
     [
         (lambda node, other: node.find_node(other, [], 0.0), "distances are from 0 to 256"),
         (lambda node, other: node.find_node(other, [257], 0.0), "distances are from 0 to 256"),
-        (lambda node, _: node.lookup(b"short", 0.0), "a target has 32 bytes, not 5"),
+        (lambda node, _: node.lookup(b"short", 0.0), "a target has 32 or 64 bytes, not 5"),
         (lambda node, other: node.ping(other._replace(id=bytes(32)), 0.0), "a contact with the record of another node"),
-        (lambda node, other: [node.ping(other, 0.0) for _ in range(1025)], "1024 operations are under way"),
+        (lambda node, other: [node.ping(other, 0.0) for _ in range(1025)], "more than 1024 operations at a time"),
     ],
 )
 def test_misuse_is_named(misuse, complaint):
@@ -147,7 +148,7 @@ def test_misuse_is_named(misuse, complaint):
 
 def test_the_record_must_be_of_the_key():
     _, alice, _ = pair()
-    with pytest.raises(LocalProtocolError, match="the local record is not of this key"):
+    with pytest.raises(LocalProtocolError, match="the record is not that of the key"):
         Discv5(alice.local, key_of(9), random=lambda: 0.0, random_bytes=bytes)
 
 

@@ -9,8 +9,8 @@ from unittest.mock import patch
 import pytest
 
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import PingResult
 from devp2p.discovery.v5 import requests as v5_requests
-from devp2p.discovery.v5.events import PingResult
 from tests.discovery.strict_v5 import StrictPeer
 from tests.discovery.v5_wire import Party, make_party
 from tests.simulation.network import Network

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.table.contacts import contact_of
-from devp2p.discovery.table.kademlia import Contact
+from devp2p.discovery.events import Event, PingResult
+from devp2p.discovery.table.contacts import Contact, contact_of
 from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import packets as v5_packets
-from devp2p.discovery.v5.events import Event, PingResult
 from devp2p.discovery.v5.protocol import Discv5
 from devp2p.keys import NodeId, PrivateKey
+from devp2p.records import NodeRecord
 from devp2p.records.enr import LocalRecord, Record
 from tests.discovery.nodes import endpoint_of
 from tests.simulation.network import Network
@@ -56,7 +56,8 @@ def make_party(number: int, *, seed: str = "", bootnodes: Sequence[Record] = (),
     key, endpoint = key_of(number), endpoint_of(number)
     chance = random.Random(f"{number} {seed}")
     local = LocalRecord(key, {"ip": ".".join(map(str, endpoint.ip)), "udp": endpoint.port})
-    node = Discv5(local, key, random=chance.random, random_bytes=chance.randbytes, bootnodes=bootnodes, maintains=maintains, **options)
+    known = [NodeRecord.from_enr(record) for record in bootnodes]
+    node = Discv5(local, key, random=chance.random, random_bytes=chance.randbytes, bootnodes=known, maintains=maintains, **options)
     return Party(node, key, local, endpoint)
 
 

@@ -11,11 +11,12 @@ import trio
 
 from devp2p import NodeRecord, PrivateKey
 from devp2p.addresses import Endpoint
-from devp2p.discovery.v4.events import Event, LookupDone, PingResult, RecordFound
+from devp2p.discovery.events import Event, LookupDone, PingResult, RecordFound
 from devp2p.discovery.v4.nodes import contact_of
 from devp2p.discovery.v4.packets import MAX_PACKET
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.records.enr import LocalRecord
+from tests.discovery.strangers import due_of
 from tests.interop.geth_discovery import devp2p, listening
 from tests.interop.peers import PATIENCE
 
@@ -61,7 +62,7 @@ class Running:
         """Be its socket and its clock."""
         while True:
             await self.send()
-            with trio.move_on_after(max(0.0, self.node.next_timer() - time.time())):
+            with trio.move_on_after(max(0.0, due_of(self.node) - time.time())):
                 data, (host, port) = await self.udp.recvfrom(MAX_PACKET + 1)
                 self.node.receive_datagram(data, Endpoint(trio.socket.inet_aton(host), port), time.time())
             self.node.handle_timer(time.time())
@@ -119,7 +120,7 @@ async def test_go_ethereums_nodes_are_found_with_their_records():
         await first.until(lambda: first.node.table.statistics().live == 2)
         async with running_node(NodeRecord.parse(first.enode)) as second:
             for wanted in (go, other):
-                found = await second.end_of(second.node.resolve(wanted.public_key, time.time()))
+                found = await second.end_of(second.node.resolve(NodeRecord(wanted.public_key), time.time()))
                 assert isinstance(found, RecordFound)
                 assert found.record == wanted.enr
             contact = contact_of(go)
@@ -127,7 +128,7 @@ async def test_go_ethereums_nodes_are_found_with_their_records():
             pinged = await second.end_of(second.node.ping(contact, time.time()))
             assert isinstance(pinged, PingResult)
             assert pinged.pong is not None
-            assert pinged.pong.recipient.udp == second.udp.getsockname()[1]
+            assert pinged.pong.seen_as.port == second.udp.getsockname()[1]
             searched = await second.end_of(second.node.lookup(bytes(go.public_key), time.time()))
             assert isinstance(searched, LookupDone)
             assert {contact.id for contact in searched.contacts} == {go.id, other.id, first.record.id}

@@ -21,13 +21,12 @@ from functools import cache, partial
 import pytest
 
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import Event
 from devp2p.discovery.table.kademlia import BUCKET_SIZE
 from devp2p.discovery.table.lookup import Lookup
 from devp2p.discovery.table.shares import TableLimits
 from devp2p.discovery.v4 import packets
-from devp2p.discovery.v4 import protocol as v4
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import Event
 from devp2p.discovery.v4.nodes import contact_at
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey, keccak256
@@ -229,7 +228,7 @@ def make_victim(
     key, chance = key_of(_VICTIM), random.Random(f"{seed} victim")
     local = LocalRecord(key, {"ip": ".".join(map(str, VICTIM.ip)), "udp": VICTIM.port})
     return Discv4(
-        local, key, random=chance.random, random_bytes=chance.randbytes, bootnodes=bootnodes, seeds=seeds, limits=limits, tcp_port=30303
+        local, key, random=chance.random, random_bytes=chance.randbytes, bootnodes=[*bootnodes, *seeds], limits=limits, tcp_port=30303
     )
 
 
@@ -237,5 +236,5 @@ def make_victim(
 def defenceless() -> Iterator[Discv4Limits]:
     """Search without regard to networks; gives limits under which the table has none for them either."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(v4, "Lookup", partial(Lookup, per_network=None))
+        patch.setattr("devp2p.discovery.protocol.Lookup", partial(Lookup, per_network=None))
         yield Discv4Limits(table=TableLimits(per_bucket=10**9, per_table=10**9, shared=10**12))

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from devp2p.addresses import Endpoint
+from devp2p.discovery.events import Event, LookupDone
 from devp2p.discovery.table.kademlia import BUCKET_SIZE
-from devp2p.discovery.v4 import events as v4_events
 from devp2p.discovery.v4.protocol import Discv4
-from devp2p.discovery.v5 import events as v5_events
 from devp2p.discovery.v5.protocol import Discv5
 from devp2p.keys import keccak256
 from tests.discovery.strangers import START, key_of, make_node, record_of
@@ -17,7 +16,6 @@ from tests.discovery.v5_wire import make_party
 from tests.simulation.network import Network
 
 Discovery: TypeAlias = Discv4 | Discv5
-Event: TypeAlias = v4_events.Event | v5_events.Event
 Made: TypeAlias = tuple[Endpoint, bytes, Discovery]
 """Where a node is, its ID, and itself."""
 
@@ -100,14 +98,14 @@ class Grown:
     def _over(self) -> set[tuple[Endpoint, int]]:
         """Which searches have ended."""
         ends = ((endpoint, event) for _, endpoint, event in self.network.events)
-        return {(endpoint, event.operation) for endpoint, event in ends if isinstance(event, v4_events.LookupDone | v5_events.LookupDone)}
+        return {(endpoint, event.operation) for endpoint, event in ends if isinstance(event, LookupDone)}
 
     def _judge(self, wanted: dict[tuple[Endpoint, int], tuple[list[bytes], float]]) -> Survey:
         hits: list[int] = []
         took: list[float] = []
         closest = 0
         for then, endpoint, event in self.network.events:
-            if isinstance(event, v4_events.LookupDone | v5_events.LookupDone) and (endpoint, event.operation) in wanted:
+            if isinstance(event, LookupDone) and (endpoint, event.operation) in wanted:
                 right, began = wanted.pop((endpoint, event.operation))
                 found = [contact.id for contact in event.contacts]
                 hits.append(len(set(found) & set(right)))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, stdev
 
-from devp2p.discovery.table.kademlia import BUCKET_SIZE, CLOSEST, ID_SIZE, RoutingTable
+from devp2p.discovery.table.contacts import ID_SIZE
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, CLOSEST, RoutingTable
 from devp2p.discovery.table.lookup import ATTEMPTS, Lookup
 from tests.discovery.nodes import Node, closest_of, make_nodes
 

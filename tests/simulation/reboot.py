@@ -18,10 +18,10 @@ from functools import partial
 from devp2p.addresses import Endpoint
 from devp2p.book import Book, Source
 from devp2p.discovery.candidates import Mixer
+from devp2p.discovery.events import Event, LookupDone
 from devp2p.discovery.finding import FIRST_PAUSE, LONGEST_PAUSE
 from devp2p.discovery.known_nodes import SEEDS
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import Event, LookupDone
 from devp2p.discovery.v4.nodes import contact_at
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.errors import DialError, DisconnectReason

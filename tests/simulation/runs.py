@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devp2p.discovery.table import refreshing
+from devp2p.discovery import protocol
 from devp2p.discovery.table.kademlia import Addition, RoutingTable
 from devp2p.discovery.table.shares import TableLimits
 from devp2p.discovery.v4 import exchange as v4_exchange
@@ -88,7 +88,7 @@ def hurried_v5() -> Survey:
         return add(*args, live=live and not unasked, **options)
 
     with envelopes(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(refreshing, "YOUNG", refreshing.INTERVAL)
+        patch.setattr(protocol, "YOUNG", protocol.INTERVAL)
         patch.setattr(RoutingTable, "add", add_unproved)
         return _small(grow_v5, 100)
 

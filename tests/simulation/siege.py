@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from devp2p.addresses import SITE, network_of
+from devp2p.discovery.events import Event, LookupDone
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import Event, LookupDone
 from tests.discovery.strangers import START
 from tests.simulation.crowd import VICTIM, Crowd, People, make_victim
 from tests.simulation.network import Network

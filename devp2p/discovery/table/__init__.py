@@ -1,19 +1,8 @@
-"""The Kademlia table and the search in it (pure)."""
+"""The Kademlia table, the search in it, and the contacts that both are made of (pure)."""
 
-from devp2p.discovery.table.contacts import contact_of, contacts_told_by, endpoints_of
-from devp2p.discovery.table.kademlia import (
-    BUCKET_SIZE,
-    BUCKETS,
-    CLOSEST,
-    ID_SIZE,
-    WAITING_SIZE,
-    Contact,
-    RoutingTable,
-    TableStatistics,
-    distance,
-)
+from devp2p.discovery.table.contacts import ID_SIZE, Contact, contact_of, contacts_told_by, endpoints_of, node_at
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, BUCKETS, CLOSEST, WAITING_SIZE, Entry, RoutingTable, TableStatistics, distance
 from devp2p.discovery.table.lookup import Lookup, lookup_distances
-from devp2p.discovery.table.refreshing import Refreshing
 from devp2p.discovery.table.shares import TableLimits
 
 __all__ = [
@@ -23,8 +12,8 @@ __all__ = [
     "ID_SIZE",
     "WAITING_SIZE",
     "Contact",
+    "Entry",
     "Lookup",
-    "Refreshing",
     "RoutingTable",
     "TableLimits",
     "TableStatistics",
@@ -33,4 +22,5 @@ __all__ = [
     "distance",
     "endpoints_of",
     "lookup_distances",
+    "node_at",
 ]

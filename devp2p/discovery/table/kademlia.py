@@ -20,13 +20,13 @@ No node is told to others before it has answered from its endpoint, and one whos
 import enum
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic
 
 from devp2p.addresses import PROVIDER, Endpoint, network_of
+from devp2p.discovery.table.contacts import ID_SIZE, Contact, Record
 from devp2p.discovery.table.shares import Shares, TableLimits
 from devp2p.errors import LocalProtocolError
 
-ID_SIZE = 32
 BUCKETS = 17
 CLOSEST = 256 - BUCKETS + 1
 """The closest bucket takes every distance from 1 up to this."""
@@ -38,24 +38,10 @@ _FORGIVENESS = 3  # what silence divides the checks by
 _USELESS = 5  # fruitless queries in a row after which a node goes, unless its bucket would be nearly empty
 _FEW = BUCKET_SIZE // 4
 
-Record = TypeVar("Record")
-
 
 def distance(first: bytes, second: bytes) -> int:
     """The distance of two 32-byte node-IDs on the logarithmic scale: 0 for equal ones, 256 if already the first bit differs."""
     return (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_length()
-
-
-class Contact(NamedTuple, Generic[Record]):
-    """What one needs to talk to a node: its 32-byte ID, its endpoint, and whatever record of it the protocol keeps.
-
-    ``seq`` is the record's sequence number, 0 where there is none.
-    """
-
-    id: bytes
-    endpoint: Endpoint
-    seq: int
-    record: Record
 
 
 class Addition(enum.Enum):

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Generic
 
 from devp2p.addresses import SITE, is_local, network_of
-from devp2p.discovery.table.kademlia import BUCKET_SIZE, Contact, Record, distance
+from devp2p.discovery.table.contacts import Contact, Record
+from devp2p.discovery.table.kademlia import BUCKET_SIZE, distance
 from devp2p.errors import LocalProtocolError
 
 ALPHA = 3

@@ -1,9 +1,8 @@
-"""Node Discovery v4, sans-IO."""
+"""Node Discovery v4, sans-IO: `Discv4` is a node of it, `packets` what it sends."""
 
-from devp2p.discovery.v4 import events, nodes, packets
+from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
-from devp2p.discovery.v4.events import ClockDoubtful, Event
-from devp2p.discovery.v4.nodes import contact_at
+from devp2p.discovery.v4.nodes import Node, contact_at
 from devp2p.discovery.v4.protocol import Discv4
 
-__all__ = ["ClockDoubtful", "Discv4", "Discv4Limits", "Event", "contact_at", "events", "nodes", "packets"]
+__all__ = ["Discv4", "Discv4Limits", "Node", "contact_at", "packets"]

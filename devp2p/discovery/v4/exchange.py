@@ -25,15 +25,15 @@ import enum
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from devp2p.addresses import Endpoint
 from devp2p.bounded import Recent, Timers
+from devp2p.discovery.own_record import PublishesRecord
 from devp2p.discovery.table import BUCKET_SIZE
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Bonds, Discv4Limits, Gate
 from devp2p.discovery.v4.nodes import Node, contact_at, judge_neighbor, make_neighbors
-from devp2p.discovery.v4.outcomes import Heard, NodesEnded, Outcome, PingEnded, Purpose, RecordEnded
 from devp2p.errors import DecodingError
 from devp2p.keys import PrivateKey
 from devp2p.records import Record
@@ -54,16 +54,56 @@ _ALLOWANCE = 16  # packets that may come in answer to one FindNode
 _QUEUED = 4096  # datagrams to be sent
 _LARGEST_PING = 170  # bytes of a Ping of ours, if it is not filled up
 
+Purpose = TypeVar("Purpose")
 T = TypeVar("T")
 
 
-class PublishesRecord(Protocol):
-    """Has the record that this node publishes, as `devp2p.records.LocalRecord` does."""
+# What is told to whoever runs an `Exchange`: how its questions ended, each once, and whom it heard from. A `Purpose` is whatever a question
+# was given: it comes back with the answer, and is not looked at on the way.
 
-    @property
-    def record(self) -> Record:
-        """The record as it is now."""
-        ...
+
+@dataclass(frozen=True, slots=True)
+class PingEnded(Generic[Purpose]):
+    """A Ping was answered, or not."""
+
+    contact: Node
+    pong: packets.Pong | None
+    rtt: float
+    purposes: Sequence[Purpose]
+    incoming: bool
+    """It only answered a Ping of a node that we knew nothing of."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodesEnded(Generic[Purpose]):
+    """A FindNode was answered, or not."""
+
+    contact: Node
+    nodes: Sequence[Node] | None
+    """What passed; None if there was no answer."""
+    present: bool
+    """The node has answered something: our Ping, if not the question."""
+    purposes: Sequence[Purpose]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordEnded(Generic[Purpose]):
+    """An ENRRequest was answered, or not."""
+
+    contact: Node
+    record: Record | None
+    purposes: Sequence[Purpose]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A node with an endpoint proof has sent a Ping, and said the number of its record if that is not None."""
+
+    contact: Node
+    sequence: int | None
+
+
+Outcome: TypeAlias = PingEnded[Purpose] | NodesEnded[Purpose] | RecordEnded[Purpose] | Heard
 
 
 @dataclass(slots=True, eq=False)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from devp2p.addresses import Endpoint, pack_ip, relay_fault, scope_fault, unmapped, unpack_ip
-from devp2p.discovery.table import BUCKET_SIZE, Contact
+from devp2p.addresses import Endpoint, pack_ip, relay_fault, unmapped, unpack_ip
+from devp2p.discovery.table import BUCKET_SIZE, Contact, node_at
 from devp2p.discovery.v4.packets import MAX_NEIGHBORS, Neighbor
 from devp2p.errors import DecodingError
 from devp2p.keys import PublicKey
@@ -42,9 +42,9 @@ def contact_at(public_key: PublicKey, endpoint: Endpoint, tcp_port: int) -> Node
 
 def add_record(contact: Node, record: Record) -> Node:
     """Add to what is known of a node what it says about itself, but for addresses that one in its place has no business to name."""
-    node = NodeRecord.from_enr(record)
-    own = tuple(address for address in node.addresses if scope_fault(contact.endpoint.ip, address.ip) is None)
-    return Contact(contact.id, contact.endpoint, record.sequence, replace(node, addresses=own or contact.record.addresses))
+    node = node_at(contact.endpoint, record)
+    node = node if node.addresses else replace(node, addresses=contact.record.addresses)
+    return Contact(contact.id, contact.endpoint, record.sequence, node)
 
 
 def judge_neighbor(neighbor: Neighbor, sender: bytes, ip_versions: Sequence[int] = (4, 6)) -> Node | None:

@@ -1,37 +1,30 @@
 """Questions and answers of discovery v5.1, sans-IO: what a node does whoever the others are (discv5-wire.md, discv5-theory.md, "Sessions").
 
 A datagram is opened with a session's keys, or leads to a handshake; what it says is an answer to a request of ours, or a request, which is
-answered at once. What that means for the table and for searches is not decided here, but told as `Ended` and `Heard`.
+answered at once. What that means for the table and for searches is not decided here, but told as `RequestEnded` and `Heard`.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol
+from typing import Generic
 
-from devp2p.addresses import Endpoint, unmapped
+from devp2p.addresses import Endpoint
+from devp2p.discovery.own_record import PublishesRecord
+from devp2p.discovery.protocol import RandomBytes
 from devp2p.discovery.table import Contact, RoutingTable
 from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.discovery.v5.answers import Answers, Discv5Limits
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, TalkRequest, decode_message, encode_message
 from devp2p.discovery.v5.requests import Answer, Outbox, Purpose, Question, Request, Requests
-from devp2p.discovery.v5.sessions import Opened, RandomBytes, Remote, Sessions
+from devp2p.discovery.v5.sessions import Opened, Remote, Sessions
 from devp2p.errors import DecodingError
 from devp2p.keys import PrivateKey
 from devp2p.records import Record
 
 
-class PublishesRecord(Protocol):
-    """Has the record that this node publishes, as `devp2p.records.LocalRecord` does."""
-
-    @property
-    def record(self) -> Record:
-        """The record as it is now."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Ended(Generic[Purpose]):
+class RequestEnded(Generic[Purpose]):
     """A request of ours is over."""
 
     request: Request[Purpose]
@@ -67,12 +60,12 @@ class Exchange(Generic[Purpose]):
         """`table` is looked into for the records of those who come, and answered from by `answers`."""
         self._local, self._own_id = local_record, key.public_key.node_id
         self._table, self._answers = table, answers
-        self.outbox: Outbox = []
-        self.outcomes: deque[Ended[Purpose] | Heard] = deque()
+        self.outgoing: Outbox = []
+        self.outcomes: deque[RequestEnded[Purpose] | Heard] = deque()
         handshake = limits.handshake_timeout
         self._sessions = Sessions(key, random_bytes, sessions=limits.sessions, challenges=limits.challenges, handshake_timeout=handshake)
         self._requests: Requests[Purpose] = Requests(
-            self._sessions, self.outbox, random_bytes, response_timeout=limits.response_timeout, handshake_timeout=handshake
+            self._sessions, self.outgoing, random_bytes, response_timeout=limits.response_timeout, handshake_timeout=handshake
         )
 
     @property
@@ -81,8 +74,16 @@ class Exchange(Generic[Purpose]):
         return *self._sessions.counts, len(self._requests)
 
     def ask(self, contact: Contact[Record], make: Callable[[bytes], Question], purpose: Purpose, now: float) -> None:
-        """Ask what `make` makes of a request-id; ends in `Ended`."""
+        """Ask what `make` makes of a request-id; ends in `RequestEnded`."""
         self._requests.ask(contact, make, purpose, self._own_id, now)
+
+    def ping(self, contact: Contact[Record], now: float, purpose: Purpose) -> None:
+        """Ask a node whether it is there."""
+        self.ask(contact, lambda request_id: Ping(request_id, self._local.record.sequence), purpose, now)
+
+    def find_nodes(self, contact: Contact[Record], distances: Iterable[int], now: float, purpose: Purpose) -> None:
+        """Ask a node for those at some logarithmic distances (0 to 256) from it; 0 is its own record."""
+        self.ask(contact, lambda request_id: FindNode(request_id, tuple(distances)), purpose, now)
 
     def next_timer(self) -> float | None:
         """When `handle_timer` is due."""
@@ -90,21 +91,20 @@ class Exchange(Generic[Purpose]):
 
     def handle_timer(self, now: float) -> None:
         """Give up on requests that have waited long enough."""
-        self.outcomes.extend(Ended(request, None) for request in self._requests.expired(now))
+        self.outcomes.extend(RequestEnded(request, None) for request in self._requests.expired(now))
 
-    def receive_datagram(self, data: bytes, address: Endpoint, now: float) -> bool:
+    def receive(self, data: bytes, source: Endpoint, now: float) -> bool:
         """Take in a datagram; False if it is no packet of discovery v5 to us, so that other protocols on the port may look at it."""
         try:
             packet = v5_packets.decode(data, self._own_id)
         except DecodingError:
             return False
-        endpoint = Endpoint(unmapped(address.ip), address.port)
         header = packet.header
         if isinstance(header, v5_packets.WhoAreYou):
-            self._requests.challenged(packet, header, endpoint, self._local.record, now)
+            self._requests.challenged(packet, header, source, self._local.record, now)
             return True
-        remote = Remote(header.source, endpoint)
-        if header.source == self._own_id or not endpoint.port:
+        remote = Remote(header.source, source)
+        if header.source == self._own_id or not source.port:
             return True
         if isinstance(header, v5_packets.Handshake):
             opened = self._sessions.accept(packet, header, remote, now) if self._may_prove(remote, now) else None
@@ -127,7 +127,7 @@ class Exchange(Generic[Purpose]):
         record = max((record for record in known if record), key=lambda record: record.sequence, default=None)
         datagram = self._sessions.challenge(remote, nonce, record, now)
         if datagram is not None:
-            self.outbox.append((datagram, remote.endpoint))
+            self.outgoing.append((datagram, remote.endpoint))
 
     def _may_prove(self, remote: Remote, now: float) -> bool:
         """Whether to look at a proof, which costs two signatures: it must have been asked for, and strangers not have had their share."""
@@ -144,7 +144,7 @@ class Exchange(Generic[Purpose]):
             answers = self._answers.answer(message, remote, opened.record, self._local.record, now)
             for answer in answers:
                 datagram = self._sessions.seal_answer(remote, opened.keys, encode_message(answer))
-                self.outbox.append((datagram, remote.endpoint))
+                self.outgoing.append((datagram, remote.endpoint))
             if answers:
                 self.outcomes.append(Heard(opened.record, remote.endpoint))
             return
@@ -165,4 +165,4 @@ class Exchange(Generic[Purpose]):
 
     def _end(self, request: Request[Purpose], answer: Answer | None, now: float) -> None:
         self._requests.finish(request, now)
-        self.outcomes.append(Ended(request, answer))
+        self.outcomes.append(RequestEnded(request, answer))

@@ -20,17 +20,16 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import heappop, heappush
-from itertools import count
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from devp2p.addresses import Endpoint
-from devp2p.bounded import Recent
+from devp2p.bounded import Recent, Timers
+from devp2p.discovery.protocol import RandomBytes
 from devp2p.discovery.table import Contact
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse, encode_message
 from devp2p.discovery.v5.nodes import NodesAnswer
 from devp2p.discovery.v5.packets import Packet, WhoAreYou
-from devp2p.discovery.v5.sessions import RandomBytes, Remote, Sessions
+from devp2p.discovery.v5.sessions import Remote, Sessions
 from devp2p.errors import LocalProtocolError
 from devp2p.records import Record
 
@@ -41,7 +40,6 @@ Purpose = TypeVar("Purpose")
 
 _ANSWERS: Final[dict[type, type]] = {Ping: Pong, FindNode: Nodes, TalkRequest: TalkResponse}
 _REMEMBERED: Final = 1024  # packets that a WHOAREYOU may name; records that were verified
-_NEVER: Final = float("inf")
 _HOLD: Final = 0.5  # seconds that a handshake of the remote may take from our challenge on
 
 
@@ -67,7 +65,8 @@ class Request(Generic[Purpose]):
     nodes: NodesAnswer | None
     """What has come of the answer to a FINDNODE."""
     stage: Stage = Stage.WAITING
-    deadline: float = _NEVER
+    due: float | None = None
+    """When it has waited long enough."""
 
 
 @dataclass(slots=True, eq=False)
@@ -96,8 +95,7 @@ class Requests(Generic[Purpose]):
         self._pending: dict[Remote, dict[bytes, Request[Purpose]]] = {}
         self._openings: dict[Remote, _Opening[Purpose]] = {}
         self._nonces: Recent[bytes, Request[Purpose]] = Recent(_REMEMBERED)
-        self._deadlines: list[tuple[float, int, Request[Purpose]]] = []  # a heap; those that were put off or are over are still in it
-        self._numbers = count()
+        self._timers: Timers[Request[Purpose]] = Timers()
         # Of the same nodes one is told again and again, and most of the work on a record is its signature.
         self._decode = lru_cache(maxsize=_REMEMBERED)(Record.decode)
 
@@ -129,7 +127,7 @@ class Requests(Generic[Purpose]):
 
     def put_off(self, request: Request[Purpose], now: float) -> None:
         """Wait as long again: a part of the answer has come."""
-        self._set_deadline(request, now + self._response_timeout)
+        self._timers.set(request, now + self._response_timeout)
 
     def finish(self, request: Request[Purpose], now: float) -> None:
         """Wait no longer for an answer."""
@@ -165,7 +163,7 @@ class Requests(Generic[Purpose]):
             opening.waiting.insert(0, request)
         if datagram is not None:
             self._outbox.append((datagram, endpoint))
-        self._set_deadline(request, now + self._handshake_timeout)
+        self._timers.set(request, now + self._handshake_timeout)
 
     def confirmed(self, remote: Remote, now: float) -> None:
         """There are new keys for a remote, which it is known to have: send what waits for them."""
@@ -182,29 +180,24 @@ class Requests(Generic[Purpose]):
 
     def next_timer(self) -> float | None:
         """When `expired` has something to do."""
-        while self._deadlines and not self._is_due(*self._deadlines[0]):
-            heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        return self._timers.next()
 
     def expired(self, now: float) -> list[Request[Purpose]]:
         """The requests that have waited long enough, and are over."""
         gone: list[Request[Purpose]] = []
-        while self._deadlines and self._deadlines[0][0] <= now:
-            entry = heappop(self._deadlines)
-            if self._is_due(*entry):
-                request = entry[2]
-                if request.stage is Stage.HELD:
-                    for held in [request, *self._close(request)]:
-                        self._send(held, now, hold=False)
-                    continue
-                self._forget(request)
-                gone.append(request)
-                for other in self._close(request):
-                    if now - other.began < self._response_timeout:
-                        self._send(other, now)
-                    else:
-                        self._forget(other)
-                        gone.append(other)
+        for request in self._timers.due(now):
+            if request.stage is Stage.HELD:
+                for held in [request, *self._close(request)]:
+                    self._send(held, now, hold=False)
+                continue
+            self._forget(request)
+            gone.append(request)
+            for other in self._close(request):
+                if now - other.began < self._response_timeout:
+                    self._send(other, now)
+                else:
+                    self._forget(other)
+                    gone.append(other)
         return gone
 
     def _request_id(self) -> bytes:
@@ -221,7 +214,7 @@ class Requests(Generic[Purpose]):
         if challenged is not None and now < challenged + _HOLD:
             request.stage = Stage.HELD
             self._openings[request.remote] = _Opening(request, [])
-            self._set_deadline(request, challenged + _HOLD)
+            self._timers.set(request, challenged + _HOLD)
             return
         datagram, nonce, in_session = self._sessions.seal_request(request.remote, encode_message(request.message))
         request.stage = Stage.SENT if in_session else Stage.PROVOKING
@@ -229,10 +222,10 @@ class Requests(Generic[Purpose]):
             self._openings[request.remote] = _Opening(request, [])
         self._nonces.set(nonce, request)
         self._outbox.append((datagram, request.remote.endpoint))
-        self._set_deadline(request, now + self._response_timeout)
+        self._timers.set(request, now + self._response_timeout)
 
     def _wait(self, request: Request[Purpose], opening: _Opening[Purpose]) -> None:
-        request.stage, request.deadline = Stage.WAITING, _NEVER
+        request.stage, request.due = Stage.WAITING, None
         opening.waiting.append(request)
 
     def _close(self, request: Request[Purpose]) -> list[Request[Purpose]]:
@@ -244,6 +237,7 @@ class Requests(Generic[Purpose]):
         return [other for other in opening.waiting if self._is_pending(other)]
 
     def _forget(self, request: Request[Purpose]) -> None:
+        request.due = None
         pending = self._pending[request.remote]
         del pending[request.message.request_id]
         if not pending:
@@ -251,10 +245,3 @@ class Requests(Generic[Purpose]):
 
     def _is_pending(self, request: Request[Purpose]) -> bool:
         return self._pending.get(request.remote, {}).get(request.message.request_id) is request
-
-    def _is_due(self, deadline: float, _: int, request: Request[Purpose]) -> bool:
-        return request.deadline == deadline and self._is_pending(request)
-
-    def _set_deadline(self, request: Request[Purpose], deadline: float) -> None:
-        request.deadline = deadline
-        heappush(self._deadlines, (deadline, next(self._numbers), request))

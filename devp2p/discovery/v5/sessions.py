@@ -15,20 +15,18 @@ nobody has proved anything yet, a bad proof does not end the challenge either (w
 handshake), but only a few are verified.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from devp2p.addresses import Endpoint
 from devp2p.bounded import Recent
+from devp2p.discovery.protocol import RandomBytes
 from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.discovery.v5.packets import MAX_HANDSHAKE_MESSAGE, Handshake, Ordinary, Packet, WhoAreYou, encode, encode_header, seal
 from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.records import Record
 
-RandomBytes: TypeAlias = Callable[[int], bytes]
-"""Gives so many bytes that nobody else can predict."""
 MAX_SEALED: Final = 2**31
 """How many messages one key seals; then there must be another. (The counter in a nonce has 32 bits.)"""
 

@@ -17,12 +17,11 @@ import trio
 
 from devp2p import PrivateKey
 from devp2p.addresses import Endpoint
+from devp2p.discovery import PingResult
 from devp2p.discovery.table import BUCKET_SIZE, BUCKETS, CLOSEST, ID_SIZE, WAITING_SIZE, Contact, RoutingTable, contact_of
 from devp2p.discovery.v4 import Discv4, contact_at
-from devp2p.discovery.v4 import events as v4_events
 from devp2p.discovery.v4 import packets as v4_packets
 from devp2p.discovery.v5 import Discv5, Discv5Limits, Remote, Sessions
-from devp2p.discovery.v5 import events as v5_events
 from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.keys import NodeId
@@ -180,7 +179,7 @@ def ask(asker: End, answerer: End, begin: Callable[[float], int]) -> None:
         datagrams = asker.take(answerer.take(datagrams, asker.endpoint, now), answerer.endpoint, now)
     answered = False
     while (event := asker.node.next_event()) is not None:
-        answered |= isinstance(event, v4_events.PingResult | v5_events.PingResult) and event.pong is not None
+        answered |= isinstance(event, PingResult) and event.pong is not None
     if not answered:
         raise SystemExit("a Ping was not answered")
 
