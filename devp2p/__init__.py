@@ -5,6 +5,7 @@ ARCHITECTURE.md.
 """
 
 from devp2p import rlp
+from devp2p.addresses import Address
 from devp2p.capability import Capability, Channel, Peer, Request, Response, Traffic
 from devp2p.conduct import Conduct, ConductReport, RecentConduct
 from devp2p.errors import (
@@ -33,7 +34,7 @@ from devp2p.node import (
     SlotDecision,
     open_node,
 )
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 from devp2p.transports import ByteLink, Link, MuxLink, StreamLink, Transport
 from devp2p.version import __version__
 

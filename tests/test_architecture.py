@@ -50,6 +50,9 @@ PURE = {
 IMPURE = {"trio", "time", "socket", "random", "secrets", "os.urandom"}
 IMPURE_IN = {"keys": {"secrets", "os.urandom"}}  # new keys
 ABOVE = {"tools", "tests", "examples"}
+SCHEMES = ("tcp", "unix", "memory")
+"""Of transports: nobody else acts on one by its name. (UDP is discovery's.)"""
+NAMES_SCHEMES = {"transports", "addresses", "testing"}  # `addresses` says how they are written; `testing` is a user of the memory transport
 
 # Alarms, not designers: what outgrows one either holds two things and is split, or is granted here with its reason.
 MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_METHODS = 400, 60, 25
@@ -119,7 +122,9 @@ def import_faults(root: Path) -> Iterator[str]:
             yield f"{where}:1: {module} has no floor: give it one in FLOORS"
             continue
         floor, group = here
-        for line, name in imported_names(ast.parse(path.read_text("utf-8")), path, root):
+        tree = ast.parse(path.read_text("utf-8"))
+        yield from scheme_faults(tree, module, where)
+        for line, name in imported_names(tree, path, root):
             top, _, inside = name.partition(".")
             if top in ABOVE:
                 yield f"{where}:{line}: the library imports {top}"
@@ -146,6 +151,25 @@ def import_faults(root: Path) -> Iterator[str]:
     except CycleError as error:
         first, second, *_ = cycle = error.args[1][::-1]
         yield f"{paths[first].relative_to(root)}:{graph[first][second]}: import cycle: {' imports '.join(cycle)}"
+
+
+def scheme_faults(tree: ast.Module, module: str, where: Path) -> Iterator[str]:
+    """Where the scheme of a transport is written out as a value: to make an address of it, to compare with it, or at the head of a text."""
+    if module.partition(".")[0] in NAMES_SCHEMES:
+        return
+    for node in ast.walk(tree):
+        values: list[ast.expr] = []
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Address":
+            values = node.args[:1]
+        elif isinstance(node, ast.Compare) and any(isinstance(side, ast.Attribute) and side.attr == "scheme" for side in ast.walk(node)):
+            values = [side for side in ast.walk(node) if isinstance(side, ast.Constant)]
+        elif isinstance(node, ast.keyword) and node.arg == "scheme":
+            values = [node.value]
+        elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+            values = [ast.Constant(str(node.values[0].value).partition("://")[0])]
+        for value in values:
+            if isinstance(node, ast.expr | ast.keyword) and isinstance(value, ast.Constant) and value.value in SCHEMES:
+                yield f"{where}:{node.lineno}: {module} names the scheme {value.value}, which is for transports to do"
 
 
 def size_faults(path: Path, where: Path) -> Iterator[str]:
@@ -193,6 +217,10 @@ BAD = {  # one file that breaks one rule -> how the fault is told, after the fil
     ),
     "stray.py": ("", ":1: stray has no floor: give it one in FLOORS"),
     "cli/main.py": ("from tools import show", ":1: the library imports tools"),
+    "node/dials.py": ('if address.scheme != "tcp":\n    pass', ":1: node.dials names the scheme tcp, which is for transports to do"),
+    "cli/made.py": ('x = Address("unix", "/run")', ":1: cli.made names the scheme unix, which is for transports to do"),
+    "cli/parsed.py": ('x = parse(f"tcp://{text}")', ":1: cli.parsed names the scheme tcp, which is for transports to do"),
+    "records/changed.py": ('x = replace(y, scheme="memory")', ":1: records.changed names the scheme memory, which is for transports to do"),
     "wire/_helpers.py": ("", ":1: a module called _helpers says nothing about what is in it"),
     "wire/long.py": ("\n" * 401, ":401: the module has 401 lines, more than 400"),
     "wire/slow.py": ("async def f():\n" + "    x\n" * 60, ":1: f has 61 lines, more than 60"),
@@ -223,6 +251,8 @@ GOOD = {
     "discovery/v4/__init__.py": "",
     "discovery/v4/packets.py": "",
     "errors.py": "",
+    "transports/tcp.py": 'x = Address("tcp", host)',
+    "discovery/settings.py": 'x = Address("udp", host)',
     "capabilities/eth.py": "from devp2p import open_node",
 }
 

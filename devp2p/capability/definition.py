@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, cast
 import trio
 from typing_extensions import TypeVar
 
+from devp2p.addresses import Address
 from devp2p.arguments import named, number, require, whole
 from devp2p.capability.channel import Channel, M
 from devp2p.capability.messages import MessageTable, check_messages
@@ -20,7 +21,7 @@ from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE, Limits
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 from devp2p.wire import CapabilitySpec, CapabilityVersion, Hello, printable
 
 H = TypeVar("H", default=Channel[M])

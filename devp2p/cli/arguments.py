@@ -5,8 +5,9 @@ import math
 import re
 import shutil
 
+from devp2p.addresses import Address
 from devp2p.discovery import parse_external
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
 
 SCHEMES: frozenset[str] = frozenset(scheme for transport in default_transports() for scheme in transport.schemes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.cli.arguments import HelpFormatter, discovery_node, external_address, how_many, lookup_target, seconds, udp_address
 from devp2p.cli.ending import run_until, told_to_end
 from devp2p.cli.keyfile import read_key
@@ -17,7 +18,7 @@ from devp2p.cli.outlet import Outlets, outlets, wait_room
 from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_json, write_text
 from devp2p.discovery import VERSIONS
 from devp2p.keys import PrivateKey, PublicKey
-from devp2p.records import PRESETS, Address, NodeRecord
+from devp2p.records import PRESETS, NodeRecord
 
 if TYPE_CHECKING:  # imported when it is used, as `devp2p --help` need not wait for it
     from devp2p.discovery import Discovery

@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.allocator import keep_freed_memory
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
@@ -39,7 +40,7 @@ from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
-from devp2p.records import PRESETS, Address, NodeRecord, enode_address
+from devp2p.records import PRESETS, NodeRecord, enode_address
 from devp2p.transports import DEFAULT_LISTEN
 from devp2p.version import default_client_id
 

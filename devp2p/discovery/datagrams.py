@@ -11,9 +11,8 @@ from typing import Final, Self
 
 import trio
 
-from devp2p.addresses import Endpoint, unmapped
+from devp2p.addresses import Address, Endpoint, unmapped
 from devp2p.bounded import Recent
-from devp2p.records import Address
 from devp2p.transports import naming
 
 BATCH: Final = 64

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
+from devp2p.addresses import Address, address_of
 from devp2p.arguments import require
-from devp2p.records import Address, address_of
 
 VERSIONS: Final[frozenset[int]] = frozenset({4, 5})
 """Those of the protocol that there are here."""

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 
-from devp2p.addresses import GROUP
+from devp2p.addresses import GROUP, Address
 from devp2p.arguments import require, whole
 from devp2p.capability import AnyCapability, Capability, Peer
 from devp2p.containment import unless_it_fails
@@ -14,7 +14,7 @@ from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
 from devp2p.peers import Known, Ratings, standings_of
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 
 _logger = logging.getLogger(__name__)
 

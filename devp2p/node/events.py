@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from devp2p.addresses import Address
 from devp2p.capability import AnyCapability, Peer
 from devp2p.errors import PeerDisconnected
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 
 if TYPE_CHECKING:  # the policy is imported when a node is opened
     from devp2p.peers.slots import Decision

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from devp2p.addresses import Address
 from devp2p.capability import AnyCapability, Peer
 from devp2p.conduct import RecentConduct
 from devp2p.containment import unless_it_fails
@@ -21,7 +22,7 @@ from devp2p.node.candidates import Candidates
 from devp2p.node.census import Census, specs_of
 from devp2p.peers import Ban, Bans, RatingRule, Ratings
 from devp2p.peers.slots import Admit, Change, Choice, Dial, Refuse, SlotCandidate, Slots, SlotSpec, SlotsView
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 
 if TYPE_CHECKING:
     from devp2p.node.pace import PolicyClock

@@ -8,10 +8,9 @@ of transports inside this machine) are exempt unless `Limits.limit_local_address
 from collections import Counter
 from typing import NamedTuple
 
-from devp2p.addresses import HOST, SUBNET
+from devp2p.addresses import HOST, SUBNET, Address
 from devp2p.bounded import Recent
 from devp2p.limits import Limits
-from devp2p.records import Address
 
 MANY = 50
 """Different nodes at one local address that are hardly neighbours: where they come from is hidden by a proxy, or by a NAT."""

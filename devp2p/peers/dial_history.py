@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from devp2p.addresses import HOST
+from devp2p.addresses import HOST, Address
 from devp2p.bounded import Recent
 from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.peers.candidates import WhyNot
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 
 BUSY: Final = 300.0
 """Seconds that a node is left alone which has too many peers."""

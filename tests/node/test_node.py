@@ -25,8 +25,9 @@ from devp2p import (
     open_node,
     rlp,
 )
+from devp2p.peers.dial_history import kind_of
 from devp2p.testing import ScriptedPeer, two_nodes
-from devp2p.transports.links import ByteLink
+from devp2p.transports.links import ByteLink, require_peer
 from devp2p.wire import base
 from tests.chat import Chat, Say
 from tests.network import LARGE, MIDDLE, SMALL, Network, listening_script, running, scripted, silence
@@ -156,6 +157,22 @@ async def test_the_second_address_is_tried_when_the_first_is_dead() -> None:
     async with running(network, "a", key=SMALL) as alice, running(network, "b") as bob:
         record = NodeRecord(bob.public_key, (Address("memory", "nowhere"), Address("memory", "b")))
         assert (await alice.connect(record)).address == Address("memory", "b")
+
+
+async def test_an_address_at_which_another_node_proves_itself_is_left_for_the_next() -> None:
+    class Proving(Network):
+        async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
+            if address.host == "moved":
+                require_peer(MIDDLE.public_key, expect, address)
+            return await super().dial(address, expect=expect)
+
+    network = Proving()
+    async with running(network, "a", key=SMALL) as alice, running(network, "b", key=LARGE) as bob:
+        moved = Address("memory", "moved")
+        with pytest.raises(DialError, match=r"^memory://moved: at memory://moved is the node with the key ") as caught:
+            await alice.connect(NodeRecord(bob.public_key, (moved,)))
+        assert (caught.value.reason, kind_of(caught.value)) == (None, "unreachable")
+        assert (await alice.connect(NodeRecord(bob.public_key, (moved, Address("memory", "b"))))).public_key == bob.public_key
 
 
 async def test_a_node_with_another_key_is_not_what_was_dialled() -> None:
