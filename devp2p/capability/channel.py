@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 
 from devp2p import rlp
 from devp2p.arguments import number
+from devp2p.bounded import Recent
 from devp2p.capability.messages import MessageTable, R, Request, Response
 from devp2p.capability.queues import Inbox, Outbox, Turn
 from devp2p.capability.traffic import Backlog, TrafficCounter
@@ -77,8 +78,8 @@ class Channel(Generic[M]):
             self._ready.set()
         self._next_id = 1
         self._waiters: dict[int, _Waiter] = {}
-        self._abandoned: dict[int, None] = {}
-        self._matched_by_plugin: dict[int, None] = {}
+        self._abandoned: Recent[int, None] = Recent(_REMEMBERED)  # our own numbers, as the next: strangers cannot make them collide
+        self._matched_by_plugin: Recent[int, None] = Recent(_REMEMBERED)
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
         self._taken: Callable[[int], None] | None = None
@@ -135,7 +136,7 @@ class Channel(Generic[M]):
         waiter = _Waiter(self._table.answer_to(request))
         limit = self._request_timeout if timeout is None else timeout
         async with self._asking:
-            while self._next_id in self._matched_by_plugin:
+            while self._matched_by_plugin.has(self._next_id):
                 self._next_id += 1
             own_id, self._next_id = self._next_id, self._next_id + 1
             self._waiters[own_id] = waiter
@@ -150,7 +151,7 @@ class Channel(Generic[M]):
                 if waiter.size:
                     self._count_taken(waiter.size)
                 if waiter.answer is None:
-                    _remember(self._abandoned, own_id)
+                    self._abandoned.set(own_id, None)
         if waiter.answer is not None:
             self.conduct.latency(trio.current_time() - started)
             return cast("R", waiter.answer)
@@ -216,12 +217,12 @@ class Channel(Generic[M]):
             return self._inbox.put(received)
         data = received.decompress()
         number = rlp.first_uint(data)
-        if number not in self._matched_by_plugin:
+        if not self._matched_by_plugin.has(number):
             await self._answer(received, data, number, turn)
             return True
         taken = self._inbox.put(received)
         if taken:
-            del self._matched_by_plugin[number]
+            self._matched_by_plugin.pop(number)
         return taken
 
     def tell_taken(self, taken: Callable[[int], None] | None) -> None:
@@ -271,9 +272,9 @@ class Channel(Generic[M]):
         if len(data) > ALWAYS_FITS and not self._fits(self._index, code, data):
             raise LocalProtocolError(f"{self._table.spec.offer}: {type(message).__name__} of {len(data)} bytes does not fit into a frame")
         if number is None and isinstance(message, Request):
-            if message.request_id in self._waiters or message.request_id in self._matched_by_plugin:
+            if message.request_id in self._waiters or self._matched_by_plugin.has(message.request_id):
                 raise LocalProtocolError(f"request id {message.request_id} is in use")
-            _remember(self._matched_by_plugin, message.request_id)
+            self._matched_by_plugin.set(message.request_id, None)
         await self._outbox.put(Outgoing(code, data, self._index), lane)
 
     def _count_taken(self, size: int) -> None:
@@ -298,8 +299,8 @@ class Channel(Generic[M]):
     async def _answer(self, received: MessageReceived, data: bytes, number: int, turn: Turn) -> None:
         """Give an answer to whoever waits for it."""
         waiter = self._waiters.get(number)
-        if waiter is None and number in self._abandoned:
-            del self._abandoned[number]  # it comes too late, but once it may
+        if waiter is None and self._abandoned.has(number):
+            self._abandoned.pop(number)  # it comes too late, but once it may
             self._count_taken(len(received.data))
             return
         if waiter is None or waiter.answer is not None:
@@ -307,7 +308,7 @@ class Channel(Generic[M]):
         is_short = len(data) <= _SHORT
         answer: Any = self._table.decode(received.code, data) if is_short else await self._decode_in_steps(received.code, data, turn)
         if self._waiters.get(number) is not waiter:
-            self._abandoned.pop(number, None)  # it was given up meanwhile
+            self._abandoned.pop(number)  # it was given up meanwhile
             self._count_taken(len(received.data))
             return
         if type(answer) is not waiter.expected:
@@ -320,9 +321,3 @@ class Channel(Generic[M]):
 
 def _nothing_fits(_index: int, _code: int, _data: bytes) -> bool:
     return False
-
-
-def _remember(numbers: dict[int, None], number: int) -> None:
-    numbers[number] = None
-    if len(numbers) > _REMEMBERED:
-        del numbers[next(iter(numbers))]
