@@ -20,15 +20,16 @@ _ITEM = rlp.codec(rlp.Raw)
 
 
 class Extension:
-    """Speaks for the node in every handshake; derive from it, and override what matters to you. Methods must be quick, and do not block.
+    """Speaks for the node in every handshake; derive from it, and override what matters to you. Its methods are quick and do not block.
 
-    Nothing is proved before the peer's first valid frame. Anyone can send an auth with any `public_key` in it, or an auth that came before,
-    and so have you asked for an answer: whatever you keep under a peer's key must change in `proved` only. What you need there comes back
-    in the `Agreement`: the peer's elements and your own, nonces, packets and shared secrets.
+    Nothing is proved before the peer's first valid frame. Anyone can send an auth with any key in it, or one that was sent before, and an
+    answer is wanted all the same. So what you keep under a peer's key changes in `proved` only. What you need there comes back in the
+    `Agreement`: the elements of both sides, nonces, packets and shared secrets.
 
-    Each `offer` is followed by exactly one of `proved`, `failed` and `unanswered`, each `answer` by one of `proved` and `failed`; `auth`
-    is equal in all of them, but for its elements, which are there once `offer` has returned them. Many handshakes may be under way at one
-    time, some of them with one peer.
+    Each `offer` is followed by exactly one call of `proved`, `failed` or `unanswered`, each `answer` by one of `proved` or `failed`. The
+    nonce of our own packet tells which: it is never used twice. Many handshakes may be under way at one time, some of them with one peer.
+    Before a node does anything else, it asks for an offer and an answer in a handshake with itself, which fails, to find out whether they
+    can be sent.
     """
 
     def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:  # noqa: ARG002  (to be overridden)
