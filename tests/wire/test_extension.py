@@ -234,11 +234,16 @@ def test_what_cannot_be_sent_is_told_and_contained_it_is_left_out(kind: str, cap
 
 
 def test_the_longest_elements_that_fit_are_sent() -> None:
-    one, other = Constant(*[b"\x01"] * AUTH_ROOM), Constant(*[b"\x01"] * ACK_ROOM)
-    meeting = Meeting(one, other)
-    ours, theirs = meeting.shake_hands()
-    assert len(meeting.auth) == len(meeting.ack) == 2 + MAX_PACKET
-    assert (theirs.elements, ours.elements) == (one.elements, other.elements)
+    mine, yours = Constant(*[b"\x01"] * AUTH_ROOM), Constant(*[b"\x01"] * ACK_ROOM)
+    one, other = Handshake(KEY_A, entropy(1, padding=0), remote=B, extension=mine), Handshake(KEY_B, entropy(2, padding=0), extension=yours)
+    auth = one.data_to_send()
+    theirs = other.receive_data(auth)
+    ack = other.data_to_send()
+    ours = one.receive_data(ack)
+    assert len(auth) == len(ack) == 2 + MAX_PACKET, "without any padding"
+    assert ours is not None
+    assert theirs is not None
+    assert (theirs.elements, ours.elements) == (mine.elements, yours.elements)
 
 
 def after_an_auth(extension: Extension) -> Handshake:
