@@ -35,7 +35,7 @@ from devp2p.node import (
     open_node,
 )
 from devp2p.records import NodeRecord
-from devp2p.transports import ByteLink, Link, MuxLink, StreamLink, Transport
+from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Transport
 from devp2p.version import __version__
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "HandshakeError",
     "Limits",
     "Link",
+    "Listener",
     "LocalProtocolError",
     "MuxLink",
     "Node",

@@ -18,7 +18,9 @@ from devp2p.cli.outlet import Outlets, outlets, wait_room
 from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_json, write_text
 from devp2p.discovery import VERSIONS
 from devp2p.keys import PrivateKey, PublicKey
+from devp2p.peers import undialable
 from devp2p.records import PRESETS, NodeRecord
+from devp2p.transports import default_transports
 
 if TYPE_CHECKING:  # imported when it is used, as `devp2p --help` need not wait for it
     from devp2p.discovery import Discovery
@@ -210,7 +212,7 @@ def _resolve(options: argparse.Namespace) -> int:
         if found is None:
             warn("the node was not found")
             return Exit.FAILED
-        _show(_names(found), options)
+        _show(_found(found), options)
         return Exit.OK
 
     return _run(options, resolve)
@@ -240,7 +242,7 @@ def _random(options: argparse.Namespace) -> int:
             while found < enough:
                 candidate = await anext(candidates)
                 if options.json:
-                    write_json({**_names(candidate.record), "source": candidate.source})
+                    write_json({**_found(candidate.record), "source": candidate.source})
                 else:
                     write_text(f"{candidate.source:<8}  {_text(candidate.record)}")
                 found += 1
@@ -265,6 +267,13 @@ def _names(node: NodeRecord) -> dict[str, object]:
     return {"id": node.id.hex(), "enode": node.enode, "enr": node.enr.text if node.enr is not None else None}
 
 
+def _found(node: NodeRecord) -> dict[str, object]:
+    """A node that was found; with the word for why no node could dial it, by the transports that a node has by default."""
+    schemes = {scheme for transport in default_transports() for scheme in transport.schemes}
+    why = undialable(node, schemes)
+    return {**_names(node), "not_dialled": None if why is None else why.value}
+
+
 def _text(node: NodeRecord) -> str:
     return node.enr.text if node.enr is not None else node.enode
 
@@ -279,6 +288,6 @@ def _show(told: dict[str, object], options: argparse.Namespace) -> None:
 def _show_all(found: Sequence[NodeRecord], options: argparse.Namespace) -> None:
     for node in found:
         if options.json:
-            write_json(_names(node))
+            write_json(_found(node))
         else:
             write_text(_text(node))

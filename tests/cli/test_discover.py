@@ -83,7 +83,8 @@ async def test_a_node_is_resolved_by_its_enode_and_by_its_public_key():
             "resolve", bytes(first.record.public_key).hex(), "--bootnode", first.record.text, "--json", *HERE
         )
         assert status == Exit.OK
-        assert json.loads(output) == {"id": first.record.id.hex(), "enode": named.enode, "enr": first.record.text}
+        told = {"id": first.record.id.hex(), "enode": named.enode, "enr": first.record.text}
+        assert json.loads(output) == {**told, "not_dialled": None}
 
 
 @pytest.mark.real_clock
@@ -97,7 +98,15 @@ async def test_nodes_are_found_by_a_lookup_and_at_random():
             arguments = ("--bootnode", first.record.text, "--json", "--timeout", "1", *count)
             status, output, errors = await discover("random", *arguments, *HERE)
             assert (status, errors) == expected
-        assert json.loads(output)["source"] == "bootnode"
+        told = json.loads(output)
+        assert (told["source"], told["not_dialled"]) == ("bootnode", None)
+
+
+@pytest.mark.real_clock
+async def test_of_a_node_that_nobody_can_dial_it_is_told_why():
+    async with network(1, entries={}) as [first]:  # no TCP port
+        status, output, _ = await discover("lookup", "--bootnode", first.record.text, "--json", *HERE)
+        assert (status, json.loads(output)["not_dialled"]) == (Exit.OK, "no_address")
 
 
 NAMELESS = bytes(PrivateKey(bytes(31) + b"\x01").public_key).hex()
