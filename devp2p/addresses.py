@@ -257,13 +257,14 @@ class Address:
         """Whether it is of this machine or of its own network."""
         return self.scope in _LOCAL
 
-    def network(self, size: "Size") -> bytes:
+    def network(self, size: Size) -> bytes:
         """Name the network of some size that it counts for; what has no IP address is one of its own, of any size."""
         if ip := self.ip:
             return network_of(ip, size)
-        return (f"address {self}" if self.scheme in _PORTLESS else f"host name {self.host.lower().rstrip('.')}").encode()
+        name = f"address {self}" if self.scheme in _PORTLESS else f"host name {self.host.lower().rstrip('.')}"
+        return name.encode("utf-8", "surrogatepass")
 
-    def limited_network(self, size: "Size", *, limit_local: bool = False) -> bytes | None:
+    def limited_network(self, size: Size, *, limit_local: bool = False) -> bytes | None:
         """The network to which limits apply: None for a local address, which is exempt unless told otherwise."""
         return self.network(size) if limit_local or not self.is_local else None
 

@@ -126,6 +126,12 @@ def test_no_name_can_be_taken_for_an_ip_address():
         assert not any(len(Address(scheme, name).network(size)) <= 8 for scheme in ("tcp", "unix", "memory") for size in SIZES)
 
 
+def test_any_text_that_an_address_may_hold_has_a_network():
+    """A path from the command line may hold bytes that are no UTF-8, which Python writes as lone surrogates."""
+    assert Address("unix", "/run/\udcff").network(HOST) != Address("unix", "/run/\udcfe").network(HOST)
+    assert Address("tcp", "\udcff.example", 1).limited_network(HOST) is not None
+
+
 def test_what_localhost_and_wildcards_are():
     assert (Address("tcp", "localhost", 1).scope, Address("tcp", "LocalHost", 1).is_local) == (Scope.LOOPBACK, True)
     assert {Address("tcp", host, 1).scope for host in ("*", "0.0.0.0", "::")} == {Scope.SPECIAL}  # noqa: S104  (nothing is bound)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Final, NamedTuple
 
-from devp2p.addresses import PROVIDER
+from devp2p.addresses import PROVIDER, Address
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PublicKey
-from devp2p.records import Address, NodeRecord, Record
+from devp2p.records import NodeRecord, Record
 
 SEED_AGE: Final = 5 * 86400.0
 """For how many seconds an answer makes a node a seed, and keeps its unsigned endpoint; as in go-ethereum."""

@@ -14,13 +14,14 @@ from functools import partial
 import trio
 
 from devp2p import wire
+from devp2p.addresses import Address
 from devp2p.cli.arguments import node_record, seconds
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.output import Exit, explain, warn, write_fields, write_json, write_text
 from devp2p.errors import DisconnectReason, HandshakeError, PeerMismatch, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 from devp2p.session import CHUNK, NO_ANSWER, close_link
 from devp2p.transports import Link, MuxLink, Transport, default_transports
 from devp2p.version import default_client_id

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Protocol
 
-from devp2p.addresses import Endpoint, pack_ip
+from devp2p.addresses import Address, Endpoint, pack_ip
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
-from devp2p.records import WANTED_ENTRIES, Address, Entries, LocalRecord, Record
+from devp2p.records import WANTED_ENTRIES, Entries, LocalRecord, Record
 
 if TYPE_CHECKING:  # the command line imports this module for what the user says alone
     from devp2p.book import Book

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import trio
 
-from devp2p.addresses import Endpoint
+from devp2p.addresses import Address, Endpoint
 from devp2p.arguments import Several, as_bytes, check_bounds, require, several
 from devp2p.book import Book
 from devp2p.containment import unless_it_fails
@@ -41,7 +41,7 @@ from devp2p.discovery.v4 import Discv4, Discv4Limits
 from devp2p.discovery.v5 import Discv5, Discv5Limits, TalkHandler, checked_handler
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
-from devp2p.records import Address, Entries, NodeRecord, Record, node_of, nodes_of
+from devp2p.records import Entries, NodeRecord, Record, node_of, nodes_of
 from devp2p.runtime import require_trio
 
 DEFAULT_LISTEN: Final = Address("udp", "*", 30303)

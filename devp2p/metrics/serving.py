@@ -20,10 +20,10 @@ from typing import Final
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
+from devp2p.addresses import Address, address_of
 from devp2p.metrics.collector import NodeCollector
 from devp2p.node import Node
 from devp2p.peers import Unheard
-from devp2p.records import Address, address_of
 from devp2p.transports import TcpTransport, accept_streams, plain_socket
 
 PATH: Final = "/metrics"

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
+from devp2p.addresses import Address
 from devp2p.arguments import named, several
 from devp2p.peers import WhyNot, undialable
-from devp2p.records import Address, NodeRecord
+from devp2p.records import NodeRecord
 from devp2p.transports import Listener, Transport, default_transports, naming
 
 

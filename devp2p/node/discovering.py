@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.arguments import Several, require, several
 from devp2p.discovery import VERSIONS, check_versions, udp_address
 from devp2p.keys import PrivateKey
-from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Address, Entries, NodeRecord, enode_address, enr_entries, nodes_of
+from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Entries, NodeRecord, enode_address, enr_entries, nodes_of
 
 if TYPE_CHECKING:
     from devp2p.book import Book

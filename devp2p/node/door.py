@@ -17,13 +17,13 @@ from contextlib import contextmanager
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.errors import PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.node.events import PeerRefused, told
 from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import MANY, Admission, Caller, Neighbours, Unheard
-from devp2p.records import Address
 from devp2p.session import LocalNode, Session, close_link, hear, open_session
 from devp2p.transports import Link, file_limit
 

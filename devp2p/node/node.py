@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from devp2p.addresses import Address, address_of
 from devp2p.arguments import Several, number, require, several, whole
 from devp2p.capability import AnyCapability, Peer, check_class
 from devp2p.errors import LocalProtocolError
@@ -26,7 +27,7 @@ from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.static_peers import keep_connected
 from devp2p.node.statistics import NodeStatistics
 from devp2p.peers import KINDS, WhyNot
-from devp2p.records import Address, NodeRecord, address_of, enode_address, node_of, nodes_of
+from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import Transport

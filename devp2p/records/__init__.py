@@ -1,6 +1,5 @@
 """What names a node and says where it listens: ENR (EIP-778), enode URLs, `NodeRecord`, presets of networks."""
 
-from devp2p.addresses import Address, address_of
 from devp2p.records import enr
 from devp2p.records.enr import WANTED_ENTRIES, Entries, LocalRecord, Record
 from devp2p.records.node_record import ENODE_SCHEME, NodeRecord, enode_address, enr_entries, node_of, nodes_of
@@ -10,12 +9,10 @@ __all__ = [
     "ENODE_SCHEME",
     "PRESETS",
     "WANTED_ENTRIES",
-    "Address",
     "Entries",
     "LocalRecord",
     "NodeRecord",
     "Record",
-    "address_of",
     "enode_address",
     "enr",
     "enr_entries",

@@ -12,9 +12,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import trio
 from trio.abc import HalfCloseableStream
 
+from devp2p.addresses import Address
 from devp2p.errors import PeerMismatch
 from devp2p.keys import PublicKey
-from devp2p.records import Address
 
 
 class _Ends(Protocol):

@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.keys import PublicKey
-from devp2p.records import Address
 from devp2p.transports.links import ByteLink, Link, require_peer
 
 _CAPACITY = 64 * 1024  # bytes that wait in one direction before send_all blocks, about what a loopback socket takes

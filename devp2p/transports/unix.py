@@ -9,8 +9,8 @@ from pathlib import Path
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.keys import PublicKey
-from devp2p.records import Address
 from devp2p.transports.links import ByteLink
 from devp2p.transports.sockets import BACKLOG, SocketListener
 

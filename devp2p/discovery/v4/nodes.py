@@ -9,12 +9,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TypeAlias
 
-from devp2p.addresses import Endpoint, pack_ip, relay_fault, unmapped, unpack_ip
+from devp2p.addresses import Address, Endpoint, pack_ip, relay_fault, unmapped, unpack_ip
 from devp2p.discovery.table import BUCKET_SIZE, Contact, node_at
 from devp2p.discovery.v4.packets import MAX_NEIGHBORS, Neighbor
 from devp2p.errors import DecodingError
 from devp2p.keys import PublicKey
-from devp2p.records import ENODE_SCHEME, Address, NodeRecord, Record
+from devp2p.records import ENODE_SCHEME, NodeRecord, Record
 
 Node: TypeAlias = Contact[NodeRecord]
 """Its `seq` is that of the ENR in its `record`, 0 without one."""

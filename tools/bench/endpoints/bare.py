@@ -11,8 +11,8 @@ from typing import Any
 import trio
 
 from devp2p import NodeRecord, PrivateKey
+from devp2p.addresses import Address
 from devp2p.limits import MAX_MESSAGE_SIZE
-from devp2p.records import Address
 from devp2p.session import CHUNK
 from devp2p.transports import keep_busy
 from devp2p.wire import CapabilitySpec, Connection, HelloReceived, MessageReceived, Opening, base
