@@ -15,6 +15,7 @@ from devp2p.node.roster import Roster
 from devp2p.peers.admission import Admission
 from devp2p.session.line import StreamLine
 from devp2p.session.running import RunningSession
+from devp2p.wire.rlpx.handshake import Handshake
 from tests.cancellation import scenarios
 from tests.cancellation.harness import Fault, Scenario, pairs, play, sweep
 from tests.cancellation.world import World
@@ -42,6 +43,17 @@ def test_a_token_that_is_not_returned_is_noticed(monkeypatch):
     monkeypatch.setattr(Door, "__init__", remember)
     monkeypatch.setattr(Dialer, "_connect", keep_a_token)
     assert "a still holds places for pending links: 1" in found(scenarios.DIAL, "user")
+
+
+def test_an_extension_that_is_not_told_what_came_of_a_handshake_is_noticed(monkeypatch):
+    failed = Handshake.failed
+
+    def forget_when_cancelled(self: Handshake) -> None:
+        if trio.current_effective_deadline() > trio.current_time():
+            failed(self)
+
+    monkeypatch.setattr(Handshake, "failed", forget_when_cancelled)
+    assert "a has not told its extension what came of 1 handshakes" in found(scenarios.DIAL, "user")
 
 
 def test_a_place_of_a_network_that_is_not_given_back_is_noticed(monkeypatch):

@@ -10,6 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import DialError, Limits, Node, NodeRecord, Peer, PeerDisconnected, PrivateKey, open_node
 from tests.cancellation.wires import Seat, Wires
 from tests.chat import Chat, GetTime
+from tests.wire.remembering import Remembering
 
 LIMITS = Limits(ping_interval=10**6, inbound_retry=0)
 PATIENCE = LIMITS.closing_timeout
@@ -67,7 +68,7 @@ class World:
 
     async def open(self, name: str, **options: Any) -> None:
         """Open a node; returns when it runs, or has been cancelled before."""
-        options = {"capabilities": [Chat()], "listen": [f"memory://{name}"], "limits": LIMITS, **options}
+        options = {"capabilities": [Chat()], "listen": [f"memory://{name}"], "limits": LIMITS, "extension": Remembering(), **options}
         house = self.houses[name] = House(name, options)
         opened = trio.Event()
         self._nursery.start_soon(house.live, self.wires, opened, name=f"house {name}")
@@ -117,6 +118,8 @@ class World:
             for what, left in _held(node).items():
                 if left:
                     self.violations.append(f"{name} still holds {what}: {left}")
+            if left := _unsettled(house.options["extension"]):
+                self.violations.append(f"{name} has not told its extension what came of {left} handshakes")
             if not self.alive(name) and len(node.connected):
                 self.violations.append(f"{name} has ended with peers in its roster")
             for other in self.houses.values():
@@ -161,6 +164,13 @@ async def ask(peer: Peer) -> None:
 async def _until(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
+
+
+def _unsettled(extension: Remembering) -> int:
+    """Of how many handshakes an extension still waits to hear what came of them; below zero if it heard too much."""
+    told = [what for what, _ in extension.told]
+    asked = told.count("offer") + told.count("answer")
+    return asked - (len(told) - asked) or len(extension.pending)
 
 
 def _held(node: Node) -> dict[str, Any]:
