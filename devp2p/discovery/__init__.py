@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from devp2p.discovery.candidates import Candidate, Filter
     from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended, Event, LookupDone, PingResult, Pong, RecordFound
     from devp2p.discovery.finding import Candidates
-    from devp2p.discovery.own_record import parse_external, parse_externals
     from devp2p.discovery.protocol import Protocol
     from devp2p.discovery.service import Discovery, DiscoveryLimits, Statistics, open_discovery
-    from devp2p.discovery.settings import VERSIONS, check_versions, udp_address
+    from devp2p.discovery.settings import VERSIONS, check_versions, parse_external, parse_externals, udp_address
 else:
     __getattr__ = deferred(
         __name__,
@@ -41,8 +40,8 @@ else:
             "VERSIONS": "settings",
             "check_versions": "settings",
             "open_discovery": "service",
-            "parse_external": "own_record",
-            "parse_externals": "own_record",
+            "parse_external": "settings",
+            "parse_externals": "settings",
             "udp_address": "settings",
         },
     )

@@ -39,33 +39,34 @@ class Mixer:
         """Only nodes that pass all `filters` are given. They are asked twice, as what they go by may change while a node waits."""
         self._filters = tuple(filters)
         self._buffer = buffer
-        self._sources: OrderedDict[str, deque[NodeRecord]] = OrderedDict()  # in the order in which they are asked next
+        self._sources: OrderedDict[str, deque[Candidate]] = OrderedDict()  # in the order in which they are asked next
         self._waiting: set[bytes] = set()
         self._given: Recent[bytes, None] = Recent(_REMEMBERED, window)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def offer(self, source: str, record: NodeRecord, now: float) -> bool:
+    def offer(self, candidate: Candidate, now: float) -> bool:
         """A source has named a node; return whether it now waits to be taken."""
-        buffer = self._sources.setdefault(source, deque())
-        if record.id in self._waiting or self._given.has(record.id, now) or len(buffer) >= self._buffer or not self._passes(record):
+        node_id = candidate.record.id
+        buffer = self._sources.setdefault(candidate.source, deque())
+        if node_id in self._waiting or self._given.has(node_id, now) or len(buffer) >= self._buffer or not self._passes(candidate):
             return False
-        buffer.append(record)
-        self._waiting.add(record.id)
+        buffer.append(candidate)
+        self._waiting.add(node_id)
         return True
 
     def take(self, now: float) -> Candidate | None:
         """The next candidate, from the source that has not had its turn for longest; None if there is none."""
         for source, buffer in tuple(self._sources.items()):
             while buffer:
-                record = buffer.popleft()
-                self._waiting.discard(record.id)
-                if self._passes(record):
+                candidate = buffer.popleft()
+                self._waiting.discard(candidate.record.id)
+                if self._passes(candidate):
                     self._sources.move_to_end(source)
-                    self._given.set(record.id, None, now)
-                    return Candidate(record, source)
+                    self._given.set(candidate.record.id, None, now)
+                    return candidate
         return None
 
-    def _passes(self, record: NodeRecord) -> bool:
-        return all(wanted(record) for wanted in self._filters)
+    def _passes(self, candidate: Candidate) -> bool:
+        return all(wanted(candidate.record) for wanted in self._filters)

@@ -31,9 +31,9 @@ class Candidates:
         self._mixer = Mixer(tuple(filters))
         self._news = trio.lowlevel.ParkingLot()
 
-    def offer(self, source: str, record: NodeRecord) -> bool:
+    def offer(self, candidate: Candidate) -> bool:
         """A source has named a node; return whether that is news here."""
-        fresh = self._mixer.offer(source, record, trio.current_time())
+        fresh = self._mixer.offer(candidate, trio.current_time())
         if fresh:
             self._news.unpark_all()
         return fresh
@@ -105,8 +105,8 @@ class Finder:
     def offer(self, source: str, nodes: Iterable[NodeRecord]) -> int:
         """A source has found nodes; return how many are news to somebody."""
         fresh = 0
-        for node in nodes:
-            fresh += any([iterator.offer(source, node) for iterator in self._iterators])  # noqa: C419  (to all of them)
+        for candidate in (Candidate(node, source) for node in nodes):
+            fresh += any([iterator.offer(candidate) for iterator in self._iterators])  # noqa: C419  (to all of them)
         self.found[source] = self.found.get(source, 0) + fresh
         return fresh
 

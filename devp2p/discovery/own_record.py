@@ -7,14 +7,14 @@ from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final, Protocol
 
-from devp2p.addresses import Address, Endpoint, pack_ip
+from devp2p.addresses import Endpoint
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.errors import BookError
 from devp2p.keys import PrivateKey
 from devp2p.records import WANTED_ENTRIES, Entries, LocalRecord, Record
 
-if TYPE_CHECKING:  # the command line imports this module for what the user says alone
+if TYPE_CHECKING:  # who uses a protocol alone needs no book
     from devp2p.book import Book
 
 _LAST_SEQUENCE: Final = 2**64 - 2**32
@@ -107,32 +107,3 @@ class OwnRecord:
 
 def _endpoint(address: IPv4Address | IPv6Address | None, port: int | None) -> Endpoint | None:
     return Endpoint(address.packed, port) if address is not None and port else None
-
-
-def parse_external(text: str) -> Endpoint:
-    """Read ``203.0.113.5``, ``203.0.113.5:30303``, ``2001:db8::5`` or ``[2001:db8::5]:30303``, without a port as port 0.
-
-    ValueError says what is wrong with anything else.
-    """
-    require(text, str, "an external address is text such as '203.0.113.5'")
-    try:
-        return Endpoint(pack_ip(text), 0)
-    except ValueError:
-        pass
-    try:
-        address = Address.parse(f"udp://{text}")
-        return Endpoint(pack_ip(address.host), address.port or 0)
-    except ValueError:
-        raise ValueError(
-            f"an external address is an IP address where others reach us, such as 203.0.113.5 or 203.0.113.5:30303, not {text[:80]!r}"
-        ) from None
-
-
-def parse_externals(texts: Iterable[str]) -> list[Endpoint]:
-    """Read all addresses where others reach us, which are at most one of IPv4 and one of IPv6; ValueError for anything else."""
-    found: dict[int, Endpoint] = {}
-    for text in texts:
-        endpoint = parse_external(text)
-        if found.setdefault(len(endpoint.ip), endpoint) != endpoint:
-            raise ValueError(f"external has two addresses of one kind, {text!r} is the second: give one of IPv4 and one of IPv6 at most")
-    return list(found.values())

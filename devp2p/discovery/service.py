@@ -34,8 +34,8 @@ from devp2p.discovery.dns import DnsSource, Resolver, TreeUrl, parse_tree
 from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended
 from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
 from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
-from devp2p.discovery.own_record import OwnRecord, parse_externals
-from devp2p.discovery.settings import VERSIONS, check_versions, udp_address
+from devp2p.discovery.own_record import OwnRecord
+from devp2p.discovery.settings import VERSIONS, check_versions, parse_externals, udp_address
 from devp2p.discovery.table import TableStatistics
 from devp2p.discovery.v4 import Discv4, Discv4Limits
 from devp2p.discovery.v5 import Discv5, Discv5Limits, TalkHandler, checked_handler

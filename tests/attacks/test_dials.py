@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, DialError, DiscoverySettings, Limits, NodeRecord, PrivateKey
 from devp2p.book import Book
-from devp2p.discovery.candidates import Mixer
+from devp2p.discovery.candidates import Candidate, Mixer
 from devp2p.peers import dial_history
 from devp2p.peers.admission import Admission
 from devp2p.peers.dial_history import DialHistory
@@ -80,10 +80,10 @@ def first_twenty(poisoned: str, *, apart: bool) -> int:
     mixer = Mixer()
     sybils = {enode(1000 + number).id for number in range(200)}
     for number in range(200):
-        mixer.offer(poisoned if apart else "all", enode(1000 + number), 0.0)
+        mixer.offer(Candidate(enode(1000 + number), poisoned if apart else "all"), 0.0)
     for source in ("v4", "v5", "dns", "book"):
         for number in range(10):
-            mixer.offer(source if apart else "all", enode(100 * len(source) + 7 * number + ord(source[1])), 0.0)
+            mixer.offer(Candidate(enode(100 * len(source) + 7 * number + ord(source[1])), source if apart else "all"), 0.0)
     taken = [mixer.take(0.0) for _ in range(20)]
     return sum(candidate is not None and candidate.record.id in sybils for candidate in taken)
 

@@ -8,7 +8,8 @@ import pytest
 from devp2p.addresses import Endpoint
 from devp2p.book import Book
 from devp2p.discovery.external_address import QUORUM
-from devp2p.discovery.own_record import OwnRecord, parse_external
+from devp2p.discovery.own_record import OwnRecord
+from devp2p.discovery.settings import parse_external
 from devp2p.keys import PrivateKey
 
 KEY = PrivateKey.generate()

@@ -17,7 +17,7 @@ from functools import partial
 
 from devp2p.addresses import Endpoint
 from devp2p.book import Book, Source
-from devp2p.discovery.candidates import Mixer
+from devp2p.discovery.candidates import Candidate, Mixer
 from devp2p.discovery.events import Event, LookupDone
 from devp2p.discovery.finding import FIRST_PAUSE, LONGEST_PAUSE
 from devp2p.discovery.known_nodes import SEEDS
@@ -83,7 +83,7 @@ class Owner:
         self._walk_at, self._pause = START, FIRST_PAUSE
         for source, records in known.items():
             for record in records:
-                self._mixer.offer(source, record, START)
+                self._mixer.offer(Candidate(record, source), START)
         self._network.at(START, self._step)
 
     def _step(self) -> None:
@@ -104,7 +104,7 @@ class Owner:
 
     def _found(self, records: list[NodeRecord], now: float) -> None:
         proved = [entry.contact.record for entry in self._victim.table if entry.live and not entry.incoming]
-        fresh = sum([self._mixer.offer("v4", record, now) for record in (*records, *proved)])
+        fresh = sum([self._mixer.offer(Candidate(record, "v4"), now) for record in (*records, *proved)])
         self._pause = FIRST_PAUSE if fresh else min(LONGEST_PAUSE, 2 * self._pause)
         self._walk, self._walk_at = None, now + self._pause
 
