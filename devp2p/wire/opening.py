@@ -61,12 +61,13 @@ class Opening:
             assert handshake is not None  # noqa: S101  (else there would be a connection from the start)
             try:
                 agreement = handshake.receive_data(data)
+                if agreement is None:
+                    return
+                framing = handshake.framing()
             except RemoteProtocolError:
                 self._closed = True
                 raise
-            if agreement is None:
-                return
-            self._to_send += handshake.data_to_send() + self._connect(handshake.framing(), agreement.remote)
+            self._to_send += handshake.data_to_send() + self._connect(framing, agreement.remote)
             self._events.append(HandshakeCompleted(agreement.remote))
             data = handshake.trailing
         assert self.connection is not None  # noqa: S101  (_connect made it)

@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 from devp2p import rlp
 from devp2p.errors import HandshakeError, LocalProtocolError
 from devp2p.keys import PublicKey, keccak256
-from devp2p.wire.rlpx.agreement import secrets
+from devp2p.wire import base
+from devp2p.wire.connection import HelloReceived
+from devp2p.wire.framing import Framing
+from devp2p.wire.opening import HandshakeCompleted, Opening
+from devp2p.wire.rlpx.agreement import Agreement, secrets
 from devp2p.wire.rlpx.extension import Contained, Extension
+from devp2p.wire.rlpx.frames import FrameOpener, rlpx_framing
 from devp2p.wire.rlpx.handshake import Entropy, Handshake
 from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
 from tests.fuzz.wire_targets import entropy
@@ -282,6 +287,84 @@ def test_contained_it_hears_and_says_the_same() -> None:
     assert one.peers[B].meetings == other.peers[A].meetings == ["new", "known"]
     assert told(one) == ["offer", "proved", "offer", "proved", "offer", "unanswered", "offer"]
     assert told(other) == ["answer", "proved", "answer", "proved", "answer", "answer", "failed"]
+
+
+# What messages travel in
+
+
+class Other(Constant):
+    """Agrees with its like on frames whose keys come of more than those of stock frames, and refuses what it has not offered."""
+
+    def framing(self, agreement: Agreement) -> Framing | None:
+        if not agreement.elements:
+            return None
+        if agreement.elements != self.elements:
+            raise HandshakeError("the peer has answered what was not offered")
+        more = keccak256(agreement.ephemeral + agreement.static + agreement.transcript)
+        return rlpx_framing(secrets(replace(agreement, ephemeral=more)))
+
+
+OTHER, ANOTHER = Other(rlp.encode(b"other")), Constant(rlp.encode(b"another"))
+HELLO = [HandshakeCompleted, HelloReceived]
+bare_or_contained = pytest.mark.parametrize("wrap", [lambda extension: extension, Contained], ids=["bare", "contained"])
+
+
+def talk(one: Extension | None, other: Extension | None) -> tuple[list[type], list[type], bool]:
+    """What happens on A's side and on B's from auth to Hello, and whether B's Hello is in a stock frame."""
+    calling, called = Handshake(KEY_A, fresh(), remote=B, extension=one), Handshake(KEY_B, fresh(), extension=other)
+    ours, theirs = Opening(base.Hello("a", (), A), (), calling), Opening(base.Hello("b", (), B), (), called)
+    try:
+        theirs.receive_data(ours.data_to_send())
+        answer = theirs.data_to_send()
+        ours.receive_data(answer)
+        theirs.receive_data(ours.data_to_send())
+    finally:
+        ours.close()
+        theirs.close()
+    assert calling.agreement is not None
+    opener = FrameOpener(secrets(calling.agreement), 1000)
+    opener.receive_data(answer[len(calling.agreement.ack_packet) :])
+    try:
+        is_stock = opener.next_frame() is not None
+    except HandshakeError:
+        is_stock = False
+    events = [[type(event) for event in iter(side.next_event, None)] for side in (ours, theirs)]
+    return events[0], events[1], is_stock
+
+
+@bare_or_contained
+def test_other_frames_are_used_if_both_sides_have_agreed_on_them(wrap: Callable[[Extension], Extension]) -> None:
+    for one, other in ((None, None), (wrap(OTHER), None), (None, wrap(OTHER))):
+        assert talk(one, other) == (HELLO, HELLO, True)
+    assert talk(wrap(OTHER), wrap(OTHER)) == (HELLO, HELLO, False)
+
+
+@bare_or_contained
+def test_an_extension_may_refuse_an_answer(wrap: Callable[[Extension], Extension], caplog: pytest.LogCaptureFixture) -> None:
+    failed: list[Agreement] = []
+
+    class Strict(Other):
+        def failed(self, agreement: Agreement) -> None:
+            failed.append(agreement)
+
+    strict = Strict(*OTHER.elements)
+    with pytest.raises(HandshakeError, match="the peer has answered what was not offered"):
+        talk(wrap(strict), ANOTHER)
+    assert [agreement.elements for agreement in failed] == [ANOTHER.elements]
+    assert not caplog.records, "a stranger could bring it about without end"
+    side = Opening(base.Hello("b", (), B), (), Handshake(KEY_B, fresh(), extension=wrap(strict)))
+    with pytest.raises(HandshakeError):
+        side.receive_data(Handshake(KEY_A, fresh(), remote=B, extension=ANOTHER).data_to_send())
+    assert side.is_closed
+    assert side.data_to_send() == b"", "no ack either"
+
+
+def test_where_the_choice_fails_frames_are_stock_contained() -> None:
+    with pytest.raises(ZeroDivisionError):
+        talk(broken("framing"), None)
+    assert talk(Contained(broken("framing")), None) == (HELLO, HELLO, True)
+    with pytest.raises(HandshakeError, match="MAC"):
+        talk(OTHER, Contained(broken("framing", extension=Other(*OTHER.elements))))
 
 
 # Padding

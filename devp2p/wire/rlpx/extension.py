@@ -10,7 +10,7 @@ from functools import partial
 from devp2p import rlp
 from devp2p.arguments import require, several
 from devp2p.containment import unless_it_fails
-from devp2p.errors import LocalProtocolError
+from devp2p.errors import HandshakeError, LocalProtocolError
 from devp2p.keys import PublicKey
 from devp2p.wire.framing import Framing
 from devp2p.wire.rlpx.agreement import Agreement
@@ -46,7 +46,8 @@ class Extension:
     def framing(self, agreement: Agreement) -> Framing | None:  # noqa: ARG002
         """Choose what messages travel in from here on, Hello first, if both sides have agreed on other than RLPx frames; else None.
 
-        Nothing is proved yet: see above.
+        Nothing is proved yet: the first frame is what proves the peer, so whatever is chosen must authenticate it by keys that only the two
+        sides of this agreement can derive. HandshakeError if what the peer answered is such that there can be no session.
         """
         return None
 
@@ -72,7 +73,7 @@ class Contained(Extension):
     def __init__(self, extension: Extension) -> None:
         self._offer = unless_it_fails(partial(offered, extension), ())
         self._answer = unless_it_fails(partial(answered, extension), ())
-        self._framing = unless_it_fails(extension.framing, None)
+        self._framing = unless_it_fails(partial(_framing_or_refusal, extension), None)
         self._proved = unless_it_fails(extension.proved, None)
         self._failed = unless_it_fails(extension.failed, None)
         self._unanswered = unless_it_fails(extension.unanswered, None)
@@ -86,8 +87,11 @@ class Contained(Extension):
         return self._answer(remote, auth, ack)
 
     def framing(self, agreement: Agreement) -> Framing | None:
-        """See `Extension`. One that fails ends in stock frames, which a peer that expects others refuses."""
-        return self._framing(agreement)
+        """See `Extension`. One that fails ends in stock frames, which a peer that expects others refuses; HandshakeError as from it."""
+        chosen = self._framing(agreement)
+        if isinstance(chosen, HandshakeError):
+            raise chosen
+        return chosen
 
     def proved(self, agreement: Agreement) -> None:
         """See `Extension`."""
@@ -100,6 +104,13 @@ class Contained(Extension):
     def unanswered(self, remote: PublicKey, auth: Auth) -> None:
         """See `Extension`."""
         self._unanswered(remote, auth)
+
+
+def _framing_or_refusal(extension: Extension, agreement: Agreement) -> Framing | HandshakeError | None:
+    try:
+        return extension.framing(agreement)
+    except HandshakeError as refusal:
+        return refusal
 
 
 def offered(extension: Extension, remote: PublicKey, auth: Auth) -> tuple[bytes, ...]:

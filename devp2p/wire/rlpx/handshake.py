@@ -220,7 +220,10 @@ class Handshake:
         return self._side.trailing
 
     def framing(self) -> Framing:
-        """Choose what messages travel in, once there is an agreement: RLPx frames, unless the extension has agreed on others."""
+        """Choose what messages travel in, once there is an agreement: RLPx frames, unless the extension has agreed on others.
+
+        HandshakeError if the extension refuses what the peer has answered.
+        """
         if self.agreement is None:
             raise LocalProtocolError("there is nothing to choose a framing by before the handshake is done")
         chosen = None if self._extension is None else self._extension.framing(self.agreement)
