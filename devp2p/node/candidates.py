@@ -58,29 +58,24 @@ class Candidates:
 
     # May we dial it, and if not why
 
-    def never(self, record: NodeRecord) -> WhyNot | None:
+    def why_not(self, record: NodeRecord, wanted_by: tuple[str, ...] | None = None) -> WhyNot | None:
+        """Why a node is not to be dialled now; None if it may be. `wanted_by`: what capabilities want it, if they were asked."""
+        return self.never(record, wanted_by) or self._why_not_now(record)
+
+    def never(self, record: NodeRecord, wanted_by: tuple[str, ...] | None = None) -> WhyNot | None:
         """Why a node can be no candidate, by what its record says; None if it can be one."""
-        return self._never(record, self._census.wanting(record))
-
-    def why_not(self, record: NodeRecord) -> WhyNot | None:
-        """Why a node is not to be dialled now; None if it may be."""
-        return self.never(record) or self._why_not_now(record)
-
-    def may_dial(self, node_id: bytes) -> bool:
-        """Whether a node may be dialled now, if it is still a candidate."""
-        known = self.pool.get(node_id)
-        return known is not None and self._why_not_kept(known) is None
-
-    def _why_not_kept(self, known: Known) -> WhyNot | None:
-        """`why_not` of a candidate; the capabilities need not be asked again."""
-        return self._never(known.record, known.capabilities) or self._why_not_now(known.record)
-
-    def _never(self, record: NodeRecord, wanted_by: tuple[str, ...]) -> WhyNot | None:
         if record.public_key == self._own:
             return WhyNot.OURSELVES
         if record.id in self._outside:
             return WhyNot.STATIC_OR_TRUSTED
-        return undialable(record, self._schemes) or (None if wanted_by else WhyNot.UNWANTED)
+        if (why := undialable(record, self._schemes)) is not None:
+            return why
+        return None if (self._census.wanting(record) if wanted_by is None else wanted_by) else WhyNot.UNWANTED
+
+    def may_dial(self, node_id: bytes) -> bool:
+        """Whether a node may be dialled now, if it is still a candidate."""
+        known = self.pool.get(node_id)
+        return known is not None and self.why_not(known.record, known.capabilities) is None
 
     def _why_not_now(self, record: NodeRecord) -> WhyNot | None:
         if self._roster.get(record.public_key) is not None:
@@ -108,7 +103,7 @@ class Candidates:
 
     def look_at(self, known: Known) -> SlotCandidate | None:
         """A candidate as the policy of slots sees it; None if it may not be dialled now, and then `known` says why."""
-        why = self._why_not_kept(known)
+        why = self.why_not(known.record, known.capabilities)
         if why is not known.why_not:
             known.why_not = why
             _logger.debug("%s %s", known.record.enode, "may be dialled" if why is None else f"is not dialled: {why}")

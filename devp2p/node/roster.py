@@ -14,7 +14,7 @@ from devp2p.node.events import Event, PeerConnected, PeerDropped, PeerReady
 _BACKLOG = 4096  # events that a slow subscriber may fall behind; beyond it the oldest are lost
 
 
-class Listener(Protocol):
+class Observer(Protocol):
     """Who hears what happens, at the moment that it happens. It is forgotten when nobody else holds it."""
 
     def put(self, event: Event) -> None:
@@ -62,10 +62,8 @@ class Roster:
 
     def __init__(self) -> None:
         self._peers: dict[NodeId, Peer] = {}
-        self._subscriptions: WeakSet[Listener] = WeakSet()
+        self._subscriptions: WeakSet[Observer] = WeakSet()
         self._left = trio.lowlevel.ParkingLot()
-        self.closed: bool = False
-        """Whether the node has ended."""
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -110,9 +108,9 @@ class Roster:
         self.attach(subscription)
         return subscription
 
-    def attach(self, listener: Listener) -> None:
+    def attach(self, observer: Observer) -> None:
         """Let somebody hear of what happens from now on, until nobody else holds it."""
-        self._subscriptions.add(listener)
+        self._subscriptions.add(observer)
 
     def ready_peers(self, capability: type[AnyCapability]) -> "ReadyPeers":
         """Iterate the peers with which a capability can be used, until the iterator is dropped."""
@@ -122,7 +120,6 @@ class Roster:
 
     def close(self) -> None:
         """The node has ended: let the subscriptions run out."""
-        self.closed = True
         for subscription in self._subscriptions:
             subscription.close()
 
