@@ -114,7 +114,8 @@ class Discovery:
                 self.v5 = AwaitedV5(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes)
             else:
                 self.v4 = Awaited(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes)
-        self._all: tuple[Awaited[Any], ...] = tuple(one for one in (self.v5, self.v4) if one is not None)
+        # The better one first: it is asked where both could be.
+        self._versions: Mapping[int, Awaited[Any]] = {one.version: one for one in (self.v5, self.v4) if one is not None}
 
     @property
     def record(self) -> Record:
@@ -135,7 +136,7 @@ class Discovery:
             sent=self._socket.sent,
             not_sent=self._socket.not_sent,
             unhandled=self._unhandled,
-            tables=MappingProxyType({one.version: one.protocol.table.statistics() for one in reversed(self._all)}),
+            tables=MappingProxyType({one.version: one.protocol.table.statistics() for one in self._versions.values()}),
             candidates=MappingProxyType(dict(self._finder.found)),
         )
 
@@ -182,7 +183,7 @@ class Discovery:
     async def resolve(self, node: NodeRecord | PublicKey | str, *, version: int | None = None) -> NodeRecord | None:
         """Find the newest record of a node: ask itself where it is said to be, or else search; None if nobody knows it."""
         record = NodeRecord(node) if isinstance(node, PublicKey) else await self._with_ips(node)
-        answers = [await protocol.resolve(record) for protocol in self._running(version)]
+        answers = [await one.resolve(record) for one in self._running(version)]
         found = [answer for answer in answers if answer is not None]
         return max(found, key=lambda answer: answer.enr.sequence if answer.enr is not None else 0, default=None)
 
@@ -192,12 +193,12 @@ class Discovery:
         A target is a public key, or 64 bytes in the form of one; or, for v5 alone, a node-ID of 32 bytes.
         """
         raw = bytes(target) if isinstance(target, PublicKey) else as_bytes(target, "the target of a lookup")
-        protocols = [one for one in self._running(version) if len(raw) in one.protocol.target_sizes]
-        if not protocols:
+        able = [one for one in self._running(version) if len(raw) in one.protocol.target_sizes]
+        if not able:
             raise LocalProtocolError("a target has 64 bytes, or for discovery v5 also 32")
         found: dict[bytes, NodeRecord] = {}
-        for protocol in protocols:
-            for node in await protocol.lookup(raw):
+        for one in able:
+            for node in await one.lookup(raw):
                 if node.id not in found or found[node.id].enr is None:
                     found[node.id] = node
         place = raw if len(raw) == 32 else keccak256(raw)
@@ -216,24 +217,24 @@ class Discovery:
                 await self._socket.wait_readable()
             now = self._clock.now()
             for data, sender in self._socket.receive():
-                if not any(protocol.protocol.receive_datagram(data, sender, now) for protocol in self._all):
+                if not any(one.protocol.receive_datagram(data, sender, now) for one in self._versions.values()):
                     self._pass_on(data, sender)
-            for protocol in self._all:
-                if (due := protocol.protocol.next_timer()) is not None and due <= now:
-                    protocol.protocol.handle_timer(now)
+            for one in self._versions.values():
+                if (due := one.protocol.next_timer()) is not None and due <= now:
+                    one.protocol.handle_timer(now)
             self._flush()
 
     def close(self) -> None:
         """Nothing will come any more: let those who wait know."""
         self._finder.close()
-        for protocol in self._all:
-            protocol.operations.close()
+        for one in self._versions.values():
+            one.operations.close()
 
     def begin_finding(self, nursery: trio.Nursery, trees: DnsSource | None, *, local: bool) -> None:
         """Have the sources of candidates work in a nursery; `open_discovery` does this."""
         nursery.start_soon(repeat_known, self._finder)
-        for protocol in self._all:
-            nursery.start_soon(walk, protocol, self._finder, partial(self._known.heard, protocol.source, answered=True))
+        for one in self._versions.values():
+            nursery.start_soon(walk, one, self._finder, partial(self._known.heard, one.source, answered=True))
         if self.v4 is not None and self.v5 is not None:
             nursery.start_soon(introduce, self.v4, self.v5, self._known.bootnodes)
         if trees is not None:
@@ -246,12 +247,12 @@ class Discovery:
     def _flush(self) -> None:
         """Send what is to be sent, take in what has happened, and see that we wake up in time."""
         now = self._clock.now()
-        for protocol in self._all:
-            for data, to in protocol.protocol.datagrams_to_send(now):
+        for one in self._versions.values():
+            for data, to in one.protocol.datagrams_to_send(now):
                 self._socket.send(data, to)
-            while (event := protocol.protocol.next_event()) is not None:
+            while (event := one.protocol.next_event()) is not None:
                 if isinstance(event, Ended):
-                    protocol.operations.end(event)
+                    one.operations.end(event)
                 else:
                     self._note(event)
         self._sleep.deadline = self._due()
@@ -265,7 +266,7 @@ class Discovery:
                 _logger.warning("nobody answers, and what comes is too old: the system's clock is probably ahead")
 
     def _due(self) -> float:
-        timers = (protocol.protocol.next_timer() for protocol in self._all)
+        timers = (one.protocol.next_timer() for one in self._versions.values())
         return min((self._clock.to_trio(timer) for timer in timers if timer is not None), default=float("inf"))
 
     def _pass_on(self, data: bytes, sender: Endpoint) -> None:
@@ -274,7 +275,7 @@ class Discovery:
             self._on_unhandled(data, sender)
 
     def _running(self, version: int | None) -> tuple[Awaited[Any], ...]:
-        running = tuple(protocol for protocol in self._all if version in {None, protocol.version})
+        running = tuple(one for one in self._versions.values() if version in {None, one.version})
         if not running:
             raise LocalProtocolError(f"discovery v{version} does not run")
         return running
@@ -282,7 +283,7 @@ class Discovery:
     def _fitting(self, node: NodeRecord, version: int | None) -> Awaited[Any]:
         """The protocol by which to ask a node: the better one of those of which it is known where to send to."""
         running = self._running(version)
-        return next((protocol for protocol in running if protocol.protocol.contact_of(node) is not None), running[-1])
+        return next((one for one in running if one.protocol.contact_of(node) is not None), running[-1])
 
     async def _with_ips(self, node: NodeRecord | str) -> NodeRecord:
         record = node_of(node)

@@ -1,7 +1,7 @@
 """Node lists in DNS, on trio: `DnsSource` reads trees for as long as somebody wants nodes, `records` reads them once (EIP-1459).
 
 What is asked, and what is made of the answers, is decided by `DnsClient`. Here are the clock and the lookups. Any `Resolver` will do; that
-for ordinary DNS is in `dns_resolver`. Nothing goes on in the background: a tree is read while somebody awaits the next node, not further.
+for ordinary DNS is `DnsResolver`. Nothing goes on in the background: a tree is read while somebody awaits the next node, not further.
 """
 
 import logging
