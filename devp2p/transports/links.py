@@ -80,7 +80,7 @@ class MuxLink(_Ends, Protocol):
 
 
 Link: TypeAlias = StreamLink | MuxLink
-"""A connection to one peer. Which kind it is tells ``isinstance(link, MuxLink)``."""
+"""A connection to one peer; ``isinstance(link, MuxLink)`` tells of which kind."""
 
 OnLink = Callable[[Link], Awaitable[None]]
 """Takes ownership of an accepted link. A transport awaits it before it accepts the next one, so it must return soon, and may hold up

@@ -115,16 +115,16 @@ class Claim:
     """As much of a node as the history looks at; real keys would take long to make."""
 
     id: bytes
-    addresses: tuple[Address, ...] = (Address("tcp", VICTIM, 30303),)
+    addresses: tuple[Address, ...]
 
 
-def dials_of(claims: int, seconds: int) -> list[tuple[float, bytes]]:
-    """Have so many nodes found within a time, all of them at one address; when which of them are dialled."""
+def dials_of(claims: int, seconds: int, host: str = VICTIM) -> list[tuple[float, bytes]]:
+    """Have so many nodes found within a time, all of them at one host; when which of them are dialled."""
     history = DialHistory()
     dials: list[tuple[float, bytes]] = []
     for number in range(claims):
         now = number * seconds / claims
-        record = cast("NodeRecord", Claim(number.to_bytes(32)))
+        record = cast("NodeRecord", Claim(number.to_bytes(32), (Address("tcp", host, 30303),)))
         if history.why_not(record, now) is None:
             history.dialled(record, now)
             history.failed(record.id, DialError("no session", target=None), now)
@@ -132,8 +132,9 @@ def dials_of(claims: int, seconds: int) -> list[tuple[float, bytes]]:
     return dials
 
 
-def test_d20_a_hundred_thousand_records_lead_to_three_dials_in_ten_minutes():
-    dials = dials_of(100_000, 600)
+@pytest.mark.parametrize("host", [VICTIM, "victim.example"])
+def test_d20_a_hundred_thousand_records_lead_to_three_dials_in_ten_minutes(host):
+    dials = dials_of(100_000, 600, host)
     assert len(dials) == 3
     assert all(later - sooner >= 35 for (sooner, _), (later, _) in pairwise(dials))
 
@@ -149,7 +150,8 @@ def windows(dials: list[tuple[float, bytes]], seconds: float) -> Iterator[int]:
         yield sum(begin <= when < begin + seconds for when, _ in dials)
 
 
-def test_d20_control_without_the_bounds_of_a_host_all_of_them_are(monkeypatch):
+@pytest.mark.parametrize("host", [VICTIM, "victim.example"])
+def test_d20_control_without_the_bounds_of_a_host_all_of_them_are(host, monkeypatch):
     monkeypatch.setattr(dial_history, "HOST_INTERVAL", 0.0)
     monkeypatch.setattr(dial_history, "HOST_NODES", 10**9)
-    assert len(dials_of(1000, 600)) == 1000
+    assert len(dials_of(1000, 600, host)) == 1000
