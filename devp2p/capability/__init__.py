@@ -1,9 +1,10 @@
 """What a plugin author meets: `Capability`, `Peer`, `Channel`, messages; and the queues behind them."""
 
+from devp2p.capability.budget import Arriving, Budget
 from devp2p.capability.channel import Channel
 from devp2p.capability.definition import AnyCapability, Capability, Peer, check_class
 from devp2p.capability.messages import MessageTable, Request, Response
-from devp2p.capability.queues import Arriving, Budget, Inbox, Outbox, Turn
+from devp2p.capability.queues import Inbox, Outbox, Turn
 from devp2p.capability.traffic import Backlog, Traffic
 
 __all__ = [

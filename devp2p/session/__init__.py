@@ -3,7 +3,7 @@
 What moves the bytes in between is a `Line`: over one stream, over a stream for each capability, or of another kind (`LINES`).
 """
 
-from devp2p.session.line import Line, Side, StreamLine
+from devp2p.session.line import Line, Side
 from devp2p.session.lines import LINES
 from devp2p.session.mux_line import MuxLine
 from devp2p.session.opening import (
@@ -21,6 +21,7 @@ from devp2p.session.opening import (
 )
 from devp2p.session.rivals import wait_for_choice
 from devp2p.session.running import RunningSession, run_session
+from devp2p.session.stream_line import StreamLine
 
 __all__ = [
     "CHUNK",

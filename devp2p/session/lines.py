@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from devp2p.session.line import Line, Side, StreamLine
+from devp2p.session.line import Line, Side
 from devp2p.session.mux_line import MuxLine
 from devp2p.session.opening import Session
+from devp2p.session.stream_line import StreamLine
 from devp2p.transports import MuxLink
 
 LINES: Final[dict[type[Any], Callable[[Session, Side], Line]]] = {}

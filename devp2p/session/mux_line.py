@@ -19,8 +19,9 @@ from trio.abc import HalfCloseableStream
 from devp2p import rlp, wire
 from devp2p.capability import Turn
 from devp2p.errors import DecodingError, RemoteProtocolError
-from devp2p.session.line import Incoming, Side, StreamLine, receiving, send_in_time, sending
+from devp2p.session.line import Incoming, Side, receiving, send_in_time, sending
 from devp2p.session.opening import CHUNK, Session
+from devp2p.session.stream_line import StreamLine
 from devp2p.transports import MuxLink
 from devp2p.wire import base
 
@@ -49,7 +50,7 @@ class _Own:
 
     @property
     def is_marked(self) -> bool:
-        """Whether the peer has marked its last message, and sent none since."""
+        """Whether the peer has marked its last message here, and sent none since."""
         return self.last_frame > 0 and self.last_frame == self.framing.frames
 
 
@@ -59,39 +60,44 @@ class MuxLine(StreamLine):
     def __init__(self, session: Session, link: MuxLink, side: Side) -> None:
         super().__init__(session, side)
         self._link = link
+        self._is_cut = False
         space, compressed = session.connection.space, session.connection.framing.compressed
         self._own = [_Own(space, index, compressed=compressed) for index in range(len(space.shared))]
 
     # Sending
 
-    async def send(self) -> None:
+    async def send(self) -> bool:
         """See `Line.send`."""
         outbox = self._side.outbox
+        pauses = outbox.pauses
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_base)
-            async with trio.open_nursery() as senders:
-                for own in self._own:
-                    senders.start_soon(self._send_own, own)
-            nursery.cancel_scope.cancel()  # all that there is of others is sent
+            nursery.start_soon(self._send_base, pauses)
+            for own in self._own:
+                nursery.start_soon(self._send_own, own, pauses)
+        if self._is_cut:
+            return False  # a message of the base protocol is on its way in part
         with sending(self._side):
-            message = wire.Outgoing(base.LAST, base.EMPTY_LIST) if outbox.is_paused else outbox.get_nowait()
-            while message is not None:
+            if not outbox.is_ended:
+                if outbox.is_paused:
+                    await self._send_batch(wire.Outgoing(base.LAST, base.EMPTY_LIST), lambda: None)
+                return True
+            while (message := outbox.get_nowait()) is not None:  # the last; and what was meant for a stream that is broken
                 if message.capability is None:
                     await self._send_batch(message, lambda: None)
-                message = outbox.get_nowait()
+        return False
 
-    async def _send_base(self) -> None:
-        """Send base messages for as long as capabilities have something to send. A message is sent whole all the same."""
+    async def _send_base(self, pauses: int) -> None:
         outbox = self._side.outbox
+        self._is_cut = True
         with sending(self._side):
-            while (message := await outbox.get_of(None)) is not None:
-                with trio.CancelScope(shield=True):
-                    await self._send_batch(message, lambda: outbox.get_of_nowait(None))
+            while (message := await outbox.get_of(None, pauses)) is not None:
+                await self._send_batch(message, lambda: outbox.get_of_nowait(None))
+            self._is_cut = False
 
-    async def _send_own(self, own: _Own) -> None:
+    async def _send_own(self, own: _Own, pauses: int) -> None:
         outbox, traffic, seal = self._side.outbox, self._side.channel(own.index).traffic, own.framing.seal
         with sending(self._side):
-            while (message := await outbox.get_of(own.index)) is not None:
+            while (message := await outbox.get_of(own.index, pauses)) is not None:
                 await self._wait_opened(own)
                 batch = bytearray()
                 while message is not None:
@@ -105,11 +111,12 @@ class MuxLine(StreamLine):
                     traffic.sent(size)
                     message = outbox.get_of_nowait(own.index)
                 await self._send_over(own, batch)
-            if outbox.is_paused:
+            if outbox.is_ended:
+                if own.stream is not None:
+                    await own.stream.send_eof()
+            elif outbox.is_paused:
                 await self._wait_opened(own)
                 await self._send_over(own, bytearray(b"".join(seal(None, base.LAST, base.EMPTY_LIST))))
-            elif own.stream is not None:
-                await own.stream.send_eof()
 
     async def _wait_opened(self, own: _Own) -> None:
         with trio.fail_after(self._limits.write_timeout):
@@ -199,10 +206,7 @@ class MuxLine(StreamLine):
 
     async def wait_last(self) -> None:
         """See `Line.wait_last`: each stream has a mark of its own."""
-        while True:
-            await super().wait_last()
-            if all(own.is_marked for own in self._own):
-                return
+        while not (self.is_marked and all(own.is_marked for own in self._own)):
             await self._marked.park()
 
     def fits(self, index: int, code: int, data: bytes) -> bool:

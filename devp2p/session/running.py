@@ -98,7 +98,8 @@ class RunningSession:
         self._written = trio.Event()
         self._moving = False
         self._stopped = trio.Event()  # nothing is sent any more over a line that is to be left
-        self._go_on = trio.Event()
+        self._go_on = trio.Event()  # set but while it moves
+        self._go_on.set()
         self._line: Line = self._use(session)
         self.peer: Peer = Peer(
             session.hello, session.link.remote, self._by_index, inbound=session.inbound, since=trio.current_time(), end=self.end
@@ -163,11 +164,9 @@ class RunningSession:
     async def _send(self) -> None:
         with self._writing:
             try:
-                while True:
-                    await self._line.send()
-                    if not self.outbox.is_paused:
-                        break
-                    self._stopped.set()
+                while await self._line.send():
+                    if self.outbox.is_paused:
+                        self._stopped.set()
                     await self._go_on.wait()
             finally:
                 self._written.set()

@@ -189,7 +189,7 @@ async def test_p3_no_step_takes_in_or_seals_more_than_some_64_kib(monkeypatch):
 
 
 async def test_p3_control_without_slices_a_step_seals_a_whole_message(monkeypatch):
-    monkeypatch.setattr("devp2p.session.line.CHUNK", 2**24)
+    monkeypatch.setattr("devp2p.session.stream_line.CHUNK", 2**24)
     _, sent = await largest_pieces(monkeypatch)
     assert sent > 3_000_000
 

@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Channel, Limits, Peer, PrivateKey, rlp
-from devp2p.capability.queues import Arriving
+from devp2p.capability.budget import Arriving
 from devp2p.testing import ScriptedPeer
 from devp2p.wire import compression
 from tests.attacks.test_frames import crowd, grown, hang_up

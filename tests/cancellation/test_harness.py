@@ -13,8 +13,8 @@ from devp2p.node.door import Door
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.admission import Admission
-from devp2p.session.line import StreamLine
 from devp2p.session.running import RunningSession
+from devp2p.session.stream_line import StreamLine
 from devp2p.wire.rlpx.handshake import Handshake
 from tests.cancellation import scenarios
 from tests.cancellation.harness import Fault, Scenario, pairs, play, sweep
@@ -131,11 +131,12 @@ def test_dials_that_outlive_their_node_are_noticed(monkeypatch):
 def test_a_stream_that_is_used_after_a_cut_off_write_is_noticed(monkeypatch):
     send = StreamLine.send
 
-    async def one_more(self: StreamLine) -> None:
-        await send(self)
+    async def one_more(self: StreamLine) -> bool:
+        goes_on = await send(self)
         if cast("RunningSession", self._side).ending.detail == "the link broke":
             with suppress(trio.BrokenResourceError):
                 await self._stream.send_all(b"farewell")
+        return goes_on
 
     monkeypatch.setattr(StreamLine, "send", one_more)
     assert "a wrote 8 bytes after a write that was cut off" in found(scenarios.REQUEST, "a", "broken")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, Limits, PeerDisconnected
-from devp2p.capability.queues import Arriving, Budget, Inbox, Outbox
+from devp2p.capability.budget import Arriving, Budget
+from devp2p.capability.queues import Inbox, Outbox
 from devp2p.wire.framing import MessageReceived
 from devp2p.wire.schedule import Lane, Outgoing
 
@@ -36,7 +37,7 @@ async def test_put_waits_for_room_in_bytes_and_in_messages() -> None:
                 nursery.start_soon(outbox.put, message(size, code=0x10 + number), Lane.NORMAL)
                 await wait_all_tasks_blocked()
             assert len(nursery.child_tasks) == 1, "the third waits"
-            assert [(await outbox.get()).code for _ in range(2)] == [0x10, 0x11]  # type: ignore[union-attr]
+            assert [(await outbox.get(0)).code for _ in range(2)] == [0x10, 0x11]  # type: ignore[union-attr]
             await wait_all_tasks_blocked()
             assert not nursery.child_tasks
         assert outbox.get_nowait() == message(size, code=0x12)
@@ -53,7 +54,7 @@ async def test_a_message_above_the_limit_goes_alone_and_is_not_overtaken() -> No
         await wait_all_tasks_blocked()
         codes = []
         for _ in range(3):
-            taken = await outbox.get()
+            taken = await outbox.get(0)
             assert taken is not None
             codes.append(taken.code)
             await wait_all_tasks_blocked()
@@ -77,12 +78,12 @@ async def test_the_base_protocol_goes_first_and_the_last_word_last() -> None:
         await outbox.put(message(1), Lane.NORMAL)
         outbox.put_base(0x03, b"\xc0")
         if flush:
-            assert await outbox.get() == Outgoing(0x03, b"\xc0")
+            assert await outbox.get(0) == Outgoing(0x03, b"\xc0")
         outbox.finish(END, Outgoing(0x01, b"\x08"), flush=flush)
         outbox.put_base(0x02, b"\xc0")
-        rest = [await outbox.get() for _ in range(3 if flush else 2)]
+        rest = [await outbox.get(0) for _ in range(3 if flush else 2)]
         assert rest == [*([message(1)] if flush else []), Outgoing(0x01, b"\x08"), None]
-        assert await outbox.get() is None
+        assert await outbox.get(0) is None
 
 
 async def test_put_raises_after_the_end_and_so_do_those_that_wait() -> None:
@@ -308,7 +309,7 @@ async def test_a_message_that_waits_for_room_counts_but_is_not_in_its_own_way() 
 def test_a_frame_may_fall_behind_its_rate_so_far_in_any_span_of_time(pieces: list[tuple[float, int]]) -> None:
     limits = Limits(frame_timeout=25.0, frame_rate=1024.0)
     frame = Arriving(limits, Budget(10**9), lambda _: None)
-    with patch("devp2p.capability.queues.trio.current_time", return_value=0.0):
+    with patch("devp2p.capability.budget.trio.current_time", return_value=0.0):
         for number, (waited, size) in enumerate(pieces):
             # Of all spans that end with this wait and began with the frame or with some bytes of it, one has brought too little.
             spans = [pieces[begin:number] for begin in range(number + 1)]

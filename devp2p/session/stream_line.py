@@ -1,0 +1,256 @@
+"""A line over one byte stream, in any framing that has a frame for each message: RLPx's, and plain ones.
+
+Its tasks own what they touch, so there are no locks:
+
+    send         sole owner of the sealing side and of send_all
+    receive      sole owner of the opening side and of receive_some
+    keep_alive   Ping, with a deadline for the Pong
+"""
+
+import math
+from collections.abc import Callable
+
+import trio
+
+from devp2p import wire
+from devp2p.capability import Turn
+from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.limits import Limits
+from devp2p.session.line import Incoming, Side, receiving, send_in_time, sending
+from devp2p.session.opening import CHUNK, Session, close_link, hang_up
+from devp2p.wire import base
+
+_LAST = wire.Outgoing(base.LAST, base.EMPTY_LIST)
+_EXCUSED = 4  # ping timeouts for which messages excuse a Pong that has not come; OpenEthereum waits as long for it
+
+
+class Pings:
+    """How often the peer may ping us: a bucket, which lets come at once what was sent while we read nothing ourselves."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._rate, self._burst = limits.ping_rate, limits.ping_burst
+        self._tokens = float(self._burst)
+        self._time = -math.inf
+
+    def spend(self) -> None:
+        """A Ping has come; RemoteProtocolError if that is too often."""
+        self._earn(trio.current_time())
+        if self._tokens < 1:
+            raise RemoteProtocolError("too many pings")
+        self._tokens -= 1
+
+    def excuse(self, since: float) -> None:
+        """Since some time we have read nothing."""
+        self._earn(since)
+        self._time = trio.current_time()
+        self._tokens += (self._time - since) * self._rate
+
+    def _earn(self, now: float) -> None:
+        """Fill up to the brim; what is above that runs out as fast."""
+        earned, brim = (now - self._time) * self._rate, self._burst
+        tokens, self._time = self._tokens, now
+        self._tokens = min(brim, tokens + earned) if tokens <= brim else max(brim, tokens - earned)
+
+
+class StreamLine:
+    """All messages over one byte stream, in any framing that has a frame for each.
+
+    The stream is ordered and there is no credit, so a full inbox holds it up; if that takes too long, the session ends.
+    """
+
+    def __init__(self, session: Session, side: Side) -> None:
+        self._session = session
+        self._stream = session.stream
+        self._connection = session.connection
+        self._framing = session.connection.framing
+        self._side = side
+        self._limits = side.limits
+        self._pinged = trio.Event()
+        self._ponged = trio.Event()
+        self._pings = Pings(side.limits)
+        self._held_up = -math.inf
+        """Until when the reader last waited for a full inbox; infinity while it does."""
+        self._turn = Turn()  # the reader's
+        self._incoming = Incoming(self._stream, self._connection, side)
+        self._last_frame = 0  # the one that was marked as the peer's last here
+        self._marked = trio.lowlevel.ParkingLot()
+
+    # Sending
+
+    async def send(self) -> bool:
+        """See `Line.send`."""
+        outbox = self._side.outbox
+        with sending(self._side):
+            pauses = outbox.pauses
+            while (message := await outbox.get(pauses)) is not None:
+                await self._send_batch(message, outbox.get_nowait)
+            if outbox.is_ended:
+                return False
+            if outbox.is_paused:
+                await self._send_batch(_LAST, outbox.get_nowait)
+            return True
+        return False
+
+    async def _send_batch(self, message: wire.Outgoing | None, get_nowait: Callable[[], wire.Outgoing | None]) -> None:
+        """Send a message, and with it what waits behind it."""
+        seal, channel = self._framing.seal, self._side.channel
+        batch = bytearray()
+        while message is not None:
+            code, data, index = message
+            size = 0
+            for piece in seal(index, code, data):
+                batch += piece
+                size += len(piece)
+                if len(batch) >= CHUNK:
+                    await self._send_all(batch)
+                    batch = bytearray()
+            if index is not None:
+                channel(index).traffic.sent(size)
+            elif code == base.PING:
+                self._pinged.set()
+            message = get_nowait()
+        if batch:
+            await self._send_all(batch)
+
+    async def _send_all(self, data: bytearray) -> None:
+        await send_in_time(self._stream, data, self._limits)
+
+    # Receiving
+
+    async def receive(self) -> None:
+        """See `Line.receive`."""
+        try:
+            with receiving(self._side):
+                while await self._take_events():
+                    if not (data := await self._incoming.receive()):
+                        await self._wait_moved()
+                        self._side.lost("the peer hung up")
+                        return
+                    try:
+                        self._connection.receive_data(data)
+                    except RemoteProtocolError:
+                        await self._take_events()  # what came before the fault still counts; it may be a farewell, or a fault of its own
+                        raise
+                    self._incoming.hold()
+        finally:
+            self._connection.stop_receiving()
+            self._incoming.close()
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether the peer has marked its last message, and sent none since."""
+        return self._last_frame > 0 and self._last_frame == self._connection.frames
+
+    async def _wait_moved(self) -> None:
+        """The link has ended. If the peer goes on over another one, as it said, wait until we do so, too; then this is cancelled."""
+        if self.is_marked:
+            await trio.sleep(self._limits.handshake_timeout)
+
+    async def _take_events(self) -> bool:
+        """Act on what has arrived; False once the session is over."""
+        self._turn.begin()
+        channel = self._side.channel
+        while (event := self._connection.next_event()) is not None:
+            match event:
+                case wire.MessageReceived():
+                    one = channel(event.capability)
+                    one.traffic.received(event.wire_size)
+                    if not one.offer(event):
+                        await self._deliver(event)
+                case wire.PingReceived():
+                    self._pong()
+                case wire.PongReceived():
+                    self._ponged.set()
+                case wire.LastReceived(frames):
+                    self._last_frame = frames
+                    self._marked.unpark_all()
+                case wire.DisconnectReceived():
+                    await self._wait_others()
+                    await self._side.wait_taken()
+                    self._side.end(PeerDisconnected(event.reason, by_remote=True))
+                case _:
+                    pass
+        return not self._side.is_over
+
+    def _pong(self) -> None:
+        self._pings.spend()
+        self._side.outbox.put_base(base.PONG, base.EMPTY_LIST)
+
+    async def _wait_others(self) -> None:
+        """The peer has left: wait for what it said before in another way, if there is one."""
+
+    async def _deliver(self, message: wire.MessageReceived) -> None:
+        """Deliver an answer, or to a capability whose inbox is full; that holds the stream up."""
+        started = trio.current_time()
+        if self._turn.is_over:
+            await self._turn.end()
+        while not await self._side.deliver(message, self._turn):
+            self._held_up = math.inf
+            if not await self._side.wait_room(message, self._limits.inbox_patience):
+                break
+        if self._held_up == math.inf:
+            self._held_up = trio.current_time()
+            self._pings.excuse(started)
+
+    async def wait_last(self) -> None:
+        """See `Line.wait_last`. If anything comes behind the mark, the peer has kept this line."""
+        while not self.is_marked:
+            await self._marked.park()
+
+    @property
+    def farewell(self) -> int | None:
+        """See `Line.farewell`."""
+        return self._connection.farewell
+
+    # Keeping alive
+
+    async def keep_alive(self) -> None:
+        """See `Line.keep_alive`."""
+        limits = self._limits
+        while True:
+            await trio.sleep(limits.ping_interval)
+            self._pinged, self._ponged = trio.Event(), trio.Event()
+            self._side.outbox.put_base(base.PING, base.EMPTY_LIST)
+            await self._pinged.wait()  # it may have to stand behind a large message; writes have a deadline of their own
+            if not await self._wait_ponged():
+                detail = f"no pong within {limits.ping_timeout:g} s"
+                self._side.end(PeerDisconnected(DisconnectReason.PING_TIMEOUT, by_remote=False, detail=detail))
+                return
+
+    async def _wait_ponged(self) -> bool:
+        """Wait for the Pong as long as something excuses that it has not come: False if nothing does.
+
+        It may stand behind messages that our own capability is slow to take, behind one large message that is still coming (both have
+        limits of their own), and for a while behind others: many clients have one queue for all that they send.
+        """
+        asked, frames, excused = trio.current_time(), self._connection.frames, 0
+        while True:
+            with trio.move_on_after(self._limits.ping_timeout):
+                await self._ponged.wait()
+                self._side.alive(trio.current_time() - asked)
+                return True
+            before, frames = frames, self._connection.frames
+            held_up = self._held_up + self._limits.ping_timeout > trio.current_time()
+            if not held_up and not (self._connection.in_frame and frames == before):
+                excused += 1
+                if frames == before or excused >= _EXCUSED:
+                    return False
+
+    # The rest
+
+    def fits(self, index: int, code: int, data: bytes) -> bool:
+        """See `Line.fits`."""
+        return self._framing.fits(index, code, data)
+
+    @property
+    def taken(self) -> None:
+        """See `Line.taken`: one stream has no credit."""
+        return None
+
+    async def hang_up(self) -> None:
+        """See `Line.hang_up`."""
+        await hang_up(self._stream)
+
+    async def aclose(self) -> None:
+        """See `Line.aclose`."""
+        await close_link(self._session.link)
