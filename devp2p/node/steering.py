@@ -62,7 +62,7 @@ class Steering:
         """Something has changed that is to be in the book before the next minute."""
         self._anchors: dict[str, tuple[bytes, ...]] = {}
         """As of the last tick: when the node ends, its peers go in any order, and some are gone before the last save."""
-        self.dials: BackgroundDials = BackgroundDials(dialer.reach, policy, book, nursery, self._has_news)
+        self.background: BackgroundDials = BackgroundDials(dialer.reach, policy, book, nursery, self._has_news)
         roster.attach(self)
 
     def put(self, event: Event) -> None:
@@ -172,12 +172,12 @@ class Steering:
 
     async def _fill(self) -> None:
         """Dial for free places. Strangers name any number of nodes that cannot be reached, so others have their turn between two dials."""
-        if self.dials.is_busy or not self._dials or not self._policy.has_place_to_fill():
+        if self.background.is_busy or not self._dials or not self._policy.has_place_to_fill():
             return
         if not (candidates := await self._candidates()):
             return
         choice = self._policy.choice(candidates)
-        while not self.dials.is_busy:
+        while not self.background.is_busy:
             await trio.lowlevel.checkpoint()
             decision = self._policy.next_dial(choice)
             if decision is None:
@@ -189,10 +189,10 @@ class Steering:
 
     def _dial(self, node_id: bytes) -> None:
         known = self._policy.candidates.pool.get(node_id)
-        if known is None or self.dials.is_busy or not self._policy.candidates.may_dial(node_id):
+        if known is None or self.background.is_busy or not self._policy.candidates.may_dial(node_id):
             self._policy.give_up(node_id)
         else:
-            self.dials.begin(known.record)
+            self.background.begin(known.record)
 
     async def _candidates(self) -> list[SlotCandidate]:
         """The candidates that may be dialled now; others have their turn while they are gone through."""

@@ -104,7 +104,7 @@ async def test_p7_control_looked_at_for_each_dial_they_keep_the_loop_busy(work: 
     async def fill(steering: Steering) -> None:
         now = trio.current_time()
         policy = steering._policy
-        while not steering.dials.is_busy:
+        while not steering.background.is_busy:
             some = [policy._census.candidate(known, now) for known in policy.candidates.pool if policy.candidates.may_dial(known.record.id)]
             if (decision := policy.next_dial(policy.choice(some))) is None:
                 return
