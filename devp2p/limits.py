@@ -36,7 +36,7 @@ class Limits:
     """How long one IPv4 address or IPv6 /64 waits between two inbound links; local addresses are exempt as above. Nethermind and Besu dial
     again after 30 s, which is less where we see it if the first SYN was lost."""
     limit_local_addresses: bool = False
-    """Hold loopback and private addresses to the limits for addresses too."""
+    """Hold loopback and private addresses to the limits for addresses too, and what comes by Unix sockets: all callers of one share it."""
 
     frame_timeout: float = 25.0
     """How long a link may be silent inside a frame, and how far a frame may fall behind ``frame_rate`` in any span of time."""

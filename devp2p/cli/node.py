@@ -182,7 +182,8 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         "--limit-local-addresses",
         action="store_true",
         help="hold private and loopback addresses to the limits for those of the internet, too: for a node that strangers reach through a "
-        "proxy or NAT that hides their addresses. Each such address may then connect once in 28 s",
+        "proxy or NAT that hides their addresses. Each such address, and all callers of a Unix socket together, may then connect "
+        "once in 28 s",
     )
     group.add_argument(
         "--slots",
