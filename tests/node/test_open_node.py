@@ -16,6 +16,7 @@ from devp2p.discovery.service import open_discovery
 from devp2p.testing import MemoryTransport, scripted_peer, two_nodes
 from devp2p.transports.tcp import TcpTransport
 from tests.wire.handshakes import Constant
+from tests.wire.test_extension import broken
 
 KEY = PrivateKey(bytes(31) + b"\x01")
 OTHER = PrivateKey(bytes(31) + b"\x02").public_key
@@ -130,6 +131,8 @@ WRONG_ARGUMENTS = [
     ),
     ({"transports": TcpTransport()}, TypeError, "transports is a list, not a TcpTransport: write transports=[...]"),
     ({"transports": ["tcp"]}, TypeError, "each of transports is an object with schemes, dial and bind, not a str"),
+    ({"extension": broken("offer")}, ZeroDivisionError, "as it has to"),
+    ({"extension": broken("answer")}, ZeroDivisionError, "as it has to"),
     ({"extension": [b"abc"]}, TypeError, "extension is an object of a class derived from Extension, not a list"),
     (
         {"extension": Constant},

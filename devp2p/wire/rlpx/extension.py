@@ -29,7 +29,7 @@ class Extension:
     Each `offer` is followed by exactly one call of `proved`, `failed` or `unanswered`, each `answer` by one of `proved` or `failed`. The
     nonce of our own packet tells which: it is never used twice. Many handshakes may be under way at one time, some of them with one peer.
     Before a node does anything else, it asks for an offer and an answer in a handshake with itself, which fails, to find out whether they
-    can be sent.
+    can be sent. A link that has proved its peer has no handshake, and asks for nothing.
     """
 
     def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:  # noqa: ARG002  (to be overridden)
