@@ -11,7 +11,7 @@ what the two Hellos came to.
 cipher for links that have proved their peer (`plain`). One whose messages do not each have a frame of their own is a class beside it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from devp2p import rlp
@@ -157,7 +157,7 @@ class FrameFraming:
         self._seal = sealer.seal
         self._next_frame = opener.next_frame
         self._wire_size = opener.wire_size
-        self.receive_data = opener.receive_data  # one call less for each that is made
+        self.receive_data: Callable[[Buffer], None] = opener.receive_data  # one call less for each that is made
         self._first: float = float("inf")  # the lowest id that is not of the base protocol
         self._ids: Ids | None = None
         self._offsets: tuple[int, ...] = ()
