@@ -28,6 +28,7 @@ MAX_PORT: Final = 65535
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _REMEMBERED = 4096  # addresses, each of which is judged many times over: whenever it is named
 _NO_HOST = frozenset(" /?#@[]")  # what neither a name nor an IP address has, so that a slip of the pen is found early
+_WILDCARDS = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104  (compared, not bound)
 _PORTLESS = {"unix": "path", "memory": "name"}  # schemes that stay in this machine, and what stands in the place of host and port
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -118,14 +119,6 @@ def require_ip_size(packed: bytes) -> None:
     """Raise ValueError for what is not the size of an address."""
     if len(packed) not in {0, 4, 16}:
         raise ValueError(f"an IP address of {len(packed)} bytes")
-
-
-@lru_cache(maxsize=_REMEMBERED)
-def _packed(host: str) -> bytes:
-    try:
-        return pack_ip(host)
-    except ValueError:
-        return b""
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -231,7 +224,7 @@ class Address:
     @property
     def is_wildcard(self) -> bool:
         """Whether it stands for every interface: one can listen there, but not dial."""
-        return self.host in {"*", "0.0.0.0", "::"}  # noqa: S104  (compared, not bound)
+        return self.host in _WILDCARDS
 
     @property
     def is_dialable(self) -> bool:
@@ -241,16 +234,12 @@ class Address:
     @property
     def ip(self) -> bytes:
         """The packed IP address that its host is, without its zone; empty if it is none."""
-        return b"" if self.scheme in _PORTLESS else _packed(self.host)
+        return _place_of(self.scheme, self.host)[0]
 
     @property
     def scope(self) -> Scope:
         """From where it can be reached. Whatever a name of DNS stands for is taken to be PUBLIC, but for ``localhost`` (RFC 6761)."""
-        if ip := self.ip:
-            return scope_of(ip)
-        if self.is_wildcard:
-            return Scope.SPECIAL
-        return Scope.LOOPBACK if self.scheme in _PORTLESS or self.host.lower() == "localhost" else Scope.PUBLIC
+        return _place_of(self.scheme, self.host)[1]
 
     @property
     def is_local(self) -> bool:
@@ -278,6 +267,20 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.where}"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _place_of(scheme: str, host: str) -> tuple[bytes, Scope]:
+    """The packed IP address that a host is, or none, and its scope."""
+    if scheme in _PORTLESS:
+        return b"", Scope.LOOPBACK
+    try:
+        ip = pack_ip(host)
+    except ValueError:
+        if host in _WILDCARDS:
+            return b"", Scope.SPECIAL
+        return b"", Scope.LOOPBACK if host.lower() == "localhost" else Scope.PUBLIC
+    return ip, scope_of(ip)
 
 
 def address_of(address: str | Address, what: str = "an address") -> Address:
