@@ -3,6 +3,7 @@
 import inspect
 import os
 import signal
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from trio.testing import MockClock
 from tests.cancellation.harness import COUNTS
 from tests.clocks import FairClock
 from tests.steps import Step, StepWatch
+from tests.wires import WIRES, Wire, chosen
 
 # A shell that starts the tests in the background ignores SIGINT for them, and nohup SIGHUP. The programs that they start and interrupt
 # would inherit that; of what is caught here, they do not.
@@ -37,6 +39,21 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "real_clock: an async test with sockets, threads or processes, for which a MockClock cannot wait: it has a FairClock"
     )
+    config.addinivalue_line("markers", "only: the wires that a test is run over; see tests/wires.py")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that takes a `wire` runs over each, or over those that it is `only` for."""
+    if "wire" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("only")
+        metafunc.parametrize("wire", list(WIRES) if marker is None else chosen(marker.args), indirect=True)
+
+
+@pytest.fixture
+def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
+    """What this run of a test reaches its nodes over."""
+    with WIRES[request.param].while_testing():
+        yield WIRES[request.param]
 
 
 @pytest.hookimpl(tryfirst=True)

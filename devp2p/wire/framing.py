@@ -78,7 +78,7 @@ class Framing(Protocol):
     def agree(self, ids: Ids, *, compressed: bool) -> None:
         """The Hellos came to this: where the ids of the capabilities lie, which it goes by from the next frame on, and compression."""
 
-    def receive_data(self, data: "Buffer") -> None:
+    def receive_data(self, data: "Buffer", /) -> None:
         """Take bytes from the peer, cut anywhere."""
 
     def next_message(self) -> MessageReceived | BaseReceived | None:
@@ -153,7 +153,9 @@ class FrameFraming:
         """Whether messages travel compressed."""
         self.frames: int = 0
         """How many whole frames have come."""
-        self._opener = opener
+        self.sealer: Sealer = sealer
+        """Makes frames of any frame-data, a message or not."""
+        self.opener: Opener = opener
         self._seal = sealer.seal
         self._next_frame = opener.next_frame
         self._wire_size = opener.wire_size
@@ -165,12 +167,12 @@ class FrameFraming:
     @property
     def in_frame(self) -> bool:
         """Whether a frame has begun to arrive and is not complete."""
-        return self._opener.in_frame
+        return self.opener.in_frame
 
     @property
     def unfinished(self) -> int:
         """How many bytes are held of a frame that is not complete."""
-        return self._opener.unfinished
+        return self.opener.unfinished
 
     def agree(self, ids: Ids, *, compressed: bool) -> None:
         """See `Framing.agree`. Frames may be as large as the largest message that any capability accepts."""
@@ -178,7 +180,7 @@ class FrameFraming:
         self.compressed = compressed
         largest = max(ids.max_size, base.BASE_MESSAGE_SIZE)
         # Snappy may enlarge incompressible data by a sixth and 32 bytes; the message id takes at most 9 more.
-        self._opener.max_size = min(MAX_MESSAGE_SIZE, largest + largest // 6 + 41)
+        self.opener.max_size = min(MAX_MESSAGE_SIZE, largest + largest // 6 + 41)
 
     def next_message(self) -> MessageReceived | BaseReceived | None:
         """See `Framing.next_message`."""
@@ -202,7 +204,7 @@ class FrameFraming:
 
     def stop_receiving(self) -> None:
         """See `Framing.stop_receiving`."""
-        self._opener.stop()
+        self.opener.stop()
 
     def seal(self, capability: int | None, code: int, data: bytes) -> Iterable[bytes]:
         """See `Framing.seal`."""

@@ -15,7 +15,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Channel, DisconnectReason, Limits, Peer, PrivateKey, rlp
 from devp2p.testing import ScriptedPeer
-from devp2p.wire import compression
+from devp2p.wire import FrameFraming, compression
 from devp2p.wire.messages import MessageSpace
 from devp2p.wire.rlpx import frames as wire_frames
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Time, chat
@@ -60,6 +60,13 @@ async def grown(attack: Callable[[], Awaitable[None]]) -> int:
 # F1: a frame of 16 MiB, announced and not sent
 
 
+def first_piece(peer: ScriptedPeer, frame_data: bytes) -> bytes:
+    """The beginning of a sealed frame, for what all of it would take to seal."""
+    framing = peer._streams.owner(BLOB).framing
+    assert isinstance(framing, FrameFraming)
+    return next(iter(framing.sealer.seal(frame_data)))
+
+
 async def announce(count: int) -> tuple[int, float, int]:
     """Let so many peers announce 16 MiB each: what each costs in bytes, after how many seconds the last has gone, and who is left."""
     network = Network()
@@ -75,7 +82,7 @@ async def announce(count: int) -> tuple[int, float, int]:
                 peers.append(peer)
             hang_up(stack, peers)
             await wait_all_tasks_blocked()
-            heads = [next(iter(peer._sealer.seal(bytes(14 * 2**20))))[:1000] for peer in peers if peer._sealer is not None]
+            heads = [first_piece(peer, bytes(14 * 2**20))[:1000] for peer in peers]
 
             async def attack() -> None:
                 for peer, head in zip(peers, heads, strict=True):

@@ -146,7 +146,7 @@ class TwoEnds:
         assert self.dead[to] or len(handshake._side._reader._received) < 2 + MAX_PACKET
         if connection is not None:
             assert not connection._events
-            opener: Any = cast("FrameFraming", connection.framing)._opener
+            opener: Any = cast("FrameFraming", connection.framing).opener
             assert len(opener._data) <= opener.max_size + 16
             assert end.state is State.CLOSED or len(opener._received) < 32 + given
 

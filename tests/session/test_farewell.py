@@ -7,15 +7,16 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Capability, Channel, DisconnectReason, Limits, Peer, PrivateKey, open_node
-from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
+from devp2p.testing import ScriptedPeer
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
+from tests.wires import Wire
 
 SAY, GET_TIME, TIME, BLOB = 0x10, 0x11, 0x12, 0x13
 NOISE = random.Random(1).randbytes(2**20)  # what snappy cannot make smaller
 
 
-async def test_our_own_disconnect_says_why() -> None:
-    async with scripted_peer([Chat()]) as (node, peer):
+async def test_our_own_disconnect_says_why(wire: Wire) -> None:
+    async with wire.scripted_peer([Chat()]) as (node, peer):
         remote = node.connected[0]
         remote.disconnect(DisconnectReason.USELESS_PEER, "bored")
         remote.disconnect(DisconnectReason.REQUESTED, "only the first counts")
@@ -27,12 +28,12 @@ async def test_our_own_disconnect_says_why() -> None:
         assert remote.ended is end
 
 
-async def test_the_farewell_arrives_although_much_that_the_peer_sent_was_never_read() -> None:
+async def test_the_farewell_arrives_although_much_that_the_peer_sent_was_never_read(wire: Wire) -> None:
     async def never_read(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
         await trio.sleep_forever()
 
     limits = Limits(inbox_messages=1, inbox_patience=10**6, ping_interval=10**6)
-    async with scripted_peer([chat(never_read)], limits=limits) as (node, peer), trio.open_nursery() as nursery:
+    async with wire.scripted_peer([chat(never_read)], limits=limits) as (node, peer), trio.open_nursery() as nursery:
         remote = node.connected[0]
 
         async def pour() -> None:
@@ -70,23 +71,22 @@ async def test_over_tcp_too_the_farewell_arrives_although_much_was_never_read() 
             await remote.wait_ended()
 
 
-async def test_a_closing_node_tells_every_peer_and_is_done_within_a_second() -> None:
+async def test_a_closing_node_tells_every_peer_and_is_done_within_a_second(wire: Wire) -> None:
     before = trio.lowlevel.current_statistics().tasks_living
-    network = MemoryTransport()
+    network = wire.network()
     async with trio.open_nursery() as nursery:
         reasons: list[int] = []
 
         async def hear_the_end(peer: ScriptedPeer) -> None:
             reasons.append(await peer.receive_disconnect())
 
-        key = PrivateKey.generate()
-        async with open_node(key, [Chat()], listen=["memory://node"], transports=[network], strict=True) as node:
+        async with network.node([Chat()], strict=True) as node:
             for number in range(10):
-                peer = await ScriptedPeer.dial(network, node.record, [Chat()])
+                peer = await network.peer(node, [Chat()])
                 await peer.begin()
                 if number % 2:  # the others never read, nor close
                     nursery.start_soon(hear_the_end, peer)
-            await ScriptedPeer.dial(network, node.record)  # one that says nothing yet
+            await network.peer(node)  # one that says nothing yet
             await wait_all_tasks_blocked()
             peers, started = node.connected, trio.current_time()
             assert len(peers) == 10
@@ -96,12 +96,12 @@ async def test_a_closing_node_tells_every_peer_and_is_done_within_a_second() -> 
     assert trio.lowlevel.current_statistics().tasks_living == before, "no task is left"
 
 
-async def test_a_peer_that_reads_nothing_delays_the_end_by_at_most_a_second() -> None:
+async def test_a_peer_that_reads_nothing_delays_the_end_by_at_most_a_second(wire: Wire) -> None:
     async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
         while True:
             await channel.send(Blob(NOISE[:50_000]))
 
-    async with scripted_peer([chat(talk)], limits=Limits(write_timeout=10**6, ping_interval=10**6)) as (node, _):
+    async with wire.scripted_peer([chat(talk)], limits=Limits(write_timeout=10**6, ping_interval=10**6)) as (node, _):
         await trio.sleep(5)
         remote, started = node.connected[0], trio.current_time()
         remote.disconnect()
@@ -116,8 +116,8 @@ class Quick(Capability[Say]):
         await channel.send(Say("and out"))
 
 
-async def test_what_both_sides_do_when_both_end_at_once() -> None:
-    async with two_nodes([Quick()], [Quick()]) as (alice, bob):
+async def test_what_both_sides_do_when_both_end_at_once(wire: Wire) -> None:
+    async with wire.two_nodes([Quick()], [Quick()]) as (alice, bob):
         with trio.fail_after(3):
             while alice.connected or bob.connected:  # noqa: ASYNC110
                 await trio.sleep(0.1)

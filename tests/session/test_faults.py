@@ -2,15 +2,17 @@
 
 import logging
 import random
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Channel, DisconnectReason, Peer, PrivateKey, RemoteProtocolError, open_node, rlp
-from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer
+from devp2p import Channel, DisconnectReason, Peer, RemoteProtocolError, rlp
+from devp2p.testing import ScriptedPeer
 from devp2p.wire import base, compression
 from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat, collect
+from tests.wires import Wire, only
 
 SAY, GET_TIME, TIME, BLOB = 0x10, 0x11, 0x12, 0x13
 NOISE = random.Random(1).randbytes(2**20)  # what snappy cannot make smaller
@@ -47,22 +49,31 @@ async def too_large_frame(peer: ScriptedPeer) -> None:
 
 async def answers_never_asked_for(peer: ScriptedPeer) -> None:
     frame = b"".join(peer.seal(rlp.encode(TIME) + compression.compress(rlp.encode([number, 0]))) for number in range(5))
-    await peer.stream.send_all(frame)
+    await peer.stream_of(TIME).send_all(frame)
 
 
 async def fault_after_fault(peer: ScriptedPeer) -> None:
     answers = [peer.seal(rlp.encode(TIME) + compression.compress(rlp.encode([number, 0]))) for number in range(5)]
-    await peer.stream.send_all(b"".join(answers) + bytes(200))
+    await peer.stream_of(TIME).send_all(b"".join(answers) + bytes(200))
 
 
-FAULTS = [bad_mac, unknown_id, bad_snappy, second_hello, too_large, too_large_frame, answers_never_asked_for, fault_after_fault]
+FAULTS = [unknown_id, bad_snappy, second_hello, too_large, too_large_frame, answers_never_asked_for, fault_after_fault]
 
 
 @pytest.mark.parametrize("misbehave", FAULTS)
-async def test_a_fault_ends_the_session_and_no_other(misbehave) -> None:
-    network = MemoryTransport()
-    async with open_node(PrivateKey.generate(), [Chat()], listen=["memory://node"], transports=[network], strict=True) as node:
-        good, bad = [await ScriptedPeer.dial(network, node.record, [Chat()]) for _ in range(2)]
+async def test_a_fault_ends_the_session_and_no_other(wire: Wire, misbehave) -> None:
+    await one_ends(wire, misbehave)
+
+
+@only("macs", because="it is about them")
+async def test_a_bad_mac_ends_the_session_and_no_other(wire: Wire) -> None:
+    await one_ends(wire, bad_mac)
+
+
+async def one_ends(wire: Wire, misbehave: Callable[[ScriptedPeer], Awaitable[None]]) -> None:
+    network = wire.network()
+    async with network.node([Chat()], strict=True) as node:
+        good, bad = [await network.peer(node, [Chat()]) for _ in range(2)]
         for peer in (good, bad):
             await peer.begin()
         await wait_all_tasks_blocked()
@@ -80,8 +91,8 @@ async def test_a_fault_ends_the_session_and_no_other(misbehave) -> None:
         assert await good.receive_message() == Time(1, 3)
 
 
-async def test_what_came_before_a_fault_still_counts() -> None:
-    async with scripted_peer([Chat()]) as (node, peer):
+async def test_what_came_before_a_fault_still_counts(wire: Wire) -> None:
+    async with wire.scripted_peer([Chat()]) as (node, peer):
         remote = node.connected[0]
         goodbye = peer.seal(rlp.encode(base.DISCONNECT) + compression.compress(rlp.encode([DisconnectReason.TOO_MANY_PEERS])))
         await peer.stream.send_all(goodbye + bytes(100))
@@ -89,17 +100,17 @@ async def test_what_came_before_a_fault_still_counts() -> None:
         assert (end.reason, end.by_remote) == (DisconnectReason.TOO_MANY_PEERS, True)
 
 
-async def test_messages_before_a_broken_frame_are_delivered() -> None:
+async def test_messages_before_a_broken_frame_are_delivered(wire: Wire) -> None:
     seen: list[ChatMessage] = []
-    async with scripted_peer([chat(collect(seen))]) as (node, peer):
+    async with wire.scripted_peer([chat(collect(seen))]) as (node, peer):
         remote = node.connected[0]
-        await peer.stream.send_all(peer.seal(rlp.encode(SAY) + compression.compress(rlp.encode(["last"]))) + bytes(100))
+        await peer.stream_of(SAY).send_all(peer.seal(rlp.encode(SAY) + compression.compress(rlp.encode(["last"]))) + bytes(100))
         assert (await remote.wait_ended()).reason is DisconnectReason.PROTOCOL_BREACH
     assert seen == [Say("last")]
 
 
-async def test_reserved_ids_of_the_base_protocol_are_ignored() -> None:
-    async with scripted_peer([Chat()]) as (node, peer):
+async def test_reserved_ids_of_the_base_protocol_are_ignored(wire: Wire) -> None:
+    async with wire.scripted_peer([Chat()]) as (node, peer):
         for code in range(4, 16):
             await peer.send(code, b"whatever")
         await peer.ping()
@@ -108,8 +119,8 @@ async def test_reserved_ids_of_the_base_protocol_are_ignored() -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "eof"])
-async def test_a_peer_that_hangs_up_is_noticed(how: str) -> None:
-    async with scripted_peer([Chat()]) as (node, peer):
+async def test_a_peer_that_hangs_up_is_noticed(wire: Wire, how: str) -> None:
+    async with wire.scripted_peer([Chat()]) as (node, peer):
         remote = node.connected[0]
         if how == "eof":
             await peer.stream.send_eof()
@@ -138,10 +149,12 @@ async def fail_in_a_nursery(_: Peer, channel: Channel[ChatMessage]) -> None:
 
 
 @pytest.mark.parametrize("run", [fail_on_first, fail_in_a_nursery])
-async def test_a_stray_exception_ends_one_session_with_0x10_and_a_logged_traceback(run, caplog: pytest.LogCaptureFixture) -> None:
-    network = MemoryTransport()
-    async with open_node(PrivateKey.generate(), [chat(run)], listen=["memory://node"], transports=[network]) as node:
-        good, bad = [await ScriptedPeer.dial(network, node.record, [chat()]) for _ in range(2)]
+async def test_a_stray_exception_ends_one_session_with_0x10_and_a_logged_traceback(
+    wire: Wire, run, caplog: pytest.LogCaptureFixture
+) -> None:
+    network = wire.network()
+    async with network.node([chat(run)]) as node:
+        good, bad = [await network.peer(node, [chat()]) for _ in range(2)]
         for peer in (good, bad):
             await peer.begin()
         await wait_all_tasks_blocked()
@@ -160,9 +173,9 @@ async def test_a_stray_exception_ends_one_session_with_0x10_and_a_logged_traceba
     assert "fail_on_first" in caplog.text, "the traceback leads to the bug"
 
 
-async def test_strict_lets_a_stray_exception_out() -> None:
+async def test_strict_lets_a_stray_exception_out(wire: Wire) -> None:
     async def provoke() -> None:
-        async with scripted_peer([chat(fail_on_first)]) as (_, peer):
+        async with wire.scripted_peer([chat(fail_on_first)]) as (_, peer):
             await peer.send_message(Say("boom"))
             await trio.sleep_forever()
 
@@ -191,8 +204,8 @@ async def wait_for_the_end() -> None:
 
 
 @pytest.mark.parametrize("run", [complain, complain_in_a_nursery])
-async def test_a_plugin_may_end_a_session_with_a_reason(run, caplog: pytest.LogCaptureFixture) -> None:
-    async with scripted_peer([chat(run)]) as (node, peer):
+async def test_a_plugin_may_end_a_session_with_a_reason(wire: Wire, run, caplog: pytest.LogCaptureFixture) -> None:
+    async with wire.scripted_peer([chat(run)]) as (node, peer):
         remote = node.connected[0]
         await peer.send_message(Say("boom"))
         assert await peer.receive_disconnect() == DisconnectReason.USELESS_PEER
@@ -202,20 +215,20 @@ async def test_a_plugin_may_end_a_session_with_a_reason(run, caplog: pytest.LogC
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR], "it is the peer's fault, not the plugin's"
 
 
-async def test_tasks_of_a_plugin_that_end_with_the_session_are_no_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_tasks_of_a_plugin_that_end_with_the_session_are_no_error(wire: Wire, caplog: pytest.LogCaptureFixture) -> None:
     async def read_in_many_tasks(peer: Peer, channel: Channel[ChatMessage]) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(collect([]), peer, channel)
 
-    async with scripted_peer([chat(read_in_many_tasks)]) as (node, peer):
+    async with wire.scripted_peer([chat(read_in_many_tasks)]) as (node, peer):
         remote = node.connected[0]
         await peer.disconnect(DisconnectReason.USELESS_PEER)
         assert (await remote.wait_ended()).reason is DisconnectReason.USELESS_PEER
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-async def test_a_plugin_that_does_not_stop_is_cancelled_half_a_second_after_the_end() -> None:
+async def test_a_plugin_that_does_not_stop_is_cancelled_half_a_second_after_the_end(wire: Wire) -> None:
     stopped: list[float] = []
 
     async def dawdle(_: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
@@ -224,7 +237,7 @@ async def test_a_plugin_that_does_not_stop_is_cancelled_half_a_second_after_the_
         finally:
             stopped.append(trio.current_time())
 
-    async with scripted_peer([chat(dawdle)]) as (node, peer):
+    async with wire.scripted_peer([chat(dawdle)]) as (node, peer):
         remote, started = node.connected[0], trio.current_time()
         await peer.disconnect()
         await remote.wait_ended()

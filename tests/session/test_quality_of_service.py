@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import trio
 
 from devp2p import Capability, Channel, DisconnectReason, Limits, Peer, PeerDisconnected, Traffic
-from devp2p.testing import two_nodes
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
+from tests.wires import Wire, only
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ def flood(name: str, size: int, weight: int) -> Flood:
     return flooding
 
 
-async def test_capabilities_that_flood_share_the_line_by_weight_whatever_their_messages_weigh():
+@only("one stream", because="elsewhere the transport shares the line among its streams")
+async def test_capabilities_that_flood_share_the_line_by_weight_whatever_their_messages_weigh(wire: Wire):
     ours = [flood("large", 50_000, 1), flood("medium", 5_000, 1), flood("small", 500, 2)]
     theirs = [flood("large", 10, 1), flood("medium", 10, 1), flood("small", 10, 1)]
-    async with two_nodes(ours, theirs) as (one, _):
+    async with wire.two_nodes(ours, theirs) as (one, _):
         (peer,) = one.connected
         while sum(peer.traffic(type(capability)).bytes_out for capability in ours) < 6_000_000:
             await trio.lowlevel.checkpoint()
@@ -57,7 +58,8 @@ async def test_capabilities_that_flood_share_the_line_by_weight_whatever_their_m
         assert 0.8 < share / weight < 1.25, shares
 
 
-async def test_two_peers_that_flood_each_other_and_never_read_do_not_lock_up():
+@only("one stream", because="elsewhere who takes nothing holds up itself alone, and may: test_streams.py")
+async def test_two_peers_that_flood_each_other_and_never_read_do_not_lock_up(wire: Wire):
     """Both lines fill, both readers wait; the session must end with a reason, and soon."""
 
     async def run(peer: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
@@ -65,7 +67,7 @@ async def test_two_peers_that_flood_each_other_and_never_read_do_not_lock_up():
             await channel.send(Blob(bytes(os.urandom(100_000))))
 
     limits = Limits(inbox_patience=5.0, write_timeout=20.0)
-    async with two_nodes([chat(run)], [chat(run)], limits=limits) as (one, other):
+    async with wire.two_nodes([chat(run)], [chat(run)], limits=limits) as (one, other):
         began = trio.current_time()
         (peer,), (theirs,) = one.connected, other.connected
         ends = [await peer.wait_ended(), await theirs.wait_ended()]
@@ -74,7 +76,7 @@ async def test_two_peers_that_flood_each_other_and_never_read_do_not_lock_up():
     assert any("chat/1 left" in end.detail for end in ends), "it may be both at once"
 
 
-async def test_two_peers_that_flood_each_other_and_read_slowly_get_everything():
+async def test_two_peers_that_flood_each_other_and_read_slowly_get_everything(wire: Wire):
     count = 300
 
     async def run(peer: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
@@ -90,13 +92,13 @@ async def test_two_peers_that_flood_each_other_and_read_slowly_get_everything():
         await channel.send(Say("all"))
         assert await channel.receive() == Say("all")
 
-    async with two_nodes([chat(run)], [chat(run)]) as (one, _):
+    async with wire.two_nodes([chat(run)], [chat(run)]) as (one, _):
         (peer,) = one.connected
         end = await peer.wait_ended()
     assert end.reason == DisconnectReason.REQUESTED
 
 
-async def test_what_one_side_counts_as_sent_the_other_counts_as_received():
+async def test_what_one_side_counts_as_sent_the_other_counts_as_received(wire: Wire):
     async def greet(peer: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
         for text in ("a", "b" * 1000, ""):
             await channel.send(Say(text))
@@ -110,16 +112,18 @@ async def test_what_one_side_counts_as_sent_the_other_counts_as_received():
         heard.set()
         await trio.sleep_forever()
 
-    async with two_nodes([chat(greet)], [chat(listen)]) as (one, other):
+    async with wire.two_nodes([chat(greet)], [chat(listen)]) as (one, other):
         (ours,), (theirs,) = one.connected, other.connected
         await heard.wait()
         sent, received = ours.traffic(Chat), theirs.traffic(Chat)
         assert sent == Traffic(messages_out=3, bytes_out=received.bytes_in)
         assert received == Traffic(messages_in=3, bytes_in=sent.bytes_out)
-        assert 3 * 64 < sent.bytes_out < 3 * 64 + 200, "frames are counted as they travel: padded, compressed, with header and MACs"
+        least = 3 * 64 if "stock frames" in wire.traits else 3 * 5
+        assert least < sent.bytes_out < least + 200, "frames are counted as they travel: padded, compressed, with header and MACs"
 
 
-async def test_a_stalled_sibling_delays_nobody_before_its_limit():
+@only("one stream", because="elsewhere who takes nothing holds up itself alone, and may: test_streams.py")
+async def test_a_stalled_sibling_delays_nobody_before_its_limit(wire: Wire):
     """One capability never reads; its sibling's questions are answered until then, and the end names the culprit."""
 
     class Stalled(Flood):
@@ -146,7 +150,7 @@ async def test_a_stalled_sibling_delays_nobody_before_its_limit():
         return message.text
 
     stalling, flooding = Stalled(1), flood("stalled", 50_000, 1)
-    async with two_nodes([flooding, chat(ping_pong)], [stalling, chat(answer)]) as (one, _):
+    async with wire.two_nodes([flooding, chat(ping_pong)], [stalling, chat(answer)]) as (one, _):
         (peer,) = one.connected
         end: PeerDisconnected = await peer.wait_ended()
     assert end.reason == DisconnectReason.SUBPROTOCOL_ERROR
