@@ -2,13 +2,21 @@
 
 Write a capability (`Capability`), open a node (`open_node`), talk to peers (`Peer`, `Channel`). The guide is in the README, the layers in
 ARCHITECTURE.md.
+
+A program that asks other nodes without being one, as a crawler does, finds them by discovery (`open_discovery`), calls them (`call`, with
+what `local_node` makes of a key), hears what they are (`Session.hello`) and keeps what it learned (`Book`). Discovery and the book are
+imported when they are asked for.
 """
+
+from typing import TYPE_CHECKING
 
 from devp2p import rlp
 from devp2p.addresses import Address
 from devp2p.capability import Capability, Channel, Peer, Request, Response, Traffic
 from devp2p.conduct import Conduct, ConductReport, RecentConduct
+from devp2p.deferred import deferred
 from devp2p.errors import (
+    BookError,
     DecodingError,
     Devp2pError,
     DialError,
@@ -18,6 +26,7 @@ from devp2p.errors import (
     PeerDisconnected,
     PeerMismatch,
     RemoteProtocolError,
+    describe_reason,
 )
 from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.limits import Limits
@@ -34,13 +43,37 @@ from devp2p.node import (
     SlotDecision,
     open_node,
 )
-from devp2p.records import NodeRecord
+from devp2p.records import PRESETS, NodeRecord, Record
+from devp2p.session import LocalNode, Progress, Session, call, dial, local_node, open_session, run_session
 from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Transport
 from devp2p.version import __version__
+from devp2p.wire import Hello
+
+if TYPE_CHECKING:
+    from devp2p.book import Book, BookEntry, Source
+    from devp2p.discovery import Candidate, Discovery, DiscoveryLimits, open_discovery
+else:
+    __getattr__ = deferred(
+        __name__,
+        {
+            "Book": "book",
+            "BookEntry": "book",
+            "Candidate": "discovery",
+            "Discovery": "discovery",
+            "DiscoveryLimits": "discovery",
+            "Source": "book",
+            "open_discovery": "discovery",
+        },
+    )
 
 __all__ = [
+    "PRESETS",
     "Address",
+    "Book",
+    "BookEntry",
+    "BookError",
     "ByteLink",
+    "Candidate",
     "Capability",
     "Channel",
     "Conduct",
@@ -50,12 +83,16 @@ __all__ = [
     "DialError",
     "DialFailed",
     "DisconnectReason",
+    "Discovery",
+    "DiscoveryLimits",
     "DiscoverySettings",
     "Event",
     "HandshakeError",
+    "Hello",
     "Limits",
     "Link",
     "Listener",
+    "LocalNode",
     "LocalProtocolError",
     "MuxLink",
     "Node",
@@ -70,16 +107,27 @@ __all__ = [
     "PeerReady",
     "PeerRefused",
     "PrivateKey",
+    "Progress",
     "PublicKey",
     "RecentConduct",
+    "Record",
     "RemoteProtocolError",
     "Request",
     "Response",
+    "Session",
     "SlotDecision",
+    "Source",
     "StreamLink",
     "Traffic",
     "Transport",
     "__version__",
+    "call",
+    "describe_reason",
+    "dial",
+    "local_node",
+    "open_discovery",
     "open_node",
+    "open_session",
     "rlp",
+    "run_session",
 ]

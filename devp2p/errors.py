@@ -87,6 +87,11 @@ class PeerDisconnected(Devp2pError):
         text = f"{'peer' if by_remote else 'we'} ended the session: {describe_reason(reason)}"
         super().__init__(f"{text}: {detail}" if detail else text)
 
+    @property
+    def hung_up(self) -> bool:
+        """Whether the peer said nothing: it closed the link, or the link broke; `detail` tells which."""
+        return self.by_remote and self.reason == DisconnectReason.NETWORK_ERROR and bool(self.detail)
+
     def again(self) -> "PeerDisconnected":
         """The same news as a new exception, so that each task that raises it has a traceback of its own."""
         return PeerDisconnected(self.reason, by_remote=self.by_remote, detail=self.detail)

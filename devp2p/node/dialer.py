@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 
 from devp2p.capability import Peer
-from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, PeerMismatch, RemoteProtocolError
+from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import NodeId
-from devp2p.node.carriers import Carriers
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import kind_of
 from devp2p.records import NodeRecord
-from devp2p.session import LocalNode, open_session
-from devp2p.transports import Link
+from devp2p.session import LocalNode, call
+from devp2p.transports import Carriers
 
 if TYPE_CHECKING:  # a node without a book does not import it
     from devp2p.book import Book
@@ -86,14 +85,12 @@ class Dialer:
         raise DialError("the node has ended", target=record)
 
     async def _connect(self, record: NodeRecord) -> Peer:
-        link = await self._dial(record)
         try:
-            peer = await self._sessions.begin(await open_session(link, self._local, expect=record.public_key))
+            peer = await self._sessions.begin(await call(record, self._local, self._carriers))
         except PeerDisconnected as error:
             if (other := self._roster.get(record.public_key)) is not None:
                 return other  # it dialled us at the same time, and that link was the one to stay
-            hung_up = error.by_remote and error.reason == DisconnectReason.NETWORK_ERROR and error.detail  # and said nothing
-            raise DialError(f"{record.enode}: {error.detail if hung_up else error}", target=record, reason=error.reason) from error
+            raise DialError(f"{record.enode}: {error.detail if error.hung_up else error}", target=record, reason=error.reason) from error
         except RemoteProtocolError as error:
             raise DialError(f"{record.enode}: {error}", target=record) from error
         except trio.TooSlowError:
@@ -101,20 +98,6 @@ class Dialer:
             raise DialError(f"{record.enode}: no handshake and Hello {within}", target=record) from None
         self._policy.candidates.reached(record)
         return peer
-
-    async def _dial(self, record: NodeRecord) -> Link:
-        """Try each address of a node in turn."""
-        problems: list[str] = []
-        timeout = self._local.limits.dial_timeout
-        for address in record.addresses:
-            try:
-                with trio.fail_after(timeout):
-                    return await self._carriers.transport(address).dial(address, expect=record.public_key)
-            except trio.TooSlowError:
-                problems.append(f"{address}: no answer within {timeout:g} s")
-            except (OSError, ValueError, PeerMismatch) as error:
-                problems.append(f"{address}: {error}")
-        raise DialError("; ".join(problems) or f"{record.enode} has no address", target=record)
 
 
 class BackgroundDials:

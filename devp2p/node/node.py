@@ -20,7 +20,6 @@ from devp2p.capability import AnyCapability, Peer, check_class
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
-from devp2p.node.carriers import Carriers
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_record
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
@@ -30,7 +29,7 @@ from devp2p.peers import KINDS, WhyNot
 from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
-from devp2p.transports import Transport
+from devp2p.transports import Carriers, Transport
 from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
@@ -89,7 +88,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     addresses = [address_of(address, "listen") for address in several(listen, "listen")]
     for record in static:
         carriers.require_dialable(record)
-    local = local_node(key, capabilities, client_id, limits, _port(addresses), strict=strict, extension=extension)
+    local = local_node(
+        key, capabilities, client_id=client_id, limits=limits, listen_port=_port(addresses), strict=strict, extension=extension
+    )
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     if candidates is not None:
         require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")

@@ -1,21 +1,23 @@
-"""One session with one peer: `open_session` shakes hands over a link, `run_session` runs capabilities until it ends and says how.
+"""One session with one peer: `call` dials it, `open_session` shakes hands over a link, `run_session` runs capabilities to the end.
 
 What moves the bytes in between is a `Line`: over one stream, over a stream for each capability, or of another kind (`LINES`).
 """
 
+from devp2p.session.calling import call, dial
 from devp2p.session.line import Line, Side
 from devp2p.session.lines import LINES
+from devp2p.session.local import LocalNode, local_node
 from devp2p.session.mux_line import MuxLine
 from devp2p.session.opening import (
     CHUNK,
     NO_ANSWER,
     Farewell,
     Heard,
-    LocalNode,
+    Progress,
     Session,
+    Step,
     close_link,
     hear,
-    local_node,
     open_session,
     with_time,
 )
@@ -32,11 +34,15 @@ __all__ = [
     "Line",
     "LocalNode",
     "MuxLine",
+    "Progress",
     "RunningSession",
     "Session",
     "Side",
+    "Step",
     "StreamLine",
+    "call",
     "close_link",
+    "dial",
     "hear",
     "local_node",
     "open_session",

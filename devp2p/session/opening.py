@@ -1,30 +1,30 @@
 """The beginning of a session: handshake and Hellos over a link, under one deadline (RLPx, "Initial Handshake" and "Hello")."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from typing import Literal, TypeAlias
 
 import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import wire
-from devp2p.arguments import require, several
-from devp2p.capability import AnyCapability, Budget, Capability, MessageTable
+from devp2p.addresses import Address
+from devp2p.capability import AnyCapability, MessageTable
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
-from devp2p.keys import PrivateKey, PublicKey
+from devp2p.keys import PublicKey
 from devp2p.limits import Limits
+from devp2p.session.local import LocalNode
 from devp2p.transports import Link, MuxLink
-from devp2p.version import default_client_id
 from devp2p.wire import base
-from devp2p.wire.rlpx import MAX_PACKET, Contained, Entropy, Extension, Handshake, SeenAuths, missing_of_auth
+from devp2p.wire.rlpx import MAX_PACKET, Entropy, Handshake, missing_of_auth
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
 NO_ANSWER = "it may have another key than the enode says, or be turning away calls at the moment"
 """Why a node may hang up that was called and says nothing: it cannot even read a call for another key."""
-_MOST_WHILE_WAITING = 256 * 1024  # bytes that are read of a link whose session waits to begin
+_MOST_LOOKED_AT = 256 * 1024  # bytes, of what comes over a link whose session does not run
 
 
 Farewell = Callable[[], AbstractContextManager[bool]]
@@ -36,90 +36,46 @@ def with_time() -> AbstractContextManager[bool]:
     return nullcontext(True)  # noqa: FBT003  (positional only)
 
 
-@dataclass(frozen=True, eq=False)
-class LocalNode:
-    """What all sessions of one node have in common."""
-
-    key: PrivateKey
-    client_id: str
-    capabilities: tuple[AnyCapability, ...]
-    limits: Limits = Limits()  # noqa: RUF009  (frozen)
-    listen_port: int = 0
-    strict: bool = False
-    """Let a stray exception of a capability or of the extension propagate, as tests want it."""
-    extension: Extension | None = None
-    """What may offer and answer something in auth and ack; handshakes ask `contained`."""
-    budget: Budget | None = None
-    """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
-    seen_auths: SeenAuths = field(default_factory=SeenAuths)
-    """What refuses an auth that came before."""
-
-    @cached_property
-    def tables(self) -> dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]]:
-        """The compiled messages of each capability; LocalProtocolError if two have one name and version, or a table is wrong."""
-        tables: dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]] = {}
-        for capability in self.capabilities:
-            table = capability.table(self.limits)
-            if table.spec.offer in tables:
-                raise LocalProtocolError(f"two capabilities are called {table.spec.offer}")
-            tables[table.spec.offer] = capability, table
-        return tables
-
-    @cached_property
-    def hello(self) -> base.Hello:
-        """What we say of ourselves."""
-        return base.Hello(self.client_id, tuple(sorted(self.tables)), self.key.public_key, listen_port=self.listen_port)
-
-    @cached_property
-    def contained(self) -> Extension | None:
-        """The extension as handshakes ask it: its stray exceptions end no session, unless `strict` lets them."""
-        return self.extension if self.extension is None or self.strict else Contained(self.extension)
-
-    @cached_property
-    def specs(self) -> tuple[wire.CapabilitySpec, ...]:
-        """What the wire must know of the capabilities."""
-        return tuple(table.spec for _, table in self.tables.values())
-
-    def check(self) -> None:
-        """Find what is not right before the first peer does.
-
-        LocalProtocolError for a table that is wrong, too many capabilities, too long a name, or an extension that gives elements which no
-        packet can hold; it is asked in a handshake of this node with itself, which goes no further.
-        """
-        base.encode_hello(self.hello)
-        if self.extension is not None:
-            ours = Handshake(self.key, Entropy.draw(os.urandom), remote=self.key.public_key, extension=self.extension)
-            theirs = Handshake(self.key, Entropy.draw(os.urandom), extension=self.extension)
-            theirs.receive_data(ours.data_to_send())
-            theirs.failed()
-            ours.failed()
+Step: TypeAlias = Literal["connect", "handshake", "hello"]
+"""What a call does, in this order. Where the link has proved the peer there is no handshake."""
 
 
-def local_node(  # noqa: PLR0913  (as open_node was called)
-    key: PrivateKey,
-    capabilities: Iterable[AnyCapability],
-    client_id: str | None,
-    limits: Limits | None,
-    listen_port: int,
-    *,
-    strict: bool,
-    extension: Extension | None,
-) -> LocalNode:
-    """Make a `LocalNode` of what a user gives, with a budget of its own; TypeError for wrong types, else as `LocalNode.check`."""
-    require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
-    own = several(capabilities, "capabilities")
-    for capability in own:
-        require(capability, Capability, "each of capabilities is an object of a class derived from Capability")
-    if client_id is not None:
-        require(client_id, str, "client_id is text")
-    limits = Limits() if limits is None else limits
-    require(limits, Limits, "limits is a Limits", "Limits(ping_interval=...) changes one of them")
-    if extension is not None:
-        require(extension, Extension, "extension is an object of a class derived from Extension")
-    budget = Budget(limits.total_inbox_bytes)
-    local = LocalNode(key, client_id or default_client_id(), own, limits, listen_port, strict, extension, budget)
-    local.check()
-    return local
+@dataclass(slots=True)
+class Progress:
+    """How far a call has come. Make one, give it to `call`, `dial` or `open_session`, and read it at any time, however they end."""
+
+    address: Address | None = None
+    """Where the node was dialled last; None if it was not, as none of its addresses can be dialled."""
+    failures: dict[Address, Exception] = field(default_factory=dict[Address, Exception])
+    """Why addresses led to nobody: OSError, PeerMismatch, trio.TooSlowError, or ValueError for one that cannot be dialled."""
+    seconds: dict[Step, float] = field(default_factory=dict[Step, float])
+    """How long the completed steps took; ``connect`` at the address that led to the node."""
+    awaited: Step = "connect"
+    """The step that has begun, or the last one."""
+    hello: wire.Hello | None = None
+    """What the peer said of itself. A peer may do so and leave at once, so that the call fails all the same."""
+    _since: float = field(default=0.0, init=False, repr=False)
+
+    def begin(self, step: Step) -> None:
+        """A step begins."""
+        self.awaited = step
+        self._since = trio.current_time()
+
+    def done(self) -> None:
+        """The step is completed."""
+        self.seconds[self.awaited] = trio.current_time() - self._since
+
+    def note(self, event: wire.Event | wire.HandshakeCompleted) -> None:
+        """Something has come out of an opening."""
+        match event:
+            case wire.HandshakeCompleted():
+                self.done()
+                self.begin("hello")
+            case wire.HelloReceived(hello):
+                self.done()
+                self.hello = hello
+            case _:
+                pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,11 +100,17 @@ class Session:
         """The shared capabilities of ours, with their messages, in the order of their indexes."""
         return [self.local.tables[spec.offer] for spec in self.connection.space.shared]
 
-    async def refuse(self, reason: DisconnectReason, *, farewell: Farewell = with_time) -> None:
-        """Tell the peer that there will be no session, and why, and close."""
-        with farewell() as may_wait, suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the peer may be gone already
-            await _say_goodbye(self.stream, self.connection, reason, self.local.limits, may_wait=may_wait)
-        await self.close()
+    async def refuse(self, reason: DisconnectReason, *, farewell: Farewell = with_time) -> int | None:
+        """Tell the peer that there will be no session, and why, give it a moment to hang up, and close.
+
+        Returns the reason that the peer gave itself by then, None if it gave none. One that did so before us is told nothing.
+        """
+        try:
+            with farewell() as may_wait, suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the peer may be gone already
+                await _say_goodbye(self.stream, self.connection, reason, self.local.limits, may_wait=may_wait)
+        finally:
+            await self.close()
+        return self.connection.farewell
 
     async def close(self) -> None:
         """Close the link at once."""
@@ -165,7 +127,7 @@ class Session:
             farewell, has_messages = self.connection.farewell, self.connection.has_messages
             if farewell is not None and not has_messages:  # perhaps it came with the Hello
                 raise PeerDisconnected(farewell, by_remote=True)
-            if farewell is not None or received >= _MOST_WHILE_WAITING:
+            if farewell is not None or received >= _MOST_LOOKED_AT:
                 await trio.sleep_forever()
             try:
                 data = await self.stream.receive_some(CHUNK)
@@ -203,19 +165,28 @@ async def hear(link: Link) -> Heard:
     return Heard(stream, bytes(data))
 
 
-async def open_session(
-    link: Link, local: LocalNode, *, expect: PublicKey | None = None, heard: Heard | None = None, farewell: Farewell = with_time
+async def open_session(  # noqa: PLR0913  (who calls, who listens and who watches give one or two of them)
+    link: Link,
+    local: LocalNode,
+    *,
+    expect: PublicKey | None = None,
+    heard: Heard | None = None,
+    farewell: Farewell = with_time,
+    progress: Progress | None = None,
 ) -> Session:
     """Shake hands over a link and exchange Hellos, within ``limits.handshake_timeout`` for both together.
 
     A link that has proved its peer gets no handshake, and frames without a cipher. Over any other its initiator must say which key it
     `expect`s (RLPx cannot call a node whose key it does not know). `heard` is what `hear` returned, if it was asked; `farewell` is entered
-    before a peer is told what is wrong with it. The link is closed if this fails: RemoteProtocolError for a peer that broke the rules,
-    PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one that took too long.
+    before a peer is told what is wrong with it; `progress` is told how far things have come. The link is closed if this fails:
+    RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one
+    that took too long.
     """
     if link.initiator and expect is None and link.peer is None:
         raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
     opening: wire.Opening | None = None
+    progress = progress or Progress()
+    progress.begin("handshake" if link.peer is None else "hello")
     try:
         opening = wire.Opening(local.hello, local.specs, link.peer or _handshake(link, local, expect))
         with trio.fail_after(local.limits.handshake_timeout):
@@ -225,11 +196,11 @@ async def open_session(
             if link.peer is not None and expect not in {None, link.peer}:
                 raise RemoteProtocolError("the link leads to another node", reason=DisconnectReason.UNEXPECTED_IDENTITY)
             try:
-                theirs = await _exchange_hellos(stream, opening, heard.data, initiator=link.initiator)
+                theirs = await _exchange_hellos(stream, opening, heard.data, progress, initiator=link.initiator)
             except HandshakeError:
                 raise
             except RemoteProtocolError as error:
-                with farewell() as may_wait:
+                with farewell() as may_wait, suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it may have hung up since
                     await stream.send_all(opening.data_to_send())
                     assert opening.connection is not None  # noqa: S101  (of what comes before, only HandshakeErrors are raised)
                     await _say_goodbye(stream, opening.connection, error.reason, local.limits, may_wait=may_wait)
@@ -270,7 +241,9 @@ def _lost(detail: str, opening: wire.Opening | None = None, *, initiator: bool =
     return PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=detail)
 
 
-async def _exchange_hellos(stream: HalfCloseableStream, opening: wire.Opening, data: bytes | bytearray, *, initiator: bool) -> wire.Hello:
+async def _exchange_hellos(
+    stream: HalfCloseableStream, opening: wire.Opening, data: bytes | bytearray, progress: Progress, *, initiator: bool
+) -> wire.Hello:
     """`data` has been received already."""
     broken = False
     while True:
@@ -281,6 +254,7 @@ async def _exchange_hellos(stream: HalfCloseableStream, opening: wire.Opening, d
             except trio.BrokenResourceError:
                 broken = True  # what the peer said before it closed may tell why it did; but nothing can be written any more
         while (event := opening.next_event()) is not None:
+            progress.note(event)
             if isinstance(event, wire.HelloReceived) and not broken:
                 return event.hello
             if isinstance(event, wire.DisconnectReceived):
@@ -290,6 +264,8 @@ async def _exchange_hellos(stream: HalfCloseableStream, opening: wire.Opening, d
         try:
             opening.receive_data(data)
         except RemoteProtocolError:
+            while (event := opening.next_event()) is not None:  # what came before the fault
+                progress.note(event)
             if broken:
                 raise _lost("the link broke", opening, initiator=initiator) from None
             raise
@@ -297,27 +273,37 @@ async def _exchange_hellos(stream: HalfCloseableStream, opening: wire.Opening, d
 
 
 async def _say_goodbye(stream: HalfCloseableStream, connection: wire.Connection, reason: int, limits: Limits, *, may_wait: bool) -> None:
-    """Send a Disconnect, and wait for the peer to hang up, for a second in all; do not wait if there is no time for it."""
+    """Send a Disconnect unless one has come, and wait for the peer to hang up, for a second in all; do not wait if there is no time for it.
+
+    If a Disconnect comes now, the connection knows its reason.
+    """
+    received = 0
+
+    def look_at(data: bytes | bytearray) -> None:
+        nonlocal received
+        received += len(data)
+        if received <= _MOST_LOOKED_AT:
+            with suppress(RemoteProtocolError):  # it owes us nothing any more
+                connection.receive_data(data)
+
     with trio.move_on_after(limits.closing_timeout):
-        await _send_disconnect(stream, connection, reason)
+        if connection.farewell is None:
+            with suppress(trio.BrokenResourceError):  # what it said before it hung up can still be read
+                for piece in connection.seal(base.DISCONNECT, base.encode_disconnect(reason)):
+                    await stream.send_all(piece)
         if may_wait:
-            await hang_up(stream)
+            await hang_up(stream, look_at)
 
 
-async def _send_disconnect(stream: HalfCloseableStream, connection: wire.Connection, reason: int) -> None:
-    for piece in connection.seal(base.DISCONNECT, base.encode_disconnect(reason)):
-        await stream.send_all(piece)
-
-
-async def hang_up(stream: HalfCloseableStream) -> None:
+async def hang_up(stream: HalfCloseableStream, look_at: Callable[[bytes | bytearray], None] = lambda _: None) -> None:
     """Close our direction and wait for the peer to close its own.
 
     A socket closed with unread input would reset the connection, and the peer might never see our Disconnect (RLPx, "Disconnect
     (0x01)": peers get a fighting chance to disconnect themselves).
     """
     await stream.send_eof()
-    while await stream.receive_some(CHUNK):
-        pass
+    while data := await stream.receive_some(CHUNK):
+        look_at(data)
 
 
 async def close_link(link: Link) -> None:

@@ -1,5 +1,6 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
+from devp2p.transports.carriers import Carriers
 from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, read_address
 from devp2p.transports.links import ByteLink, Link, Listener, MuxLink, OnLink, StreamLink, Transport, naming, require_peer
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
@@ -10,6 +11,7 @@ from devp2p.transports.unix import UnixTransport
 __all__ = [
     "DEFAULT_LISTEN",
     "ByteLink",
+    "Carriers",
     "Link",
     "Listener",
     "MemoryMuxTransport",

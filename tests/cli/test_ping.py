@@ -12,7 +12,7 @@ from functools import partial
 import pytest
 import trio
 
-import devp2p.cli.ping
+import devp2p.session.opening
 from devp2p import Address, DisconnectReason, Node, NodeRecord, PeerRefused, PrivateKey, open_node
 from devp2p.cli import main
 from devp2p.cli.output import Exit
@@ -154,7 +154,7 @@ async def test_a_refusal_is_read_though_the_node_has_hung_up(monkeypatch):
         await peer.shake_hands()
         await peer.disconnect(DisconnectReason.TOO_MANY_PEERS)
 
-    monkeypatch.setattr(devp2p.cli.ping, "CHUNK", 100)  # so that the ack is read, and our Hello sent, long after
+    monkeypatch.setattr(devp2p.session.opening, "CHUNK", 100)  # so that the ack is read, and our Hello sent, long after
     assert (await call(behave)).status is Exit.REFUSED
 
 

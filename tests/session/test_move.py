@@ -68,8 +68,8 @@ def links(kind: str) -> tuple[Link, Link]:
 
 
 def node(key: PrivateKey, *, toy: bool, rounds: int) -> End:
-    end = End(local_node(key, [], None, LIMITS, 0, strict=True, extension=None))
-    end.local = local_node(key, [count(end, rounds)], None, LIMITS, 0, strict=True, extension=Toy(chunks) if toy else None)
+    end = End(local_node(key, limits=LIMITS, strict=True))
+    end.local = local_node(key, [count(end, rounds)], limits=LIMITS, strict=True, extension=Toy(chunks) if toy else None)
     return end
 
 

@@ -86,7 +86,7 @@ def test_another_peer_than_the_expected_one_is_a_fault_of_the_handshake_that_nam
 @pytest.mark.parametrize("kind", ["proof", "streams"])
 async def test_a_link_that_has_proved_its_peer_is_not_encrypted_again(kind: str) -> None:
     links: tuple[Link, Link] = memory_link_pair(KEYS) if kind == "proof" else mux()
-    local = local_node(ALICE, [], None, None, 0, strict=True, extension=None)
+    local = local_node(ALICE, strict=True)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(open_session, links[0], local)
         stream = (await hear(links[1])).stream

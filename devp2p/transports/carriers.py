@@ -1,4 +1,4 @@
-"""The transports of a node: which of them an address is for."""
+"""Several transports together: which of them an address is for."""
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
@@ -7,7 +7,8 @@ from devp2p.addresses import Address
 from devp2p.arguments import named, several
 from devp2p.peers import WhyNot, undialable
 from devp2p.records import NodeRecord
-from devp2p.transports import Listener, Transport, default_transports, naming
+from devp2p.transports.defaults import default_transports
+from devp2p.transports.links import Listener, Transport, naming
 
 
 class Carriers:
@@ -33,6 +34,10 @@ class Carriers:
         if address.scheme not in self._transports:
             raise ValueError(f"no transport for {address}: this node has {', '.join(sorted(self._transports)) or 'none'}")
         return self._transports[address.scheme]
+
+    def may_dial(self, address: Address) -> bool:
+        """Whether there is a transport for an address, and the node there takes connections."""
+        return address.is_dialable and address.scheme in self._transports
 
     async def bind(self, address: Address, stack: AsyncExitStack | None = None) -> Listener:
         """Begin to listen at an address, until `stack` is left if it is given, whether or not somebody serves there.

@@ -1,0 +1,113 @@
+"""This side of every session: key, name, capabilities and limits. `local_node` makes it of what a user gives."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from devp2p import wire
+from devp2p.arguments import require, several
+from devp2p.capability import AnyCapability, Budget, Capability, MessageTable
+from devp2p.errors import LocalProtocolError
+from devp2p.keys import PrivateKey
+from devp2p.limits import Limits
+from devp2p.version import default_client_id
+from devp2p.wire import base
+from devp2p.wire.rlpx import Contained, Entropy, Extension, Handshake, SeenAuths
+
+
+@dataclass(frozen=True, eq=False)
+class LocalNode:
+    """What all sessions of one node have in common."""
+
+    key: PrivateKey
+    client_id: str
+    capabilities: tuple[AnyCapability, ...]
+    limits: Limits = Limits()  # noqa: RUF009  (frozen)
+    listen_port: int = 0
+    strict: bool = False
+    """Let a stray exception of a capability or of the extension propagate, as tests want it."""
+    extension: Extension | None = None
+    """What may offer and answer something in auth and ack; handshakes ask `contained`."""
+    budget: Budget | None = None
+    """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
+    seen_auths: SeenAuths = field(default_factory=SeenAuths)
+    """What refuses an auth that came before."""
+
+    @cached_property
+    def tables(self) -> dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]]:
+        """The compiled messages of each capability; LocalProtocolError if two have one name and version, or a table is wrong."""
+        tables: dict[base.CapabilityVersion, tuple[AnyCapability, MessageTable]] = {}
+        for capability in self.capabilities:
+            table = capability.table(self.limits)
+            if table.spec.offer in tables:
+                raise LocalProtocolError(f"two capabilities are called {table.spec.offer}")
+            tables[table.spec.offer] = capability, table
+        return tables
+
+    @cached_property
+    def hello(self) -> base.Hello:
+        """What we say of ourselves."""
+        return base.Hello(self.client_id, tuple(sorted(self.tables)), self.key.public_key, listen_port=self.listen_port)
+
+    @cached_property
+    def contained(self) -> Extension | None:
+        """The extension as handshakes ask it: its stray exceptions end no session, unless `strict` lets them."""
+        return self.extension if self.extension is None or self.strict else Contained(self.extension)
+
+    @cached_property
+    def specs(self) -> tuple[wire.CapabilitySpec, ...]:
+        """What the wire must know of the capabilities."""
+        return tuple(table.spec for _, table in self.tables.values())
+
+    def check(self) -> None:
+        """Find what is not right before the first peer does.
+
+        LocalProtocolError for a table that is wrong, too many capabilities, too long a name, or an extension that gives elements which no
+        packet can hold; it is asked in a handshake of this node with itself, which goes no further.
+        """
+        base.encode_hello(self.hello)
+        if self.extension is not None:
+            ours = Handshake(self.key, Entropy.draw(os.urandom), remote=self.key.public_key, extension=self.extension)
+            theirs = Handshake(self.key, Entropy.draw(os.urandom), extension=self.extension)
+            theirs.receive_data(ours.data_to_send())
+            theirs.failed()
+            ours.failed()
+
+
+def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
+    key: PrivateKey,
+    capabilities: Iterable[AnyCapability] = (),
+    *,
+    client_id: str | None = None,
+    limits: Limits | None = None,
+    listen_port: int = 0,
+    strict: bool = False,
+    extension: Extension | None = None,
+) -> LocalNode:
+    """Make what `call` and `open_session` need to know of this side.
+
+    To ask nodes what they are, a key is enough:
+
+        local = local_node(PrivateKey.generate())
+        session = await call(enode, local)
+        print(session.hello.client_id, *session.hello.capabilities)
+        await session.refuse(DisconnectReason.CLIENT_QUITTING)
+
+    One is enough for any number of calls, also at the same time. The arguments mean what they mean in `open_node`; `listen_port` is what
+    Hello names, 0 for none. TypeError for wrong types, else as `LocalNode.check`.
+    """
+    require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
+    own = several(capabilities, "capabilities")
+    for capability in own:
+        require(capability, Capability, "each of capabilities is an object of a class derived from Capability")
+    if client_id is not None:
+        require(client_id, str, "client_id is text")
+    limits = Limits() if limits is None else limits
+    require(limits, Limits, "limits is a Limits", "Limits(ping_interval=...) changes one of them")
+    if extension is not None:
+        require(extension, Extension, "extension is an object of a class derived from Extension")
+    budget = Budget(limits.total_inbox_bytes)
+    local = LocalNode(key, client_id or default_client_id(), own, limits, listen_port, strict, extension, budget)
+    local.check()
+    return local
