@@ -5,10 +5,17 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import count
 from math import inf
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, cast
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+class _Moment(float):
+    """When something was set, and what. Thousands of them are kept, so both are one object; where the value is None a plain float does."""
+
+    __slots__ = ("value",)
+    value: object
 
 
 class Recent(Generic[K, V]):
@@ -23,7 +30,7 @@ class Recent(Generic[K, V]):
     def __init__(self, size: int, lifetime: float = inf) -> None:
         self._size = size
         self._lifetime = lifetime
-        self._entries: OrderedDict[K, tuple[V, float]] = OrderedDict()  # the one that was set or touched longest ago first
+        self._entries: OrderedDict[K, float] = OrderedDict()  # the one that was set or touched longest ago first
 
     def __len__(self) -> int:
         """How many keys are held; `forget_old` first leaves none of them that is too old."""
@@ -34,22 +41,26 @@ class Recent(Generic[K, V]):
 
     def get(self, key: K, now: float = 0.0) -> V | None:
         """The value of a key; None if it was never set, or is forgotten."""
-        entry = self._entries.get(key)
-        return entry[0] if entry is not None and now - entry[1] < self._lifetime else None
+        since = self._entries.get(key)
+        return self._value(since) if since is not None and now - since < self._lifetime else None
 
     def has(self, key: K, now: float = 0.0) -> bool:
         """Whether a key was set, and is not forgotten."""
-        entry = self._entries.get(key)
-        return entry is not None and now - entry[1] < self._lifetime
+        since = self._entries.get(key)
+        return since is not None and now - since < self._lifetime
 
     def when(self, key: K) -> float | None:
         """When a key was last set; None if it is not there. One that is too old may still be."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry[1]
+        since = self._entries.get(key)
+        return None if since is None else float(since)
 
     def set(self, key: K, value: V, now: float = 0.0) -> None:
         """Set the value of a key, from now on for its lifetime. Those that are too old go, and if there are too many, the first of all."""
-        self._entries[key] = (value, now)
+        since = float(now)
+        if value is not None:
+            since = _Moment(now)
+            since.value = value
+        self._entries[key] = since
         self._entries.move_to_end(key)
         self.forget_old(now)
         if len(self._entries) > self._size:
@@ -61,21 +72,25 @@ class Recent(Generic[K, V]):
 
     def pop(self, key: K) -> V | None:
         """Forget a key, and give its value; None if it is not there."""
-        entry = self._entries.pop(key, None)
-        return None if entry is None else entry[0]
+        since = self._entries.pop(key, None)
+        return None if since is None else self._value(since)
 
     def forget_old(self, now: float) -> None:
         """Forget those that are too old, but for those that stand behind a younger one that was not touched since."""
-        while self._entries and now - next(iter(self._entries.values()))[1] >= self._lifetime:
+        while self._entries and now - next(iter(self._entries.values())) >= self._lifetime:
             self._entries.popitem(last=False)
 
-    def oldest(self) -> V | None:
-        """The value that goes next; None if there is none."""
-        return next((value for value, _ in self._entries.values()), None)
+    def oldest(self) -> float | None:
+        """When the key was last set that goes next; None if there is none."""
+        return next((float(since) for since in self._entries.values()), None)
 
     def items(self) -> Iterator[tuple[K, V]]:
         """All keys with their values, the one that goes next first."""
-        return ((key, value) for key, (value, _) in self._entries.items())
+        return ((key, self._value(since)) for key, since in self._entries.items())
+
+    @staticmethod
+    def _value(since: float) -> V:
+        return cast("V", since.value if isinstance(since, _Moment) else None)
 
 
 class Throttle:
@@ -85,6 +100,7 @@ class Throttle:
         """`burst` is one second's worth of tokens where it is not given. Of more than `remembered` keys the least recent are forgotten."""
         self._rate = rate
         self._burst = max(1.0, rate) if burst is None else burst
+        self._fewer = self._burst - 1  # one object for all who come for the first time, as most of those in a flood do
         self._tokens: Recent[bytes, float] = Recent(remembered)  # so many as there were when they were set
 
     def __len__(self) -> int:
@@ -95,7 +111,9 @@ class Throttle:
         tokens, then = self._tokens.get(key), self._tokens.when(key)
         tokens = self._burst if tokens is None or then is None else min(self._burst, tokens + (now - then) * self._rate)
         allowed = tokens >= 1
-        self._tokens.set(key, tokens - 1 if allowed else tokens, now)
+        if allowed:
+            tokens = self._fewer if tokens == self._burst else tokens - 1
+        self._tokens.set(key, tokens, now)
         return allowed
 
 

@@ -18,13 +18,16 @@ class RecentMachine(RuleBasedStateMachine):
 
     @initialize(size=st.integers(1, 5), lifetime=st.sampled_from([inf, 10.0, 1.0]))
     def begin(self, size: int, lifetime: float) -> None:
-        self.recent: Recent[int, int] = Recent(size, lifetime)
+        self.recent: Recent[int, int | None] = Recent(size, lifetime)
         self.size, self.lifetime = size, lifetime
         self.now, self.values = 1000.0, 0
-        self.model: list[tuple[int, int, float]] = []
+        self.model: list[tuple[int, int | None, float]] = []
 
     def known(self, key: int) -> int | None:
         return next((value for other, value, since in self.model if other == key and self.now - since < self.lifetime), None)
+
+    def knows(self, key: int) -> bool:
+        return any(other == key and self.now - since < self.lifetime for other, _, since in self.model)
 
     def there(self) -> list[int]:
         return [key for key, _, _ in self.model]
@@ -33,11 +36,12 @@ class RecentMachine(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(key=keys)
-    def set(self, key: int) -> None:
+    @rule(key=keys, is_bare=st.booleans())
+    def set(self, key: int, is_bare: bool) -> None:  # noqa: FBT001  (hypothesis gives it)
         self.values += 1
-        self.recent.set(key, self.values, self.now)
-        self.model = [entry for entry in self.model if entry[0] != key] + [(key, self.values, self.now)]
+        value = None if is_bare else self.values
+        self.recent.set(key, value, self.now)
+        self.model = [entry for entry in self.model if entry[0] != key] + [(key, value, self.now)]
         self.drop_old()
         self.model = self.model[-self.size :]
 
@@ -71,12 +75,12 @@ class RecentMachine(RuleBasedStateMachine):
             return
         for key in range(10):
             assert self.recent.get(key, self.now) == self.known(key)
-            assert self.recent.has(key, self.now) is (self.known(key) is not None)
+            assert self.recent.has(key, self.now) is self.knows(key)
             assert self.recent.when(key) == next((since for other, _, since in self.model if other == key), None)
         assert len(self.recent) == len(self.model) <= self.size
         assert list(self.recent) == self.there()
         assert list(self.recent.items()) == [(key, value) for key, value, _ in self.model]
-        assert self.recent.oldest() == (self.model[0][1] if self.model else None)
+        assert self.recent.oldest() == (self.model[0][2] if self.model else None)
 
 
 TestRecent = RecentMachine.TestCase

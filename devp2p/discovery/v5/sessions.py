@@ -81,7 +81,6 @@ class _Challenge:
     """The WHOAREYOU without mask."""
     record: Record | None
     """What we know of the one who is to prove itself."""
-    since: float
     proofs: int = 0
 
 
@@ -181,10 +180,10 @@ class Sessions:
         challenge = self._challenges.get(remote, now)
         if challenge is None:
             oldest = self._challenges.oldest()
-            if oldest is not None and len(self._challenges) >= self._max_challenges and now - oldest.since < _PATIENCE:
+            if oldest is not None and len(self._challenges) >= self._max_challenges and now - oldest < _PATIENCE:
                 return None
             header = WhoAreYou(nonce, self._random_bytes(16), record.sequence if record else 0)
-            challenge = _Challenge(encode_header(header, self._random_bytes(16)), record, now)
+            challenge = _Challenge(encode_header(header, self._random_bytes(16)), record)
             self._challenges.set(remote, challenge, now)
         return encode(challenge.data, b"", remote.id)
 
@@ -195,8 +194,7 @@ class Sessions:
     def challenged_at(self, remote: Remote, now: float) -> float | None:
         """When a remote was first asked who it is, if it still may answer that; else None."""
         self._challenges.forget_old(now)
-        challenge = self._challenges.get(remote)
-        return None if challenge is None else challenge.since
+        return self._challenges.when(remote)
 
     def accept(self, packet: Packet, header: Handshake, remote: Remote, now: float) -> Opened | None:
         """Take in a handshake packet: its message, or None if it is not the proof that we asked for."""
