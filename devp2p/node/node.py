@@ -240,7 +240,7 @@ class Node:
         return self.roster.ready_peers(capability)
 
     def events(self) -> Subscription:
-        """Iterate what happens to peers from now on: see `devp2p.events`."""
+        """Iterate what happens to peers from now on: see `devp2p.Event`."""
         return self.roster.subscribe()
 
     @property
