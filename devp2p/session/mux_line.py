@@ -5,9 +5,10 @@ capability, in their order. In the initiator's direction it begins with a frame 
 follows in both directions lies there as if no other capability were shared (`wire.messages.OwnIds`).
 
 Theory of operation. A capability that takes nothing holds back its own stream, by the transport's means, and nobody else; so there is no
-patience for it that could run out. Nor is there a schedule: each capability has a task of its own that sends, and the transport shares the
-line among them. What was sent before a Disconnect comes on other streams than it: so the side that leaves ends those streams first, and
-the other waits for their ends before it takes its leave.
+patience for it that could run out, here or at the peer's, and what waits is bounded by inbox and outbox. Whether the peer is there is told
+by Pings, which stand behind no message of a capability. Nor is there a schedule: each capability has a task of its own that sends, and the
+transport shares the line among them. What was sent before a Disconnect comes on other streams than it: so the side that leaves ends those
+streams first, and the other waits for their ends before it takes its leave; neither waits long.
 """
 
 import math
@@ -19,12 +20,13 @@ from trio.abc import HalfCloseableStream
 from devp2p import rlp, wire
 from devp2p.capability import Turn
 from devp2p.errors import DecodingError, RemoteProtocolError
-from devp2p.session.line import Incoming, Side, receiving, send_in_time, sending
+from devp2p.session.line import Incoming, Side, receiving, sending
 from devp2p.session.opening import CHUNK, Session
 from devp2p.session.stream_line import StreamLine
 from devp2p.transports import MuxLink
 from devp2p.wire import base
 
+_PREFIX: Final = 3  # bytes that say how long a plain frame is
 _MOST_NAMED: Final = 64  # bytes of the frame that names a capability; a name has 8 characters and a version 8 bytes at most
 
 
@@ -70,10 +72,10 @@ class MuxLine(StreamLine):
         """See `Line.send`."""
         outbox = self._side.outbox
         pauses = outbox.pauses
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_base, pauses)
+        async with trio.open_nursery() as nursery, trio.open_nursery() as others:
+            nursery.start_soon(self._send_base, pauses, others.cancel_scope)
             for own in self._own:
-                nursery.start_soon(self._send_own, own, pauses)
+                others.start_soon(self._send_own, own, pauses)
         if self._is_cut:
             return False  # a message of the base protocol is on its way in part
         with sending(self._side):
@@ -86,13 +88,16 @@ class MuxLine(StreamLine):
                     await self._send_batch(message, lambda: None)
         return False
 
-    async def _send_base(self, pauses: int) -> None:
+    async def _send_base(self, pauses: int, others: trio.CancelScope) -> None:
+        """`others`: what sends over the streams of capabilities; a stream that the peer takes nothing from does not keep our farewell."""
         outbox = self._side.outbox
         self._is_cut = True
         with sending(self._side):
             while (message := await outbox.get_of(None, pauses)) is not None:
                 await self._send_batch(message, lambda: outbox.get_of_nowait(None))
             self._is_cut = False
+        if outbox.is_ended:
+            others.deadline = trio.current_time() + self._limits.closing_timeout / 2
 
     async def _send_own(self, own: _Own, pauses: int) -> None:
         outbox, traffic, seal = self._side.outbox, self._side.channel(own.index).traffic, own.framing.seal
@@ -106,26 +111,21 @@ class MuxLine(StreamLine):
                         batch += piece
                         size += len(piece)
                         if len(batch) >= CHUNK:
-                            await self._send_over(own, batch)
+                            await _send_over(own, batch)
                             batch = bytearray()
                     traffic.sent(size)
                     message = outbox.get_of_nowait(own.index)
-                await self._send_over(own, batch)
+                await _send_over(own, batch)
             if outbox.is_ended:
                 if own.stream is not None:
                     await own.stream.send_eof()
             elif outbox.is_paused:
                 await self._wait_opened(own)
-                await self._send_over(own, bytearray(b"".join(seal(None, base.LAST, base.EMPTY_LIST))))
+                await _send_over(own, bytearray(b"".join(seal(None, base.LAST, base.EMPTY_LIST))))
 
     async def _wait_opened(self, own: _Own) -> None:
         with trio.fail_after(self._limits.write_timeout):
             await own.opened.wait()
-
-    async def _send_over(self, own: _Own, data: bytearray) -> None:
-        assert own.stream is not None  # noqa: S101  (it was waited for)
-        if data:
-            await send_in_time(own.stream, data, self._limits)
 
     # Receiving
 
@@ -133,20 +133,27 @@ class MuxLine(StreamLine):
         """See `Line.receive`."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(super().receive)
-            with receiving(self._side), trio.fail_after(self._limits.handshake_timeout):
-                for own in self._own:
-                    await self._open(own)
-                    nursery.start_soon(self._receive_own, own)
+            within = self._limits.handshake_timeout
+            with receiving(self._side):
+                with trio.move_on_after(within):
+                    for own in self._own:
+                        await self._open(own)
+                        nursery.start_soon(self._receive_own, own)
+                if (missing := next((own for own in self._own if own.stream is None), None)) is not None:
+                    raise RemoteProtocolError(f"no stream for {missing.name} within {within:g} s")
+
+    async def _take_events(self) -> bool:
+        """Take those of the first stream, on which no capability may say anything."""
+        if self._connection.has_messages:
+            raise RemoteProtocolError("a message of a capability came on the first stream, which is of the base protocol")
+        return await super()._take_events()
 
     async def _open(self, own: _Own) -> None:
-        try:
-            if self._link.initiator:
-                stream = await self._link.open()
-                await stream.send_all(_named(own.name))
-            else:
-                stream = await self._link.accept()
-        except trio.TooSlowError:
-            raise RemoteProtocolError(f"no stream for {own.name} within {self._limits.handshake_timeout:g} s") from None
+        if self._link.initiator:
+            stream = await self._link.open()
+            await stream.send_all(_named(own.name))
+        else:
+            stream = await self._link.accept()
         own.begin(stream)
 
     async def _receive_own(self, own: _Own) -> None:
@@ -167,17 +174,18 @@ class MuxLine(StreamLine):
             self._marked.unpark_all()
 
     async def _receive_name(self, own: _Own) -> None:
-        """Read the frame that names the capability."""
+        """Read the frame that names the capability, byte by byte if it comes so, and nothing of what is behind it."""
         assert own.stream is not None  # noqa: S101  (as above)
-        data, size = b"", 0
-        while (missing := 3 + size - len(data)) > 0:
-            with trio.fail_after(self._limits.handshake_timeout):
+        data, missing = b"", _PREFIX
+        with trio.move_on_after(self._limits.handshake_timeout) as scope:
+            while missing:
                 more = await own.stream.receive_some(missing)
-            if not more:
-                raise RemoteProtocolError(f"a stream that is to be of {own.name} ended before it was named")
-            data += more
-            if len(data) == 3 and not 0 < (size := int.from_bytes(data)) <= _MOST_NAMED:
-                raise DecodingError(f"a stream begins with a frame of {size} bytes, where 1 to {_MOST_NAMED} are allowed")
+                if not more:
+                    raise RemoteProtocolError(f"a stream that is to be of {own.name} ended before it was named")
+                data += more
+                missing = missing_of_name(data)
+        if scope.cancelled_caught:
+            raise RemoteProtocolError(f"a stream was not named {own.name} within {self._limits.handshake_timeout:g} s")
         if data != _named(own.name):
             raise RemoteProtocolError(f"a stream is not of {own.name}, as it should be")
 
@@ -212,6 +220,20 @@ class MuxLine(StreamLine):
     def fits(self, index: int, code: int, data: bytes) -> bool:
         """See `Line.fits`."""
         return self._own[index].framing.fits(index, code, data)
+
+
+def missing_of_name(received: bytes) -> int:
+    """How many more bytes must come before a frame that begins so can be a name; DecodingError if it cannot be one."""
+    size = int.from_bytes(received[:_PREFIX])
+    if len(received) >= _PREFIX and not 0 < size <= _MOST_NAMED:
+        raise DecodingError(f"a stream begins with a frame of {size} bytes, where 1 to {_MOST_NAMED} are allowed")
+    return _PREFIX + (size if len(received) >= _PREFIX else 0) - len(received)
+
+
+async def _send_over(own: _Own, data: bytearray) -> None:
+    assert own.stream is not None  # noqa: S101  (it was waited for)
+    if data:
+        await own.stream.send_all(memoryview(data))
 
 
 def _named(name: wire.CapabilityVersion) -> bytes:

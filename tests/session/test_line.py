@@ -201,6 +201,7 @@ async def test_time_between_frames_is_free(wire: Wire) -> None:
     assert seen == [Say("1"), Say("2")]
 
 
+@HELD_UP
 async def test_a_peer_that_never_reads_is_ended_after_the_write_deadline(wire: Wire) -> None:
     async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
         while True:
@@ -214,6 +215,7 @@ async def test_a_peer_that_never_reads_is_ended_after_the_write_deadline(wire: W
         assert 20 <= trio.current_time() - started <= 21
 
 
+@HELD_UP
 async def test_a_peer_that_reads_a_few_bytes_at_a_time_is_ended_by_the_same_deadline(wire: Wire) -> None:
     async def talk(_: Peer, channel: Channel[ChatMessage]) -> None:
         while True:
