@@ -13,7 +13,7 @@ from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.discovery.v5 import sessions as v5_sessions
 from devp2p.discovery.v5.messages import Ping, Pong
-from devp2p.discovery.v5.sessions import Keys, Remote, Sessions
+from devp2p.discovery.v5.sessions import Keys, PacketSessions, Remote
 from tests.discovery.nodes import endpoint_of
 from tests.discovery.v5_wire import Stranger, Wire, key_of, make_party, record_of, state_of
 
@@ -130,9 +130,9 @@ def test_d14_nobody_can_use_the_session_of_another():
 # D17: no nonce twice
 
 
-def without_chance() -> Sessions:
+def without_chance() -> PacketSessions:
     """The sessions of a node all of whose random bytes are zero."""
-    return Sessions(key_of(1), bytes, sessions=4, challenges=4, handshake_timeout=1.0)
+    return PacketSessions(key_of(1), bytes, sessions=4, challenges=4, handshake_timeout=1.0)
 
 
 REMOTE = Remote(key_of(2).public_key.node_id, endpoint_of(2))

@@ -3,14 +3,14 @@
 from devp2p.discovery.v5 import messages, packets
 from devp2p.discovery.v5.answers import Discv5Limits, TalkHandler, checked_handler
 from devp2p.discovery.v5.protocol import Discv5, NodesFound, TalkAnswered
-from devp2p.discovery.v5.sessions import Remote, Sessions
+from devp2p.discovery.v5.sessions import PacketSessions, Remote
 
 __all__ = [
     "Discv5",
     "Discv5Limits",
     "NodesFound",
+    "PacketSessions",
     "Remote",
-    "Sessions",
     "TalkAnswered",
     "TalkHandler",
     "checked_handler",

@@ -17,7 +17,7 @@ from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.discovery.v5.answers import Answers, Discv5Limits
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, TalkRequest, decode_message, encode_message
 from devp2p.discovery.v5.requests import Answer, Outbox, Purpose, Question, Request, Requests
-from devp2p.discovery.v5.sessions import Opened, Remote, Sessions
+from devp2p.discovery.v5.sessions import Opened, PacketSessions, Remote
 from devp2p.errors import DecodingError
 from devp2p.keys import PrivateKey
 from devp2p.records import Record
@@ -63,7 +63,9 @@ class Exchange(Generic[Purpose]):
         self.outgoing: Outbox = []
         self.outcomes: deque[RequestEnded[Purpose] | Heard] = deque()
         handshake = limits.handshake_timeout
-        self._sessions = Sessions(key, random_bytes, sessions=limits.sessions, challenges=limits.challenges, handshake_timeout=handshake)
+        self._sessions = PacketSessions(
+            key, random_bytes, sessions=limits.sessions, challenges=limits.challenges, handshake_timeout=handshake
+        )
         self._requests: Requests[Purpose] = Requests(
             self._sessions, self.outgoing, random_bytes, response_timeout=limits.response_timeout, handshake_timeout=handshake
         )

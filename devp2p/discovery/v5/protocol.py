@@ -3,7 +3,7 @@
 See `Protocol` for its shape, and for what it does as v4 does. There are two more operations, `find_node` and `talk`. (discv5-wire.md,
 discv5-theory.md.)
 
-Theory of operation. `Exchange` asks and answers: with `Sessions`, which knows who has proved to be who, `Requests`, which knows what was
+Theory of operation. `Exchange` asks and answers: with `PacketSessions`, which knows who is who, `Requests`, which knows what was
 asked and not answered yet, and `Answers`, which knows what to tell others. Here is what is made of that. A node that comes by itself is
 offered to the table if its record names the very endpoint that it proved itself from, by answering our challenge there.
 

@@ -29,7 +29,7 @@ from devp2p.discovery.table import Contact
 from devp2p.discovery.v5.messages import FindNode, Nodes, Ping, Pong, TalkRequest, TalkResponse, encode_message
 from devp2p.discovery.v5.nodes import NodesAnswer
 from devp2p.discovery.v5.packets import Packet, WhoAreYou
-from devp2p.discovery.v5.sessions import Remote, Sessions
+from devp2p.discovery.v5.sessions import PacketSessions, Remote
 from devp2p.errors import LocalProtocolError
 from devp2p.records import Record
 
@@ -82,7 +82,7 @@ class Requests(Generic[Purpose]):
 
     def __init__(
         self,
-        sessions: Sessions,
+        sessions: PacketSessions,
         outbox: Outbox,
         random_bytes: RandomBytes,
         *,

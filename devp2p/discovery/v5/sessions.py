@@ -54,8 +54,8 @@ class Keys:
 
 
 @dataclass(slots=True, eq=False)
-class Session:
-    """What one remote and we share."""
+class PacketSession:
+    """What one remote and we share, as the specification calls it: a session of packets, not one with a peer."""
 
     record: Record
     """The newest record of it that a handshake used."""
@@ -95,7 +95,7 @@ class Opened(NamedTuple):
     """Whether this is the first message under these keys."""
 
 
-class Sessions:
+class PacketSessions:
     """All sessions and challenges of a node."""
 
     def __init__(self, key: PrivateKey, random_bytes: RandomBytes, *, sessions: int, challenges: int, handshake_timeout: float) -> None:
@@ -104,7 +104,7 @@ class Sessions:
         self._own_id = key.public_key.node_id
         self._random_bytes = random_bytes
         self._max_challenges = challenges
-        self._sessions: Recent[Remote, Session] = Recent(sessions)  # least recently used first
+        self._sessions: Recent[Remote, PacketSession] = Recent(sessions)  # least recently used first
         self._challenges: Recent[Remote, _Challenge] = Recent(challenges, handshake_timeout)
 
     @property
@@ -236,8 +236,8 @@ class Sessions:
         self._session(remote, record).tentative = ours
         return seal(header, plaintext, key=ours.write, masking_iv=self._random_bytes(16), destination=remote.id)
 
-    def _session(self, remote: Remote, record: Record) -> Session:
-        session = self._sessions.get(remote) or Session(record, [])
+    def _session(self, remote: Remote, record: Record) -> PacketSession:
+        session = self._sessions.get(remote) or PacketSession(record, [])
         if record.sequence > session.record.sequence:
             session.record = record
         self._sessions.set(remote, session)

@@ -21,7 +21,7 @@ from devp2p.discovery import PingResult
 from devp2p.discovery.table import BUCKET_SIZE, BUCKETS, CLOSEST, ID_SIZE, WAITING_SIZE, Contact, RoutingTable, contact_of
 from devp2p.discovery.v4 import Discv4, contact_at
 from devp2p.discovery.v4 import packets as v4_packets
-from devp2p.discovery.v5 import Discv5, Discv5Limits, Remote, Sessions
+from devp2p.discovery.v5 import Discv5, Discv5Limits, PacketSessions, Remote
 from devp2p.discovery.v5 import messages as v5_messages
 from devp2p.discovery.v5 import packets as v5_packets
 from devp2p.keys import NodeId
@@ -81,7 +81,7 @@ class Party:
         self.remote = Remote(key.public_key.node_id, Endpoint(_LOOPBACK, port))
         self.record = Record.sign(key, int(1000 * time.time()), {"ip": "127.0.0.1", "udp": port})
         limits = Discv5Limits()
-        self.sessions = Sessions(
+        self.sessions = PacketSessions(
             key, os.urandom, sessions=limits.sessions, challenges=limits.challenges, handshake_timeout=limits.handshake_timeout
         )
 
