@@ -59,10 +59,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     key = PrivateKey.generate() if options.key is None else read_key(options.key)
     answer = trio.run(partial(ping, options.node, key, timeout=options.timeout))
-    if options.json:
-        write_json(_as_json(answer))
-    else:
-        _write(answer)
+    show(answer, as_json=options.json)
     return answer.status
 
 
@@ -139,6 +136,14 @@ def _why_failed(error: Exception, progress: Progress, timeout: float) -> str:
             return f"the node broke the rules: {error}"
         case _:
             return str(error)
+
+
+def show(answer: Answer, *, as_json: bool) -> None:
+    """Print what came of a call."""
+    if as_json:
+        write_json(_as_json(answer))
+    else:
+        _write(answer)
 
 
 def _as_json(answer: Answer) -> dict[str, object]:

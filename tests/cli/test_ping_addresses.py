@@ -1,11 +1,16 @@
-"""`devp2p ping` gives each address of a node its chance, and none that has no chance."""
+"""`devp2p ping` gives each address of a node its chance, and none that has no chance; over links of any kind."""
 
+import json
+from typing import Any
+
+import pytest
 import trio
 
 from devp2p import Address, NodeRecord, PrivateKey, open_node
 from devp2p.cli.output import Exit
-from devp2p.cli.ping import ping
+from devp2p.cli.ping import ping, show
 from devp2p.testing import MemoryTransport
+from devp2p.transports import MemoryMuxTransport
 from devp2p.transports.links import require_peer
 from tests.chat import Chat
 
@@ -52,3 +57,38 @@ async def test_another_node_at_the_address_is_told_and_the_next_one_tried():
         answer = await ping(NodeRecord(KEY.public_key, (NOBODY,)), OTHER, timeout=TIMEOUT, transports=[network])
         assert answer.status is Exit.FAILED
         assert answer.error.startswith("the handshake failed: at memory://nobody is the node with the key")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("network", [MemoryTransport, MemoryMuxTransport])
+async def test_over_a_link_that_proves_the_node_there_is_no_handshake(network, as_json, capsys):
+    theirs = network(key=KEY.public_key)
+    async with open_node(KEY, [Chat()], listen=["memory://node"], transports=[theirs]):
+        ours = network(theirs, key=OTHER.public_key)
+        answer = await ping(NodeRecord(KEY.public_key, (NODE,)), OTHER, timeout=TIMEOUT, transports=[ours])
+    assert (answer.status, list(answer.seconds)) == (Exit.OK, ["connect", "hello"])
+    show(answer, as_json=as_json)
+    shown = capsys.readouterr().out
+    if as_json:
+        assert json.loads(shown)["seconds"]["handshake"] is None
+    else:
+        assert shown.count(" ms") == 2
+
+
+@pytest.mark.parametrize("network", [MemoryTransport, MemoryMuxTransport])
+async def test_a_node_that_proved_itself_and_says_nothing_is_not_told_to_have_another_key(network):
+    links: list[Any] = []
+
+    async def on_link(link):
+        links.append(link)
+
+    theirs = network(key=KEY.public_key)
+    listener = await theirs.bind(NODE)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.serve, on_link)
+        ours = network(theirs, key=OTHER.public_key)
+        answer = await ping(NodeRecord(KEY.public_key, (NODE,)), OTHER, timeout=TIMEOUT, transports=[ours])
+        nursery.cancel_scope.cancel()
+    assert (answer.status, answer.error, list(answer.seconds)) == (Exit.FAILED, "no Hello within 7 s", ["connect"])
+    for link in links:
+        await link.aclose()

@@ -7,7 +7,36 @@ tests/test_typing.py looks that each such line gives an error.
 from dataclasses import dataclass
 from typing import assert_type
 
-from devp2p import Address, Capability, Channel, DiscoverySettings, Limits, Node, NodeRecord, Peer, PrivateKey, Request, Response, open_node
+from devp2p import (
+    Address,
+    Book,
+    BookEntry,
+    Candidate,
+    Capability,
+    Channel,
+    DiscoverySettings,
+    Hello,
+    Limits,
+    Link,
+    LocalNode,
+    Node,
+    NodeId,
+    NodeRecord,
+    Peer,
+    PeerDisconnected,
+    PrivateKey,
+    Progress,
+    Request,
+    Response,
+    Session,
+    call,
+    dial,
+    local_node,
+    open_discovery,
+    open_node,
+    open_session,
+    run_session,
+)
 from devp2p.node.roster import ReadyPeers
 
 
@@ -136,3 +165,27 @@ def open_wrongly(key: PrivateKey, node: Node, text: str) -> None:
     Limits(ping_interval=text)  # type: ignore[arg-type]
     PrivateKey(text)  # type: ignore[arg-type]
     node.peers(Chat())  # type: ignore[arg-type]
+
+
+async def ask_rightly(key: PrivateKey, node_id: NodeId, book: Book) -> None:
+    local, progress = local_node(key, [Chat()], limits=Limits()), Progress()
+    assert_type(local, LocalNode)
+    async with open_discovery(key, book=book) as discovery:
+        async for candidate in discovery.candidates():
+            assert_type(candidate, Candidate)
+            assert_type(await dial(candidate.record, each=3), Link)
+            session = await call(candidate.record, local, timeout=5, progress=progress)
+            assert_type(session, Session)
+            assert_type(session.hello, Hello)
+            assert_type(await run_session(session), PeerDisconnected)
+    assert_type(progress.hello, Hello | None)
+    assert_type(progress.address, Address | None)
+    assert_type(book.get(node_id), BookEntry | None)
+
+
+async def ask_wrongly(key: PrivateKey, node: NodeRecord, link: Link) -> None:
+    await call(node, key)  # type: ignore[arg-type]
+    await dial(link)  # type: ignore[arg-type]
+    await open_session(link, key)  # type: ignore[arg-type]
+    local_node(bytes(key))  # type: ignore[arg-type]
+    local_node(key, Chat())  # type: ignore[arg-type]
