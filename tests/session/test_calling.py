@@ -4,7 +4,7 @@ import inspect
 import random
 import textwrap
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -14,6 +14,7 @@ from devp2p import (
     Address,
     DialError,
     DisconnectReason,
+    HandshakeError,
     Limits,
     LocalNode,
     NodeRecord,
@@ -215,6 +216,24 @@ async def test_a_fault_is_a_fault_though_the_node_hung_up_before_it_was_told(mon
     assert isinstance(await try_to(behave, Progress()), RemoteProtocolError)
 
 
+async def test_what_a_node_says_of_itself_is_known_though_a_fault_came_with_it() -> None:
+    async def behave(peer: ScriptedPeer) -> None:
+        await peer.shake_hands()
+        await peer.stream.send_all(peer.seal(rlp.encode(base.HELLO) + base.encode_hello(peer.hello)) + bytes(100))
+        await peer.receive_end()
+
+    error = await try_to(behave, progress := Progress())
+    assert isinstance(error, HandshakeError)
+    assert progress.hello is not None
+    assert progress.hello.client_id == "scripted"
+
+
+async def test_the_limits_of_this_side_hold_for_dials_too() -> None:
+    record = NodeRecord(LARGE.public_key, (DEAF, MUTE))
+    with pytest.raises(DialError, match=r"memory://deaf: no answer within 2 s; memory://mute: no answer within 2 s"):
+        await call(record, local_node(SMALL, limits=Limits(dial_timeout=2)), [Deaf()], timeout=10)
+
+
 async def test_what_is_no_local_node_is_told_how_to_make_one() -> None:
     with pytest.raises(TypeError, match=r"local_node\(key\) makes one"):
         await call(NodeRecord(LARGE.public_key, (NODE,)), SMALL)  # type: ignore[arg-type]
@@ -243,6 +262,26 @@ async def test_who_is_refused_is_listened_to_for_its_reason_but_not_for_long(meg
         while (event := session.connection.next_event()) is not None:
             held += getattr(event, "wire_size", 0)
         assert held <= 256 * 1024
+
+
+async def test_who_has_left_first_is_told_nothing() -> None:
+    heard: list[int] = []
+
+    async def behave(peer: ScriptedPeer) -> None:
+        await peer.shake_hands()
+        hello = peer.seal(rlp.encode(base.HELLO) + base.encode_hello(peer.hello))
+        farewell = peer.seal(rlp.encode(base.DISCONNECT) + base.encode_disconnect(DisconnectReason.TOO_MANY_PEERS))
+        await peer.stream.send_all(hello + farewell)
+        with suppress(trio.EndOfChannel):
+            while True:
+                heard.append((await peer.receive())[0])
+
+    network = Network()
+    async with listening_script(network, behave) as record:
+        session = await call(record, local_node(SMALL), [network])
+        assert await session.refuse(DisconnectReason.CLIENT_QUITTING) == DisconnectReason.TOO_MANY_PEERS
+        await wait_all_tasks_blocked()
+    assert heard == [base.HELLO]
 
 
 async def test_a_goodbye_that_is_cancelled_closes_the_link() -> None:
