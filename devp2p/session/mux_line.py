@@ -44,6 +44,8 @@ class _Own:
         """Nothing more comes."""
         self.last_frame: int = 0
         """The one that was marked as the peer's last here."""
+        self.is_held_up: bool = False
+        """Whether a message waits for the capability to take others."""
 
     def begin(self, stream: HalfCloseableStream) -> None:
         """It has a stream now."""
@@ -169,6 +171,7 @@ class MuxLine(StreamLine):
                     await self._take_own(own, turn)
                     incoming.hold()
         finally:
+            own.framing.stop_receiving()
             incoming.close()
             own.drained.set()
             self._marked.unpark_all()
@@ -199,7 +202,9 @@ class MuxLine(StreamLine):
                 if turn.is_over:
                     await turn.end()
                 while not await self._side.deliver(message, turn):
+                    own.is_held_up = True
                     await self._side.wait_room(message, math.inf)
+                own.is_held_up = False
             elif message.code == base.LAST:
                 own.last_frame = own.framing.frames
                 self._marked.unpark_all()
@@ -207,10 +212,18 @@ class MuxLine(StreamLine):
                 raise RemoteProtocolError(f"base protocol message {message.code:#x} came on the stream of {own.name}")
 
     async def _wait_others(self) -> None:
-        """Wait a moment for the ends of the capabilities' streams, on which the peer may have said something before it left."""
-        with trio.move_on_after(self._limits.closing_timeout / 2):
-            for own in self._own:
-                await own.drained.wait()
+        """Wait for the ends of the capabilities' streams, on which the peer may have said something before it left.
+
+        If nothing comes any more that is a moment; if it was said, and a capability is slow to take it, as long as one stream would wait.
+        """
+        limits = self._limits
+        while pending := [own for own in self._own if not own.drained.is_set()]:
+            frames = sum(own.framing.frames for own in pending)
+            held_up = any(own.is_held_up for own in pending)
+            with trio.move_on_after(limits.inbox_patience if held_up else limits.closing_timeout / 2) as scope:
+                await pending[0].drained.wait()
+            if scope.cancelled_caught and frames == sum(own.framing.frames for own in pending):
+                return
 
     async def wait_last(self) -> None:
         """See `Line.wait_last`: each stream has a mark of its own."""

@@ -10,17 +10,21 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from devp2p import Capability, Channel, DisconnectReason, Peer, PeerDisconnected, rlp
-from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
+from devp2p.testing import ScriptedPeer
 from devp2p.wire import compression
 from devp2p.wire.schedule import Lane, Outgoing
 from tests.chat import Blob, Chat, ChatMessage, GetTime, chat, collect
 from tests.network import NO_PINGS
+from tests.wires import WIRES, Wire, chosen, only
+
+pytestmark = only("attacked", because="the rest is as on one of those")
 
 # F11: one capability floods, the other says little
 
@@ -55,14 +59,17 @@ def talker(name: str, size: int) -> Talker:
     return made
 
 
-async def share_of_the_small(total: int = 6_000_000) -> float:
+async def share_of_the_small(wire: Wire, total: int = 6_000_000) -> float:
     """What part of the line one gets that sends 500 bytes a message, beside one that sends 500,000."""
     ours = [talker("large", 500_000), talker("small", 500)]
-    async with two_nodes(ours, [talker("large", 1), talker("small", 1)]) as (one, _):
+    async with wire.two_nodes(ours, [talker("large", 1), talker("small", 1)]) as (one, _):
         (peer,) = one.connected
         while (sent := sum(peer.traffic(type(each)).bytes_out for each in ours)) < total:
             await trio.lowlevel.checkpoint()
         return peer.traffic(type(ours[1])).bytes_out / sent
+
+
+ONE_LINE = only("rlpx", because="elsewhere the transport shares the line among its streams")
 
 
 class Queue:
@@ -78,13 +85,15 @@ class Queue:
         return self._messages.popleft() if self._messages else None
 
 
-async def test_f11_a_small_talker_gets_its_half_beside_a_large_one():
-    assert 0.4 < await share_of_the_small() < 0.625  # 0.8 to 1.25 of a half
+@ONE_LINE
+async def test_f11_a_small_talker_gets_its_half_beside_a_large_one(wire: Wire):
+    assert 0.4 < await share_of_the_small(wire) < 0.625  # 0.8 to 1.25 of a half
 
 
-async def test_f11_control_first_come_first_served_it_gets_hardly_anything(monkeypatch):
+@ONE_LINE
+async def test_f11_control_first_come_first_served_it_gets_hardly_anything(wire: Wire, monkeypatch):
     monkeypatch.setattr("devp2p.capability.queues.Schedule", Queue)
-    assert await share_of_the_small() < 0.2
+    assert await share_of_the_small(wire) < 0.2
 
 
 # F12: answers to nothing, twice, late, of another kind
@@ -127,10 +136,10 @@ class Model:
         return None
 
 
-async def play(script: list[str]) -> None:
+async def play(wire: Wire, script: list[str]) -> None:
     """Follow a script, and see that the node does what the model says."""
     model, got = Model(), dict[int, int]()
-    async with scripted_peer([Chat()], limits=NO_PINGS) as (node, peer), trio.open_nursery() as nursery:
+    async with wire.scripted_peer([Chat()], limits=NO_PINGS) as (node, peer), trio.open_nursery() as nursery:
         remote, channel, asked = node.connected[0], node.connected[0][Chat], 0
 
         async def ask(number: int) -> None:
@@ -165,45 +174,46 @@ async def play(script: list[str]) -> None:
         nursery.cancel_scope.cancel()
 
 
-@given(steps)
+@pytest.mark.parametrize("name", chosen({"attacked"}))
+@given(script=steps)
 @settings(max_examples=60)
-def test_f12_of_any_answers_those_count_that_were_asked_for_and_each_other_ends_the_session(script):
-    trio.run(play, script, clock=MockClock(autojump_threshold=0))
+def test_f12_of_any_answers_those_count_that_were_asked_for_and_each_other_ends_the_session(name, script):
+    trio.run(play, WIRES[name], script, clock=MockClock(autojump_threshold=0))
 
 
 async def answers_to_nothing(peer: ScriptedPeer, count: int) -> None:
     with_ids = [peer.seal(bytes([TIME]) + compression.compress(rlp.encode([1000 + n, 0]))) for n in range(count)]
     with trio.move_on_after(1), suppress(trio.BrokenResourceError):
-        await peer.stream.send_all(b"".join(with_ids))
+        await peer.stream_of(TIME).send_all(b"".join(with_ids))
 
 
-async def test_f12_a_thousand_answers_to_nothing_leave_nothing_behind():
-    async with scripted_peer([Chat()]) as (node, peer):
+async def test_f12_a_thousand_answers_to_nothing_leave_nothing_behind(wire: Wire):
+    async with wire.scripted_peer([Chat()]) as (node, peer):
         remote, channel = node.connected[0], node.connected[0][Chat]
         await answers_to_nothing(peer, 1000)
-        await peer.stream.aclose()
+        await peer.stream_of(TIME).aclose()
         assert (await remote.wait_ended()).reason is DisconnectReason.PROTOCOL_BREACH
         assert (len(channel._waiters), len(channel._abandoned), channel.unread_bytes) == (0, 0, 0)
 
 
-async def test_f12_control_who_keeps_answers_until_they_are_asked_for_keeps_a_strangers_choice(monkeypatch):
+async def test_f12_control_who_keeps_answers_until_they_are_asked_for_keeps_a_strangers_choice(wire: Wire, monkeypatch):
     kept: dict[int, bytes] = {}
 
     async def keep(_: Channel[Any], __: object, data: bytes, number: int, ___: object) -> None:
         kept[number] = data
 
     monkeypatch.setattr(Channel, "_answer", keep)
-    async with scripted_peer([Chat()]) as (node, peer):
+    async with wire.scripted_peer([Chat()]) as (node, peer):
         await answers_to_nothing(peer, 1000)
         await wait_all_tasks_blocked()
         assert node.connected
     assert len(kept) == 1000
 
 
-async def test_f12_an_answer_of_another_size_than_allowed_is_a_fault():
+async def test_f12_an_answer_of_another_size_than_allowed_is_a_fault(wire: Wire):
     """What may come under an id is bounded whether it was asked for or not."""
     seen: list[ChatMessage] = []
-    async with scripted_peer([chat(collect(seen), max_message_size=1000)]) as (node, peer):
+    async with wire.scripted_peer([chat(collect(seen), max_message_size=1000)]) as (node, peer):
         remote = node.connected[0]
         await peer.send(TIME, rlp.encode([1, bytes(2000)]))
         assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH

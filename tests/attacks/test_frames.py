@@ -19,9 +19,11 @@ from devp2p.wire import FrameFraming, compression
 from devp2p.wire.messages import MessageSpace
 from devp2p.wire.rlpx import frames as wire_frames
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Time, chat
-from tests.network import NO_PINGS, Network, running
+from tests.network import NO_PINGS
+from tests.wires import Network, Wire, only
 
 BLOB = 0x13
+pytestmark = only("attacked", because="the rest is as on one of those")
 KEYS = [PrivateKey.generate() for _ in range(100)]
 NOISE = random.Random(1).randbytes(2**16)
 
@@ -30,7 +32,7 @@ async def crowd(network: Network, node, count: int, capability=None) -> list[Scr
     """So many peers, each with a session."""
     peers = []
     for key in KEYS[:count]:
-        peer = await ScriptedPeer.dial(network, node.record, [capability or Chat()], key=key)
+        peer = await network.peer(node, [capability or Chat()], key=key)
         await peer.begin()
         peers.append(peer)
     await wait_all_tasks_blocked()
@@ -67,17 +69,17 @@ def first_piece(peer: ScriptedPeer, frame_data: bytes) -> bytes:
     return next(iter(framing.sealer.seal(frame_data)))
 
 
-async def announce(count: int) -> tuple[int, float, int]:
+async def announce(wire: Wire, count: int) -> tuple[int, float, int]:
     """Let so many peers announce 16 MiB each: what each costs in bytes, after how many seconds the last has gone, and who is left."""
-    network = Network()
-    async with running(network, capabilities=[Chat()], max_peers=200) as node:
+    network = wire.network()
+    async with network.running(capabilities=[Chat()], max_peers=200) as node:
         with ExitStack() as stack:
-            honest = await ScriptedPeer.dial(network, node.record, [Chat()])
+            honest = await network.peer(node, [Chat()])
             await honest.begin()
             await wait_all_tasks_blocked()
             peers = []
             for key in KEYS[:count]:
-                peer = await ScriptedPeer.dial(network, node.record, [Chat()], key=key)
+                peer = await network.peer(node, [Chat()], key=key)
                 await peer.begin()
                 peers.append(peer)
             hang_up(stack, peers)
@@ -86,7 +88,7 @@ async def announce(count: int) -> tuple[int, float, int]:
 
             async def attack() -> None:
                 for peer, head in zip(peers, heads, strict=True):
-                    await peer.stream.send_all(head)
+                    await peer.stream_of(BLOB).send_all(head)
 
             bytes_each = await grown(attack) // count
             began = trio.current_time()
@@ -100,8 +102,8 @@ async def announce(count: int) -> tuple[int, float, int]:
             return bytes_each, gone, len(node.connected)
 
 
-async def test_f1_a_hundred_announced_giants_cost_what_they_bring_and_are_gone_in_thirty_seconds():
-    bytes_each, gone, left = await announce(100)
+async def test_f1_a_hundred_announced_giants_cost_what_they_bring_and_are_gone_in_thirty_seconds(wire: Wire):
+    bytes_each, gone, left = await announce(wire, 100)
     assert bytes_each < 16 * 1024
     assert gone <= 30
     assert left == 1
@@ -117,20 +119,21 @@ class SetAside(wire_frames.FrameOpener):
         return opened
 
 
-async def test_f1_control_who_sets_aside_what_is_announced_pays_for_it(monkeypatch):
+@only("rlpx", because="its opener is replaced")
+async def test_f1_control_who_sets_aside_what_is_announced_pays_for_it(wire: Wire, monkeypatch):
     monkeypatch.setattr("devp2p.wire.rlpx.frames.FrameOpener", SetAside)
-    bytes_each, _, _ = await announce(5)
+    bytes_each, _, _ = await announce(wire, 5)
     assert bytes_each > 13 * 2**20
 
 
-async def test_f1_control_without_deadlines_they_stay():
-    network, limits = Network(), Limits(ping_interval=10**6, frame_timeout=10**9)
-    async with running(network, limits=limits) as node:
+async def test_f1_control_without_deadlines_they_stay(wire: Wire):
+    network, limits = wire.network(), Limits(ping_interval=10**6, frame_timeout=10**9)
+    async with network.running(limits=limits) as node:
         with ExitStack() as stack:
             peers = await crowd(network, node, 5)
             hang_up(stack, peers)
             for peer in peers:
-                await peer.stream.send_all(peer.seal(b"\x13" + bytes(100))[:50])
+                await peer.stream_of(BLOB).send_all(peer.seal(b"\x13" + bytes(100))[:50])
             await trio.sleep(1000)
             assert len(node.connected) == 5
 
@@ -144,11 +147,11 @@ class Gappy(Chat):
     length = 8
 
 
-async def say(data: bytes) -> tuple[DisconnectReason | int, int]:
+async def say(wire: Wire, data: bytes) -> tuple[DisconnectReason | int, int]:
     """Send frame-data to a node with two capabilities; how the session ends, and how many others are left."""
-    network, second = Network(), chat(name="zeal")
-    async with running(network, capabilities=[Gappy(), second]) as node:
-        honest, bad = [await ScriptedPeer.dial(network, node.record, [Gappy(), second], key=key) for key in KEYS[:2]]
+    network, second = wire.network(), chat(name="zeal")
+    async with network.running(capabilities=[Gappy(), second]) as node:
+        honest, bad = [await network.peer(node, [Gappy(), second], key=key) for key in KEYS[:2]]
         for peer in (honest, bad):
             await peer.begin()
         await wait_all_tasks_blocked()
@@ -166,13 +169,13 @@ OF_NOBODY = [0x15, 0x17, 0x1D, 0x1E, 0x7F, *(2**bits + more for bits in (7, 8, 1
 
 
 @pytest.mark.parametrize("code", OF_NOBODY, ids=hex)
-async def test_f7_an_id_of_nobody_ends_the_session_and_no_other(code):
-    assert await say(rlp.encode(code) + compression.compress(b"\xc0")) == (DisconnectReason.PROTOCOL_BREACH, 1)
+async def test_f7_an_id_of_nobody_ends_the_session_and_no_other(wire: Wire, code):
+    assert await say(wire, rlp.encode(code) + compression.compress(b"\xc0")) == (DisconnectReason.PROTOCOL_BREACH, 1)
 
 
 @pytest.mark.parametrize("head", ["00", "8100", "820010", "89" + "01" * 9, "bf" + "ff" * 8, "c0", "c110", "ff" * 9])
-async def test_f7_what_is_no_id_does_so_too(head):
-    assert await say(bytes.fromhex(head) + b"\x01\x00\xc0") == (DisconnectReason.PROTOCOL_BREACH, 1)
+async def test_f7_what_is_no_id_does_so_too(wire: Wire, head):
+    assert await say(wire, bytes.fromhex(head) + b"\x01\x00\xc0") == (DisconnectReason.PROTOCOL_BREACH, 1)
 
 
 def locate_without_a_look(_: MessageSpace, code: int) -> tuple[int, int, int]:
@@ -181,10 +184,11 @@ def locate_without_a_look(_: MessageSpace, code: int) -> tuple[int, int, int]:
     return index, (code - 0x10) % 8, 2**20
 
 
-async def test_f7_control_without_bounds_an_id_ends_the_whole_node(monkeypatch):
+@only("rlpx", because="where a stream has its own ids, another table knows them")
+async def test_f7_control_without_bounds_an_id_ends_the_whole_node(wire: Wire, monkeypatch):
     monkeypatch.setattr(MessageSpace, "locate", locate_without_a_look)
     with pytest.raises(BaseExceptionGroup) as caught:
-        await say(rlp.encode(1000) + compression.compress(b"\xc0"))
+        await say(wire, rlp.encode(1000) + compression.compress(b"\xc0"))
     assert caught.group_contains(IndexError)
 
 
@@ -202,22 +206,22 @@ async def give(_: Peer, channel: Channel[ChatMessage]) -> None:
             await channel.send(Time(message.request_id, 0))
 
 
-async def ask_and_never_read(limits: Limits, count: int, questions: int) -> tuple[int, float, int]:
+async def ask_and_never_read(wire: Wire, limits: Limits, count: int, questions: int) -> tuple[int, float, int]:
     """Let peers ask for pieces that they do not read: bytes that each costs, how late another is answered, and who is left in the end."""
-    network = Network()
-    async with running(network, capabilities=[chat(give)], max_peers=200, limits=limits) as node:
+    network = wire.network()
+    async with network.running(capabilities=[chat(give)], max_peers=200, limits=limits) as node:
         with ExitStack() as stack:
             peers = await crowd(network, node, count)
             hang_up(stack, peers)
-            honest = await ScriptedPeer.dial(network, node.record, [Chat()])
+            honest = await network.peer(node, [Chat()])
             await honest.begin()
             await wait_all_tasks_blocked()
-            wire = [b"".join(peer.seal(b"\x11" + compression.compress(rlp.encode([n, "a"]))) for n in range(questions)) for peer in peers]
+            asked = [b"".join(peer.seal(b"\x11" + compression.compress(rlp.encode([n, "a"]))) for n in range(questions)) for peer in peers]
 
             async def attack() -> None:
-                for peer, data in zip(peers, wire, strict=True):
+                for peer, data in zip(peers, asked, strict=True):
                     with trio.move_on_after(1):  # it may not be taken
-                        await peer.stream.send_all(data)
+                        await peer.stream_of(0x11).send_all(data)
 
             bytes_each = await grown(attack) // count
             began = trio.current_time()
@@ -229,24 +233,28 @@ async def ask_and_never_read(limits: Limits, count: int, questions: int) -> tupl
 
 
 SMALL = 512 * 1024
+READS = only("rlpx", because="who does not read a stream of its own is waited for: session/test_streams.py")
 
 
-async def test_f10_eighty_that_never_read_cost_an_outbox_each_and_delay_nobody():
+@READS
+async def test_f10_eighty_that_never_read_cost_an_outbox_each_and_delay_nobody(wire: Wire):
     limits = Limits(ping_interval=10**6, outbox_bytes=SMALL)
-    bytes_each, late, left = await ask_and_never_read(limits, 80, 60)
+    bytes_each, late, left = await ask_and_never_read(wire, limits, 80, 60)
     assert bytes_each < SMALL + 256 * 1024
     assert late == 0
     assert left == 1, "after the write deadline those that never read are gone"
 
 
-async def test_f10_with_the_usual_limits_it_is_little_more_than_four_mebibytes():
-    bytes_each, late, left = await ask_and_never_read(NO_PINGS, 10, 400)
+@READS
+async def test_f10_with_the_usual_limits_it_is_little_more_than_four_mebibytes(wire: Wire):
+    bytes_each, late, left = await ask_and_never_read(wire, NO_PINGS, 10, 400)
     assert bytes_each < 4.5 * 2**20
     assert (late, left) == (0, 1)
 
 
-async def test_f10_control_without_bounds_they_cost_whatever_they_ask_for():
+@READS
+async def test_f10_control_without_bounds_they_cost_whatever_they_ask_for(wire: Wire):
     endless = Limits(ping_interval=10**6, outbox_bytes=10**12, outbox_messages=10**9, write_timeout=10**9, closing_timeout=0.1)
-    bytes_each, _, left = await ask_and_never_read(endless, 10, 400)
+    bytes_each, _, left = await ask_and_never_read(wire, endless, 10, 400)
     assert bytes_each > 12 * 2**20
     assert left == 11

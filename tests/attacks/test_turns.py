@@ -22,11 +22,12 @@ from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.node.events import Event, PeerRefused
 from devp2p.node.roster import Roster
 from devp2p.rlp.items import encode_list
-from devp2p.testing import scripted_peer
 from devp2p.wire import compression
 from tests.steps import LIMIT, StepWatch
+from tests.wires import Wire, only
 
 ROOT = Path(__file__).parents[2]
+pytestmark = only("attacked", because="there is one reader of a stream, and one of each of many")
 
 INTEGERS, LAZIES, ASK, ANSWER = 0x10, 0x11, 0x12, 0x13
 MANY = encode_list(b"\x05" * 65_500)
@@ -79,14 +80,14 @@ class Hoard(Capability[Message]):
         self.taken += 1
 
 
-async def bombarded(capability: Hoard, code: int, bombs: list[bytes]) -> float:
+async def bombarded(wire: Wire, capability: Hoard, code: int, bombs: list[bytes]) -> float:
     """The longest step of the library while a peer sends these messages at once, in seconds of CPU time."""
-    async with scripted_peer([capability], limits=Limits(ping_interval=10**6)) as (node, peer):
+    async with wire.scripted_peer([capability], limits=Limits(ping_interval=10**6)) as (node, peer):
         await wait_all_tasks_blocked()
         frames = b"".join([peer.seal(bytes([code]) + compression.compress(bomb)) for bomb in bombs])
         watch = StepWatch()
         trio.lowlevel.add_instrument(watch)
-        await peer.stream.send_all(frames)
+        await peer.stream_of(code).send_all(frames)
         await wait_all_tasks_blocked()
         trio.lowlevel.remove_instrument(watch)
         assert node.connected
@@ -106,16 +107,16 @@ ATTACKS: dict[str, tuple[Callable[[], Hoard], int, list[bytes]]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_f15_no_message_keeps_the_loop_busy_however_many_items_it_inflates_to(attack):
+async def test_f15_no_message_keeps_the_loop_busy_however_many_items_it_inflates_to(wire: Wire, attack):
     make, code, bombs = ATTACKS[attack]
-    assert await bombarded(make(), code, bombs) < LIMIT / 4
+    assert await bombarded(wire, make(), code, bombs) < LIMIT / 4
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-async def test_f15_control_without_turns_all_of_them_are_one_step(attack, monkeypatch):
+async def test_f15_control_without_turns_all_of_them_are_one_step(wire: Wire, attack, monkeypatch):
     monkeypatch.setattr(queues, "_TURN", 10**6)
     make, code, bombs = ATTACKS[attack]
-    assert await bombarded(make(), code, bombs) > LIMIT / 4
+    assert await bombarded(wire, make(), code, bombs) > LIMIT / 4
 
 
 class Slowly:
@@ -129,7 +130,7 @@ class Slowly:
         return self.now
 
 
-async def others_turns(count: int) -> int:
+async def others_turns(wire: Wire, count: int) -> int:
     """How often another task runs while a capability takes so many small messages that are all there."""
     turns, capability = [0, 0], Hoard()
 
@@ -139,28 +140,28 @@ async def others_turns(count: int) -> int:
             turns[1] = max(turns[1], capability.taken)
             await trio.lowlevel.checkpoint()
 
-    async with scripted_peer([capability], limits=Limits(ping_interval=10**6)) as (_, peer), trio.open_nursery() as nursery:
+    async with wire.scripted_peer([capability], limits=Limits(ping_interval=10**6)) as (_, peer), trio.open_nursery() as nursery:
         await wait_all_tasks_blocked()
         nursery.start_soon(other)
         frames = b"".join([peer.seal(bytes([INTEGERS]) + compression.compress(b"\xc1\xc0")) for _ in range(count)])
-        await peer.stream.send_all(frames)
+        await peer.stream_of(INTEGERS).send_all(frames)
         while capability.taken < count:
             await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     return turns[0]
 
 
-async def test_p6_a_run_of_small_messages_gives_way_by_the_clock(monkeypatch):
+async def test_p6_a_run_of_small_messages_gives_way_by_the_clock(wire: Wire, monkeypatch):
     monkeypatch.setattr(queues, "perf_counter", Slowly())
-    assert await others_turns(250) > 80
+    assert await others_turns(wire, 250) > 80
 
 
-async def test_p6_control_without_turns_a_run_of_small_messages_is_one_step(monkeypatch):
+async def test_p6_control_without_turns_a_run_of_small_messages_is_one_step(wire: Wire, monkeypatch):
     monkeypatch.setattr(queues, "_TURN", 10**6)
-    assert await others_turns(250) < 30
+    assert await others_turns(wire, 250) < 30
 
 
-async def test_f15_a_cancelled_receive_loses_no_message():
+async def test_f15_a_cancelled_receive_loses_no_message(wire: Wire):
     """Decoding has checkpoints, so it can be cancelled; the message is then the next again."""
     values: list[int] = []
     done = trio.Event()
@@ -180,14 +181,14 @@ async def test_f15_a_cancelled_receive_loses_no_message():
                     done.set()
 
     sizes = [20_000 + number for number in range(5)]
-    async with scripted_peer([Hesitant()]) as (_, peer):
+    async with wire.scripted_peer([Hesitant()]) as (_, peer):
         for size in sizes:
             await peer.send(INTEGERS, encode_list(encode_list(b"\x05" * size)))
         await done.wait()
     assert values == sizes
 
 
-async def test_f15_an_answer_that_is_given_up_while_it_is_decoded_leaves_nothing_behind(monkeypatch):
+async def test_f15_an_answer_that_is_given_up_while_it_is_decoded_leaves_nothing_behind(wire: Wire, monkeypatch):
     monkeypatch.setattr(queues, "_TURN", 0.0)
     channels: list[Channel[Message]] = []
 
@@ -200,10 +201,10 @@ async def test_f15_an_answer_that_is_given_up_while_it_is_decoded_leaves_nothing
                     await channel.request(Ask())
 
     capability = Impatient()
-    async with scripted_peer([capability]) as (node, peer):
+    async with wire.scripted_peer([capability]) as (node, peer):
         await wait_all_tasks_blocked()
         frames = [peer.seal(bytes([ANSWER]) + compression.compress(each)) for each in answers(1) * 2]
-        await peer.stream.send_all(frames[0])
+        await peer.stream_of(ANSWER).send_all(frames[0])
         await trio.lowlevel.checkpoint()
         for _ in range(20):  # the reader is in the middle of the answer
             await trio.lowlevel.checkpoint()
@@ -211,13 +212,13 @@ async def test_f15_an_answer_that_is_given_up_while_it_is_decoded_leaves_nothing
         await wait_all_tasks_blocked()
         channel, remote = channels[0], node.connected[0]
         assert (channel.unread_bytes, len(channel._waiters), len(channel._abandoned)) == (0, 0, 0)
-        await peer.stream.send_all(frames[1])  # a late one was allowed once
+        await peer.stream_of(ANSWER).send_all(frames[1])  # a late one was allowed once
         assert (await remote.wait_ended()).reason is DisconnectReason.PROTOCOL_BREACH
 
 
-async def test_f15_a_bad_answer_ends_the_session_wherever_it_is_bad():
+async def test_f15_a_bad_answer_ends_the_session_wherever_it_is_bad(wire: Wire):
     bad = answers(1)[0][:-1] + b"\xc0"
-    async with scripted_peer([Hoard(1)]) as (node, peer):
+    async with wire.scripted_peer([Hoard(1)]) as (node, peer):
         await wait_all_tasks_blocked()
         remote = node.connected[0]
         await peer.send(ANSWER, bad)
