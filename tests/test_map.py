@@ -132,6 +132,15 @@ def test_each_walk_is_short_and_each_hop_names_what_its_file_defines(title):
         assert path is not None, f"a hop names a file before its colon: {hop}"
 
 
+def test_the_tasks_are_defined_where_anything_is():
+    (diagram,) = (block for block in blocks() if block[0].strip().startswith("open_node"))
+    tasks = re.findall(r"─ (\S+) ", "\n".join(diagram))
+    named = [task for task in tasks if task not in {"root", "work"}]
+    defined = {name for path in (ROOT / "devp2p").rglob("*.py") for name in defined_in(path)}
+    assert len(named) >= 11
+    assert not set(named) - defined
+
+
 def test_each_name_and_file_that_the_page_quotes_is_in_the_code():
     words = words_of_code()
     for quoted in QUOTED.findall(PAGE):
