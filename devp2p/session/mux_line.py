@@ -22,7 +22,7 @@ from devp2p.capability import Turn
 from devp2p.errors import DecodingError, RemoteProtocolError
 from devp2p.session.line import Incoming, Side, receiving, sending
 from devp2p.session.opening import CHUNK, Session
-from devp2p.session.stream_line import StreamLine
+from devp2p.session.stream_line import Mark, StreamLine
 from devp2p.transports import MuxLink
 from devp2p.wire import base
 
@@ -42,20 +42,18 @@ class _Own:
         self.opened: trio.Event = trio.Event()
         self.drained: trio.Event = trio.Event()
         """Nothing more comes."""
-        self.last_frame: int = 0
-        """The one that was marked as the peer's last here."""
         self.is_held_up: bool = False
         """Whether a message waits for the capability to take others."""
+        self.mark: Mark = Mark()
 
     def begin(self, stream: HalfCloseableStream) -> None:
         """It has a stream now."""
         self.stream = stream
         self.opened.set()
 
-    @property
-    def is_marked(self) -> bool:
-        """Whether the peer has marked its last message here, and sent none since."""
-        return self.last_frame > 0 and self.last_frame == self.framing.frames
+    def is_marked(self, number: int) -> bool:
+        """Whether the peer has marked its last message here with a number, and sent none since."""
+        return self.mark.number == number and self.mark.holds(self.framing.frames)
 
 
 class MuxLine(StreamLine):
@@ -83,7 +81,7 @@ class MuxLine(StreamLine):
         with sending(self._side):
             if not outbox.is_ended:
                 if outbox.is_paused:
-                    await self._send_batch(wire.Outgoing(base.LAST, base.EMPTY_LIST), lambda: None)
+                    await self._send_batch(_last(pauses), lambda: None)
                 return True
             while (message := outbox.get_nowait()) is not None:  # the last; and what was meant for a stream that is broken
                 if message.capability is None:
@@ -123,7 +121,8 @@ class MuxLine(StreamLine):
                     await own.stream.send_eof()
             elif outbox.is_paused:
                 await self._wait_opened(own)
-                await _send_over(own, bytearray(b"".join(seal(None, base.LAST, base.EMPTY_LIST))))
+                last = _last(pauses)
+                await _send_over(own, bytearray(b"".join(seal(None, last.code, last.data))))
 
     async def _wait_opened(self, own: _Own) -> None:
         with trio.fail_after(self._limits.write_timeout):
@@ -206,7 +205,8 @@ class MuxLine(StreamLine):
                     await self._side.wait_room(message, math.inf)
                 own.is_held_up = False
             elif message.code == base.LAST:
-                own.last_frame = own.framing.frames
+                number = base.decode_last(message.data, compressed=own.framing.compressed)
+                own.mark = Mark(number, own.framing.frames)
                 self._marked.unpark_all()
             else:
                 raise RemoteProtocolError(f"base protocol message {message.code:#x} came on the stream of {own.name}")
@@ -226,8 +226,12 @@ class MuxLine(StreamLine):
                 return
 
     async def wait_last(self) -> None:
-        """See `Line.wait_last`: each stream has a mark of its own."""
-        while not (self.is_marked and all(own.is_marked for own in self._own)):
+        """See `Line.wait_last`.
+
+        Each stream has a mark of its own, which must have the number of the first stream's: another is of a move that came to nothing, and
+        a message behind it may still be on its way.
+        """
+        while not (self.is_marked and all(own.is_marked(self._mark.number) for own in self._own)):
             await self._marked.park()
 
     def fits(self, index: int, code: int, data: bytes) -> bool:
@@ -247,6 +251,11 @@ async def _send_over(own: _Own, data: bytearray) -> None:
     assert own.stream is not None  # noqa: S101  (it was waited for)
     if data:
         await own.stream.send_all(memoryview(data))
+
+
+def _last(pauses: int) -> wire.Outgoing:
+    """The mark on each stream, with a number that only this run of `send` has."""
+    return wire.Outgoing(base.LAST, base.encode_last(pauses + 1))
 
 
 def _named(name: wire.CapabilityVersion) -> bytes:

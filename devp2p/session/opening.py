@@ -100,7 +100,7 @@ class Session:
         """The shared capabilities of ours, with their messages, in the order of their indexes."""
         return [self.local.tables[spec.offer] for spec in self.connection.space.shared]
 
-    async def refuse(self, reason: DisconnectReason, *, farewell: Farewell = with_time) -> int | None:
+    async def refuse(self, reason: int, *, farewell: Farewell = with_time) -> int | None:
         """Tell the peer that there will be no session, and why, give it a moment to hang up, and close.
 
         Returns the reason that the peer gave itself by then, None if it gave none. One that did so before us is told nothing.

@@ -13,7 +13,8 @@ PeerDisconnected; hands the line a last Disconnect; stops it receiving; and give
 
 Another line. `move` lets a session go on over another link. Each side stops sending, marks its last message on the old line, and sends on
 the new one when it has the other's mark; so no message is lost, comes twice, or overtakes another. If the new link fails before a side has
-both marks, it keeps the old one; nothing was sent over the new one by then.
+both marks, it keeps the old one, and takes its mark back; nothing was sent over the new one by then. The old link is closed when both have
+left it, since a mark that is still on its way would be lost with it.
 """
 
 import logging
@@ -100,6 +101,7 @@ class RunningSession:
         self._stopped = trio.Event()  # nothing is sent any more over a line that is to be left
         self._go_on = trio.Event()  # set but while it moves
         self._go_on.set()
+        self._left = trio.Event()  # nothing is received any more over a line that was left
         self._line: Line = self._use(session)
         self.peer: Peer = Peer(
             session.hello, session.link.remote, self._by_index, inbound=session.inbound, since=trio.current_time(), end=self.end
@@ -175,10 +177,13 @@ class RunningSession:
         line = None
         while self._line is not line and self._end is None:
             line = self._line
-            with trio.CancelScope() as self._receiving:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(line.receive)
-                    nursery.start_soon(line.keep_alive)
+            try:
+                with trio.CancelScope() as self._receiving:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(line.receive)
+                        nursery.start_soon(line.keep_alive)
+            finally:
+                self._left.set()
 
     async def move(self, other: Session) -> bool:
         """Go on over another link to the same peer, who does the same; False if that link failed first, and this one is kept.
@@ -196,22 +201,39 @@ class RunningSession:
         self._stopped, self._go_on = trio.Event(), trio.Event()
         both = trio.Event()
         try:
-            if self._end is None:
-                self.outbox.pause()
-                await self._wait_marked(old, other, both)
+            self.outbox.pause()
+            await self._wait_marked(old, other, both)
         finally:
             self._moving = False
             taken = both.is_set() and self._end is None
             if taken:
+                self._left = trio.Event()
                 self._line = self._use(other)
                 self.peer.address = other.link.remote
                 self._receiving.cancel()
+            else:
+                self.outbox.put_base(base.LAST, base.encode_last(0))  # the mark, if it was sent, must not count in a later move
             self.outbox.resume()
             self._go_on.set()
-            await (old.aclose() if taken else other.close())
-        if self._end is not None:
+            await (self._leave(old) if taken else self._give_up(other))
+        if self._end is not None and not taken:
             raise self._end.again()
-        return both.is_set()
+        return taken
+
+    async def _leave(self, old: Line) -> None:
+        """Close the old line when the peer has left it, too: our mark may still be on its way, and is lost with the link."""
+        with trio.move_on_after(self.limits.closing_timeout, shield=True):
+            await self._left.wait()
+            with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # the peer may be faster
+                await old.hang_up()
+        await old.aclose()
+
+    async def _give_up(self, other: Session) -> None:
+        """Close a new line that is not taken. A peer that has taken it has left the old one, and hears here how the session ended."""
+        if self._end is not None and not self._end.by_remote:
+            with trio.move_on_after(self.limits.closing_timeout / 2, shield=True):
+                await other.refuse(self._end.reason)
+        await other.close()
 
     async def _wait_marked(self, old: Line, other: Session, both: trio.Event) -> None:
         """Wait until `both` sides have sent their last message on the old line, or the new link has failed."""

@@ -9,6 +9,7 @@ Its tasks own what they touch, so there are no locks:
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import trio
 
@@ -20,7 +21,6 @@ from devp2p.session.line import Incoming, Side, receiving, send_in_time, sending
 from devp2p.session.opening import CHUNK, Session, close_link, hang_up
 from devp2p.wire import base
 
-_LAST = wire.Outgoing(base.LAST, base.EMPTY_LIST)
 _EXCUSED = 4  # ping timeouts for which messages excuse a Pong that has not come; OpenEthereum waits as long for it
 
 
@@ -52,6 +52,18 @@ class Pings:
         self._tokens = min(brim, tokens + earned) if tokens <= brim else max(brim, tokens - earned)
 
 
+class Mark(NamedTuple):
+    """The peer's mark of its last message on one stream."""
+
+    number: int = 0
+    frame: int = 0
+    """The how-manieth frame it was."""
+
+    def holds(self, frames: int) -> bool:
+        """Whether it was not taken back, and nothing came behind it: so many `frames` have come by now."""
+        return self.number > 0 and self.frame == frames
+
+
 class StreamLine:
     """All messages over one byte stream, in any framing that has a frame for each.
 
@@ -72,7 +84,7 @@ class StreamLine:
         """Until when the reader last waited for a full inbox; infinity while it does."""
         self._turn = Turn()  # the reader's
         self._incoming = Incoming(self._stream, self._connection, side)
-        self._last_frame = 0  # the one that was marked as the peer's last here
+        self._mark = Mark()
         self._marked = trio.lowlevel.ParkingLot()
 
     # Sending
@@ -87,7 +99,7 @@ class StreamLine:
             if outbox.is_ended:
                 return False
             if outbox.is_paused:
-                await self._send_batch(_LAST, outbox.get_nowait)
+                await self._send_batch(wire.Outgoing(base.LAST, base.encode_last(1)), outbox.get_nowait)
             return True
         return False
 
@@ -139,7 +151,7 @@ class StreamLine:
     @property
     def is_marked(self) -> bool:
         """Whether the peer has marked its last message, and sent none since."""
-        return self._last_frame > 0 and self._last_frame == self._connection.frames
+        return self._mark.holds(self._connection.frames)
 
     async def _wait_moved(self) -> None:
         """The link has ended. If the peer goes on over another one, as it said, wait until we do so, too; then this is cancelled."""
@@ -161,8 +173,8 @@ class StreamLine:
                     self._pong()
                 case wire.PongReceived():
                     self._ponged.set()
-                case wire.LastReceived(frames):
-                    self._last_frame = frames
+                case wire.LastReceived(number, frames):
+                    self._mark = Mark(number, frames)
                     self._marked.unpark_all()
                 case wire.DisconnectReceived():
                     await self._wait_others()

@@ -19,6 +19,8 @@ HELLO, DISCONNECT, PING, PONG = 0x00, 0x01, 0x02, 0x03
 LAST = 0x0F
 """Says that it is the last message on this line, since its sender goes on over another one that the two have opened (`session`, "move").
 
+It carries a number, as a list of one: a line of several streams marks them all with the same. 0 takes back what was marked before.
+
 One of the ids that are reserved; between two nodes that have agreed on it by a capability of theirs, and never sent to any other.
 """
 BASE_LENGTH = 0x10
@@ -142,6 +144,19 @@ def decode_disconnect(data: bytes | memoryview, *, compressed: bool) -> int:
         except DecodingError:
             continue
     return DisconnectReason.REQUESTED
+
+
+def encode_last(number: int) -> bytes:
+    """The data of a LAST message, uncompressed."""
+    return rlp.encode([number])
+
+
+def decode_last(data: bytes | memoryview, *, compressed: bool) -> int:
+    """The number in a LAST's data; 0 for anything else, since to most nodes the id has no meaning and may have any."""
+    try:
+        return rlp.first_uint(compression.decompress(data, BASE_MESSAGE_SIZE) if compressed else data)
+    except DecodingError:
+        return 0
 
 
 def _read_reason(data: bytes | memoryview) -> int:

@@ -56,6 +56,8 @@ class PongReceived:
 class LastReceived:
     """The peer says that it goes on over another line: see `base.LAST`."""
 
+    number: int
+    """Of the mark; see there."""
     frames: int
     """How many whole frames had come, this one included."""
 
@@ -184,7 +186,8 @@ class Connection:
             case base.PONG:
                 return self._happen(PongReceived())
             case base.LAST:
-                return self._happen(LastReceived(self.frames))
+                number = base.decode_last(data, compressed=self.framing.compressed)
+                return self._happen(LastReceived(number, self.frames))
             case _:
                 return True  # the ids that remain are reserved; go-ethereum ignores them too, and Nethermind once used one
 

@@ -131,7 +131,7 @@ class ChunkLine(StreamLine):
             while not outbox.is_ended:
                 if not await self._send_some():
                     if outbox.is_paused:
-                        await self._send_batch(Outgoing(base.LAST, base.EMPTY_LIST), lambda: None)
+                        await self._send_batch(Outgoing(base.LAST, base.encode_last(1)), lambda: None)
                         return True
                     await outbox.wait_filled()
             with trio.move_on_after(limits.closing_timeout / 2):

@@ -67,6 +67,22 @@ def test_any_protocol_version_is_a_hello():
         assert base.decode_hello(hello_bytes(version=version)).version == version
 
 
+@given(number=st.integers(0, 2**64 - 1), compressed=st.booleans())
+def test_the_number_of_a_last_message_comes_back(*, number: int, compressed: bool):
+    data = base.encode_last(number)
+    assert base.decode_last(compression.compress(data) if compressed else data, compressed=compressed) == number
+
+
+@given(data=st.binary(max_size=64), compressed=st.booleans())
+@example(data=b"", compressed=False)
+@example(data=rlp.encode([]), compressed=False)
+@example(data=rlp.encode([2**64]), compressed=False)
+@example(data=rlp.encode([[1]]), compressed=False)
+@example(data=compression.compress(bytes(10_000)).tobytes(), compressed=True)
+def test_what_else_a_last_message_may_hold_is_no_fault(*, data: bytes, compressed: bool):
+    assert 0 <= base.decode_last(data, compressed=compressed) < 2**64
+
+
 @pytest.mark.parametrize(
     "entry",
     [[b"", 1], [b"ninebytes", 1], [b"\xc3\xa9th", 1], [b"eth\xff", 1], [b"e h", 1], [b"e\nh", 1], [b"\x1b[31m", 1], [b"eth\x00", 1]],
