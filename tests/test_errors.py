@@ -13,6 +13,7 @@ from devp2p.errors import (
     HandshakeError,
     LocalProtocolError,
     PeerDisconnected,
+    PeerMismatch,
     RemoteProtocolError,
     describe_reason,
 )
@@ -21,11 +22,12 @@ from devp2p.errors import (
 def test_one_except_clause_tells_a_peers_faults_from_our_own():
     assert issubclass(DecodingError, RemoteProtocolError)
     assert issubclass(HandshakeError, RemoteProtocolError)
+    assert issubclass(PeerMismatch, HandshakeError)
     assert issubclass(DamagedBookError, BookError)
     for cls in (LocalProtocolError, PeerDisconnected, DialError, BookError):
         assert not issubclass(cls, RemoteProtocolError)
     public = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
-    assert len(public) == 9
+    assert len(public) == 10
     assert all(issubclass(cls, Devp2pError) for cls in public)
     assert not issubclass(Devp2pError, ValueError | OSError)
 

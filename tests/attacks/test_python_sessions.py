@@ -110,7 +110,11 @@ async def left_behind(rounds: int) -> dict[str, int]:
 
 async def test_p2_three_hundred_sessions_leave_nothing_behind():
     strangers = ROUNDS // 5  # those that broke the rules, of whom it is remembered for a day that they did
-    assert await left_behind(ROUNDS) == {"devp2p.keys.NodeId": strangers, "devp2p.conduct.Conduct": strangers}
+    assert await left_behind(ROUNDS) == {
+        "devp2p.keys.NodeId": strangers,
+        "devp2p.conduct.Conduct": strangers,
+        "devp2p.bounded._Moment": strangers,
+    }
 
 
 async def test_p2_control_a_leak_is_noticed(monkeypatch):
