@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import trio
@@ -40,21 +40,21 @@ Step: TypeAlias = Literal["connect", "handshake", "hello"]
 """What a call does, in this order. Where the link has proved the peer there is no handshake."""
 
 
-@dataclass(slots=True)
 class Progress:
     """How far a call has come. Make one, give it to `call`, `dial` or `open_session`, and read it at any time, however they end."""
 
-    address: Address | None = None
-    """Where the node was dialled last; None if it was not, as none of its addresses can be dialled."""
-    failures: dict[Address, Exception] = field(default_factory=dict[Address, Exception])
-    """Why addresses led to nobody: OSError, PeerMismatch, trio.TooSlowError, or ValueError for one that cannot be dialled."""
-    seconds: dict[Step, float] = field(default_factory=dict[Step, float])
-    """How long the completed steps took; ``connect`` at the address that led to the node."""
-    awaited: Step = "connect"
-    """The step that has begun, or the last one."""
-    hello: wire.Hello | None = None
-    """What the peer said of itself. A peer may do so and leave at once, so that the call fails all the same."""
-    _since: float = field(default=0.0, init=False, repr=False)
+    def __init__(self) -> None:
+        self.address: Address | None = None
+        """Where the node was dialled last; None if it was not, as none of its addresses can be dialled."""
+        self.failures: dict[Address, Exception] = {}
+        """Why addresses led to nobody: OSError, PeerMismatch, trio.TooSlowError, or ValueError for one that cannot be dialled."""
+        self.seconds: dict[Step, float] = {}
+        """How long the completed steps took; ``connect`` at the address that led to the node."""
+        self.awaited: Step = "connect"
+        """The step that has begun, or the last one."""
+        self.hello: wire.Hello | None = None
+        """What the peer said of itself. A peer may do so and leave at once, so that the call fails all the same."""
+        self._since = 0.0
 
     def begin(self, step: Step) -> None:
         """A step begins."""
