@@ -21,7 +21,7 @@ from typing import Final
 import trio
 
 from devp2p import Address, Capability, Channel, Limits, NodeRecord, Peer, PeerDisconnected, PrivateKey, RemoteProtocolError, open_node
-from devp2p.session import LocalNode, Session, open_session
+from devp2p.session import LocalNode, Session, local_node, open_session
 from devp2p.transports import ByteLink
 from tools.bench.endpoints.basics import Blob, emit
 from tools.bench.figures import Row, percentile
@@ -126,9 +126,7 @@ def be_silent(target: str, rate: float, networks: int) -> None:
 
 def as_node(key: PrivateKey) -> LocalNode:
     """Whoever has a key."""
-    local = LocalNode(key, "bench", (Quiet(),))
-    local.check()
-    return local
+    return local_node(key, [Quiet()], client_id="bench")
 
 
 async def call(target: NodeRecord, local: LocalNode, host: str) -> Session:
