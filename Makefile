@@ -71,7 +71,7 @@ fuzz: $(VENV)/.installed-fuzz ## 60 s of coverage-guided fuzzing for each target
 	@$(PY) -m tests.fuzz $(ARGS)
 
 SECONDS := 3600
-long: $(VENV)/.installed-fuzz ## soaks, large simulations, then fuzzing for SECONDS a target (an hour: four in all)
+long: $(VENV)/.installed-fuzz ## soaks, large simulations, then fuzzing for SECONDS a target (an hour: five in all)
 	$(PY) -m pytest -m long --hypothesis-profile=long $(ARGS)
 	$(PY) -m tests.fuzz --seconds $(SECONDS)
 

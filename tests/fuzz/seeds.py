@@ -74,6 +74,19 @@ def of_connection() -> list[bytes]:
     return [b"\0\0", b"\1\0", *(bytes([flags]) + pings + messages + say(b"\x01", b"\x01\x00\x04") for flags in (2, 3, 10))]
 
 
+def of_streams() -> list[bytes]:
+    """Flags and frames of a capability's stream, and the names of such streams."""
+
+    def frame(data: bytes) -> bytes:
+        return len(data).to_bytes(3) + data
+
+    last = frame(b"\x04\x01\x00\xc0")
+    messages = frame(b"\x10\x05\x10hello") + frame(b"\x12\x01\x00\xc0") + frame(b"\x11\x01\x00\xc0") + last
+    names: list[rlp.Encodable] = [[b"chat", 1], [b"eth", 69], [b"12345678", 2**64 - 1], b"chat"]
+    streams = [bytes([flags]) + messages for flags in (0, 2, 3, 0x1E, 0xFF)]
+    return [*streams, *(frame(rlp.encode(name)) for name in names), b"\x02" + bytes(3), b"\x03\xff\xff\xff\x10", frame(bytes(65))]
+
+
 def of_session() -> list[bytes]:
     """Flags, then two bytes a step: see `fuzz_session`."""
     talk = bytes([0x00, 9, 0x11, 99, 0x20, 200, 0x30, 0, 0x33, 0])
@@ -121,6 +134,7 @@ OF: Final = {
     "handshake": of_handshake,
     "messages": of_messages,
     "connection": of_connection,
+    "streams": of_streams,
     "session": of_session,
     "records": of_records,
     "v4": of_v4,

@@ -7,7 +7,7 @@ of them. An entry point takes any bytes and raises nothing, but for a defect.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.fuzz import adversary, discovery_targets, dns_targets, rlp_targets, session_targets, wire_targets
+from tests.fuzz import adversary, discovery_targets, dns_targets, rlp_targets, session_targets, stream_targets, wire_targets
 
 EntryPoint = Callable[[bytes], None]
 
@@ -22,6 +22,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
         session_targets.fuzz_message,
     ),
     "connection": (session_targets.fuzz_connection,),
+    "streams": (stream_targets.fuzz_plain_frames, stream_targets.fuzz_own_stream, stream_targets.fuzz_stream_name),
     "session": (adversary.fuzz_session,),
     "records": (
         discovery_targets.fuzz_enr_rlp,

@@ -6,7 +6,7 @@ from devp2p import rlp
 from devp2p.discovery.v4 import packets as v4_packets
 from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.records import enr
-from devp2p.wire import base, compression
+from devp2p.wire import base, compression, messages
 from devp2p.wire.rlpx import frames
 from tests.fuzz import corpus
 from tests.fuzz.seeds import seeds
@@ -53,6 +53,7 @@ DEFECTS = {
     "rlp": (rlp.Lazy, "__len__", lambda _self: 1),
     "messages": (compression, "decompress", lambda data, _limit: bytes(data)),
     "connection": (base, "decode_disconnect", lambda data, **_options: data[9]),
+    "streams": (messages.OwnIds, "locate", lambda _self, code: (0, code - 0x10, 10**6)),
     "session": (frames, "compare_digest", unchecked),
     "records": (enr, "_quote", lambda key: ascii(key[:32].decode("latin-1"))),  # as it once was
     "v4": (v4_packets, "is_expired", lambda _packet, _now: False),

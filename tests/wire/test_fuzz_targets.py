@@ -4,15 +4,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import wire_targets
+from tests.fuzz import stream_targets, wire_targets
 
 inputs = st.binary(max_size=400) | st.binary(min_size=1000, max_size=2200)
 
 
-@pytest.mark.parametrize("name", ["fuzz_ecies", "fuzz_auth", "fuzz_ack", "fuzz_frames"])
-def test_the_invariant_holds(name):
-    target = getattr(wire_targets, name)
+TARGETS = [
+    wire_targets.fuzz_ecies,
+    wire_targets.fuzz_auth,
+    wire_targets.fuzz_ack,
+    wire_targets.fuzz_frames,
+    stream_targets.fuzz_plain_frames,
+    stream_targets.fuzz_own_stream,
+    stream_targets.fuzz_stream_name,
+]
 
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.__name__)
+def test_the_invariant_holds(target):
     @settings(max_examples=60, deadline=None)
     @given(inputs)
     def run(data):
