@@ -72,11 +72,13 @@ async def call(
 
     `local` is this side (`local_node` makes one), `timeout` the seconds from dialling to Hello. The limits of `local` hold too: for each
     address, and for handshake and Hello together. `progress` tells how far things have come and how long each step took, also if this
-    fails: DialError if no address leads to the node, trio.TooSlowError if it takes too long, PeerDisconnected if the node refuses or hangs
-    up (`PeerDisconnected.hung_up` tells which), RemoteProtocolError if it breaks the rules; ValueError for text that is no node.
+    fails: DialError if no address leads to the node in time, trio.TooSlowError if the node then takes too long, PeerDisconnected if it
+    refuses or hangs up (`PeerDisconnected.hung_up` tells which), RemoteProtocolError if it breaks the rules; ValueError for text that is
+    no node.
     """
     node = node_of(node, "the node to call")
     require(local, LocalNode, "local is a LocalNode", "local_node(key) makes one")
-    with trio.fail_after(timeout):
-        link = await dial(node, transports, timeout=timeout, each=local.limits.dial_timeout, progress=progress)
+    deadline = trio.current_time() + timeout
+    link = await dial(node, transports, timeout=timeout, each=local.limits.dial_timeout, progress=progress)
+    with trio.fail_at(deadline):
         return await open_session(link, local, expect=node.public_key, progress=progress)

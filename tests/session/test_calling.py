@@ -232,6 +232,8 @@ async def test_the_limits_of_this_side_hold_for_dials_too() -> None:
     record = NodeRecord(LARGE.public_key, (DEAF, MUTE))
     with pytest.raises(DialError, match=r"memory://deaf: no answer within 2 s; memory://mute: no answer within 2 s"):
         await call(record, local_node(SMALL, limits=Limits(dial_timeout=2)), [Deaf()], timeout=10)
+    with pytest.raises(DialError, match=r"memory://deaf: no answer within 0.7 s; memory://mute: no answer within 0.7 s"):
+        await call(record, local_node(SMALL), [Deaf()], timeout=1.4)
 
 
 async def test_what_is_no_local_node_is_told_how_to_make_one() -> None:
