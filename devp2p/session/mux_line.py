@@ -45,6 +45,8 @@ class _Own:
         self.is_held_up: bool = False
         """Whether a message waits for the capability to take others."""
         self.mark: Mark = Mark()
+        self.is_cut: bool = False
+        """Whether a message of ours is on its way in part: if nothing sends the rest, nothing more can be sent here."""
 
     def begin(self, stream: HalfCloseableStream) -> None:
         """It has a stream now."""
@@ -72,12 +74,23 @@ class MuxLine(StreamLine):
         """See `Line.send`."""
         outbox = self._side.outbox
         pauses = outbox.pauses
-        async with trio.open_nursery() as nursery, trio.open_nursery() as others:
-            nursery.start_soon(self._send_base, pauses, others.cancel_scope)
-            for own in self._own:
-                others.start_soon(self._send_own, own, pauses)
+        async with trio.open_nursery() as opening:
+            opening.start_soon(self._open_all)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._send_base, pauses)
+                hurry = trio.CancelScope()
+                async with trio.open_nursery() as others:
+                    nursery.start_soon(self._hurry, hurry, others.cancel_scope, pauses)
+                    for own in self._own:
+                        if not own.is_cut:
+                            others.start_soon(self._send_own, own, pauses)
+                hurry.cancel()
+            if outbox.is_ended:
+                opening.cancel_scope.cancel()
         if self._is_cut:
             return False  # a message of the base protocol is on its way in part
+        if outbox.is_ended and outbox.pauses != pauses:
+            return True  # one that had stopped for the pause may have got more to send
         with sending(self._side):
             if not outbox.is_ended:
                 if outbox.is_paused:
@@ -88,22 +101,31 @@ class MuxLine(StreamLine):
                     await self._send_batch(message, lambda: None)
         return False
 
-    async def _send_base(self, pauses: int, others: trio.CancelScope) -> None:
-        """`others`: what sends over the streams of capabilities; a stream that the peer takes nothing from does not keep our farewell."""
+    async def _send_base(self, pauses: int) -> None:
         outbox = self._side.outbox
         self._is_cut = True
         with sending(self._side):
             while (message := await outbox.get_of(None, pauses)) is not None:
                 await self._send_batch(message, lambda: outbox.get_of_nowait(None))
             self._is_cut = False
-        if outbox.is_ended:
-            others.deadline = trio.current_time() + self._limits.closing_timeout / 2
+
+    async def _hurry(self, scope: trio.CancelScope, others: trio.CancelScope, pauses: int) -> None:
+        """After the end, do not wait long for the streams of capabilities: one that the peer takes nothing from does not keep our farewell.
+
+        `others` is what sends over them; `scope` is cancelled when that is done.
+        """
+        outbox, limits = self._side.outbox, self._limits
+        with scope:
+            while not outbox.is_ended:
+                await outbox.wait_filled()
+            others.deadline = trio.current_time() + limits.closing_timeout / (2 if outbox.pauses == pauses else 4)
 
     async def _send_own(self, own: _Own, pauses: int) -> None:
         outbox, traffic, seal = self._side.outbox, self._side.channel(own.index).traffic, own.framing.seal
         with sending(self._side):
             while (message := await outbox.get_of(own.index, pauses)) is not None:
                 await self._wait_opened(own)
+                own.is_cut = True
                 batch = bytearray()
                 while message is not None:
                     size = 0
@@ -116,6 +138,7 @@ class MuxLine(StreamLine):
                     traffic.sent(size)
                     message = outbox.get_of_nowait(own.index)
                 await _send_over(own, batch)
+                own.is_cut = False
             if outbox.is_ended:
                 if own.stream is not None:
                     await own.stream.send_eof()
@@ -123,6 +146,27 @@ class MuxLine(StreamLine):
                 await self._wait_opened(own)
                 last = _last(pauses)
                 await _send_over(own, bytearray(b"".join(seal(None, last.code, last.data))))
+
+    async def _open_all(self) -> None:
+        """Open the streams, or wait for the peer to do so.
+
+        It is the sending side that does, which goes on after the end: what a capability says before it returns is sent in any case.
+        """
+        within = self._limits.handshake_timeout
+        with receiving(self._side):
+            with trio.move_on_after(within):
+                for own in self._own:
+                    if own.stream is None:
+                        own.begin(await self._open(own))
+            if (missing := next((own for own in self._own if own.stream is None), None)) is not None:
+                raise RemoteProtocolError(f"no stream for {missing.name} within {within:g} s")
+
+    async def _open(self, own: _Own) -> HalfCloseableStream:
+        if not self._link.initiator:
+            return await self._link.accept()
+        stream = await self._link.open()
+        await stream.send_all(_named(own.name))
+        return stream
 
     async def _wait_opened(self, own: _Own) -> None:
         with trio.fail_after(self._limits.write_timeout):
@@ -134,14 +178,8 @@ class MuxLine(StreamLine):
         """See `Line.receive`."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(super().receive)
-            within = self._limits.handshake_timeout
-            with receiving(self._side):
-                with trio.move_on_after(within):
-                    for own in self._own:
-                        await self._open(own)
-                        nursery.start_soon(self._receive_own, own)
-                if (missing := next((own for own in self._own if own.stream is None), None)) is not None:
-                    raise RemoteProtocolError(f"no stream for {missing.name} within {within:g} s")
+            for own in self._own:
+                nursery.start_soon(self._receive_own, own)
 
     async def _take_events(self) -> bool:
         """Take those of the first stream, on which no capability may say anything."""
@@ -149,16 +187,9 @@ class MuxLine(StreamLine):
             raise RemoteProtocolError("a message of a capability came on the first stream, which is of the base protocol")
         return await super()._take_events()
 
-    async def _open(self, own: _Own) -> None:
-        if self._link.initiator:
-            stream = await self._link.open()
-            await stream.send_all(_named(own.name))
-        else:
-            stream = await self._link.accept()
-        own.begin(stream)
-
     async def _receive_own(self, own: _Own) -> None:
-        assert own.stream is not None  # noqa: S101  (_open has returned)
+        await own.opened.wait()
+        assert own.stream is not None  # noqa: S101  (that is what it waited for)
         incoming, turn = Incoming(own.stream, own.framing, self._side), Turn()
         try:
             with receiving(self._side):
