@@ -15,12 +15,14 @@ import pytest
 from devp2p import Limits, Node, NodeRecord, PrivateKey, PublicKey, open_node
 from devp2p.capability import AnyCapability
 from devp2p.keys import _backend
-from devp2p.session import LocalNode
+from devp2p.session import LINES, LocalNode
 from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
 from devp2p.transports import Link, MemoryMuxTransport, MemoryTransport, Transport
 from devp2p.transports.memory import memory_link_pair, memory_mux_pair
 from devp2p.wire.rlpx import Extension
 from tests.chat import Chat
+from tests.toys.chunks import ChunkFraming, ChunkLine, ChunkScript, chunks
+from tests.toys.records import Toy
 
 
 class Network:
@@ -124,6 +126,14 @@ def _on_pycryptodome() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _in_chunks() -> Iterator[None]:
+    """Give the toy framing its line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(LINES, ChunkFraming, ChunkLine)
+        yield
+
+
 TRAITS = {
     "attacked": "attacks that take long run over it: what they are about is the same on those that have not this trait",
     "stock frames": "frames are those of RLPx",
@@ -141,6 +151,8 @@ WIRES = {
         Wire("plain", frozenset({"proof", "one stream"}), joining=_proved, links=lambda *keys: memory_link_pair(keys)),
         Wire("streams", frozenset({"attacked", "proof", "streams"}), joining=_mux, links=lambda *keys: memory_mux_pair(keys)),
         Wire("pycryptodome", RLPX.traits - {"attacked"}, while_testing=_on_pycryptodome),
+        Wire("records", frozenset({"handshake", "macs", "one stream"}), extension=Toy),
+        Wire("chunks", frozenset({"handshake", "macs"}), extension=lambda: Toy(chunks), script=ChunkScript, while_testing=_in_chunks),
     )
 }
 

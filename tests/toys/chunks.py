@@ -2,23 +2,25 @@
 
 Frames, in the records of `records`, begin with what they are:
 
-    0xf0 || capability (1) || code (2) || total (4) || data     the first chunk of a message
-    0xf1 || capability (1) || data                              a further one
-    0xf2 || capability (1)                                      control: a message of that capability was taken, so send the next
+    0xf0 || capability (1) || total (4) || data     the first chunk of a message
+    0xf1 || capability (1) || data                  a further one
+    0xf2 || capability (1)                          control: a message of that capability was taken, so send the next
 
-Others are messages of the base protocol, as in every framing. All of it is in this file: nothing in the library knows of it, but for the
-table `LINES`, in which a test enters it.
+Others are whole messages, as in every framing: here those of the base protocol. All of it is in this file: nothing in the library knows of
+it, but for the table `LINES`, in which a test enters it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 
 import trio
 
 from devp2p import rlp
-from devp2p.errors import RemoteProtocolError
+from devp2p.errors import DecodingError, RemoteProtocolError
 from devp2p.session import Session, Side, StreamLine
 from devp2p.session.line import sending
-from devp2p.wire import BaseReceived, FrameFraming, MessageReceived, Outgoing, base, compression
+from devp2p.testing import ScriptedPeer
+from devp2p.wire import BASE_LENGTH, FrameFraming, Outgoing, base, compression
 from devp2p.wire.rlpx import Agreement
 from tests.toys.records import RecordOpener, RecordSealer, pair_of
 
@@ -27,67 +29,61 @@ CHUNK = 1024
 
 
 class ChunkFraming(FrameFraming):
-    """Base messages in frames of their own, others in chunks, which it puts together again."""
+    """Puts together again what came in chunks; a message may also come in one frame, as those of the base protocol do."""
 
     def __init__(self, sealer: RecordSealer, opener: RecordOpener) -> None:
         super().__init__(sealer, opener)
+        self._next_frame = self._whole
         self.kinds: list[tuple[int, int]] = []
         """What kinds of frames have come, and of which capability."""
         self.granted: list[int] = []
         """Capabilities of which the peer has taken a message, and that may send another."""
-        self._parts: dict[int, tuple[int, int, bytearray]] = {}
+        self._parts: dict[int, tuple[int, bytearray]] = {}
 
-    def next_message(self) -> MessageReceived | BaseReceived | None:
-        while (frame := self._next_frame()) is not None:
+    def _whole(self) -> bytes | memoryview | None:
+        while (frame := self.opener.next_frame()) is not None:
             if frame[0] not in {FIRST, MORE, TAKEN}:
-                code, start = rlp.split_uint(frame)
-                self.frames += 1
-                return BaseReceived(code, frame[start:])
-            if (message := self._take(bytes(frame))) is not None:
-                self.frames += 1
-                return message
+                return frame
+            if (whole := self._take(bytes(frame))) is not None:
+                return whole
         return None
 
-    def _take(self, frame: bytes) -> MessageReceived | None:
-        if self._ids is None or frame[1] >= len(self._ids.shared):
-            raise RemoteProtocolError("a chunk of no capability")
+    def _take(self, frame: bytes) -> bytes | None:
         kind, index = frame[0], frame[1]
         self.kinds.append((kind, index))
         if kind == TAKEN:
             self.granted.append(index)
             return None
         if kind == FIRST:
-            code, total, data = int.from_bytes(frame[2:4]), int.from_bytes(frame[4:8]), bytearray(frame[8:])
-        else:
-            if index not in self._parts:
-                raise RemoteProtocolError("a chunk of no message")
-            code, total, data = self._parts.pop(index)
+            total, data = int.from_bytes(frame[2:6]), bytearray(frame[6:])
+            if total > self.opener.max_size:
+                raise DecodingError(f"a message of {total} bytes in chunks, where {self.opener.max_size} are allowed")
+        elif index in self._parts:
+            total, data = self._parts.pop(index)
             data += frame[2:]
-        _, relative, size = self._ids.locate(self._offsets[index] + code)
-        if len(data) < total:
-            self._parts[index] = code, total, data
-            return None
-        if compression.declared_size(data) > size:
-            raise RemoteProtocolError(f"{self._ids.shared[index].offer} message {relative:#x} is too large")
-        return MessageReceived(index, relative, bytes(data), size, self.compressed, total)
+        else:
+            raise RemoteProtocolError("a chunk of no message")
+        if len(data) >= total:
+            return bytes(data)
+        self._parts[index] = total, data
+        return None
 
-    def chunks(self, message: Outgoing) -> Iterator[bytes]:
-        """The frames of a message of a capability."""
+    def whole(self, message: Outgoing) -> bytes:
+        """A message of a capability, before it is cut."""
         assert message.capability is not None
-        data = bytes(compression.compress(message.data))
-        head = bytes([FIRST, message.capability]) + message.code.to_bytes(2) + len(data).to_bytes(4)
+        data = bytes(compression.compress(message.data)) if self.compressed else message.data
+        return rlp.encode(self._offsets[message.capability] + message.code) + data
+
+    def chunks(self, index: int, data: bytes) -> Iterator[bytes]:
+        """The frames of a message of a capability."""
+        head = bytes([FIRST, index]) + len(data).to_bytes(4)
         for at in range(0, len(data), CHUNK):
             yield b"".join(self._seal(head, data[at : at + CHUNK]))
-            head = bytes([MORE, message.capability])
+            head = bytes([MORE, index])
 
     def taken(self, index: int) -> bytes:
         """The control frame that asks for another message of a capability."""
         return b"".join(self._seal(bytes([TAKEN, index])))
-
-    def seal(self, capability: int | None, code: int, data: bytes) -> Iterable[bytes]:
-        if capability is None:
-            return super().seal(None, code, data)
-        return self.chunks(Outgoing(code, data, capability))
 
     def fits(self, capability: int, code: int, data: bytes) -> bool:  # noqa: ARG002
         return True
@@ -154,14 +150,28 @@ class ChunkLine(StreamLine):
         for index in range(len(self._credit)):
             if index not in self._sending and self._credit[index] and (message := outbox.get_of_nowait(index)) is not None:
                 self._credit[index] -= 1
-                self._sending[index] = self.chunked.chunks(message)
+                data = self.chunked.whole(message)
+                self._sizes[index] = RecordOpener.wire_size(len(data))  # as who receives it counts it
+                self._sending[index] = self.chunked.chunks(index, data)
         for index, chunked in list(self._sending.items()):
             chunk = next(chunked, None)
             if chunk is None:
                 del self._sending[index]
                 self._side.channel(index).traffic.sent(self._sizes.pop(index))
             else:
-                self._sizes[index] = self._sizes.get(index, 0) + len(chunk)
                 await self._send_all(bytearray(chunk))
             sent = True
         return sent
+
+
+class ChunkScript(ScriptedPeer):
+    """A script that asks for the next message when it has received one."""
+
+    async def receive(self) -> tuple[int, bytes]:
+        code, data = await super().receive()
+        if code >= BASE_LENGTH:
+            framing = self._streams.first.framing
+            assert isinstance(framing, ChunkFraming)
+            with suppress(trio.BrokenResourceError):
+                await self.stream.send_all(framing.taken(self.space.locate(code)[0]))
+        return code, data
