@@ -16,6 +16,7 @@ from devp2p.arguments import number
 from devp2p.bounded import Recent
 from devp2p.capability.messages import MessageTable, R, Request, Response
 from devp2p.capability.queues import Inbox, Outbox, Turn
+from devp2p.capability.receipts import Receipts, Taken
 from devp2p.capability.traffic import Backlog, TrafficCounter
 from devp2p.conduct import ConductReport
 from devp2p.errors import LocalProtocolError, PeerDisconnected, RemoteProtocolError
@@ -32,12 +33,14 @@ _REMEMBERED = 1024  # request ids that were given up, or that a plugin chose its
 class _Waiter:
     """A request that waits for its answer."""
 
-    __slots__ = ("answer", "done", "expected", "size")
+    __slots__ = ("answer", "done", "expected", "received", "size", "tell")
 
     def __init__(self, expected: type[Response]) -> None:
         self.expected = expected
         self.answer: Response | None = None
         self.size = 0
+        self.received: MessageReceived | None = None
+        self.tell: Taken | None = None
         self.done = trio.Event()
 
 
@@ -82,8 +85,8 @@ class Channel(Generic[M]):
         self._matched_by_plugin: Recent[int, None] = Recent(_REMEMBERED)
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
-        self._taken: Callable[[int], None] | None = None
-        self._older = 0  # messages that wait, and of which `_taken` is not told
+        self.receipts: Receipts = Receipts(inbox)
+        """Tell the line what was taken of what it delivered."""
 
     # What a plugin calls
 
@@ -99,17 +102,20 @@ class Channel(Generic[M]):
     async def receive(self) -> M:
         """Take the next message, waiting for it. RemoteProtocolError if it does not fit its schema, PeerDisconnected after the end."""
         received = await self._inbox.get()
+        receipts = self.receipts
+        tell = None if receipts.taken is None else receipts.next()
         data = received.decompress()
         if len(data) <= _SHORT:
-            if self._taken is not None:
-                self._count_taken(len(received.data))
+            if tell is not None:
+                tell(received)
             return cast("M", self._table.decode(received.code, data))
         try:
             message = await self._decode_in_steps(received.code, data, self._inbox.turn)
         except trio.Cancelled:
             self._inbox.put_back(received)
+            receipts.put_back(tell)
             raise
-        self._count_taken(len(received.data))
+        receipts.give(tell, received)
         return cast("M", message)
 
     def __aiter__(self) -> "Channel[M]":
@@ -148,8 +154,8 @@ class Channel(Generic[M]):
             finally:
                 del self._waiters[own_id]
                 self._inbox.release(waiter.size)
-                if waiter.size:
-                    self._count_taken(waiter.size)
+                if waiter.received is not None:
+                    self.receipts.give(waiter.tell, waiter.received)
                 if waiter.answer is None:
                     self._abandoned.set(own_id, None)
         if waiter.answer is not None:
@@ -225,10 +231,6 @@ class Channel(Generic[M]):
             self._matched_by_plugin.pop(number)
         return taken
 
-    def tell_taken(self, taken: Callable[[int], None] | None) -> None:
-        """From now on tell somebody, if anybody, how many bytes had come of each message that is taken, of those delivered from now on."""
-        self._taken, self._older = taken, len(self._inbox) + sum(waiter.size > 0 for waiter in self._waiters.values())
-
     async def wait_room(self, received: MessageReceived, patience: float) -> bool:
         """Wait until there may be room for a message that was not taken; False if none was made for `patience` seconds."""
         with trio.move_on_after(patience) as scope:
@@ -258,10 +260,15 @@ class Channel(Generic[M]):
             for waiter in self._waiters.values():
                 waiter.done.set()
 
+    def retire(self) -> None:
+        """The capability is done, and the session goes on: what the inbox holds, and what still comes, counts as taken."""
+        self._inbox.discard(self.receipts.dropped)
+
     def discard(self) -> None:
         """Give back what the inbox holds, once nobody is left to read it, and let go of what may refer to this channel."""
         self._inbox.discard()
-        self._handle = self._iterating = self._taken = None
+        self.receipts.begin(None)
+        self._handle = self._iterating = None
         self._fits = _nothing_fits
 
     async def _send(self, message: object, *, number: int | None = None) -> None:
@@ -276,14 +283,6 @@ class Channel(Generic[M]):
                 raise LocalProtocolError(f"request id {message.request_id} is in use")
             self._matched_by_plugin.set(message.request_id, None)
         await self._outbox.put(Outgoing(code, data, self._index), lane)
-
-    def _count_taken(self, size: int) -> None:
-        if self._taken is None:
-            return
-        if self._older:  # the line that delivered it is no more
-            self._older -= 1
-        else:
-            self._taken(size)
 
     async def _decode_in_steps(self, code: int, data: bytes, turn: Turn) -> Any:  # noqa: ANN401  (the caller knows the type)
         """Decode a message of any size, and let other tasks have their turn meanwhile."""
@@ -301,7 +300,7 @@ class Channel(Generic[M]):
         waiter = self._waiters.get(number)
         if waiter is None and self._abandoned.has(number):
             self._abandoned.pop(number)  # it comes too late, but once it may
-            self._count_taken(len(received.data))
+            self.receipts.give(self.receipts.taken, received)
             return
         if waiter is None or waiter.answer is not None:
             raise RemoteProtocolError(f"an answer came to request {number}, for which nobody waits")
@@ -309,12 +308,14 @@ class Channel(Generic[M]):
         answer: Any = self._table.decode(received.code, data) if is_short else await self._decode_in_steps(received.code, data, turn)
         if self._waiters.get(number) is not waiter:
             self._abandoned.pop(number)  # it was given up meanwhile
-            self._count_taken(len(received.data))
+            self.receipts.give(self.receipts.taken, received)
             return
         if type(answer) is not waiter.expected:
             raise RemoteProtocolError(f"request {number} wants a {waiter.expected.__name__}, not a {type(answer).__name__}")
         waiter.answer = answer
         waiter.size = len(received.data)
+        if self.receipts.taken is not None:
+            waiter.received, waiter.tell = received, self.receipts.taken
         self._inbox.reserve(waiter.size)
         waiter.done.set()
 

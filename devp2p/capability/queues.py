@@ -4,6 +4,7 @@ Both count bytes as well as messages. A full outbox makes ``send`` wait; a full 
 """
 
 from collections import deque
+from collections.abc import Callable
 from time import perf_counter
 
 import trio
@@ -188,6 +189,7 @@ class Inbox:
         self._taken = trio.lowlevel.ParkingLot()
         self._end: PeerDisconnected | None = None
         self._discarded = False
+        self._dropped: Callable[[MessageReceived], None] | None = None
         self.turn: Turn = Turn()
         """Of the task that gets."""
         self.bytes: int = 0
@@ -212,6 +214,8 @@ class Inbox:
             self.reserve(size)
             self._queue.append(message)
             _wake(self._arrived)
+        elif self._dropped is not None:
+            self._dropped(message)
         return True
 
     async def get(self) -> MessageReceived:
@@ -264,9 +268,12 @@ class Inbox:
         self._arrived.unpark_all()
         self._taken.unpark_all()
 
-    def discard(self) -> None:
-        """Forget what nobody will take."""
-        self._discarded = True
+    def discard(self, dropped: Callable[[MessageReceived], None] | None = None) -> None:
+        """Forget what nobody will take; `dropped`, if given, is told of each such message, of those that still come, too."""
+        self._discarded, self._dropped = True, dropped
         while self._queue:
-            self.release(len(self._queue.popleft().data))
+            message = self._queue.popleft()
+            self.release(len(message.data))
+            if dropped is not None:
+                dropped(message)
         self.release(0)  # a message that waited for room here counts no more, which may be what others wait for

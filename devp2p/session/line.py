@@ -91,8 +91,8 @@ class Line(Protocol):
         ...
 
     @property
-    def taken(self) -> Callable[[int, int], None] | None:
-        """Is told, as (index, size), that a capability has taken a message that this line delivered, and that came as `size` bytes.
+    def taken(self) -> Callable[[wire.MessageReceived], None] | None:
+        """Is told that a capability has taken a message: the very object that this line delivered, which may be of a class of its own.
 
         None if it need not know; then nothing is done for each message.
         """

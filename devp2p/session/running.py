@@ -21,7 +21,6 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import Any, cast
 
 import trio
@@ -261,8 +260,8 @@ class RunningSession:
 
     def _use(self, session: Session) -> Line:
         line = line_of(session, self)
-        for index, (_, channel) in enumerate(self._by_index):
-            channel.tell_taken(None if line.taken is None else partial(line.taken, index))
+        for _, channel in self._by_index:
+            channel.receipts.begin(line.taken)
         return line
 
     # What the line tells: see `line.Side`
@@ -329,7 +328,7 @@ class RunningSession:
         else:
             over = PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False, detail=f"{capability.name} is done with this peer")
             channel.close(over)
-            channel.discard()
+            channel.retire()
 
     async def _announce(self, capability: AnyCapability, channel: Channel[Any]) -> None:
         within = math.inf if capability.ready_within is None else capability.ready_within

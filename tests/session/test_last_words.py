@@ -9,29 +9,13 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Channel, DisconnectReason, Peer, PeerDisconnected, PrivateKey, rlp
+from devp2p import Channel, DisconnectReason, Peer, PeerDisconnected, PrivateKey
 from devp2p.session import RunningSession, local_node, open_session, run_session
 from devp2p.transports.memory import memory_mux_pair
-from devp2p.wire import compression
 from tests.chat import Blob, Chat, ChatMessage, Say, chat, collect
 
 OURS, THEIRS = PrivateKey.generate(), PrivateKey.generate()
-SAY, GET_TIME, TIME, BLOB = 0x10, 0x11, 0x12, 0x13
 NOISE = random.Random(1).randbytes(2**20)  # what snappy cannot make smaller
-
-
-def frame(code: int, data: bytes, *, compressed: bool = True) -> bytes:
-    body = rlp.encode(code) + (bytes(compression.compress(data)) if compressed else data)
-    return len(body).to_bytes(3) + body
-
-
-def say(text: str) -> bytes:
-    return frame(SAY, rlp.encode([text]))
-
-
-def named(name: str, version: int) -> bytes:
-    data = rlp.encode([name, version])
-    return len(data).to_bytes(3) + data
 
 
 class Talk(Chat):

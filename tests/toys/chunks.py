@@ -20,7 +20,7 @@ from devp2p.errors import DecodingError, RemoteProtocolError
 from devp2p.session import Session, Side, StreamLine
 from devp2p.session.line import sending
 from devp2p.testing import ScriptedPeer
-from devp2p.wire import BASE_LENGTH, FrameFraming, Outgoing, base, compression
+from devp2p.wire import BASE_LENGTH, FrameFraming, MessageReceived, Outgoing, base, compression
 from devp2p.wire.rlpx import Agreement
 from tests.toys.records import RecordOpener, RecordSealer, pair_of
 
@@ -110,8 +110,8 @@ class ChunkLine(StreamLine):
     def taken(self):
         return self._count
 
-    def _count(self, index: int, size: int) -> None:  # noqa: ARG002
-        self._to_tell.append(index)
+    def _count(self, message: MessageReceived) -> None:
+        self._to_tell.append(message.capability)
         self._side.outbox.look_again()
 
     async def _take_events(self) -> bool:
