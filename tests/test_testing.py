@@ -1,16 +1,21 @@
 """The tools for plugin authors do what they say."""
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Address, DisconnectReason, LocalProtocolError, PeerDisconnected, PrivateKey, rlp
+from devp2p import Address, Channel, DisconnectReason, LocalProtocolError, PeerDisconnected, PrivateKey, rlp
+from devp2p.errors import DecodingError
 from devp2p.session import LocalNode, open_session
 from devp2p.testing import MemoryTransport, ScriptedPeer, scripted_peer, two_nodes
 from devp2p.transports.links import ByteLink
-from devp2p.transports.memory import memory_stream_pair
-from devp2p.wire import base
+from devp2p.transports.memory import memory_mux_pair, memory_stream_pair
+from devp2p.wire import FrameFraming, base, compression
+from devp2p.wire.rlpx import Agreement, Extension, rlpx_framing, secrets
 from tests.chat import Chat, ChatMessage, GetTime, Say, Time, chat, collect
+from tests.wires import Wire, only
 
 
 async def test_two_nodes_are_connected_to_each_other() -> None:
@@ -127,3 +132,89 @@ async def test_a_script_that_expects_a_hello_says_what_came_instead() -> None:
     await caller.ping()
     with pytest.raises(LocalProtocolError, match="the script wants a Hello here, and message 0x2 came"):
         await called.hear_hello()
+
+
+# Over links of any kind
+
+
+async def test_a_script_talks_over_any_wire(wire: Wire) -> None:
+    seen: list[ChatMessage] = []
+    async with wire.scripted_peer([Chat(), chat(collect(seen), name="zeal")]) as (node, peer):
+        assert peer.space.offsets == (0x10, 0x15)
+        await peer.send_message(GetTime("abc", request_id=1))
+        assert await peer.receive_message() == Time(1, 3)
+        frame = peer.seal(b"\x15" + compression.compress(rlp.encode(["in parts"])))
+        for part in (frame[:7], frame[7:]):
+            await peer.stream_of(0x15).send_all(part)
+        await peer.ping()
+        assert await peer.receive() == (base.PONG, b"\xc0")
+        await wait_all_tasks_blocked()
+        assert seen == [Say("in parts")]
+        remote = node.connected[0]
+        assert remote.public_key == peer.key.public_key
+        await peer.disconnect(DisconnectReason.USELESS_PEER)
+        assert (await remote.wait_ended()).reason == DisconnectReason.USELESS_PEER
+        await peer.receive_end()
+
+
+@only("one stream", "streams", because="where messages need credit, there is none after the end")
+async def test_a_script_hears_what_was_said_before_a_disconnect_first(wire: Wire) -> None:
+    async def speak_and_leave(_: object, channel: Channel[ChatMessage]) -> None:
+        for number in range(20):
+            await channel.send(Say(str(number)))
+
+    async with wire.scripted_peer([chat(speak_and_leave)]) as (_, peer):
+        assert [await peer.receive_message() for _ in range(20)] == [Say(str(number)) for number in range(20)]
+        with pytest.raises(trio.EndOfChannel, match="a Disconnect came: requested"):
+            await peer.receive_message()
+        await peer.stream.send_eof()
+        with pytest.raises(trio.EndOfChannel, match="the other end has closed the link"):
+            await peer.receive()
+
+
+async def test_a_script_that_is_called_wants_streams_in_their_order() -> None:
+    keys = PrivateKey.generate(), PrivateKey.generate()
+    ours, theirs = memory_mux_pair((keys[0].public_key, keys[1].public_key))
+    caller, called = [ScriptedPeer(link, [Chat()], key=key) for link, key in zip((ours, theirs), keys, strict=True)]
+    with pytest.raises(LocalProtocolError, match=r"the link's first stream comes with shake_hands\(\)"):
+        await caller.say_hello()
+    for act in (caller.shake_hands, called.shake_hands, caller.say_hello, called.say_hello, caller.hear_hello, called.hear_hello):
+        await act()
+    await (await ours.open()).send_all(b"\0\0\2ab")
+    with pytest.raises(LocalProtocolError, match=r"the script wants a stream of chat/1 here, and one that begins with b'ab' came"):
+        await called.open_streams()
+    await (await ours.open()).send_eof()
+    with pytest.raises(trio.EndOfChannel, match="the other end has closed the link"):
+        await called.open_streams()
+
+
+class Wrapped:
+    """A framing of a class of its own, in which a script cannot seal any frame."""
+
+    def __init__(self, framing: FrameFraming) -> None:
+        self._framing = framing
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._framing, name)
+
+
+class Wrapping(Extension):
+    def framing(self, agreement: Agreement) -> Any:
+        return Wrapped(rlpx_framing(secrets(agreement)))
+
+
+async def test_a_script_speaks_a_framing_that_it_does_not_know() -> None:
+    async with scripted_peer([Chat()], extension=Wrapping) as (_, peer):
+        await peer.send_message(GetTime("abc", request_id=1))
+        assert await peer.receive_message() == Time(1, 3)
+        with pytest.raises(DecodingError):
+            await peer.send_frame(b"\xc0no id")
+
+
+async def test_a_script_whose_link_breaks_is_told() -> None:
+    one, other = memory_stream_pair()
+    peer = ScriptedPeer(one)
+    one._incoming.break_()
+    with pytest.raises(trio.ClosedResourceError):
+        await peer.receive_end()
+    await other.aclose()

@@ -1,4 +1,7 @@
-"""What strangers do with native streams: it ends their own session, with a reason, and harms no other."""
+"""Row F17 of THREATS.md: native streams that are not opened, named or used as they should be.
+
+Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, Node, rlp
 from devp2p.errors import DecodingError
+from devp2p.session import mux_line
 from devp2p.session.mux_line import missing_of_name
 from devp2p.testing import ScriptedPeer
 from devp2p.transports import MuxLink
@@ -122,7 +126,7 @@ MISNAMED: dict[Callable[[MuxLink], Awaitable[None]], str] = {
 
 
 @pytest.mark.parametrize("behave", MISNAMED)
-async def test_streams_that_are_not_opened_or_named_as_they_should_be_end_the_session(wire: Wire, behave: Any) -> None:
+async def test_f17_streams_that_are_not_opened_or_named_as_they_should_be_end_the_session(wire: Wire, behave: Any) -> None:
     async with greeted(wire) as (node, peer, link):
         remote, started = node.roster.get(peer.key.public_key), trio.current_time()
         assert remote is not None
@@ -134,7 +138,7 @@ async def test_streams_that_are_not_opened_or_named_as_they_should_be_end_the_se
         assert trio.current_time() - started <= 6 + 1
 
 
-async def test_streams_too_many_are_never_accepted(wire: Wire) -> None:
+async def test_f17_streams_too_many_are_never_accepted(wire: Wire) -> None:
     async with greeted(wire) as (node, peer, link):
         await peer.open_streams()
         more = [await link.open() for _ in range(50)]
@@ -171,7 +175,7 @@ async def too_large(peer: ScriptedPeer) -> None:
 
 
 @pytest.mark.parametrize("misplace", [say_on_the_first, ping_on_its_own, leave_on_its_own, id_of_the_other, garbage, too_large])
-async def test_what_is_on_a_stream_where_it_does_not_belong_ends_the_session(wire: Wire, misplace: Any) -> None:
+async def test_f17_what_is_on_a_stream_where_it_does_not_belong_ends_the_session(wire: Wire, misplace: Any) -> None:
     async with greeted(wire) as (node, peer, _):
         await peer.open_streams()
         remote = node.roster.get(peer.key.public_key)
@@ -181,7 +185,7 @@ async def test_what_is_on_a_stream_where_it_does_not_belong_ends_the_session(wir
         assert not (await remote.wait_ended()).by_remote
 
 
-async def test_a_message_on_the_first_stream_before_there_are_others_does_so_too(wire: Wire) -> None:
+async def test_f17_a_message_on_the_first_stream_before_there_are_others_does_so_too(wire: Wire) -> None:
     network = wire.network()
     async with network.node([Chat()], strict=True) as node:
         events, peer = node.events(), await network.peer(node, [Chat()])
@@ -194,7 +198,7 @@ async def test_a_message_on_the_first_stream_before_there_are_others_does_so_too
         await anext(events)
 
 
-async def test_a_stream_that_ends_early_says_no_more_and_the_others_go_on(wire: Wire) -> None:
+async def test_f17_a_stream_that_ends_early_says_no_more_and_the_others_go_on(wire: Wire) -> None:
     for end in (b"", b"\0\0", b"\0\0\x50half"):
         async with greeted(wire) as (node, peer, _):
             await peer.open_streams()
@@ -208,8 +212,33 @@ async def test_a_stream_that_ends_early_says_no_more_and_the_others_go_on(wire: 
             assert budget.used == 0, "nothing is held of half a frame"
 
 
-def test_a_name_is_read_to_its_end_and_no_further() -> None:
+def test_f17_a_name_is_read_to_its_end_and_no_further() -> None:
     assert [missing_of_name(named("chat")[:size]) for size in range(4)] == [3, 2, 1, len(rlp.encode(["chat", 1]))]
     assert missing_of_name(named("chat")) == 0
     with pytest.raises(DecodingError):
         missing_of_name(b"\0\0\x41")
+
+
+async def taken_of_a_giant_name(wire: Wire) -> tuple[int, str]:
+    """How much of a name of 1 MiB the node reads, and how the session ends."""
+    async with greeted(wire) as (node, peer, link):
+        remote, stream, size = node.roster.get(peer.key.public_key), await link.open(), 0
+        assert remote is not None
+        with suppress(trio.BrokenResourceError), trio.move_on_after(4):
+            await stream.send_all(b"\x10\0\0")
+            while size < 2**20:
+                await stream.send_all(NOISE[:1024])
+                size += 1024
+        return size, (await remote.wait_ended()).detail
+
+
+async def test_f17_of_a_giant_name_nothing_is_read(wire: Wire) -> None:
+    size, detail = await taken_of_a_giant_name(wire)
+    assert size <= 128 * 1024, "what the transport holds"
+    assert "where 1 to 64 are allowed" in detail
+
+
+async def test_f17_control_without_a_bound_all_of_it_is_read(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mux_line, "_MOST_NAMED", 2**24)
+    size, detail = await taken_of_a_giant_name(wire)
+    assert (size, detail) == (2**20, "a stream is not of chat/1, as it should be")
