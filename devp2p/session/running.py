@@ -97,6 +97,8 @@ class RunningSession:
         self._writing = trio.CancelScope(shield=True)
         self._written = trio.Event()
         self._moving = False
+        self._marking = trio.CancelScope()
+        self._moves_last = False  # it has ended with more to send, and moves first
         self._stopped = trio.Event()  # nothing is sent any more over a line that is to be left
         self._go_on = trio.Event()  # set but while it moves
         self._go_on.set()
@@ -109,8 +111,8 @@ class RunningSession:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has begun to end."""
-        return self._end is not None
+        """Whether it has begun to end, and receives no more."""
+        return self._end is not None and not self._moves_last
 
     @property
     def ending(self) -> PeerDisconnected:
@@ -140,11 +142,16 @@ class RunningSession:
         tell = not end.by_remote
         last = Outgoing(base.DISCONNECT, base.encode_disconnect(end.reason)) if tell else None
         self.outbox.finish(end, last, flush=flush)
-        self._go_on.set()
         for _, channel in self._by_index:
             channel.close(end)
-        self._receiving.cancel()
-        self._work.deadline = trio.current_time() + self.limits.closing_timeout / 2
+        soon = trio.current_time() + self.limits.closing_timeout / 2
+        self._moves_last = flush and self._moving and self._stopped.is_set()  # the peer may have left the old line already
+        if self._moves_last:
+            self._marking.deadline = min(self._marking.deadline, soon)
+        else:
+            self._go_on.set()
+            self._receiving.cancel()
+        self._work.deadline = soon
 
     async def _close(self) -> None:
         """Let the line say farewell, for as long as it may take, and close it."""
@@ -204,14 +211,16 @@ class RunningSession:
             await self._wait_marked(old, other, both)
         finally:
             self._moving = False
-            taken = both.is_set() and self._end is None
+            taken = both.is_set() and not self.is_over
+            self._moves_last = False
             if taken:
                 self._left = trio.Event()
                 self._line = self._use(other)
                 self.peer.address = other.link.remote
-                self._receiving.cancel()
             else:
                 self.outbox.put_base(base.LAST, base.encode_last(0))  # the mark, if it was sent, must not count in a later move
+            if taken or self._end is not None:
+                self._receiving.cancel()
             self.outbox.resume()
             self._go_on.set()
             await (self._leave(old) if taken else self._give_up(other))
@@ -246,7 +255,7 @@ class RunningSession:
             await self._written.wait()
             scope.cancel()
 
-        with trio.move_on_after(self.limits.handshake_timeout):
+        with trio.move_on_after(self.limits.handshake_timeout) as self._marking:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(watch, nursery.cancel_scope)
                 nursery.start_soon(watch_end, nursery.cancel_scope)

@@ -1,5 +1,7 @@
 """A session moves while something is still on its way: quiet ones, in which nothing but the moves themselves says anything."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -136,3 +138,47 @@ async def test_a_peer_that_has_moved_already_is_told_why_the_session_ends(old: s
             await trio.sleep(5)
         assert other.ended is not None
         assert (other.ended.reason, other.ended.by_remote) == (DisconnectReason.TOO_MANY_PEERS, True)
+
+
+@pytest.mark.parametrize("old", KINDS)
+async def test_last_words_while_it_moves_are_said_where_the_peer_listens(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with quiet(old, monkeypatch) as (one, other, _):
+        gate = trio.Event()
+        hold(one.session._line._stream, gate)  # type: ignore[attr-defined]
+        other.session.outbox.put_base(base.PONG, base.EMPTY_LIST)  # for what is waited for
+        await wait_all_tasks_blocked()
+        sessions = await another("plain", (one, other))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move_both, (one, other), sessions)
+            await trio.sleep(0.1)
+            await say(one, 7)
+            one.session.end(PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False), flush=True)
+            await trio.sleep(0.1)
+            gate.set()
+        await trio.sleep(3)
+        assert other.heard == [7]
+        assert other.ended is not None
+        assert (other.ended.reason, other.ended.by_remote) == (DisconnectReason.REQUESTED, True)
+        assert one.ended is not None
+
+
+@pytest.mark.parametrize("new", KINDS)
+@pytest.mark.parametrize("old", KINDS)
+async def test_neither_a_line_that_was_left_nor_the_session_waits_for_the_garbage_collector(
+    old: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        async with quiet(old, monkeypatch) as (one, other, _):
+            lines = [weakref.ref(end.session._line) for end in (one, other)]
+            assert await move_both((one, other), await another(new, (one, other))) == [True, True]
+            await trio.sleep(1)
+            assert [line() for line in lines] == [None, None]
+            await say(one, 7)
+            await trio.sleep(1)
+            sessions = [weakref.ref(end.session) for end in (one, other)]
+        one.running = other.running = None
+        assert [session() for session in sessions] == [None, None]
+    finally:
+        gc.enable()
