@@ -239,6 +239,8 @@ class MuxLine(StreamLine):
                 number = base.decode_last(message.data, compressed=own.framing.compressed)
                 own.mark = Mark(number, own.framing.frames)
                 self._marked.unpark_all()
+                if turn.is_over:
+                    await turn.end()
             else:
                 raise RemoteProtocolError(f"base protocol message {message.code:#x} came on the stream of {own.name}")
 

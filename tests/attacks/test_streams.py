@@ -12,12 +12,14 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, Node, rlp
+from devp2p.capability import queues
 from devp2p.errors import DecodingError
 from devp2p.session import mux_line
 from devp2p.session.mux_line import missing_of_name
 from devp2p.testing import ScriptedPeer
 from devp2p.transports import MuxLink
 from devp2p.wire import base, compression
+from tests.attacks.test_turns import Slowly
 from tests.chat import Chat, GetTime, Time
 from tests.session.test_streams import NOISE, QUIET, SAY, ZEAL, Zeal, next_answer
 from tests.wires import Wire, only
@@ -217,6 +219,38 @@ def test_f17_a_name_is_read_to_its_end_and_no_further() -> None:
     assert missing_of_name(named("chat")) == 0
     with pytest.raises(DecodingError):
         missing_of_name(b"\0\0\x41")
+
+
+async def turns_beside_marks(wire: Wire) -> int:
+    """How often another task runs while a capability's stream brings a thousand marks and a question, all at once."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with greeted(wire) as (_, peer, _), trio.open_nursery() as nursery:
+        await peer.open_streams()
+        mark = peer._streams.own[0].seal(rlp.encode(base.LAST) + compression.compress(base.encode_last(7)))
+        ask = peer.seal(rlp.encode(SAY + 1) + compression.compress(rlp.encode([7, "ab"])))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(other)
+        await peer.stream_of(SAY).send_all(mark * 1000 + ask)
+        assert await peer.receive_message() == Time(7, 2)
+        nursery.cancel_scope.cancel()
+    return turns
+
+
+async def test_f17_marks_without_number_give_way_by_the_clock(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "perf_counter", Slowly())
+    assert await turns_beside_marks(wire) > 300
+
+
+async def test_f17_control_without_turns_a_thousand_marks_are_one_step(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queues, "_TURN", 10**6)
+    assert await turns_beside_marks(wire) < 30
 
 
 async def taken_of_a_giant_name(wire: Wire) -> tuple[int, str]:
