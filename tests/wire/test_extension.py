@@ -1,7 +1,6 @@
 """Extensions of the handshake: what they see, what they are told, whatever else is in the packets, and what may not go wrong."""
 
 import logging
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -21,7 +20,7 @@ from devp2p.wire.opening import HandshakeCompleted, Opening
 from devp2p.wire.rlpx.agreement import Agreement, secrets
 from devp2p.wire.rlpx.extension import Contained, Extension
 from devp2p.wire.rlpx.frames import FrameOpener, rlpx_framing
-from devp2p.wire.rlpx.handshake import Entropy, Handshake
+from devp2p.wire.rlpx.handshake import Handshake
 from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
 from tests.fuzz.wire_targets import entropy
 from tests.wire.handshakes import ACK, AUTH, KEY_A, KEY_B, PLAIN_ACK, PLAIN_AUTH, A, B, Constant, Meeting, assert_agreed, fixed, fresh
@@ -365,31 +364,3 @@ def test_where_the_choice_fails_frames_are_stock_contained() -> None:
     assert talk(Contained(broken("framing")), None) == (HELLO, HELLO, True)
     with pytest.raises(HandshakeError, match="MAC"):
         talk(OTHER, Contained(broken("framing", extension=Other(*OTHER.elements))))
-
-
-# Padding
-
-
-@given(st.integers(0, 700), st.integers(300, 600))
-@settings(max_examples=30, deadline=None)
-def test_whoever_makes_a_handshake_chooses_the_size_of_its_packet(length: int, target: int) -> None:
-    asked: list[int] = []
-
-    def padding(size: int) -> bytes:
-        asked.append(size)
-        return bytes(max(0, target - size))
-
-    extension = Constant(rlp.encode(bytes(length)))
-    own = replace(entropy(1), padding=padding)
-    one = Handshake(KEY_A, own, remote=B, extension=extension)
-    auth = one.data_to_send()
-    other = Handshake(KEY_B, own, extension=extension)
-    assert other.receive_data(auth) is not None
-    ack = other.data_to_send()
-    assert one.receive_data(ack) is not None
-    assert [len(auth), len(ack)] == [max(target, size) for size in asked]
-
-
-def test_the_padding_of_drawn_entropy_can_be_chosen_too() -> None:
-    drawn = Entropy.draw(random.Random(1).randbytes, padding=lambda size: bytes(512 - size))
-    assert len(Handshake(KEY_A, drawn, remote=B, extension=Remembering()).data_to_send()) == 512

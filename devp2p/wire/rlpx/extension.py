@@ -43,6 +43,13 @@ class Extension:
         """
         return ()
 
+    def padding(self, size: int) -> bytes | None:  # noqa: ARG002
+        """Give what follows the list in our auth or ack, which has `size` bytes without it; what is too long for the packet is cut.
+
+        None for 100 to 300 random bytes, as EIP-8 recommends.
+        """
+        return None
+
     def framing(self, agreement: Agreement) -> Framing | None:  # noqa: ARG002
         """Choose what messages travel in from here on, Hello first, if both sides have agreed on other than RLPx frames; else None.
 
@@ -73,6 +80,7 @@ class Contained(Extension):
     def __init__(self, extension: Extension) -> None:
         self._offer = unless_it_fails(partial(offered, extension), ())
         self._answer = unless_it_fails(partial(answered, extension), ())
+        self._padding = unless_it_fails(partial(chosen_padding, extension), None)
         self._framing = unless_it_fails(partial(_framing_or_refusal, extension), None)
         self._proved = unless_it_fails(extension.proved, None)
         self._failed = unless_it_fails(extension.failed, None)
@@ -85,6 +93,10 @@ class Contained(Extension):
     def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:
         """See `Extension`."""
         return self._answer(remote, auth, ack)
+
+    def padding(self, size: int) -> bytes | None:
+        """See `Extension`."""
+        return self._padding(size)
 
     def framing(self, agreement: Agreement) -> Framing | None:
         """See `Extension`. One that fails ends in stock frames, which a peer that expects others refuses; HandshakeError as from it."""
@@ -121,6 +133,14 @@ def offered(extension: Extension, remote: PublicKey, auth: Auth) -> tuple[bytes,
 def answered(extension: Extension, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:
     """The same for an ack."""
     return _sendable(extension.answer(remote, auth, ack), f"what {type(extension).__name__}.answer returns", "ack", ACK_ROOM)
+
+
+def chosen_padding(extension: Extension, size: int) -> bytes | None:
+    """The same for the padding of either; TypeError for what is no bytes."""
+    own = extension.padding(size)
+    if own is not None:
+        require(own, bytes, f"what {type(extension).__name__}.padding returns is bytes, or None")
+    return own
 
 
 def _sendable(elements: Iterable[bytes], what: str, packet: str, room: int) -> tuple[bytes, ...]:

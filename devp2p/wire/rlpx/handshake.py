@@ -27,7 +27,7 @@ from devp2p.rlp import split_item
 from devp2p.wire.framing import Framing
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.agreement import Agreement, secrets, xor
-from devp2p.wire.rlpx.extension import Extension, answered, offered
+from devp2p.wire.rlpx.extension import Extension, answered, chosen_padding, offered
 from devp2p.wire.rlpx.frames import rlpx_framing
 from devp2p.wire.rlpx.packets import ACK, AUTH, MAX_PACKET, MIN_ACK, MIN_AUTH, VERSION, Ack, Auth
 
@@ -57,18 +57,14 @@ class Entropy:
     """It may be used once, too."""
 
     @classmethod
-    def draw(cls, random_bytes: Callable[[int], bytes], *, padding: Padding | None = None) -> "Entropy":
-        """Draw everything from ``random_bytes``, which gives as many bytes as it is asked for.
-
-        ``padding`` chooses how much our packet gets of it, so that the packet has one of the sizes that the caller wants. By default there
-        are 100 to 300 bytes, as EIP-8 recommends.
-        """
+    def draw(cls, random_bytes: Callable[[int], bytes]) -> "Entropy":
+        """Draw everything from ``random_bytes``, which gives as many bytes as it is asked for; padding as EIP-8 recommends."""
         return cls(
             ephemeral=PrivateKey.from_bytes(random_bytes(32)),
             nonce=random_bytes(32),
             ecies_ephemeral=PrivateKey.from_bytes(random_bytes(32)),
             iv=random_bytes(16),
-            padding=_recommended(random_bytes) if padding is None else padding,
+            padding=_recommended(random_bytes),
         )
 
 
@@ -211,6 +207,8 @@ class Handshake:
         self.agreement: Agreement | None = None
         """What is agreed, once it is."""
         self._extension = extension
+        if extension is not None:
+            entropy = replace(entropy, padding=_padding_of(extension, entropy.padding))
         self._side = Recipient(key, entropy, extension, is_new=is_new) if remote is None else Initiator(key, remote, entropy, extension)
         self._to_send = self._side.packet if isinstance(self._side, Initiator) else b""
 
@@ -258,6 +256,14 @@ class Handshake:
             extension.failed(self.agreement)
         elif isinstance(self._side, Initiator):
             extension.unanswered(self._side.remote, self._side.auth)
+
+
+def _padding_of(extension: Extension, otherwise: Padding) -> Padding:
+    def padding(size: int) -> bytes:
+        own = chosen_padding(extension, size)
+        return otherwise(size) if own is None else own
+
+    return padding
 
 
 def missing_of_auth(received: "Buffer") -> int:
