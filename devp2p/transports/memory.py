@@ -156,12 +156,14 @@ class _MuxStream(MemoryStream):
 
     def __init__(self, outgoing: _Pipe, incoming: _Pipe, on_close: Callable[["_MuxStream"], None]) -> None:
         super().__init__(outgoing, incoming)
-        self._on_close = on_close
+        self._on_close: Callable[[_MuxStream], None] | None = on_close  # it holds both ends
 
     def close_now(self) -> None:
         """Close both directions, and tell the link."""
         super().close_now()
-        self._on_close(self)
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close(self)
 
 
 class _Side:

@@ -1,5 +1,7 @@
 """Links say what they are: a byte stream, one that proves its peer, or streams that wait for nobody but themselves and prove it."""
 
+import gc
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -357,3 +359,19 @@ async def test_a_link_proves_both_ends_or_none() -> None:
             await with_key.dial(THERE, expect=None)
         with pytest.raises(ConnectionRefusedError, match="the node at memory://a wants links that prove the peer"):
             await bob.dial(HERE, expect=None)
+
+
+async def test_streams_that_both_ends_have_closed_do_not_wait_for_the_garbage_collector() -> None:
+    one, other = memory_mux_pair(KEYS)
+    gc.collect()
+    gc.disable()
+    try:
+        ours = await one.open()
+        theirs = await other.accept()
+        streams = [weakref.ref(ours), weakref.ref(theirs)]
+        await ours.aclose()
+        await theirs.aclose()
+        del ours, theirs
+        assert [stream() for stream in streams] == [None, None]
+    finally:
+        gc.enable()
