@@ -136,6 +136,7 @@ class StreamLine:
                 while await self._take_events():
                     if not (data := await self._incoming.receive()):
                         await self._wait_moved()
+                        await self._wait_others()
                         self._side.lost("the peer hung up")
                         return
                     try:

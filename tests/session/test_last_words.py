@@ -9,9 +9,10 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Channel, DisconnectReason, Peer, PeerDisconnected, PrivateKey
+from devp2p import Channel, DisconnectReason, Peer, PeerDisconnected, PrivateKey, rlp
 from devp2p.session import RunningSession, local_node, open_session, run_session
 from devp2p.transports.memory import memory_mux_pair
+from devp2p.wire import base, compression
 from tests.chat import Blob, Chat, ChatMessage, Say, chat, collect
 
 OURS, THEIRS = PrivateKey.generate(), PrivateKey.generate()
@@ -83,3 +84,36 @@ async def test_what_is_said_when_another_stream_has_just_stopped_for_a_move_is_h
         one.end(PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False), flush=True)
     assert seen == [Say("goodbye")]
     assert ends[1 - side].reason is DisconnectReason.REQUESTED
+
+
+def frame(code: int, data: bytes, *, compressed: bool = True) -> bytes:
+    body = rlp.encode(code) + (bytes(compression.compress(data)) if compressed else data)
+    return len(body).to_bytes(3) + body
+
+
+@pytest.mark.parametrize("count", [1, 100])
+async def test_what_a_peer_says_before_it_closes_the_link_without_a_farewell_is_heard(count: int) -> None:
+    seen: list[ChatMessage] = []
+    theirs, ours = memory_mux_pair((THEIRS.public_key, OURS.public_key))
+    local = local_node(OURS, [chat(collect(seen))], strict=True)
+    ends: list[PeerDisconnected] = []
+
+    async def live() -> None:
+        ends.append(await run_session(await open_session(ours, local)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(live)
+        first = await theirs.open()
+        hello = base.Hello("stranger", (base.CapabilityVersion("chat", 1),), THEIRS.public_key)
+        await first.send_all(frame(base.HELLO, base.encode_hello(hello), compressed=False))
+        own = await theirs.open()
+        name = rlp.encode(["chat", 1])
+        await own.send_all(len(name).to_bytes(3) + name)
+        await wait_all_tasks_blocked()
+        await first.send_eof()  # which comes first, as it may
+        await wait_all_tasks_blocked()
+        for number in range(count):
+            await own.send_all(frame(0x10, rlp.encode([f"{number} " + 600 * "a"])))
+        await theirs.aclose()
+    assert len(seen) == count
+    assert [(end.reason, end.by_remote) for end in ends] == [(DisconnectReason.NETWORK_ERROR, True)]
