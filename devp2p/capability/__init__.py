@@ -1,6 +1,6 @@
 """What a plugin author meets: `Capability`, `Peer`, `Channel`, messages; and the queues behind them."""
 
-from devp2p.capability.budget import Arriving, Budget
+from devp2p.capability.budget import Arriving, Budget, HeldUp
 from devp2p.capability.channel import Channel
 from devp2p.capability.definition import AnyCapability, Capability, Peer, check_class
 from devp2p.capability.messages import MessageTable, Request, Response
@@ -14,6 +14,7 @@ __all__ = [
     "Budget",
     "Capability",
     "Channel",
+    "HeldUp",
     "Inbox",
     "MessageTable",
     "Outbox",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import trio
 
@@ -11,6 +12,17 @@ from devp2p.limits import Limits
 _PIECE = 64 * 1024  # bytes: of a frame whose pace is looked at when room is short, and of what that pace is measured by
 
 
+@dataclass(frozen=True, eq=False)
+class HeldUp:
+    """A message that waits for its capability, for as long as nobody else needs the room."""
+
+    size: int
+    until: float
+    """When it has waited for long enough to be given up for others, on trio's clock."""
+    give_up: Callable[[], None]
+    """Ends its session, and gives back what the capability has left unread."""
+
+
 class Budget:
     """A number of bytes that all inboxes of a node, and the frames that arrive at it, share."""
 
@@ -18,6 +30,7 @@ class Budget:
         self._limit = limit
         self._used = 0
         self._large: set[Arriving] = set()
+        self._held_up: list[HeldUp] = []
         self._released = trio.lowlevel.ParkingLot()
 
     @property
@@ -44,17 +57,22 @@ class Budget:
         await self._released.park()
 
     @contextmanager
-    def counted(self, size: int) -> Generator[None]:
-        """Count a message that waits for room, for as long as the block lasts.
+    def counted(self, size: int, held_up: HeldUp | None = None) -> Generator[None]:
+        """Count a message that waits for room, for as long as the block lasts; if that may be long, `held_up` says how to end it.
 
         Then it tries again, and what it took itself must not be in its way; so nobody is woken, or else those who wait would take turns
         for ever.
         """
         self._used += size
+        if held_up is not None:
+            self._held_up.append(held_up)
         try:
             yield
         finally:
-            self._used -= size
+            if held_up is None or held_up in self._held_up:
+                self._used -= size
+            if held_up in self._held_up:
+                self._held_up.remove(held_up)
 
     def hold(self, arriving: "Arriving", more: int) -> None:
         """Count `more` bytes for a frame that is arriving; if they do not fit, the sessions of the slowest large ones are ended."""
@@ -71,8 +89,12 @@ class Budget:
     def make_room(self, size: int) -> bool:
         """End the sessions whose large frames come slowest, as far as it takes for `size` bytes more; whether they fit then.
 
-        Nobody is ended for a message that would not fit all the same.
+        Nobody is ended for a message that would not fit all the same. Before them come those of which a message has waited too long.
         """
+        while self._held_up and self._held_up[0].until <= trio.current_time() and not self.has_room(size):
+            waiting = self._held_up.pop(0)
+            self._used -= waiting.size
+            waiting.give_up()
         if size and self._used + size - sum(arriving.size for arriving in self._large) > self._limit:
             return self.has_room(size)
         while self._large and not self.has_room(size):

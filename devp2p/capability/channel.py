@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 from devp2p import rlp
 from devp2p.arguments import number
 from devp2p.bounded import Recent
+from devp2p.capability.budget import HeldUp
 from devp2p.capability.messages import MessageTable, R, Request, Response
 from devp2p.capability.queues import Inbox, Outbox, Turn
 from devp2p.capability.receipts import Receipts, Taken
@@ -231,10 +232,10 @@ class Channel(Generic[M]):
             self._matched_by_plugin.pop(number)
         return taken
 
-    async def wait_room(self, received: MessageReceived, patience: float) -> bool:
+    async def wait_room(self, received: MessageReceived, patience: float, held_up: HeldUp | None = None) -> bool:
         """Wait until there may be room for a message that was not taken; False if none was made for `patience` seconds."""
         with trio.move_on_after(patience) as scope:
-            await self._inbox.wait_room(len(received.data))
+            await self._inbox.wait_room(len(received.data), held_up)
         return not scope.cancelled_caught
 
     async def wait_taken(self) -> None:

@@ -9,7 +9,7 @@ from time import perf_counter
 
 import trio
 
-from devp2p.capability.budget import Budget
+from devp2p.capability.budget import Budget, HeldUp
 from devp2p.errors import PeerDisconnected
 from devp2p.limits import Limits
 from devp2p.wire import Lane, MessageReceived, Outgoing, Schedule
@@ -240,10 +240,10 @@ class Inbox:
             self._queue.appendleft(message)
             _wake(self._arrived)
 
-    async def wait_room(self, size: int) -> None:
-        """Wait until something is taken out that may have made room for `size` bytes, which count meanwhile."""
+    async def wait_room(self, size: int, held_up: HeldUp | None = None) -> None:
+        """Wait until something is taken out that may have made room for `size` bytes, which count meanwhile; see `Budget.counted`."""
         has_own_room = self._has_own_room(size)
-        with self._budget.counted(size):
+        with self._budget.counted(size, held_up):
             await (self._budget.wait_released() if has_own_room else self._taken.park())
 
     async def wait_empty(self) -> None:

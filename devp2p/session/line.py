@@ -43,7 +43,10 @@ class Side(Protocol):
         ...
 
     async def wait_room(self, message: wire.MessageReceived, patience: float) -> bool:
-        """Wait until there may be room for a message; after `patience` seconds the session ends, for that capability's sake: False."""
+        """Wait until there may be room for a message; after `patience` seconds the session ends, for that capability's sake: False.
+
+        With more patience than ``limits.inbox_patience`` the session also ends when others need what it takes of the node's budget.
+        """
         ...
 
     async def wait_taken(self) -> None:

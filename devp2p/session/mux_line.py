@@ -5,10 +5,11 @@ capability, in their order. In the initiator's direction it begins with a frame 
 follows in both directions lies there as if no other capability were shared (`wire.messages.OwnIds`).
 
 Theory of operation. A capability that takes nothing holds back its own stream, by the transport's means, and nobody else; so there is no
-patience for it that could run out, here or at the peer's, and what waits is bounded by inbox and outbox. Whether the peer is there is told
-by Pings, which stand behind no message of a capability. Nor is there a schedule: each capability has a task of its own that sends, and the
-transport shares the line among them. What was sent before a Disconnect comes on other streams than it: so the side that leaves ends those
-streams first, and the other waits for their ends before it takes its leave; neither waits long.
+patience for it that could run out, here or at the peer's, and what waits is bounded by inbox and outbox; only when the node's budget is
+full does a session end whose message has waited for long. Whether the peer is there is told by Pings, which stand behind no message of a
+capability. Nor is there a schedule: each capability has a task of its own that sends, and the transport shares the line among them. What
+was sent before a Disconnect comes on other streams than it: so the side that leaves ends those streams first, and the other waits for their
+ends before it takes its leave; neither waits long.
 """
 
 import math

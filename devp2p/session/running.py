@@ -25,7 +25,7 @@ from typing import Any, cast
 
 import trio
 
-from devp2p.capability import AnyCapability, Budget, Channel, Inbox, Outbox, Peer, Turn
+from devp2p.capability import AnyCapability, Budget, Channel, HeldUp, Inbox, Outbox, Peer, Turn
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.session.line import Line
@@ -287,17 +287,29 @@ class RunningSession:
     async def wait_room(self, message: MessageReceived, patience: float) -> bool:
         """Wait until there may be room for a message.
 
-        If none was made for `patience` seconds, the session ends with a reason that names the capability: False.
+        If none was made for `patience` seconds, the session ends with a reason that names the capability: False. With more patience than
+        ``limits.inbox_patience`` it also ends when others need what it takes of the node's budget.
         """
         capability, channel = self._by_index[message.capability]
-        if await channel.wait_room(message, patience):
+
+        def give_up() -> None:
+            self._leave_unread(capability, channel)
+            channel.discard()
+
+        held_up = None
+        if patience > self.limits.inbox_patience:
+            held_up = HeldUp(len(message.data), trio.current_time() + self.limits.inbox_patience, give_up)
+        if await channel.wait_room(message, patience, held_up):
             return True
+        self._leave_unread(capability, channel)
+        return False
+
+    def _leave_unread(self, capability: AnyCapability, channel: Channel[Any]) -> None:
         if self._line.farewell is not None:  # it has left, and said why
             self.end(PeerDisconnected(self._line.farewell, by_remote=True))
         else:
             detail = f"{capability.name}/{capability.version} left {channel.unread_bytes} bytes unread"
             self.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=detail))
-        return False
 
     async def wait_taken(self) -> None:
         """Give the capabilities a moment to take what the peer sent before it left: after the end they could not even greet it."""
