@@ -16,7 +16,7 @@ from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, 
 from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.session.local import LocalNode
-from devp2p.transports import Link, MuxLink
+from devp2p.transports import Link, MuxLink, require_peer
 from devp2p.wire import base
 from devp2p.wire.rlpx import MAX_PACKET, Entropy, Handshake, missing_of_auth
 
@@ -193,8 +193,8 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
             if heard is None:
                 heard = Heard(await _first_stream(link), b"")
             stream = heard.stream
-            if link.peer is not None and expect not in {None, link.peer}:
-                raise RemoteProtocolError("the link leads to another node", reason=DisconnectReason.UNEXPECTED_IDENTITY)
+            if link.peer is not None:
+                require_peer(link.peer, expect, link.remote)
             try:
                 theirs = await _exchange_hellos(stream, opening, heard.data, progress, initiator=link.initiator)
             except HandshakeError:
