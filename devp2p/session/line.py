@@ -109,6 +109,7 @@ class Line(Protocol):
 
 
 LineMaker = Callable[[Session, Side], Line]
+"""Makes the line of a session; its class does."""
 
 
 @contextmanager

@@ -1,15 +1,14 @@
 """Which line a session gets: what its framing wants, or what its link can do."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
-from devp2p.session.line import Line, Side
+from devp2p.session.line import Line, LineMaker, Side
 from devp2p.session.mux_line import MuxLine
 from devp2p.session.opening import Session
 from devp2p.session.stream_line import StreamLine
 from devp2p.transports import MuxLink
 
-LINES: Final[dict[type[Any], Callable[[Session, Side], Line]]] = {}
+LINES: Final[dict[type[Any], LineMaker]] = {}
 """The lines of framings that want one of their own, by the framing's class."""
 
 

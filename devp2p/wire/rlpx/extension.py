@@ -27,7 +27,8 @@ class Extension:
     `Agreement`: the elements of both sides, nonces, packets and shared secrets.
 
     Each `offer` is followed by exactly one call of `proved`, `failed` or `unanswered`, each `answer` by one of `proved` or `failed`. The
-    nonce of our own packet tells which: it is never used twice. Many handshakes may be under way at one time, some of them with one peer.
+    nonce of our own packet tells which: it is never used twice. Many handshakes may be under way at one time, some of them with one peer:
+    where two nodes dial each other at once, both links are proved, and only then is one of the two closed.
     Before a node does anything else, it asks for an offer and an answer in a handshake with itself, which fails, to find out whether they
     can be sent. A link that has proved its peer has no handshake, and asks for nothing.
     """
