@@ -196,6 +196,9 @@ class RunningSession:
 
         `other`: opened over that link, and not running; it is closed if it is not taken. LocalProtocolError if it is with another peer,
         shares other capabilities, or another move is under way. PeerDisconnected if the session ends meanwhile.
+
+        Who cancels this, or waits for longer than ``limits.handshake_timeout``, keeps the old link. If the peer has left it just then, the
+        session ends.
         """
         if self._end is not None:
             await other.close()

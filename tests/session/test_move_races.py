@@ -1,9 +1,10 @@
 """A session moves while something is still on its way: quiet ones, in which nothing but the moves themselves says anything."""
 
 import gc
+import random
 import weakref
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.session.moving import (
     KINDS,
     End,
     another,
+    is_closed,
     move_both,
     talking,
 )
@@ -182,3 +184,41 @@ async def test_neither_a_line_that_was_left_nor_the_session_waits_for_the_garbag
         assert [session() for session in sessions] == [None, None]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_whatever_ends_a_move_nothing_comes_twice_or_out_of_order_and_nothing_is_left(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)
+    async with talking(chance.choice(KINDS), monkeypatch) as (one, other, _):
+        ends = one, other
+        await trio.sleep(chance.uniform(0, 0.5))
+        sessions = await another(chance.choice(KINDS), ends)
+
+        async def move(side: int) -> None:
+            await trio.sleep(chance.choice([0, 0, 0.01, 0.3]))
+            with trio.move_on_after(chance.choice([0, 0.001, 0.01, 0.1, 10, 10, 10])), suppress(PeerDisconnected):
+                await ends[side].session.move(sessions[side])
+
+        async def end() -> None:
+            for _ in range(chance.randrange(60)):
+                await trio.lowlevel.checkpoint()
+            await trio.sleep(chance.choice([0, 0, 0.01, 0.3]))
+            over = PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False)
+            chance.choice(ends).session.end(over, flush=chance.choice([True, False]))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move, 0)
+            nursery.start_soon(move, 1)
+            if chance.random() < 0.7:
+                nursery.start_soon(end)
+        await trio.sleep(60)
+        for each in ends:
+            assert each.heard == list(range(len(each.heard)))
+        assert (one.ended is None) == (other.ended is None)
+        if one.ended is None:
+            assert len(one.heard) == len(other.heard) == 200
+    for each, session in zip(ends, sessions, strict=True):
+        assert each.session.budget.used == 0
+        assert await is_closed(session.link)
