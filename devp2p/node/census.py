@@ -2,14 +2,14 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from devp2p.addresses import GROUP, Address
 from devp2p.arguments import require, whole
 from devp2p.capability import AnyCapability, Capability, Peer
 from devp2p.containment import unless_it_fails
 from devp2p.errors import LocalProtocolError
-from devp2p.keys import PublicKey
+from devp2p.keys import NodeId, PublicKey
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
 from devp2p.peers import Known, Ratings, standings_of
@@ -27,12 +27,12 @@ class Census:
         capabilities: dict[str, AnyCapability],
         roster: Roster,
         ratings: Ratings,
-        is_outside: Callable[[PublicKey], bool],
         *,
+        outside: Iterable[NodeId],
         clock: PolicyClock,
         strict: bool = False,
     ) -> None:
-        """`capabilities`: ours, by name. `is_outside`: whether a peer is static or trusted. `strict`: let their stray exceptions out."""
+        """`capabilities`: ours, by name. `outside`: static and trusted nodes. `strict`: let stray exceptions of capabilities out."""
         self.leaving: set[bytes] = set()
         """The IDs of peers whose sessions are being ended: they count no more."""
         self.wished: set[bytes] = set()
@@ -40,7 +40,7 @@ class Census:
         self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
         self._roster = roster
         self._ratings = ratings
-        self._is_outside = is_outside
+        self._outside = frozenset(outside)
         self._clock = clock
         self._nearest: dict[bytes, float] = {}
 
@@ -69,7 +69,7 @@ class Census:
             since=since,
             network=address.limited_network(GROUP),
             rtt=self._nearest.get(node_id),
-            outside=self._is_outside(key),
+            outside=node_id in self._outside,
             protected=node_id in self.wished,
         )
 
@@ -94,11 +94,12 @@ class Census:
     def candidate(self, known: Known, now: float) -> SlotCandidate:
         """A node that could be dialled. As long as its record is all that is known of it, the answer stays the same, and is kept."""
         node_id = known.record.id
-        if known.seen_as is not None and node_id not in self._ratings:
+        is_remembered = node_id in self._ratings
+        if known.seen_as is not None and not is_remembered:
             return known.seen_as
         shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
         names = known.capabilities if shared is None else [name for name in known.capabilities if name in shared]
-        known.seen_as = SlotCandidate(
+        seen = SlotCandidate(
             id=node_id,
             standings=standings_of(self._ratings, node_id, names, now),
             network=known.record.addresses[0].limited_network(GROUP),
@@ -106,7 +107,8 @@ class Census:
             anchor=known.anchor,
             tries=known.tries,
         )
-        return known.seen_as
+        known.seen_as = None if is_remembered else seen  # what is remembered fades, and is forgotten one day
+        return seen
 
 
 def specs_of(capabilities: Mapping[str, AnyCapability], wanted: Mapping[str, int], max_peers: int) -> tuple[SlotSpec, ...]:

@@ -57,7 +57,7 @@ class Policy:
         self.capabilities: dict[str, AnyCapability] = {one.name: one for one in sorted(local.capabilities, key=lambda one: one.version)}
         self.clock: PolicyClock = clock
         self._specs = specs_of(self.capabilities, wanted, max_peers)
-        self._outside = {record.id for record in outside}
+        outside_ids = frozenset(record.id for record in outside)
         self._random = random
         self._roster = roster
         self._demands: list[tuple[str, int]] = []
@@ -69,21 +69,18 @@ class Policy:
         """Nodes that are not let in."""
         self.slots: Slots = Slots(self._specs, max_peers, secret=secret, dialled_floor=None if dials else 0)
         """What decides between peers."""
-        self._census = Census(self.capabilities, roster, self.ratings, self._is_outside, clock=clock, strict=local.strict)
+        self._census = Census(self.capabilities, roster, self.ratings, outside=outside_ids, clock=clock, strict=local.strict)
         self.candidates: Candidates = Candidates(
             local.key.public_key,
             roster,
             self._census,
             self.bans,
             clock,
-            outside=self._outside,
+            outside=outside_ids,
             schemes=schemes,
             limit_local_addresses=local.limits.limit_local_addresses,
         )
         """Nodes that may be dialled, and those that are."""
-
-    def _is_outside(self, key: PublicKey) -> bool:
-        return key.node_id in self._outside
 
     # Which peers come, and go
 

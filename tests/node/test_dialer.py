@@ -252,6 +252,21 @@ async def test_what_the_slots_look_at_is_made_once_until_something_of_it_has_cha
     assert policy.candidates.look_at(known) is not policy.candidates.look_at(known)
 
 
+async def test_what_was_remembered_of_a_candidate_fades_from_what_the_slots_look_at_too():
+    policy = policy_of(Chat())
+    policy.candidates.offer(NODES[0], "v4")
+    (known,) = policy.candidates.pool
+    policy.ratings.proved(NODES[0].id, ["other"], 0.0)  # our capability was not among those that it has
+    remembered = policy.candidates.look_at(known)
+    policy.ratings.ended(NODES[0].id, PeerDisconnected(DisconnectReason.CLIENT_QUITTING, by_remote=True), 1.0)
+    policy.ratings.refresh(1e9)
+    assert NODES[0].id not in policy.ratings
+    forgotten = policy.candidates.look_at(known)
+    assert remembered is not None
+    assert forgotten is not None
+    assert (tuple(remembered.standings), tuple(forgotten.standings)) == ((), ("chat",))
+
+
 # The pool
 
 
