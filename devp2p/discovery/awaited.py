@@ -88,6 +88,8 @@ class Operations:
         self._closed = True
         for waiter in self._waiters.values():
             waiter.ended.set()
+            self._places.release()  # others wait for them, who are told in their turn
+        self._waiters.clear()
 
 
 class Awaited(Generic[P]):

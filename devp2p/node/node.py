@@ -302,9 +302,14 @@ class Node:
             return await self._dialer.reach(record)
 
     async def listen(self, address: str | Address) -> tuple[Address, ...]:
-        """Listen at one more address; returns the bound ones. OSError if that is impossible, ValueError without a transport for it."""
-        listener = await self._carriers.bind(address_of(address))
-        self._nursery.start_soon(listener.serve, self._door.take_in)
+        """Listen at one more address; returns the bound ones.
+
+        OSError if that is impossible, ValueError without a transport for it, RuntimeError when the node has ended.
+        """
+        async with AsyncExitStack() as unless_served:
+            listener = await self._carriers.bind(address_of(address), unless_served)
+            self._nursery.start_soon(listener.serve, self._door.take_in)
+            unless_served.pop_all()
         self.addresses += listener.addresses
         return listener.addresses
 

@@ -167,6 +167,25 @@ async def test_the_end_of_discovery_is_told_to_those_who_wait():
         await node.ping(silent())
 
 
+async def test_the_end_of_discovery_is_told_to_those_who_wait_for_a_place_too(monkeypatch):
+    monkeypatch.setattr("devp2p.discovery.awaited.AT_ONCE", 2)
+    told = 0
+
+    async def ping() -> None:
+        nonlocal told
+        with pytest.raises(trio.ClosedResourceError):
+            await node.ping(silent())
+        told += 1
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            async with running() as node:
+                for _ in range(5):
+                    nursery.start_soon(ping)
+                await trio.sleep(0.05)
+    assert told == 5
+
+
 # Our own record
 
 

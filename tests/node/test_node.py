@@ -323,6 +323,17 @@ async def test_a_node_may_listen_at_one_more_address() -> None:
         await peer.begin()
 
 
+async def test_a_node_that_has_ended_listens_nowhere() -> None:
+    network = Network()
+    async with running(network, "a") as node:
+        pass
+    with pytest.raises(RuntimeError):
+        await node.listen(Address("memory", "b"))
+    assert node.addresses == (Address("memory", "a"),)
+    async with running(network, "b"):
+        pass
+
+
 async def test_one_object_serves_all_peers_of_a_node() -> None:
     served: list[int] = []
 
