@@ -7,7 +7,7 @@ imported here, and nowhere else on the way of ``import devp2p``, when they are u
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -120,26 +120,40 @@ class DiscoveryPlan:
         # The port that TCP happened to get is taken for UDP: any other will do.
         return await stack.enter_async_context(self._opening(key, replace(where, port=0), bound, book, strict=strict))
 
-    def _opening(
+    @asynccontextmanager
+    async def _opening(
         self, key: PrivateKey, where: Address, bound: Sequence[Address], book: "Book | None", *, strict: bool
-    ) -> "AbstractAsyncContextManager[Discovery]":
+    ) -> "AsyncGenerator[Discovery]":
         from devp2p.discovery import open_discovery  # noqa: PLC0415  (see above)
 
         settings = self.settings
-        return open_discovery(
-            key,
-            listen=where,
-            entries={**enr_entries(bound), **_text_keys(settings.entries)},
-            bootnodes=self.bootnodes,
-            trees=self.trees,
-            resolver=settings.resolver,
-            versions=settings.versions,
-            book=book,
-            external=settings.external,
-            talk=settings.talk,
-            limits=settings.limits,
-            strict=strict,
-        )
+        of_the_node: BaseException | None = None
+        try:
+            async with open_discovery(
+                key,
+                listen=where,
+                entries={**enr_entries(bound), **_text_keys(settings.entries)},
+                bootnodes=self.bootnodes,
+                trees=self.trees,
+                resolver=settings.resolver,
+                versions=settings.versions,
+                book=book,
+                external=settings.external,
+                talk=settings.talk,
+                limits=settings.limits,
+                strict=strict,
+            ) as discovery:
+                yield discovery
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) > 1 or not isinstance(group.exceptions[0], BaseExceptionGroup):
+                raise
+            of_the_node = group.exceptions[0]
+        # The node's nursery stands in that of discovery: its group is not to arrive in another one.
+        try:
+            if of_the_node is not None:
+                raise of_the_node
+        finally:
+            del of_the_node  # its traceback holds this frame
 
 
 @asynccontextmanager

@@ -178,11 +178,10 @@ async def test_the_end_of_discovery_is_told_to_those_who_wait_for_a_place_too(mo
         told += 1
 
     with trio.fail_after(10):
-        async with trio.open_nursery() as nursery:
-            async with running() as node:
-                for _ in range(5):
-                    nursery.start_soon(ping)
-                await trio.sleep(0.05)
+        async with trio.open_nursery() as nursery, running() as node:
+            for _ in range(5):
+                nursery.start_soon(ping)
+            await trio.sleep(0.05)
     assert told == 5
 
 

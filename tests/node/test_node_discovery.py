@@ -104,6 +104,30 @@ async def test_discovery_runs_when_it_is_asked_for_or_has_something_to_begin_wit
         assert (node.discovery is not None) == (node.enr is not None) == runs
 
 
+@pytest.mark.parametrize("discovery", [False, True])
+async def test_what_leaves_the_block_is_in_one_group_with_discovery_as_without_it(discovery):
+    with pytest.raises(ExceptionGroup) as caught:
+        async with running(discovery=discovery):
+            raise ZeroDivisionError
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+
+
+async def test_what_fails_in_discovery_itself_ends_the_node():
+    def unable(*_: object) -> bytes:
+        raise ZeroDivisionError
+
+    async def talk() -> None:
+        async with running(discovery=settings) as node, running(discovery=True) as other:
+            assert other.discovery is not None
+            await other.discovery.talk(node.enr or "", b"x", b"")
+            await trio.sleep_forever()
+
+    settings = DiscoverySettings(versions={5}, talk={b"x": unable})
+    with pytest.raises(ExceptionGroup) as caught:
+        await talk()
+    assert caught.group_contains(ZeroDivisionError)
+
+
 async def test_a_node_that_takes_the_port_for_udp_is_no_obstacle_when_any_will_do():
     async with running() as node:
         port = node.addresses[0].port or 0
