@@ -58,7 +58,8 @@ class Limits:
     """What one capability may leave unread, as bytes on the wire."""
     inbox_messages: int = 256
     inbox_patience: float = 5.0
-    """How long a full inbox may hold up the link while its capability takes nothing; then the session ends."""
+    """How long a full inbox may hold up the link while its capability takes nothing; then the session ends. On a native stream of its own
+    it may for as long as nobody else needs the room."""
     outbox_bytes: int = 4 * 2**20
     """What one capability may have waiting to be sent, as encoded bytes; ``send`` waits beyond it."""
     outbox_messages: int = 1024
@@ -67,8 +68,8 @@ class Limits:
     pending_requests: int = 256
     """Requests of one channel that wait for an answer; ``request`` waits beyond it."""
     total_inbox_bytes: int = 256 * 2**20
-    """All inboxes of a node, and the frames that have begun to arrive, together. When no more fits, the session whose large frame comes
-    slowest is ended."""
+    """All inboxes of a node, and the frames that have begun to arrive, together. When no more fits, a session is ended: first one that a
+    native stream has held up for ``inbox_patience``, then the one whose large frame comes slowest."""
 
     duplicate_wait: float = 2.0
     """How long a second link to a connected peer waits for that peer to choose between the two."""
