@@ -145,9 +145,9 @@ class DiscoveryPlan:
             ) as discovery:
                 yield discovery
         except BaseExceptionGroup as group:
-            if len(group.exceptions) > 1 or not isinstance(group.exceptions[0], BaseExceptionGroup):
+            of_the_node, *others = group.exceptions
+            if others or not issubclass(type(of_the_node), BaseExceptionGroup):
                 raise
-            of_the_node = group.exceptions[0]
         # The node's nursery stands in that of discovery: its group is not to arrive in another one.
         try:
             if of_the_node is not None:
