@@ -9,14 +9,14 @@ from devp2p.session.stream_line import StreamLine
 from devp2p.transports import MuxLink
 
 LINES: Final[dict[type[Any], LineMaker]] = {}
-"""The lines of framings that want one of their own, by the framing's class."""
+"""The lines of framings that want one of their own, by the framing's class or one that it is derived from."""
 
 
 def line_of(session: Session, side: Side) -> Line:
     """Choose what drives the bytes of a session."""
-    own = LINES.get(type(session.connection.framing))
-    if own is not None:
-        return own(session, side)
+    for kind in type(session.connection.framing).__mro__:
+        if kind in LINES:
+            return LINES[kind](session, side)
     if isinstance(session.link, MuxLink):
         return MuxLine(session, session.link, side)
     return StreamLine(session, side)

@@ -256,7 +256,7 @@ class StreamLine:
         return self._framing.fits(index, code, data)
 
     @property
-    def taken(self) -> None:
+    def taken(self) -> Callable[[wire.MessageReceived], None] | None:
         """See `Line.taken`: one stream has no credit."""
         return None
 

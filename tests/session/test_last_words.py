@@ -56,7 +56,7 @@ async def test_a_capability_that_says_one_thing_and_returns_is_heard(side: int) 
         await channel.send(Blob(NOISE[:100_000]))
 
     nodes = [chat(greet)], [chat(collect(seen))]
-    async with two(*(nodes if side == 0 else nodes[::-1])) as ends:
+    async with two(nodes[side], nodes[1 - side]) as ends:
         pass
     assert seen == [Say("hello"), Blob(NOISE[:100_000])]
     assert [end.reason for end in ends] == [DisconnectReason.REQUESTED] * 2
@@ -75,7 +75,7 @@ async def test_what_is_said_when_another_stream_has_just_stopped_for_a_move_is_h
 
     nodes = [Chat(), Talk(flood)], [chat(collect(seen)), Talk(never_read)]
     sessions: dict[int, RunningSession] = {}
-    async with two(*(nodes if side == 0 else nodes[::-1]), sessions) as ends:
+    async with two(nodes[side], nodes[1 - side], sessions) as ends:
         await wait_all_tasks_blocked()
         one = sessions[side]
         one.outbox.pause()  # so the stream of the first is marked; that of the second waits for the peer
