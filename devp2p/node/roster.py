@@ -64,6 +64,7 @@ class Roster:
         self._peers: dict[NodeId, Peer] = {}
         self._subscriptions: WeakSet[Observer] = WeakSet()
         self._left = trio.lowlevel.ParkingLot()
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -109,8 +110,10 @@ class Roster:
         return subscription
 
     def attach(self, observer: Observer) -> None:
-        """Let somebody hear of what happens from now on, until nobody else holds it."""
+        """Let somebody hear of what happens from now on, until nobody else holds it; after the end, that nothing more will."""
         self._subscriptions.add(observer)
+        if self._closed:
+            observer.close()
 
     def ready_peers(self, capability: type[AnyCapability]) -> "ReadyPeers":
         """Iterate the peers with which a capability can be used, until the iterator is dropped."""
@@ -119,7 +122,8 @@ class Roster:
         return peers
 
     def close(self) -> None:
-        """The node has ended: let the subscriptions run out."""
+        """The node has ended: let the subscriptions run out, those that are yet to come among them."""
+        self._closed = True
         for subscription in self._subscriptions:
             subscription.close()
 

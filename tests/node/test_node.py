@@ -334,6 +334,16 @@ async def test_a_node_that_has_ended_listens_nowhere() -> None:
         pass
 
 
+async def test_who_asks_a_node_that_has_ended_does_not_wait() -> None:
+    async with running(Network(), "a") as node:
+        pass
+    with trio.fail_after(1):
+        assert [event async for event in node.events()] == []
+        assert [peer async for peer in node.peers(Chat)] == []
+        with pytest.raises(trio.ClosedResourceError, match="the node has ended"):
+            await node.request_peers(Chat, 1)
+
+
 async def test_one_object_serves_all_peers_of_a_node() -> None:
     served: list[int] = []
 
