@@ -96,10 +96,12 @@ class Candidates:
         _logger.debug("%s is no candidate: %s", record.enode, why)
         return False
 
-    def offer(self, record: NodeRecord, source: str, *, anchor: bool = False) -> None:
-        """A source has named a node, perhaps again: it is a candidate, if it can be one. `anchor`: one of our best before the restart."""
-        if self.takes(record):
-            self.pool.offer(record, source, self._census.wanting(record), anchor=anchor)
+    def offer(self, record: NodeRecord, source: str, *, anchor: bool = False) -> bool:
+        """A source has named a node, perhaps again: return whether it is a candidate now. `anchor`: one of our best before the restart."""
+        if not self.takes(record):
+            return False
+        self.pool.offer(record, source, self._census.wanting(record), anchor=anchor)
+        return True
 
     def look_at(self, known: Known) -> SlotCandidate | None:
         """A candidate as the policy of slots sees it; None if it may not be dialled now, and then `known` says why."""

@@ -126,7 +126,8 @@ class Steering:
     async def collect(self, candidates: "AsyncIterator[Candidate]") -> None:
         """Take candidates in, until there are no more."""
         async for candidate in candidates:
-            self._policy.candidates.offer(candidate.record, candidate.source)
+            if not self._policy.candidates.offer(candidate.record, candidate.source):
+                continue
             self._has_news()
             if self._policy.candidates.pool.is_full:
                 await trio.sleep(self._policy.clock.lasting(BETWEEN_NEWS))

@@ -1,5 +1,6 @@
 """A node: opening it, dialling others, and what one hears of its peers."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from devp2p import (
     open_node,
     rlp,
 )
+from devp2p.node.steering import BETWEEN_NEWS
+from devp2p.peers.candidates import POOL
 from devp2p.peers.dial_history import kind_of
 from devp2p.testing import ScriptedPeer, two_nodes
 from devp2p.transports.links import ByteLink, require_peer
@@ -373,6 +376,27 @@ async def test_links_that_nobody_accepted_are_closed_when_the_node_stops_listeni
 async def test_two_nodes_of_different_client_ids_meet() -> None:
     async with two_nodes([Chat()], [Chat()]) as (alice, bob):
         assert (alice.connected[0].client_id, bob.connected[0].client_id) == ("right", "left")
+
+
+async def test_nodes_that_nobody_wants_do_not_hold_up_a_source_when_there_are_many_candidates() -> None:
+    class Picky(Chat):
+        def wants(self, record: NodeRecord) -> bool:
+            return record.addresses[0].host.startswith("good")
+
+    given: list[float] = []
+
+    async def source() -> AsyncIterator[NodeRecord]:
+        for host in (*(f"good{number}" for number in range(POOL)), *["bad"] * 20, "good"):
+            await trio.lowlevel.checkpoint()
+            given.append(trio.current_time())
+            yield NodeRecord(PrivateKey.generate().public_key, (Address("memory", host),))
+        await trio.sleep_forever()
+
+    async with running(Network(), capabilities=[Picky()], candidates=source()) as node:
+        while len(given) < POOL + 21:
+            await trio.sleep(1)
+        assert len(node.policy.candidates.pool) == POOL
+        assert given[-1] - given[0] < 2 * BETWEEN_NEWS
 
 
 async def test_nodes_of_a_source_of_ones_own_are_dialled_as_slots_want_them() -> None:
