@@ -185,11 +185,12 @@ async def own_candidates(records: AsyncIterable[NodeRecord], *, strict: bool = F
             yield Candidate(record, "own")
             await trio.lowlevel.checkpoint()  # it may never wait for anything
     except Exception:
-        if isinstance(records, AsyncGenerator):
-            await records.aclose()
         if strict:
             raise
         _logger.exception("the source of candidates failed, and gives no more")
+    finally:
+        if isinstance(records, AsyncGenerator):
+            await records.aclose()
 
 
 def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discovery | None") -> NodeRecord:

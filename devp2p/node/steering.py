@@ -5,7 +5,7 @@ soon as a candidate is known for them. A node without discovery is steered too: 
 whose conduct is bad, and chooses among those who come.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -125,12 +125,16 @@ class Steering:
 
     async def collect(self, candidates: "AsyncIterator[Candidate]") -> None:
         """Take candidates in, until there are no more."""
-        async for candidate in candidates:
-            if not self._policy.candidates.offer(candidate.record, candidate.source):
-                continue
-            self._has_news()
-            if self._policy.candidates.pool.is_full:
-                await trio.sleep(self._policy.clock.lasting(BETWEEN_NEWS))
+        try:
+            async for candidate in candidates:
+                if not self._policy.candidates.offer(candidate.record, candidate.source):
+                    continue
+                self._has_news()
+                if self._policy.candidates.pool.is_full:
+                    await trio.sleep(self._policy.clock.lasting(BETWEEN_NEWS))
+        finally:
+            if isinstance(candidates, AsyncGenerator):
+                await candidates.aclose()
 
     async def _steer(self) -> None:
         due = trio.current_time()

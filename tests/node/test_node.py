@@ -390,13 +390,31 @@ async def test_nodes_that_nobody_wants_do_not_hold_up_a_source_when_there_are_ma
             await trio.lowlevel.checkpoint()
             given.append(trio.current_time())
             yield NodeRecord(PrivateKey.generate().public_key, (Address("memory", host),))
+        over.set()
         await trio.sleep_forever()
 
+    over = trio.Event()
     async with running(Network(), capabilities=[Picky()], candidates=source()) as node:
-        while len(given) < POOL + 21:
-            await trio.sleep(1)
+        await over.wait()
         assert len(node.policy.candidates.pool) == POOL
         assert given[-1] - given[0] < 2 * BETWEEN_NEWS
+
+
+async def test_a_source_is_closed_when_the_node_ends_also_if_it_is_not_asked_just_then() -> None:
+    ends: list[str] = []
+
+    async def source() -> AsyncIterator[NodeRecord]:
+        try:
+            for number in range(POOL + 1):
+                yield NodeRecord(PrivateKey.generate().public_key, (Address("memory", str(number)),))
+        finally:
+            ends.append("closed")
+
+    async with running(Network(), candidates=source()) as node:
+        await trio.sleep(BETWEEN_NEWS / 2)
+        assert len(node.policy.candidates.pool) == POOL
+        assert not ends
+    assert ends == ["closed"]
 
 
 async def test_nodes_of_a_source_of_ones_own_are_dialled_as_slots_want_them() -> None:
