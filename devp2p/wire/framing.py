@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from devp2p import rlp
-from devp2p.errors import DecodingError, LocalProtocolError
+from devp2p.errors import DecodingError, LocalProtocolError, RemoteProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.wire import base, compression
 from devp2p.wire.messages import Ids
@@ -142,6 +142,47 @@ class Opener(Protocol):
     def wire_size(size: int) -> int:
         """How many bytes a frame with `size` bytes of data takes on the wire."""
         ...
+
+
+class BufferedOpener:
+    """What an opener of frames has in common: bytes from the wire, and the frame that is open, in buffers that grow with what came."""
+
+    def __init__(self, max_size: int = MAX_MESSAGE_SIZE) -> None:
+        """Accept frames with up to ``max_size`` bytes of data."""
+        self.max_size: int = max_size
+        """The largest acceptable frame-data, in bytes; looked at when a frame begins, so a change holds from the next one on."""
+        self._received = memoryview(b"")  # the last piece from the wire, behind what was left of those before it
+        self._at = 0  # how much of it is used up
+        self._size = 0  # of the frame that is open; 0 between frames
+        self._data = bytearray()  # what has come of its data, if that is more than one piece
+        self._failed = False
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether a frame has begun and is not complete (asked when ``next_frame`` has returned None)."""
+        return self._size > 0 or len(self._received) > self._at
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes of a frame that is not complete are held (asked when ``next_frame`` has returned None)."""
+        return len(self._data) + len(self._received) - self._at
+
+    def receive_data(self, data: "Buffer") -> None:
+        """Take bytes from the wire, cut anywhere."""
+        if self._failed:
+            raise LocalProtocolError("this direction has failed before")
+        left = self._received[self._at :]
+        self._received = memoryview(b"".join((left, data)) if left else bytes(data))
+        self._at = 0
+
+    def stop(self) -> None:
+        """Let go of a frame that is not complete; nothing can be opened any more."""
+        self._received, self._at, self._size, self._data = memoryview(b""), 0, 0, bytearray()
+        self._failed = True
+
+    def _failure(self, error: RemoteProtocolError) -> RemoteProtocolError:
+        self._failed = True
+        return error
 
 
 class FrameFraming:

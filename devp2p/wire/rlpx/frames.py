@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR, ECB
 
-from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError, RemoteProtocolError
+from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError
 from devp2p.keys import Keccak256
 from devp2p.limits import MAX_MESSAGE_SIZE
-from devp2p.wire.framing import FrameFraming
+from devp2p.wire.framing import BufferedOpener, FrameFraming
 from devp2p.wire.rlpx.agreement import Secrets
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class FrameSealer:
         yield b"".join(held)
 
 
-class FrameOpener:
+class FrameOpener(BufferedOpener):
     """Turns received bytes into verified frame-data.
 
     Give it bytes with ``receive_data`` and take frames with ``next_frame`` until that returns None. After an error the
@@ -141,45 +141,15 @@ class FrameOpener:
 
     def __init__(self, secrets: Secrets, max_size: int = MAX_MESSAGE_SIZE) -> None:
         """Take over ``secrets.ingress_mac``; accept frames with up to ``max_size`` bytes of data."""
-        self.max_size: int = max_size
-        """The largest acceptable frame-data, in bytes; looked at when a header is opened, so a change holds from the next frame on."""
+        super().__init__(max_size)
         self._mac = _frame_mac(secrets.ingress_mac, secrets.mac)
         self._decrypt = _keystream(secrets.aes).decryptor().update
-        # The last piece from the wire, behind what was left of those before it, which is part of a header or of a MAC.
-        self._received = memoryview(b"")
-        self._at = 0  # how much of it is used up
-        self._size = 0  # of the frame that is open; 0 between frames
-        self._missing = 0  # how much of its ciphertext has not been decrypted yet
-        self._data = bytearray()  # its decrypted data, if it came in more than one piece
-        self._failed = False
-
-    @property
-    def in_frame(self) -> bool:
-        """Whether a frame has begun and is not complete (asked when ``next_frame`` has returned None)."""
-        return self._size > 0 or len(self._received) > self._at
-
-    @property
-    def unfinished(self) -> int:
-        """How many bytes of a frame that is not complete are held (asked when ``next_frame`` has returned None)."""
-        return len(self._data) + len(self._received) - self._at
+        self._missing = 0  # how much of the open frame's ciphertext has not been decrypted yet
 
     @staticmethod
     def wire_size(size: int) -> int:
         """How many bytes a frame with ``size`` bytes of data takes on the wire."""
         return 3 * _BLOCK + size + -size % _BLOCK
-
-    def receive_data(self, data: "Buffer") -> None:
-        """Take bytes from the wire, cut anywhere."""
-        if self._failed:
-            raise LocalProtocolError("this direction has failed before")
-        left = self._received[self._at :]
-        self._received = memoryview(b"".join((left, data)) if left else bytes(data))
-        self._at = 0
-
-    def stop(self) -> None:
-        """Let go of a frame that is not complete; nothing can be opened any more."""
-        self._received, self._at, self._size, self._missing, self._data = memoryview(b""), 0, 0, 0, bytearray()
-        self._failed = True
 
     def next_frame(self) -> bytes | memoryview | None:
         """Give the data of the next verified frame, or None until more bytes come.
@@ -230,7 +200,3 @@ class FrameOpener:
         self._size = size
         self._missing = size + -size % _BLOCK
         return True
-
-    def _failure(self, error: RemoteProtocolError) -> RemoteProtocolError:
-        self._failed = True
-        return error
