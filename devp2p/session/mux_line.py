@@ -13,6 +13,7 @@ ends before it takes its leave; neither waits long.
 """
 
 import math
+from functools import partial
 from typing import Final
 
 import trio
@@ -22,7 +23,7 @@ from devp2p import rlp, wire
 from devp2p.capability import Turn
 from devp2p.errors import DecodingError, RemoteProtocolError
 from devp2p.session.line import Incoming, Side, receiving, sending
-from devp2p.session.opening import CHUNK, Session
+from devp2p.session.opening import Session
 from devp2p.session.stream_line import Mark, StreamLine
 from devp2p.transports import MuxLink
 from devp2p.wire import base
@@ -122,31 +123,19 @@ class MuxLine(StreamLine):
             others.deadline = trio.current_time() + limits.closing_timeout / (2 if outbox.pauses == pauses else 4)
 
     async def _send_own(self, own: _Own, pauses: int) -> None:
-        outbox, traffic, seal = self._side.outbox, self._side.channel(own.index).traffic, own.framing.seal
+        outbox, send_all = self._side.outbox, partial(_send_over, own)
         with sending(self._side):
             while (message := await outbox.get_of(own.index, pauses)) is not None:
                 await self._wait_opened(own)
                 own.is_cut = True
-                batch = bytearray()
-                while message is not None:
-                    size = 0
-                    for piece in seal(own.index, message.code, message.data):
-                        batch += piece
-                        size += len(piece)
-                        if len(batch) >= CHUNK:
-                            await _send_over(own, batch)
-                            batch = bytearray()
-                    traffic.sent(size)
-                    message = outbox.get_of_nowait(own.index)
-                await _send_over(own, batch)
+                await self._send_batch_over(own.framing, send_all, message, partial(outbox.get_of_nowait, own.index))
                 own.is_cut = False
             if outbox.is_ended:
                 if own.stream is not None:
                     await own.stream.send_eof()
             elif outbox.is_paused:
                 await self._wait_opened(own)
-                last = _last(pauses)
-                await _send_over(own, bytearray(b"".join(seal(None, last.code, last.data))))
+                await self._send_batch_over(own.framing, send_all, _last(pauses), lambda: None)
 
     async def _open_all(self) -> None:
         """Open the streams, or wait for the peer to do so.
@@ -283,8 +272,7 @@ def missing_of_name(received: bytes) -> int:
 
 async def _send_over(own: _Own, data: bytearray) -> None:
     assert own.stream is not None  # noqa: S101  (it was waited for)
-    if data:
-        await own.stream.send_all(memoryview(data))
+    await own.stream.send_all(memoryview(data))
 
 
 def _last(pauses: int) -> wire.Outgoing:

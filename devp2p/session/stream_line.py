@@ -8,7 +8,7 @@ Its tasks own what they touch, so there are no locks:
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import trio
@@ -105,7 +105,17 @@ class StreamLine:
 
     async def _send_batch(self, message: wire.Outgoing | None, get_nowait: Callable[[], wire.Outgoing | None]) -> None:
         """Send a message, and with it what waits behind it."""
-        seal, channel = self._framing.seal, self._side.channel
+        await self._send_batch_over(self._framing, self._send_all, message, get_nowait)
+
+    async def _send_batch_over(
+        self,
+        framing: wire.Framing,
+        send_all: Callable[[bytearray], Awaitable[None]],
+        message: wire.Outgoing | None,
+        get_nowait: Callable[[], wire.Outgoing | None],
+    ) -> None:
+        """The same over any stream: what it is sealed in, and how it is sent."""
+        seal, channel = framing.seal, self._side.channel
         batch = bytearray()
         while message is not None:
             code, data, index = message
@@ -114,7 +124,7 @@ class StreamLine:
                 batch += piece
                 size += len(piece)
                 if len(batch) >= CHUNK:
-                    await self._send_all(batch)
+                    await send_all(batch)
                     batch = bytearray()
             if index is not None:
                 channel(index).traffic.sent(size)
@@ -122,7 +132,7 @@ class StreamLine:
                 self._pinged.set()
             message = get_nowait()
         if batch:
-            await self._send_all(batch)
+            await send_all(batch)
 
     async def _send_all(self, data: bytearray) -> None:
         await send_in_time(self._stream, data, self._limits)
