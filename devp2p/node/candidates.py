@@ -64,13 +64,17 @@ class Candidates:
 
     def never(self, record: NodeRecord, wanted_by: tuple[str, ...] | None = None) -> WhyNot | None:
         """Why a node can be no candidate, by what its record says; None if it can be one."""
+        if (why := self._unfit(record)) is not None:
+            return why
+        return None if (self._census.wanting(record) if wanted_by is None else wanted_by) else WhyNot.UNWANTED
+
+    def _unfit(self, record: NodeRecord) -> WhyNot | None:
+        """Why a node can be no candidate, whatever capabilities want."""
         if record.public_key == self._own:
             return WhyNot.OURSELVES
         if record.id in self._outside:
             return WhyNot.STATIC_OR_TRUSTED
-        if (why := undialable(record, self._schemes)) is not None:
-            return why
-        return None if (self._census.wanting(record) if wanted_by is None else wanted_by) else WhyNot.UNWANTED
+        return undialable(record, self._schemes)
 
     def may_dial(self, node_id: bytes) -> bool:
         """Whether a node may be dialled now, if it is still a candidate."""
@@ -90,17 +94,25 @@ class Candidates:
 
     def takes(self, record: NodeRecord) -> bool:
         """Whether a node that was named can be a candidate. Counts those that cannot: this is the filter of discovery."""
-        if (why := self.never(record)) is None:
-            return True
+        return bool(self._wanted_by(record))
+
+    def _wanted_by(self, record: NodeRecord) -> tuple[str, ...]:
+        """The capabilities that want a node which was named; none if it can be no candidate, which is counted."""
+        why = self._unfit(record)
+        if why is None:
+            if wanted_by := self._census.wanting(record):
+                return wanted_by
+            why = WhyNot.UNWANTED
         self.turned_away[why] += 1
-        _logger.debug("%s is no candidate: %s", record.enode, why)
-        return False
+        if _logger.isEnabledFor(logging.DEBUG):  # strangers name many, and the text is long
+            _logger.debug("%s is no candidate: %s", record.enode, why)
+        return ()
 
     def offer(self, record: NodeRecord, source: str, *, anchor: bool = False) -> bool:
         """A source has named a node, perhaps again: return whether it is a candidate now. `anchor`: one of our best before the restart."""
-        if not self.takes(record):
+        if not (wanted_by := self._wanted_by(record)):
             return False
-        self.pool.offer(record, source, self._census.wanting(record), anchor=anchor)
+        self.pool.offer(record, source, wanted_by, anchor=anchor)
         return True
 
     def look_at(self, known: Known) -> SlotCandidate | None:
