@@ -1,0 +1,36 @@
+"""dpx/1: what two nodes agree on in auth and ack, and speak from then on instead of RLPx frames.
+
+Everybody else ignores the element that offers it, and has a stock session.
+"""
+
+from devp2p.wire.dpx.element import (
+    Accept,
+    Feature,
+    Mode,
+    Offer,
+    Params,
+    ResumeVerdict,
+    Token,
+    Verdict,
+    decode_accept,
+    decode_offer,
+    encode_accept,
+    encode_offer,
+    find,
+)
+
+__all__ = [
+    "Accept",
+    "Feature",
+    "Mode",
+    "Offer",
+    "Params",
+    "ResumeVerdict",
+    "Token",
+    "Verdict",
+    "decode_accept",
+    "decode_offer",
+    "encode_accept",
+    "encode_offer",
+    "find",
+]
