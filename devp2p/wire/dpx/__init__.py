@@ -3,6 +3,7 @@
 Everybody else ignores the element that offers it, and has a stock session.
 """
 
+from devp2p.wire.dpx import control
 from devp2p.wire.dpx.element import (
     Accept,
     Feature,
@@ -28,6 +29,7 @@ __all__ = [
     "ResumeVerdict",
     "Token",
     "Verdict",
+    "control",
     "decode_accept",
     "decode_offer",
     "encode_accept",
