@@ -19,20 +19,29 @@ from devp2p.wire.dpx.element import (
     encode_offer,
     find,
 )
+from devp2p.wire.dpx.keys import Keys, derive, rekeyed
+from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
 
 __all__ = [
+    "RECORDS_PER_KEY",
     "Accept",
+    "Cipher",
     "Feature",
+    "Keys",
     "Mode",
     "Offer",
     "Params",
+    "RecordOpener",
+    "RecordSealer",
     "ResumeVerdict",
     "Token",
     "Verdict",
     "control",
     "decode_accept",
     "decode_offer",
+    "derive",
     "encode_accept",
     "encode_offer",
     "find",
+    "rekeyed",
 ]

@@ -1,0 +1,68 @@
+"""dpx/1, section 4.0, a second time: keys and records as the specification writes them, with other primitives than the library's.
+
+Nothing here is imported from `devp2p`. HKDF is RFC 5869 with its loop, and ciphers and keccak are those of pycryptodome.
+"""
+
+import hmac
+from collections.abc import Iterator
+
+from Crypto.Cipher import AES, ChaCha20_Poly1305
+from Crypto.Hash import keccak
+
+CIPHERS = ("ChaCha20-Poly1305", "AES-256-GCM")
+LABELS = ("i2r", "r2i", "rms", "exp")
+
+
+def keccak256(data: bytes) -> bytes:
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def hkdf_extract(salt: bytes, ikm: bytes) -> bytes:
+    return hmac.new(salt, ikm, "sha256").digest()
+
+
+def hkdf_expand(prk: bytes, info: bytes, length: int) -> bytes:
+    okm, block, counter = b"", b"", 0
+    while len(okm) < length:
+        counter += 1
+        block = hmac.new(prk, block + info + bytes([counter]), "sha256").digest()
+        okm += block
+    return okm[:length]
+
+
+def key_schedule(inputs: dict[str, bytes], mode: int) -> dict[str, bytes]:
+    """From `auth`, `ack`, `es`, `ss`, `k_i`, `k_r`, and if there are such `rs` and `prelude`, to the four keys by their labels."""
+    transcript = inputs["auth"] + inputs["ack"]
+    if "prelude" in inputs:
+        transcript += keccak256(inputs["prelude"])
+    ikm = inputs["es"] + inputs["ss"] + inputs["k_i"] + inputs["k_r"] + inputs.get("rs", bytes(32))
+    prk = hkdf_extract(keccak256(transcript), ikm)
+    return {label: hkdf_expand(prk, b"dpx1 " + label.encode() + bytes([mode]), 32) for label in LABELS}
+
+
+def aead(cipher: str, key: bytes, number: int, ad: bytes, plain: bytes) -> bytes:
+    nonce = b"\0\0\0\0" + number.to_bytes(8, "big")
+    one = ChaCha20_Poly1305.new(key=key, nonce=nonce) if cipher == CIPHERS[0] else AES.new(key, AES.MODE_GCM, nonce=nonce)
+    one.update(ad)
+    return b"".join(one.encrypt_and_digest(plain))
+
+
+def padded(data: bytes) -> bytes:
+    while len(data) % 16:
+        data += b"\0"
+    return data
+
+
+def record(cipher: str, key: bytes, index: int, header: bytes, body: bytes) -> bytes:
+    """The record with this index under `key`, of a plain header of 16 bytes and a plain body with its padding, right or wrong."""
+    sealed = aead(cipher, key, 2 * index, b"", header)
+    return sealed + aead(cipher, key, 2 * index + 1, sealed, body)
+
+
+def records(cipher: str, key: bytes, contents: list[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    """Seal pairs of header-data and data, one record after another."""
+    for number, (header_data, data) in enumerate(contents):
+        index = number % 4096
+        if number and index == 0:
+            key = hkdf_expand(key, b"dpx1 rekey", 32)
+        yield record(cipher, key, index, padded(len(data).to_bytes(3, "big") + header_data), padded(data))
