@@ -104,7 +104,8 @@ def of_records() -> list[bytes]:
     texts += [each["txt"] for each in given["zone"]]
     texts += ["@127.0.0.1:30303?discport=30301", "@[::1]:30303", "@example.org:1"]
     entries = rlp.encode(b"tcp") + rlp.encode(30303) + rlp.encode(b"udp") + rlp.encode(30303)
-    return [record.encode(), entries, *(text.encode() for text in texts)]
+    introductions = [bytes.fromhex(each["record"]) for each in vectors("dpx1_introduction")["records"][1:3]]
+    return [record.encode(), entries, *introductions, *(text.encode() for text in texts)]
 
 
 def of_v4() -> list[bytes]:

@@ -7,7 +7,16 @@ of them. An entry point takes any bytes and raises nothing, but for a defect.
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.fuzz import adversary, discovery_targets, dns_targets, rlp_targets, session_targets, stream_targets, wire_targets
+from tests.fuzz import (
+    adversary,
+    discovery_targets,
+    dns_targets,
+    introduction_targets,
+    rlp_targets,
+    session_targets,
+    stream_targets,
+    wire_targets,
+)
 
 EntryPoint = Callable[[bytes], None]
 
@@ -30,6 +39,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
         discovery_targets.fuzz_enode,
         dns_targets.fuzz_dns_entry,
         dns_targets.fuzz_dns_root,
+        introduction_targets.fuzz_introduction,
     ),
     "v4": (discovery_targets.fuzz_v4_packet,),
     "v5": (discovery_targets.fuzz_v5_packet, discovery_targets.fuzz_v5_handshake, discovery_targets.fuzz_v5_message),

@@ -19,6 +19,7 @@ from devp2p.wire.dpx.element import (
     encode_offer,
     find,
 )
+from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, IntroductionVerdict, UsedRecords
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
 from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
 
@@ -26,7 +27,11 @@ __all__ = [
     "RECORDS_PER_KEY",
     "Accept",
     "Cipher",
+    "Consent",
     "Feature",
+    "Grade",
+    "IntroductionRecord",
+    "IntroductionVerdict",
     "Keys",
     "Mode",
     "Offer",
@@ -35,6 +40,7 @@ __all__ = [
     "RecordSealer",
     "ResumeVerdict",
     "Token",
+    "UsedRecords",
     "Verdict",
     "control",
     "decode_accept",
