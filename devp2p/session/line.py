@@ -136,12 +136,6 @@ def sending(side: Side) -> Generator[None]:
         side.lost("the link broke")
 
 
-async def send_in_time(stream: HalfCloseableStream, data: bytearray, limits: Limits) -> None:
-    """Send what the peer has to take within ``limits.write_timeout``; else TooSlowError."""
-    with trio.fail_after(limits.write_timeout):
-        await stream.send_all(memoryview(data))
-
-
 class Incoming:
     """The bytes of one stream, with the limits for slow frames."""
 

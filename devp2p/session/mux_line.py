@@ -22,6 +22,7 @@ from trio.abc import HalfCloseableStream
 from devp2p import rlp, wire
 from devp2p.capability import Turn
 from devp2p.errors import DecodingError, RemoteProtocolError
+from devp2p.session.egress import Egress
 from devp2p.session.line import Incoming, Side, receiving, sending
 from devp2p.session.opening import Session
 from devp2p.session.stream_line import Mark, StreamLine
@@ -41,6 +42,7 @@ class _Own:
         self.framing: wire.FrameFraming = wire.plain_framing()
         self.framing.agree(space.alone(index), compressed=compressed)
         self.stream: HalfCloseableStream | None = None
+        self.egress: Egress | None = None
         self.opened: trio.Event = trio.Event()
         self.drained: trio.Event = trio.Event()
         """Nothing more comes."""
@@ -53,7 +55,13 @@ class _Own:
     def begin(self, stream: HalfCloseableStream) -> None:
         """It has a stream now."""
         self.stream = stream
+        self.egress = Egress(stream)
         self.opened.set()
+
+    async def send(self, data: bytearray) -> None:
+        """Send over the stream, which was waited for."""
+        assert self.egress is not None  # noqa: S101  (as it says)
+        await self.egress.send(data)
 
     def is_marked(self, number: int) -> bool:
         """Whether the peer has marked its last message here with a number, and sent none since."""
@@ -123,7 +131,7 @@ class MuxLine(StreamLine):
             others.deadline = trio.current_time() + limits.closing_timeout / (2 if outbox.pauses == pauses else 4)
 
     async def _send_own(self, own: _Own, pauses: int) -> None:
-        outbox, send_all = self._side.outbox, partial(_send_over, own)
+        outbox, send_all = self._side.outbox, own.send
         with sending(self._side):
             while (message := await outbox.get_of(own.index, pauses)) is not None:
                 await self._wait_opened(own)
@@ -268,11 +276,6 @@ def missing_of_name(received: bytes) -> int:
     if len(received) >= _PREFIX and not 0 < size <= _MOST_NAMED:
         raise DecodingError(f"a stream begins with a frame of {size} bytes, where 1 to {_MOST_NAMED} are allowed")
     return _PREFIX + (size if len(received) >= _PREFIX else 0) - len(received)
-
-
-async def _send_over(own: _Own, data: bytearray) -> None:
-    assert own.stream is not None  # noqa: S101  (it was waited for)
-    await own.stream.send_all(memoryview(data))
 
 
 def _last(pauses: int) -> wire.Outgoing:

@@ -17,7 +17,8 @@ from devp2p import wire
 from devp2p.capability import Turn
 from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
-from devp2p.session.line import Incoming, Side, receiving, send_in_time, sending
+from devp2p.session.egress import Egress
+from devp2p.session.line import Incoming, Side, receiving, sending
 from devp2p.session.opening import CHUNK, Session, close_link, hang_up
 from devp2p.wire import base
 
@@ -77,6 +78,7 @@ class StreamLine:
         self._framing = session.connection.framing
         self._side = side
         self._limits = side.limits
+        self._egress = Egress(session.stream, side.limits.write_timeout)
         self._pinged = trio.Event()
         self._ponged = trio.Event()
         self._pings = Pings(side.limits)
@@ -135,7 +137,7 @@ class StreamLine:
             await send_all(batch)
 
     async def _send_all(self, data: bytearray) -> None:
-        await send_in_time(self._stream, data, self._limits)
+        await self._egress.send(data)
 
     # Receiving
 
