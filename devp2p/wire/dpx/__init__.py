@@ -3,7 +3,7 @@
 Everybody else ignores the element that offers it, and has a stock session.
 """
 
-from devp2p.wire.dpx import control
+from devp2p.wire.dpx import control, header
 from devp2p.wire.dpx.element import (
     Accept,
     Feature,
@@ -49,5 +49,6 @@ __all__ = [
     "encode_accept",
     "encode_offer",
     "find",
+    "header",
     "rekeyed",
 ]
