@@ -59,10 +59,18 @@ def record(cipher: str, key: bytes, index: int, header: bytes, body: bytes) -> b
     return sealed + aead(cipher, key, 2 * index + 1, sealed, body)
 
 
+def content_record(cipher: str, key: bytes, index: int, header_data: bytes, data: bytes) -> bytes:
+    return record(cipher, key, index, padded(len(data).to_bytes(3, "big") + header_data), padded(data))
+
+
+def key_of_record(key: bytes, number: int) -> bytes:
+    """The key of the record with this number, counted from 0 since the handshake, whose key is the one given."""
+    for _ in range(number // 4096):
+        key = hkdf_expand(key, b"dpx1 rekey", 32)
+    return key
+
+
 def records(cipher: str, key: bytes, contents: list[tuple[bytes, bytes]]) -> Iterator[bytes]:
     """Seal pairs of header-data and data, one record after another."""
     for number, (header_data, data) in enumerate(contents):
-        index = number % 4096
-        if number and index == 0:
-            key = hkdf_expand(key, b"dpx1 rekey", 32)
-        yield record(cipher, key, index, padded(len(data).to_bytes(3, "big") + header_data), padded(data))
+        yield content_record(cipher, key_of_record(key, number), number % 4096, header_data, data)
