@@ -27,4 +27,5 @@ What the nodes are truly like is in the plan, which the screen shows and no node
 - conduct:      how nodes serve, and how they misbehave
 - echo, news:   capabilities; the third is examples/bulk.py
 - line:         counts the bytes of a transport
+- qos/:         another show, of a slow line that is shared by stock RLPx, and by dpx/1
 """
