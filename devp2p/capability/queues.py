@@ -4,7 +4,7 @@ Both count bytes as well as messages. A full outbox makes ``send`` wait; a full 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from time import perf_counter
 
 import trio
@@ -52,6 +52,7 @@ class Outbox:
         self._schedule = Schedule(weights)
         self._bytes = [0] * len(weights)
         self._messages = [0] * len(weights)
+        self._cut = [[0] * len(weights) for _ in Lane]  # bytes of the first messages that were sent
         self._turns = [trio.Lock() for _ in weights]
         self._room = [trio.lowlevel.ParkingLot() for _ in weights]
         self._filled = trio.lowlevel.ParkingLot()
@@ -109,6 +110,29 @@ class Outbox:
         """See `get_of` and `get_nowait`."""
         return None if self.is_paused else self._taken(self._schedule.next_of(index))
 
+    # For a line that chooses for itself, and sends a message in parts
+
+    def waiting_in(self, lane: Lane) -> Collection[int]:
+        """The capabilities that have a message in a lane."""
+        return self._schedule.waiting(lane)
+
+    def first(self, index: int, lane: Lane) -> Outgoing | None:
+        """The next message that a capability has in a lane, which stays where it is; None if it has none."""
+        return self._schedule.first(index, lane)
+
+    def cut(self, index: int, lane: Lane, size: int) -> None:
+        """So many further bytes of that message are on their way, and wait no more; see `take` for the end of it."""
+        self._bytes[index] -= size
+        self._cut[lane][index] += size
+        _wake(self._room[index])
+
+    def take(self, index: int, lane: Lane) -> None:
+        """All of that message is on its way, or given up."""
+        message = self._schedule.take(index, lane)
+        self._bytes[index] += self._cut[lane][index]
+        self._cut[lane][index] = 0
+        self._taken(message)
+
     async def wait_filled(self) -> None:
         """Wait until there is more to be taken, or the end, or a pause, or somebody calls `look_again`."""
         await self._filled.park()
@@ -152,6 +176,7 @@ class Outbox:
             while self._schedule.next() is not None:
                 pass
             self._bytes, self._messages = [0] * len(self._bytes), [0] * len(self._messages)
+            self._cut = [[0] * len(self._bytes) for _ in Lane]
         self._last = last
         self._end = end
         self.is_paused = False

@@ -1,17 +1,43 @@
 """Snappy, as p2p version 5 uses it (EIP-706): raw blocks, whose declared length is checked before anything is inflated."""
 
+from collections.abc import Generator
+
 import cramjam
 
 from devp2p.errors import DecodingError
 
 Buffer = bytes | bytearray | memoryview
 
+_BLOCK = 64 * 1024  # what snappy compresses by itself
 _MOST_EXPANSION = 22  # the densest element is a 3-byte copy of 64 bytes, so a larger claim is a lie
 
 
 def compress(data: Buffer) -> memoryview:
     """Compress one message's data as a raw snappy block."""
     return memoryview(cramjam.snappy.compress_raw(data))
+
+
+def compress_in_steps(data: bytes) -> Generator[None, None, bytes]:
+    """The same for a large message, with a step for every 64 KiB, between which others can have their turn.
+
+    Snappy never refers from one block of 64 KiB to another, so the blocks may be compressed one by one; the result is the same.
+    """
+    size, view = len(data), memoryview(data)
+    pieces: list[bytes | memoryview] = [_preamble(size)]
+    for at in range(0, size, _BLOCK):
+        block = compress(view[at : at + _BLOCK])
+        pieces.append(block[len(_preamble(min(_BLOCK, size - at))) :])
+        yield
+    return b"".join(pieces)
+
+
+def _preamble(size: int) -> bytes:
+    """How a raw block says what it inflates to: a little-endian base-128 number."""
+    found = bytearray()
+    while size >= 0x80:
+        found.append(size & 0x7F | 0x80)
+        size >>= 7
+    return bytes([*found, size])
 
 
 def declared_size(data: Buffer) -> int:

@@ -10,7 +10,7 @@ to a large message are counted, not taken one by one, so that the choice takes a
 
 import enum
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from devp2p.errors import LocalProtocolError
@@ -85,6 +85,15 @@ class _FairQueue:
             self._turns.remove(index)
         return message
 
+    def waiting(self) -> Collection[int]:
+        """Who has something here."""
+        return self._turns
+
+    def first(self, index: int) -> Outgoing | None:
+        """The next message of one capability, which stays where it is."""
+        queue = self._queues[index]
+        return queue[0] if queue else None
+
     def _lacks(self, index: int) -> int:
         """How much credit a capability lacks for its next message, in bytes; not above 0 if it lacks none."""
         return len(self._queues[index][0].data) + _OVERHEAD - self._credit[index]
@@ -126,6 +135,18 @@ class Schedule:
             if lane:
                 return lane.pop()
         return None
+
+    def waiting(self, lane: Lane) -> Collection[int]:
+        """The capabilities that have a message in a lane."""
+        return self._lanes[lane].waiting()
+
+    def first(self, index: int, lane: Lane) -> Outgoing | None:
+        """The next message that a capability has in a lane, which stays where it is; None if it has none."""
+        return self._lanes[lane].first(index)
+
+    def take(self, index: int, lane: Lane) -> Outgoing | None:
+        """Take that message, whoever's turn it is here: somebody else has chosen."""
+        return self._lanes[lane].pop_of(index)
 
     def next_of(self, index: int | None) -> Outgoing | None:
         """Take the next message of one capability, or of the base protocol, for whom there is a stream of its own; None if it has none."""

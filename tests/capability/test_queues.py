@@ -86,6 +86,34 @@ async def test_the_base_protocol_goes_first_and_the_last_word_last() -> None:
         assert await outbox.get(0) is None
 
 
+async def test_a_line_may_choose_for_itself_and_room_comes_with_each_part_that_is_sent() -> None:
+    outbox, added = Outbox([1, 1], Limits(outbox_bytes=1000)), []
+    first = Outgoing(1, bytes(900), 1)
+    await outbox.put(first, Lane.NORMAL)
+    await outbox.put(Outgoing(2, b"", 1), Lane.URGENT)
+    assert [list(outbox.waiting_in(lane)) for lane in Lane] == [[1], [1], []]
+
+    async def add() -> None:
+        await outbox.put(Outgoing(3, bytes(500), 1), Lane.NORMAL)
+        added.append(3)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(add)
+        await wait_all_tasks_blocked()
+        for left in (700, 500):
+            assert not added
+            outbox.cut(1, Lane.NORMAL, 200)
+            assert outbox.waiting(1) == (2, left)
+            await wait_all_tasks_blocked()
+    assert outbox.first(1, Lane.NORMAL) is first, "it stays the first until all of it is sent"
+    assert outbox.waiting(1) == (3, 1000)
+    outbox.take(1, Lane.NORMAL)
+    outbox.take(1, Lane.URGENT)
+    assert outbox.waiting(1) == (1, 500)
+    assert outbox.first(1, Lane.NORMAL) == Outgoing(3, bytes(500), 1)
+    assert outbox.first(1, Lane.URGENT) is outbox.first(0, Lane.NORMAL) is None
+
+
 async def test_put_raises_after_the_end_and_so_do_those_that_wait() -> None:
     outbox = Outbox([1], Limits(outbox_messages=1))
     await outbox.put(message(1), Lane.NORMAL)

@@ -1,6 +1,7 @@
 """Snappy from strangers: what is declared is checked before it is believed, and nothing is set aside for a lie."""
 
 import tracemalloc
+from collections.abc import Generator
 
 import cramjam
 import pytest
@@ -33,6 +34,19 @@ def dense(size: int) -> bytes:
 @example(b"\xff\xff\xff\xff\xff")
 def test_any_bytes_inflate_to_what_they_declare_or_are_refused(data):
     fuzz_snappy(data)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_compressed_in_steps_it_is_the_same(size):
+    data = (bytes(range(256)) * 1000)[:size]
+    found: list[bytes] = []
+
+    def collect() -> Generator[None]:
+        found.append((yield from compression.compress_in_steps(data)))
+
+    count = len(list(collect()))
+    assert found == [bytes(compression.compress(data))]
+    assert count == -(-size // 65_536)
 
 
 @given(st.integers(0, 2**32 - 1), st.binary(max_size=10))

@@ -22,6 +22,8 @@ from devp2p.wire.dpx.element import (
 from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, IntroductionVerdict, UsedRecords
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
 from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
+from devp2p.wire.dpx.schedule import Turns, window_for
+from devp2p.wire.dpx.sender import Frame, Sender
 
 __all__ = [
     "RECORDS_PER_KEY",
@@ -29,6 +31,7 @@ __all__ = [
     "Cipher",
     "Consent",
     "Feature",
+    "Frame",
     "Grade",
     "IntroductionRecord",
     "IntroductionVerdict",
@@ -39,7 +42,9 @@ __all__ = [
     "RecordOpener",
     "RecordSealer",
     "ResumeVerdict",
+    "Sender",
     "Token",
+    "Turns",
     "UsedRecords",
     "Verdict",
     "control",
@@ -51,4 +56,5 @@ __all__ = [
     "find",
     "header",
     "rekeyed",
+    "window_for",
 ]
