@@ -5,6 +5,7 @@ only some wires have says so: ``@only("one stream", because="...")`` names trait
 too. To run the suite over another wire, add it to `WIRES` and change no test.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from devp2p.session import LINES, LocalNode
 from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
 from devp2p.transports import Link, MemoryMuxTransport, MemoryTransport, Transport
 from devp2p.transports.memory import memory_link_pair, memory_mux_pair
+from devp2p.wire.dpx import Dpx
 from devp2p.wire.rlpx import Extension
 from tests.chat import Chat
 from tests.toys.chunks import ChunkFraming, ChunkLine, ChunkScript, chunks
@@ -41,7 +43,7 @@ class Network:
     ) -> AbstractAsyncContextManager[Node]:
         """Open a node that listens, with these `options` of `open_node`."""
         key = key or PrivateKey.generate()
-        options = {"listen": [f"memory://{name}"], "extension": self.wire.extended(), **options}
+        options = {"listen": [f"memory://{name}"], "extension": self.wire.extended(), "dpx": self.wire.dpx, **options}
         return open_node(key, capabilities, transports=[self.transport(key.public_key)], **options)
 
     def running(self, name: str = "node", **options: Any) -> AbstractAsyncContextManager[Node]:
@@ -86,6 +88,8 @@ class Wire:
     """Makes both ends of a link of these two, the initiator's first."""
     extension: Callable[[], Extension] | None = None
     """Makes what nodes and scripts have in their handshakes."""
+    dpx: bool = False
+    """Whether nodes speak dpx/1 with each other."""
     script: type[ScriptedPeer] = ScriptedPeer
     while_testing: Callable[[], AbstractContextManager[Any]] = nullcontext
     """What is entered around each test."""
@@ -96,7 +100,7 @@ class Wire:
 
     def local(self, key: PrivateKey, capabilities: Iterable[AnyCapability]) -> LocalNode:
         """What a session needs of a node that is no node."""
-        return LocalNode(key, "test", tuple(capabilities), extension=self.extended())
+        return LocalNode(key, "test", tuple(capabilities), extension=self.extended(), dpx=Dpx(os.urandom) if self.dpx else None)
 
     def network(self) -> Network:
         """Make a network of its own."""
@@ -106,13 +110,13 @@ class Wire:
         self, left: Iterable[AnyCapability], right: Iterable[AnyCapability], **options: Any
     ) -> AbstractAsyncContextManager[tuple[Node, Node]]:
         """As `devp2p.testing.two_nodes`, over this wire."""
-        return two_nodes(left, right, transport=self.joining(), extension=self.extension, **options)
+        return two_nodes(left, right, transport=self.joining(), extension=self.extension, dpx=self.dpx, **options)
 
     def scripted_peer(
         self, capabilities: Iterable[AnyCapability], **options: Any
     ) -> AbstractAsyncContextManager[tuple[Node, ScriptedPeer]]:
         """As `devp2p.testing.scripted_peer`, over this wire."""
-        return scripted_peer(capabilities, transport=self.joining(), extension=self.extension, **options)
+        return scripted_peer(capabilities, transport=self.joining(), extension=self.extension, dpx=self.dpx, **options)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE, Limits
 from devp2p.records import NodeRecord
+from devp2p.trust import Profile, Trust
 from devp2p.wire import CapabilitySpec, CapabilityVersion, Hello, printable
 
 H = TypeVar("H", default=Channel[M])
@@ -187,6 +188,7 @@ class Peer:
         *,
         inbound: bool,
         since: float,
+        profile: Profile,
         end: Callable[[PeerDisconnected], None],
     ) -> None:
         self.public_key: PublicKey = hello.public_key
@@ -199,6 +201,8 @@ class Peer:
         """Where the peer was observed."""
         self.inbound = inbound
         """Whether the peer dialled us."""
+        self.profile: Profile = profile
+        """What we speak with the peer, stock RLPx or dpx/1, and why it is trusted."""
         self.since = since
         """When the session began, on trio's clock."""
         self.latency: float | None = None
@@ -208,6 +212,11 @@ class Peer:
         self._channels = channels
         self._end = end
         self._gone = trio.Event()
+
+    @property
+    def trust(self) -> Trust:
+        """What the session's beginning has shown of the peer beside its key; ``profile.why`` says how."""
+        return self.profile.trust
 
     @property
     def capabilities(self) -> tuple[AnyCapability, ...]:

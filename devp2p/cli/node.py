@@ -96,6 +96,7 @@ class Plan:
     slots_every: float = 60.0
     max_peers: int = 50
     client_id: str | None = None
+    dpx: bool = True
     bootnodes: tuple[NodeRecord, ...] = ()
     dns_trees: tuple[str, ...] = ()
     discovery: bool | DiscoverySettings = False
@@ -148,6 +149,7 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")
     group.add_argument("--client-id", metavar="TEXT", type=client_id, help=f"what it calls itself (default: {default_client_id()})")
+    group.add_argument("--no-dpx", action="store_true", help="speak stock RLPx with every peer, and do not offer dpx/1")
 
 
 def _configure_peers(parser: argparse.ArgumentParser) -> None:
@@ -283,6 +285,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             slots_every=options.slots_every,
             max_peers=options.max_peers,
             client_id=options.client_id,
+            dpx=not options.no_dpx,
             metrics=options.metrics,
             metrics_names=tuple(options.metrics_name),
             limits=Limits(limit_local_addresses=True) if options.limit_local_addresses else None,
@@ -322,6 +325,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 slots=plan.slots,
                 max_peers=plan.max_peers,
                 client_id=plan.client_id,
+                dpx=plan.dpx,
                 limits=plan.limits,
                 bootnodes=plan.bootnodes,
                 dns_trees=plan.dns_trees,

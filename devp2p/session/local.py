@@ -13,7 +13,8 @@ from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.version import default_client_id
 from devp2p.wire import base
-from devp2p.wire.rlpx import Contained, Entropy, Extension, Handshake, SeenAuths
+from devp2p.wire.dpx import Dpx
+from devp2p.wire.rlpx import Combined, Contained, Entropy, Extension, Handshake, SeenAuths
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,9 @@ class LocalNode:
     strict: bool = False
     """Let a stray exception of a capability or of the extension propagate, as tests want it."""
     extension: Extension | None = None
-    """What may offer and answer something in auth and ack; handshakes ask `contained`."""
+    """What a user's may offer and answer in auth and ack; handshakes ask `contained`."""
+    dpx: Dpx | None = None
+    """What speaks dpx/1 for the node, if it does."""
     budget: Budget | None = None
     """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
@@ -52,8 +55,11 @@ class LocalNode:
 
     @cached_property
     def contained(self) -> Extension | None:
-        """The extension as handshakes ask it: its stray exceptions end no session, unless `strict` lets them."""
-        return self.extension if self.extension is None or self.strict else Contained(self.extension)
+        """The extensions as handshakes ask them: their stray exceptions end no session, unless `strict` lets them."""
+        found = [one for one in (self.extension, self.dpx) if one is not None]
+        if not self.strict:
+            found = [Contained(one) for one in found]
+        return Combined(*found) if len(found) > 1 else next(iter(found), None)
 
     @cached_property
     def specs(self) -> tuple[wire.CapabilitySpec, ...]:
@@ -68,8 +74,9 @@ class LocalNode:
         """
         base.encode_hello(self.hello)
         if self.extension is not None:
-            ours = Handshake(self.key, Entropy.draw(os.urandom), remote=self.key.public_key, extension=self.extension)
-            theirs = Handshake(self.key, Entropy.draw(os.urandom), extension=self.extension)
+            extension = self.extension if self.dpx is None else Combined(self.extension, self.dpx)
+            ours = Handshake(self.key, Entropy.draw(os.urandom), remote=self.key.public_key, extension=extension)
+            theirs = Handshake(self.key, Entropy.draw(os.urandom), extension=extension)
             theirs.receive_data(ours.data_to_send())
             theirs.failed()
             ours.failed()
@@ -84,6 +91,7 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     listen_port: int = 0,
     strict: bool = False,
     extension: Extension | None = None,
+    dpx: bool = True,
 ) -> LocalNode:
     """Make what `call` and `open_session` need to know of this side.
 
@@ -107,7 +115,17 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     require(limits, Limits, "limits is a Limits", "Limits(ping_interval=...) changes one of them")
     if extension is not None:
         require(extension, Extension, "extension is an object of a class derived from Extension")
-    budget = Budget(limits.total_inbox_bytes)
-    local = LocalNode(key, client_id or default_client_id(), own, limits, listen_port, strict, extension, budget)
+    require(dpx, bool, "dpx is True, or False for sessions with stock frames only")
+    local = LocalNode(
+        key,
+        client_id or default_client_id(),
+        own,
+        limits,
+        listen_port,
+        strict,
+        extension,
+        dpx=Dpx(os.urandom) if dpx else None,
+        budget=Budget(limits.total_inbox_bytes),
+    )
     local.check()
     return local

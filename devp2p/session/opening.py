@@ -17,6 +17,7 @@ from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.session.local import LocalNode
 from devp2p.transports import Link, MuxLink, require_peer
+from devp2p.trust import Profile
 from devp2p.wire import base
 from devp2p.wire.rlpx import MAX_PACKET, Entropy, Handshake, missing_of_auth
 
@@ -94,6 +95,11 @@ class Session:
     def public_key(self) -> PublicKey:
         """The peer's key, proved."""
         return self.hello.public_key
+
+    @property
+    def profile(self) -> Profile:
+        """What the two sides speak, and why the peer is trusted."""
+        return self.connection.framing.profile
 
     @property
     def shared(self) -> list[tuple[AnyCapability, MessageTable]]:

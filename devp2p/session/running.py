@@ -96,16 +96,20 @@ class RunningSession:
         self._receiving = trio.CancelScope()
         self._writing = trio.CancelScope(shield=True)
         self._written = trio.Event()
-        self._moving = False
-        self._marking = trio.CancelScope()
+        self._moving, self._marking = False, trio.CancelScope()
         self._moves_last = False  # it has ended with more to send, and moves first
-        self._stopped = trio.Event()  # nothing is sent any more over a line that is to be left
-        self._go_on = trio.Event()  # set but while it moves
+        self._stopped, self._go_on = trio.Event(), trio.Event()  # nothing is sent over a line that is to be left; set but while it moves
         self._go_on.set()
         self._left = trio.Event()  # nothing is received any more over a line that was left
         self._line: Line = self._use(session)
         self.peer: Peer = Peer(
-            session.hello, session.link.remote, self._by_index, inbound=session.inbound, since=trio.current_time(), end=self.end
+            session.hello,
+            session.link.remote,
+            self._by_index,
+            inbound=session.inbound,
+            since=trio.current_time(),
+            profile=session.profile,
+            end=self.end,
         )
         """The other end, as capabilities see it."""
 
@@ -219,7 +223,7 @@ class RunningSession:
             if taken:
                 self._left = trio.Event()
                 self._line = self._use(other)
-                self.peer.address = other.link.remote
+                self.peer.address, self.peer.profile = other.link.remote, other.profile
             else:
                 self.outbox.put_base(base.LAST, base.encode_last(0))  # the mark, if it was sent, must not count in a later move
             if taken or self._end is not None:

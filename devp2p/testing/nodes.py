@@ -22,11 +22,13 @@ async def two_nodes(  # noqa: PLR0913  (what open_node takes)
     strict: bool = True,
     transport: Callable[[PublicKey], Transport] | None = None,
     extension: Callable[[], Extension] | None = None,
+    dpx: bool = True,
 ) -> AsyncGenerator[tuple[Node, Node], None]:
     """Run two nodes that are connected to each other in memory; the first has dialled the second.
 
     With `strict` (unlike in `open_node` the default) a stray exception of a capability leaves the block, in an ExceptionGroup. `transport`
     gives the node with a key what it listens at ``memory://`` names with, a `MemoryTransport` by default; `extension` gives each its own.
+    `dpx` is as in `open_node`.
     """
     network = transport or _one(MemoryTransport())
 
@@ -40,6 +42,7 @@ async def two_nodes(  # noqa: PLR0913  (what open_node takes)
             limits=limits,
             transports=[network(key.public_key)],
             extension=extension and extension(),
+            dpx=dpx,
             strict=strict,
         )
 
@@ -60,11 +63,12 @@ async def scripted_peer(  # noqa: PLR0913  (what open_node takes)
     strict: bool = True,
     transport: Callable[[PublicKey], Transport] | None = None,
     extension: Callable[[], Extension] | None = None,
+    dpx: bool = True,
 ) -> AsyncGenerator[tuple[Node, ScriptedPeer], None]:
     """Run a node with `capabilities`, and a `ScriptedPeer` that has dialled it and finished the Hellos.
 
-    The peer `offers` the same capabilities unless told otherwise; it only uses their tables and never runs them. `transport` and
-    `extension` are as in `two_nodes`.
+    The peer `offers` the same capabilities unless told otherwise; it only uses their tables and never runs them. The rest is as in
+    `two_nodes`; the peer itself speaks stock RLPx, unless an `extension` makes it do otherwise.
     """
     capabilities = several(capabilities, "capabilities")
     network = transport or _one(MemoryTransport())
@@ -76,6 +80,7 @@ async def scripted_peer(  # noqa: PLR0913  (what open_node takes)
         limits=limits,
         transports=[network(key.public_key)],
         extension=extension and extension(),
+        dpx=dpx,
         strict=strict,
     ) as node:
         offers = capabilities if offers is None else offers

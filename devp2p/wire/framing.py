@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from devp2p import rlp
 from devp2p.errors import DecodingError, LocalProtocolError, RemoteProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.trust import STOCK, Profile
 from devp2p.wire import base, compression
 from devp2p.wire.messages import Ids
 
@@ -58,6 +59,11 @@ class Framing(Protocol):
     @property
     def compressed(self) -> bool:
         """Whether messages travel compressed; see `agree`."""
+        ...
+
+    @property
+    def profile(self) -> Profile:
+        """What the two sides speak, as users see it; it says nothing of the peer before that has proved itself."""
         ...
 
     @property
@@ -188,8 +194,10 @@ class BufferedOpener:
 class FrameFraming:
     """One message in one frame: its id as RLP, and its data, which is compressed where both sides speak version 5 (EIP-706)."""
 
-    def __init__(self, sealer: Sealer, opener: Opener) -> None:
+    def __init__(self, sealer: Sealer, opener: Opener, profile: Profile = STOCK) -> None:
         opener.max_size = base.BASE_MESSAGE_SIZE
+        self.profile: Profile = profile
+        """What the two sides speak, as users see it."""
         self.compressed: bool = False
         """Whether messages travel compressed."""
         self.frames: int = 0

@@ -8,6 +8,7 @@ from typing import Final
 
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
+from devp2p.trust import PLAIN
 from devp2p.wire.framing import BufferedOpener, FrameFraming
 
 SLICE: Final = 64 * 1024
@@ -17,7 +18,7 @@ _PREFIX: Final = 3
 
 def plain_framing() -> FrameFraming:
     """The framing of one stream of such a link."""
-    return FrameFraming(PlainSealer(), PlainOpener())
+    return FrameFraming(PlainSealer(), PlainOpener(), PLAIN)
 
 
 class PlainSealer:

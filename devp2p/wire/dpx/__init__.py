@@ -19,17 +19,23 @@ from devp2p.wire.dpx.element import (
     encode_offer,
     find,
 )
+from devp2p.wire.dpx.extension import OURS, Dpx
+from devp2p.wire.dpx.framing import DpxFraming
 from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, IntroductionVerdict, UsedRecords
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
+from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
 from devp2p.wire.dpx.schedule import Turns, window_for
 from devp2p.wire.dpx.sender import Frame, Sender
 
 __all__ = [
+    "OURS",
     "RECORDS_PER_KEY",
     "Accept",
     "Cipher",
     "Consent",
+    "Dpx",
+    "DpxFraming",
     "Feature",
     "Frame",
     "Grade",
@@ -38,6 +44,7 @@ __all__ = [
     "Keys",
     "Mode",
     "Offer",
+    "Pact",
     "Params",
     "RecordOpener",
     "RecordSealer",

@@ -2,7 +2,7 @@
 
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.agreement import Agreement, Secrets, secrets
-from devp2p.wire.rlpx.extension import Contained, Extension
+from devp2p.wire.rlpx.extension import Combined, Contained, Extension
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer, rlpx_framing
 from devp2p.wire.rlpx.handshake import Entropy, Handshake, Initiator, Padding, Recipient, missing_of_auth
 from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
@@ -15,6 +15,7 @@ __all__ = [
     "Ack",
     "Agreement",
     "Auth",
+    "Combined",
     "Contained",
     "Entropy",
     "Extension",

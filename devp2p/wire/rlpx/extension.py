@@ -119,6 +119,45 @@ class Contained(Extension):
         self._unanswered(remote, auth)
 
 
+class Combined(Extension):
+    """Several extensions in one: each rides beside the others, and the first that has one chooses the framing and the padding."""
+
+    def __init__(self, *extensions: Extension) -> None:
+        self._extensions = extensions
+
+    def offer(self, remote: PublicKey, auth: Auth) -> Sequence[bytes]:
+        """See `Extension`."""
+        return [element for one in self._extensions for element in offered(one, remote, auth)]
+
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> Sequence[bytes]:
+        """See `Extension`."""
+        return [element for one in self._extensions for element in answered(one, remote, auth, ack)]
+
+    def padding(self, size: int) -> bytes | None:
+        """See `Extension`."""
+        return next((own for one in self._extensions if (own := one.padding(size)) is not None), None)
+
+    def framing(self, agreement: Agreement) -> Framing | None:
+        """See `Extension`. All are asked, since each may refuse what the peer answered."""
+        chosen = [own for one in self._extensions if (own := one.framing(agreement)) is not None]
+        return chosen[0] if chosen else None
+
+    def proved(self, agreement: Agreement) -> None:
+        """See `Extension`."""
+        for one in self._extensions:
+            one.proved(agreement)
+
+    def failed(self, agreement: Agreement) -> None:
+        """See `Extension`."""
+        for one in self._extensions:
+            one.failed(agreement)
+
+    def unanswered(self, remote: PublicKey, auth: Auth) -> None:
+        """See `Extension`."""
+        for one in self._extensions:
+            one.unanswered(remote, auth)
+
+
 def _framing_or_refusal(extension: Extension, agreement: Agreement) -> Framing | HandshakeError | None:
     try:
         return extension.framing(agreement)

@@ -1,0 +1,107 @@
+"""How dpx/1 comes about: what a node offers and accepts in its handshakes (dpx/1, "Negotiation").
+
+A side that offers finds out from the ack whether the other has taken it. If not, the session is a stock one, and nobody is told. What is
+malformed in an auth counts as absent, so that whoever writes such a thing has a stock session; in an ack it ends the handshake, since a
+peer that claims to speak dpx/1 and does not is broken.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from devp2p.errors import DecodingError, HandshakeError
+from devp2p.keys import PublicKey
+from devp2p.wire.dpx.element import (
+    REQUIRED,
+    Accept,
+    Feature,
+    Offer,
+    Params,
+    decode_accept,
+    decode_offer,
+    encode_accept,
+    encode_offer,
+    find,
+)
+from devp2p.wire.dpx.framing import DpxFraming
+from devp2p.wire.dpx.keys import derive
+from devp2p.wire.dpx.pact import Pact
+from devp2p.wire.dpx.records import RecordOpener, RecordSealer
+from devp2p.wire.rlpx import Ack, Agreement, Auth, Extension
+
+SHARE_SIZE: Final = 32
+OURS: Final = Feature.CHACHA20_POLY1305 | Feature.AES_256_GCM
+"""All that we can do."""
+
+
+class Dpx(Extension):
+    """Speaks dpx/1 for one node, in all its handshakes."""
+
+    def __init__(self, random_bytes: Callable[[int], bytes], *, features: Feature = OURS, params: Params | None = None) -> None:
+        """`random_bytes` gives as many as it is asked for; `features` and `params` are what we offer and accept."""
+        self._random_bytes = random_bytes
+        self._features = features | REQUIRED
+        self._params = Params() if params is None else params
+        self._pacts: dict[bytes, Pact] = {}
+        """Of handshakes that have proved nobody yet, by the nonce of our own packet."""
+
+    def offer(self, remote: PublicKey, auth: Auth) -> tuple[bytes, ...]:  # noqa: ARG002
+        """See `Extension`."""
+        return (encode_offer(Offer(self._features, self._random_bytes(SHARE_SIZE), params=self._params)),)
+
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:  # noqa: ARG002
+        """See `Extension`."""
+        offer = _offer_in(auth)
+        if offer is None:
+            return ()
+        return (encode_accept(Accept(offer.features & self._features, self._random_bytes(SHARE_SIZE), params=self._params)),)
+
+    def framing(self, agreement: Agreement) -> DpxFraming | None:
+        """See `Extension`. HandshakeError for an ack with what was not offered, or malformed."""
+        offer, accept = _offer_in(agreement.auth), _accept_in(agreement.ack)
+        if offer is None or accept is None:
+            return None
+        if int(accept.features) & ~int(offer.features) or REQUIRED not in accept.features:  # ~ of a Feature lacks what it does not know
+            raise HandshakeError(f"an ack accepts the features {accept.features:#x} of dpx/1, where {offer.features:#x} were offered")
+        keys = derive(agreement, (offer.share, accept.share), accept.mode, None)
+        pact = Pact(agreement.remote, offer, accept, keys, initiated=agreement.initiated)
+        self._pacts[_own_nonce(agreement)] = pact
+        cipher = AESGCM if Feature.AES_256_GCM in accept.features else ChaCha20Poly1305
+        sealing, opening = keys.pair(initiated=agreement.initiated)
+        return DpxFraming(pact, RecordSealer(sealing, cipher), RecordOpener(opening, cipher))
+
+    def proved(self, agreement: Agreement) -> None:
+        """See `Extension`."""
+        self._pacts.pop(_own_nonce(agreement), None)
+
+    def failed(self, agreement: Agreement) -> None:
+        """See `Extension`."""
+        self._pacts.pop(_own_nonce(agreement), None)
+
+
+def _own_nonce(agreement: Agreement) -> bytes:
+    """What tells our handshakes from one another."""
+    return agreement.auth.nonce if agreement.initiated else agreement.ack.nonce
+
+
+def _offer_in(auth: Auth) -> Offer | None:
+    """The offer in an auth, unless it is malformed, or lacks what everybody can do."""
+    element = find(auth.elements)
+    if element is None:
+        return None
+    try:
+        offer = decode_offer(element)
+    except DecodingError:
+        return None
+    return offer if REQUIRED in offer.features else None
+
+
+def _accept_in(ack: Ack) -> Accept | None:
+    element = find(ack.elements)
+    if element is None:
+        return None
+    try:
+        return decode_accept(element)
+    except DecodingError as error:
+        raise HandshakeError(f"the element of dpx/1 in an ack is malformed: {error}") from None
