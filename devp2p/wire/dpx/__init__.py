@@ -4,6 +4,8 @@ Everybody else ignores the element that offers it, and has a stock session.
 """
 
 from devp2p.wire.dpx import control, header
+from devp2p.wire.dpx.contexts import Contexts, Whole
+from devp2p.wire.dpx.credit import LEAST_CHUNK, SendCredit
 from devp2p.wire.dpx.element import (
     Accept,
     Feature,
@@ -23,17 +25,20 @@ from devp2p.wire.dpx.extension import OURS, Dpx
 from devp2p.wire.dpx.framing import DpxFraming
 from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, IntroductionVerdict, UsedRecords
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
+from devp2p.wire.dpx.ledgers import Ledgers
 from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
 from devp2p.wire.dpx.schedule import Turns, window_for
 from devp2p.wire.dpx.sender import Frame, Sender
 
 __all__ = [
+    "LEAST_CHUNK",
     "OURS",
     "RECORDS_PER_KEY",
     "Accept",
     "Cipher",
     "Consent",
+    "Contexts",
     "Dpx",
     "DpxFraming",
     "Feature",
@@ -42,6 +47,7 @@ __all__ = [
     "IntroductionRecord",
     "IntroductionVerdict",
     "Keys",
+    "Ledgers",
     "Mode",
     "Offer",
     "Pact",
@@ -49,11 +55,13 @@ __all__ = [
     "RecordOpener",
     "RecordSealer",
     "ResumeVerdict",
+    "SendCredit",
     "Sender",
     "Token",
     "Turns",
     "UsedRecords",
     "Verdict",
+    "Whole",
     "control",
     "decode_accept",
     "decode_offer",
