@@ -16,6 +16,7 @@ from devp2p.records.enr import Record
 from devp2p.records.node_record import NodeRecord
 from devp2p.rlp.items import encode_list
 from devp2p.wire import base, compression
+from devp2p.wire.dpx import control, header
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
@@ -87,6 +88,28 @@ def of_streams() -> list[bytes]:
     return [*streams, *(frame(rlp.encode(name)) for name in names), b"\x02" + bytes(3), b"\x03\xff\xff\xff\x10", frame(bytes(65))]
 
 
+def of_dpx() -> list[bytes]:
+    """Elements, header-data, control messages; flags and steps."""
+    elements = [bytes.fromhex(each["element"]) for each in vectors("dpx1")["elements"]]
+    headers = [header.encode(header.Header(*numbers)) for numbers in ((0,), (127,), (1, 2), (126, 65535, 2**24))]
+    controls: list[control.Control] = [
+        control.Delta(127, 2**20),
+        control.Reset(1, 2, control.CANCEL),
+        control.Weight(3, 200),
+        control.Pad(20),
+        control.Shape(2, 1024, 0, 10**6, 100, 50 * 2**20),
+        control.Committed(b"generation"),
+        control.IntroductionRequest(1, 4),
+        control.Introduction(rlp.encode([b"enr"]), rlp.encode([b"record"])),
+        control.IntroductionConsent(b"\2" * 33, 1),
+        control.IntroductionNote(b"a" * 32, b"n" * 16, 2**31),
+        control.GoAway(8),
+        control.Release(1, 2),
+    ]
+    sealed = [bytes(2) + bytes([size]) + b"\xc1\x01" + bytes(11) + bytes(b"\x05" * size) + bytes(-size % 16) for size in (0, 5, 32)]
+    return [*elements, *headers, *map(control.encode, controls), *sealed, b"\x1f" + bytes(range(255))]
+
+
 def of_session() -> list[bytes]:
     """Flags, then two bytes a step: see `fuzz_session`."""
     talk = bytes([0x00, 9, 0x11, 99, 0x20, 200, 0x30, 0, 0x33, 0])
@@ -136,6 +159,7 @@ OF: Final = {
     "messages": of_messages,
     "connection": of_connection,
     "streams": of_streams,
+    "dpx": of_dpx,
     "session": of_session,
     "records": of_records,
     "v4": of_v4,

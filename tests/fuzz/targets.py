@@ -11,6 +11,7 @@ from tests.fuzz import (
     adversary,
     discovery_targets,
     dns_targets,
+    dpx_targets,
     introduction_targets,
     rlp_targets,
     session_targets,
@@ -32,6 +33,12 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
     ),
     "connection": (session_targets.fuzz_connection,),
     "streams": (stream_targets.fuzz_plain_frames, stream_targets.fuzz_own_stream, stream_targets.fuzz_stream_name),
+    "dpx": (
+        dpx_targets.fuzz_dpx_element,
+        dpx_targets.fuzz_dpx_header,
+        dpx_targets.fuzz_dpx_control,
+        dpx_targets.fuzz_dpx_records,
+    ),
     "session": (adversary.fuzz_session,),
     "records": (
         discovery_targets.fuzz_enr_rlp,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import stream_targets, wire_targets
+from tests.fuzz import dpx_targets, stream_targets, wire_targets
 
 inputs = st.binary(max_size=400) | st.binary(min_size=1000, max_size=2200)
 
@@ -17,6 +17,10 @@ TARGETS = [
     stream_targets.fuzz_plain_frames,
     stream_targets.fuzz_own_stream,
     stream_targets.fuzz_stream_name,
+    dpx_targets.fuzz_dpx_element,
+    dpx_targets.fuzz_dpx_header,
+    dpx_targets.fuzz_dpx_control,
+    dpx_targets.fuzz_dpx_records,
 ]
 
 
