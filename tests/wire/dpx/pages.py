@@ -1,0 +1,261 @@
+"""Makes the parts of docs/spec/dpx1.md that follow from the code: tables, bytes of examples, and state diagrams.
+
+    python -m tests.wire.dpx.pages            says which parts differ from the page
+    python -m tests.wire.dpx.pages --write    writes them into the page
+
+A part stands between ``<!-- made: NAME -->`` and ``<!-- end -->``; its maker is in `PARTS`.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+
+from devp2p import rlp
+from devp2p.wire.connection import _TRANSITIONS, State
+from devp2p.wire.dpx import Accept, Feature, Mode, Offer, ResumeVerdict, control, element, encode_accept, encode_offer, header
+from devp2p.wire.dpx.control import (
+    BUSY,
+    CANCEL,
+    CONNECTION,
+    TOO_BIG,
+    Committed,
+    Control,
+    Delta,
+    GoAway,
+    IntroductionConsent,
+    IntroductionNote,
+    IntroductionRequest,
+    Pad,
+    Release,
+    Reset,
+    Shape,
+    Weight,
+)
+from tests.wire.dpx import specification, vectors
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "spec" / "dpx1.md"
+PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+Lines = Iterable[str]
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Lines:
+    yield f"| {' | '.join(heads)} |"
+    yield f"|{'---|' * len(heads)}"
+    for row in rows:
+        yield f"| {' | '.join(str(cell) for cell in row)} |"
+
+
+def block(lines: Lines) -> Lines:
+    """Lines as they are, to be shown in letters of one width."""
+    return [f"    {line}".rstrip() for line in lines]
+
+
+def diagram(transitions: Mapping[Enum, Mapping[str, Enum]], first: Enum) -> Lines:
+    """A state diagram, as GitHub draws it from text; `transitions` is a table of the code, by state and event."""
+    yield "```mermaid"
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {first.name}"
+    for state, leads in transitions.items():
+        by_target: dict[Enum, list[str]] = {}
+        for event, target in leads.items():
+            by_target.setdefault(target, []).append(event)
+        for target, events in by_target.items():
+            yield f"    {state.name} --> {target.name}: {', '.join(events)}"
+        if not leads:
+            yield f"    {state.name} --> [*]"
+    yield "```"
+
+
+# Negotiation
+
+
+def features() -> Lines:
+    """Each bit, and who has to have it."""
+    meaning = {
+        Feature.CHACHA20_POLY1305: "records under ChaCha20-Poly1305",
+        Feature.MUX: "messages in chunks, under flow control",
+        Feature.RESUME: "resumption (section 7)",
+        Feature.INTRODUCE: "introduction (section 8)",
+        Feature.SHAPE: "traffic shaping (section 10)",
+        Feature.AES_256_GCM: "records under AES-256-GCM, chosen if both sides have it",
+    }
+    assert set(meaning) == set(Feature)
+    return table(("bit", "name", "means"), ((bit.value, bit.name, what) for bit, what in meaning.items()))
+
+
+def modes() -> Lines:
+    """The numbers of an accept."""
+    yield from table(("mode", "name"), ((mode.value, mode.name) for mode in Mode))
+    yield ""
+    yield from table(("resumption verdict", "name"), ((verdict.value, verdict.name) for verdict in ResumeVerdict))
+
+
+def params() -> Lines:
+    """What a side announces, and what it is unless told otherwise."""
+    default = element.Params()
+    names = ("connection_window", "capability_window", "reassembly", "contexts", "max_frame")
+    return table(("item", "name", "default"), ((at, name, f"{getattr(default, name):,}") for at, name in enumerate(names)))
+
+
+def elements() -> Lines:
+    """The smallest offer and accept, cut into their items."""
+    for title, data in (
+        ("offer", encode_offer(Offer(Feature(1 | 2 | 64), vectors.K_I))),
+        ("accept", encode_accept(Accept(Feature(1 | 2 | 64), vectors.K_R))),
+    ):
+        assert data.hex() in {vector["element"] for vector in vectors.elements()}
+        names = (
+            "magic",
+            "features",
+            "share",
+            *(("mode", "sealed", "verdict") if title == "accept" else ("tokens", "introductions")),
+            "params",
+        )
+        yield from block([f"{title}, {len(data)} bytes"])
+        start, end = rlp.list_bounds(data, 0, len(data))
+        yield from block([f"  {data[:start].hex():<36} list of {end - start} bytes"])
+        for name in names:
+            _, after = rlp.split_item(data, start)
+            yield from block(in_lines(data[start:after].hex(), name))
+            start = after
+        if title == "offer":
+            yield ""
+
+
+def in_lines(digits: str, name: str) -> Lines:
+    """Some bytes, and behind the last of them what they are."""
+    *before, last = (digits[at : at + 64] for at in range(0, len(digits), 64)) if len(digits) > 36 else (digits,)
+    yield from (f"  {part}" for part in before)
+    yield f"  {last:<36} {name}"
+
+
+# Records and frames
+
+
+def record() -> Lines:
+    """One whole record."""
+    vector = next(one for one in vectors.records() if one["cipher"] == "ChaCha20-Poly1305" and one["number"] == 0)
+    data = bytes.fromhex(vector["data"])
+    header_data = bytes.fromhex(vector["header_data"])
+    plain = specification.padded(len(data).to_bytes(3, "big") + header_data)
+    sealed = vector["record"]
+    return block(
+        [
+            f"key           {vector['key']}",
+            f"header, plain {plain.hex()}",
+            f"data          {vector['data']}",
+            f"header        {sealed[:64]}",
+            f"body          {sealed[64:128]}",
+            f"              {sealed[128:]}",
+        ]
+    )
+
+
+def headers() -> Lines:
+    """Header-data of each form."""
+    rows = (
+        ("a Ping of the base protocol", header.Header(0)),
+        ("a whole message of the first capability", header.Header(1)),
+        ("a control message", header.Header(CONNECTION)),
+        ("the first chunk of 70,000 bytes in context 1", header.Header(1, 1, 70_000)),
+        ("more of it", header.Header(1, 1)),
+        ("the longest that the defaults allow", header.Header(126, 65535, element.Params().reassembly)),
+    )
+    return table(("frame", "header-data"), ((what, f"`{header.encode(one).hex()}`") for what, one in rows))
+
+
+SHAPES: dict[type[Control], tuple[str, Control | None]] = {
+    Delta: ("[capability, credit]", Delta(CONNECTION, 524_288)),
+    Reset: ("[capability, context, code]", Reset(1, 3, TOO_BIG)),
+    Weight: ("[capability, weight]", Weight(2, 4)),
+    Pad: ("[zeros]", Pad(3)),
+    Shape: ("[mode, cell, rate_min, rate_max, gap, budget]", Shape(2, 1024, 0, 0, 0, 52_428_800)),
+    Committed: ("[] or [id]", Committed(bytes(range(16)))),
+    IntroductionRequest: ("[capability, count]", IntroductionRequest(1, 4)),
+    control.Introduction: ("[enr, record]", None),
+    IntroductionConsent: ("[subject, mode]", IntroductionConsent(b"", 1)),
+    IntroductionNote: ("[audience, nonce, expires]", IntroductionNote(bytes(32), bytes(16), 1_800_000_000)),
+    GoAway: ("[code]", GoAway(8)),
+    Release: ("[capability, context]", Release(1, 3)),
+}
+
+
+def controls() -> Lines:
+    """Each control message, and one as bytes."""
+    kinds = control._KINDS
+    assert set(SHAPES) == set(kinds)
+
+    def rows() -> Iterable[Sequence[object]]:
+        for kind, (shape, example) in SHAPES.items():
+            data = "" if example is None else control.encode(example).hex()
+            shown = f"`{data}`" if 0 < len(data) <= 44 else f"`{data[:40]}…`" if data else "section 8"
+            yield f"0x{kinds[kind].code:02x}", kind.__name__, f"`{shape}`", shown
+
+    return table(("code", "name", "list", "example"), rows())
+
+
+def reset_codes() -> Lines:
+    """The codes of a RESET, and who sends it."""
+    rows = (
+        (TOO_BIG, "TOO_BIG", "the receiver", "the message is larger than that message may be"),
+        (CANCEL, "CANCEL", "the sender", "it gives the message up, or has stopped since it was told to"),
+        (BUSY, "BUSY", "the receiver", "it has no room, or nothing came of the message for a minute"),
+    )
+    return table(("code", "name", "comes from", "means"), rows)
+
+
+# States
+
+
+def connection_states() -> Lines:
+    """The life of a connection."""
+    return diagram(
+        {state: {event.__name__: target for event, target in leads.items()} for state, leads in _TRANSITIONS.items()}, State.HELLO
+    )
+
+
+PARTS: dict[str, Callable[[], Lines]] = {
+    "features": features,
+    "modes": modes,
+    "params": params,
+    "elements": elements,
+    "record": record,
+    "headers": headers,
+    "controls": controls,
+    "reset-codes": reset_codes,
+    "connection-states": connection_states,
+}
+
+
+def text_of(name: str) -> str:
+    return "\n".join(PARTS[name]()) + "\n\n"
+
+
+def made(page: str) -> str:
+    """The page with all its parts as the code has them."""
+    return PART.sub(lambda part: part[1] + text_of(part[2]) + part[4], page)
+
+
+def stale(page: str) -> list[str]:
+    """The parts of a page that are not as the code has them."""
+    return [part[2] for part in PART.finditer(page) if part[3] != text_of(part[2])]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.wire.dpx.pages")
+    parser.add_argument("--write", action="store_true")
+    page = PAGE.read_text("utf-8")
+    if parser.parse_args().write:
+        PAGE.write_text(made(page), "utf-8")
+        return 0
+    different = stale(page)
+    sys.stdout.write(f"different: {', '.join(different)}\n" if different else "all as in the code\n")
+    return bool(different)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
