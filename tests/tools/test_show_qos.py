@@ -26,7 +26,7 @@ def played(at: float = 14.0) -> QosBoard:
     board = QosBoard(LOAD, 20.0)
     board.began = 100.0
     for side in Side:
-        board.apply(side, {"event": "ready", "profile": side.label})
+        board.apply(side, {"event": "ready", "profile": "RLPx" if side is Side.STOCK else "dpx/1 (mux)"})
     floods = [(5.0 * index, 5.0 * index + 4.1) for index in range(int(at / 5) + 1)]
     for side in Side:
         for now in (at / 2, at):
@@ -68,6 +68,7 @@ def test_ctrl_c_ends_the_whole_show_in_order_with_its_figures_and_pictures(tmp_p
     for side in Side:
         assert summary["sides"][side]["carried_bytes"] > 0
         assert summary["sides"][side]["questions"] > 0
+        assert summary["sides"][side]["profile"].startswith("RLPx" if side is Side.STOCK else "dpx/1 (")
 
 
 # The line
@@ -141,6 +142,7 @@ def test_the_picture_fits_the_terminal_and_says_how_long_the_chat_waits(width, h
     assert len(lines) <= height
     assert max(map(len, lines)) <= width
     assert any("the chat waits" in line for line in lines)
+    assert any(("RLPx ─" in line and "dpx/1 (mux)" in line) if at else line.count("connecting…") == 2 for line in lines)
     if at:
         assert any("7 s left" in line for line in lines)
         assert any("median 1.7 s" in line and "median 25 ms" in line for line in lines)

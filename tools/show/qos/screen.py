@@ -126,7 +126,7 @@ def side_panel(board: QosBoard, state: SideState, *, digits: bool) -> Renderable
         bar = ProgressBar(total=most, completed=min(size, most), complete_style=colour, finished_style=colour)
         table.add_row(Text(name, "dim"), bar, Text(note))
     lines.append(table)
-    return _panel(Group(*lines), state.profile or f"{state.side.label}, connecting…", style=colour)
+    return _panel(Group(*lines), state.side.label, subtitle=state.profile or "connecting…", style=colour)
 
 
 def diagram(board: QosBoard, columns: int, rows: int) -> RenderableType:

@@ -27,15 +27,15 @@ def tell(event: Event) -> None:
 
 async def run_pair(side: Side, load: Load) -> None:
     """Run both nodes until the parent says that it is enough."""
-    diary = Diary(load)
+    diary, dpx = Diary(load), side is Side.DPX
     async with (
-        devp2p.open_node(devp2p.PrivateKey.generate(), capabilities(diary), listen=["tcp://127.0.0.1:0"]) as target,
+        devp2p.open_node(devp2p.PrivateKey.generate(), capabilities(diary), listen=["tcp://127.0.0.1:0"], dpx=dpx) as target,
         slow_line(target.addresses[0].port or 0, load.rate) as line,
-        devp2p.open_node(devp2p.PrivateKey.generate(), capabilities(diary)) as player,
+        devp2p.open_node(devp2p.PrivateKey.generate(), capabilities(diary), dpx=dpx) as player,
     ):
         peer = await player.connect(NodeRecord(target.public_key, (Address("tcp", "127.0.0.1", line.port),)))
         await peer.ready(Flood)
-        tell({"event": "ready", "profile": side.label if side is Side.STOCK else "dpx/1 to come: still RLPx"})
+        tell({"event": "ready", "profile": str(peer.profile)})
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_report, diary, line)
             async with trio.lowlevel.FdStream(os.dup(sys.stdin.fileno())) as stdin:
