@@ -28,13 +28,13 @@ def ethereumjs() -> None:
 @pytest.fixture(params=HANDSHAKES.values(), ids=list(HANDSHAKES))
 def our_node(request: pytest.FixtureRequest) -> NodeMaker:
     """Make nodes of this library, once with a plain handshake and once with elements in it that no other client knows."""
-    return NodeMaker(request.param)
+    return NodeMaker(**request.param)
 
 
 @pytest.fixture
 def our_plain_node() -> NodeMaker:
     """The same with the plain handshake alone, for what takes long and does not depend on it."""
-    return NodeMaker(None)
+    return NodeMaker()
 
 
 @pytest.fixture(params=["we-dial", "they-dial"])

@@ -8,15 +8,15 @@ import trio
 
 from devp2p import Node, Peer, PeerDisconnected, PrivateKey, open_node, rlp
 from devp2p.capability.definition import AnyCapability
-from devp2p.wire.rlpx import Extension
 from tests.interop.capabilities import Echoing, Talk
 from tests.interop.peers import PATIENCE, EthereumJsPeer, GethPeer
 from tests.wire.handshakes import Constant
 
-HANDSHAKES: dict[str, Extension | None] = {
-    "stock-handshake": None,
-    "extra-elements": Constant(rlp.encode([b"dpx1", 1, bytes(32)]), rlp.encode(7)),  # EIP-8: peers ignore what they do not know
+HANDSHAKES: dict[str, dict[str, Any]] = {
+    "stock-handshake": {"dpx": False},
+    "dpx-offered": {"extension": Constant(rlp.encode([b"dpx", 1, bytes(32)]), rlp.encode(7))},  # beside elements that nobody knows
 }
+"""Options of `open_node`: without anything that is not specified, and with it, which peers must pass over (EIP-8)."""
 
 REASONS = {
     "requested": 0x00,
@@ -36,14 +36,14 @@ REASONS = {
 
 
 class NodeMaker:
-    """Opens nodes with a certain extension of the handshake."""
+    """Opens nodes whose handshakes are of a certain kind."""
 
-    def __init__(self, extension: Extension | None) -> None:
-        self._extension = extension
+    def __init__(self, **handshake: Any) -> None:
+        self._handshake = handshake
 
     def __call__(self, *capabilities: AnyCapability, key: PrivateKey | None = None, **options: Any) -> AbstractAsyncContextManager[Node]:
         """Open a node with a key of its own, listening at a port of its own, unless `options` of `open_node` say otherwise."""
-        options = {"listen": ["tcp://127.0.0.1:0"], "strict": True, "extension": self._extension, **options}
+        options = {"listen": ["tcp://127.0.0.1:0"], "strict": True, **self._handshake, **options}
         return open_node(key or PrivateKey.generate(), capabilities, **options)
 
 
@@ -58,6 +58,7 @@ async def meet(node: Node, other: GethPeer | EthereumJsPeer, *, we_dial: bool = 
             peer = await anext(arriving)
         event = await other.event("peer", pubkey=bytes(node.public_key).hex(), protocol="echo")
         assert event["inbound"] is we_dial is not peer.inbound
+        assert peer.profile.protocol == "RLPx"
         assert peer.public_key == other.public_key
         return peer, await peer.ready(Echoing)
 

@@ -36,9 +36,9 @@ def test_sessions_of_36_seconds_with_our_pings_and_without() -> None:
     async def main() -> None:
         with trio.fail_after(LONG + PATIENCE):
             async with geth_peer() as go, ethereumjs_peer() as js, trio.open_nursery() as nursery:
-                for extension in HANDSHAKES.values():
+                for handshake in HANDSHAKES.values():
                     for other in (go, js):
                         for ping_interval in (0.5, NEVER):
-                            nursery.start_soon(partial(last, NodeMaker(extension), other, ping_interval=ping_interval))
+                            nursery.start_soon(partial(last, NodeMaker(**handshake), other, ping_interval=ping_interval))
 
     trio.run(main)
