@@ -24,7 +24,7 @@ _MOST_RECORD: Final = 600  # bytes of one introduction, whose record has some 35
 
 
 class Feature(enum.IntFlag):
-    """What a side can do. Bits that are not here mean nothing to us, and are ignored in an offer."""
+    """What a side can do. Bits that are not here mean nothing to us: an offer may have them, and an accept only what was offered."""
 
     CHACHA20_POLY1305 = 1
     """Records under ChaCha20-Poly1305: everybody can."""
@@ -163,7 +163,6 @@ class _WireAccept:
 
 _OFFER = rlp.codec(_WireOffer)
 _ACCEPT = rlp.codec(_WireAccept)
-_KNOWN: Final = sum(Feature)
 _Enum = TypeVar("_Enum", Mode, ResumeVerdict)
 
 
@@ -188,7 +187,7 @@ def decode_offer(element: bytes) -> Offer:
     wire = _OFFER.decode(element)
     if any(len(record) > _MOST_RECORD or record[:1] < b"\xc0" for record in wire.introductions):
         raise DecodingError(f"an introduction is a list of at most {_MOST_RECORD} bytes")
-    return Offer(Feature(wire.features & _KNOWN), wire.share, wire.tokens, wire.introductions, wire.params)
+    return Offer(Feature(wire.features), wire.share, wire.tokens, wire.introductions, wire.params)
 
 
 def encode_accept(accept: Accept) -> bytes:
@@ -201,7 +200,7 @@ def encode_accept(accept: Accept) -> bytes:
 
 
 def decode_accept(element: bytes) -> Accept:
-    """Read the element of an ack; DecodingError if it is malformed. Feature bits that we do not know are kept, since none was offered."""
+    """Read the element of an ack; DecodingError if it is malformed."""
     wire = _ACCEPT.decode(element)
     mode, resume = _one_of(Mode, wire.mode, "mode"), _one_of(ResumeVerdict, wire.verdict.resume, "verdict on resumption")
     resumed = mode in {Mode.RESUMED, Mode.RESUMED_PREVIOUS}

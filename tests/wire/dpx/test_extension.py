@@ -78,6 +78,13 @@ def test_the_cipher_is_aes_if_both_can(side: int, *, gcm: bool):
     talk(one, other)
 
 
+def test_nothing_is_accepted_that_we_do_not_know():
+    one, other = (side.framing() for side in meet(dpx(1, features=OURS | Feature(2**20)), dpx(2)))
+    assert isinstance(one, DpxFraming)
+    assert one.pact.features == OURS
+    talk(one, other)
+
+
 def test_each_side_learns_what_the_other_takes_in():
     small = Params(connection_window=65536, capability_window=65536, max_frame=8192)
     one, other = (side.framing() for side in meet(dpx(1, params=small), dpx(2)))
