@@ -8,7 +8,7 @@ from typing import Protocol, TextIO, assert_never
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.cli.output import write_json, write_text
+from devp2p.cli.output import profile_as_json, profile_as_text, write_json, write_text
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
 from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
 from devp2p.peers.slots import PeerView, SlotsView
@@ -134,6 +134,7 @@ def as_json(event: Event, now: float) -> dict[str, object]:
                 "capabilities": [_offer(capability) for capability in peer.capabilities],
                 "inbound": peer.inbound,
                 "address": str(peer.address),
+                "session": profile_as_json(peer.profile),
             }
         case PeerReady(peer, capability):
             return {"event": "ready", **_names(peer), "capability": _offer(capability)}
@@ -160,7 +161,8 @@ def as_text(event: Event, now: float) -> str:
     match event:
         case PeerConnected(peer):
             shared = ", ".join(map(_offer, peer.capabilities))
-            return _line("connected", _short(peer), f"{shared} with {peer.client_id} {'from' if peer.inbound else 'at'} {peer.address}")
+            where = f"{'from' if peer.inbound else 'at'} {peer.address}"
+            return _line("connected", _short(peer), f"{shared} with {peer.client_id} {where} by {profile_as_text(peer.profile)}")
         case PeerReady(peer, capability):
             return _line("ready", _short(peer), _offer(capability))
         case PeerDropped(peer, end):

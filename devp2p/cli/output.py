@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
+from devp2p.trust import Profile, Trust
 from devp2p.wire import printable
 
 
@@ -65,6 +66,25 @@ def write_fields(fields: Mapping[str, str]) -> None:
 def write_json(value: Mapping[str, object], file: TextIO | None = None) -> None:
     """Write an object as one line, by default to stdout: ASCII without any control character."""
     write(json.dumps(value), file)
+
+
+def profile_as_text(profile: Profile) -> str:
+    """What a session is, in words: ``dpx/1 (mux, resume; resumed, generation 3), known: ...``."""
+    if profile.trust is Trust.STRANGER and not profile.why:
+        return str(profile)
+    return f"{profile}, {profile.trust.value}{f': {profile.why}' if profile.why else ''}"
+
+
+def profile_as_json(profile: Profile) -> dict[str, object]:
+    """The same as an object."""
+    return {
+        "protocol": profile.protocol,
+        "features": list(profile.features),
+        "mode": profile.mode,
+        "trust": profile.trust.value,
+        "generation": profile.generation,
+        "why": profile.why,
+    }
 
 
 def explain(error: OSError) -> str:

@@ -13,20 +13,22 @@ import trio
 from devp2p.addresses import Address
 from devp2p.cli.arguments import node_record, seconds
 from devp2p.cli.keyfile import read_key
-from devp2p.cli.output import Exit, explain, warn, write_fields, write_json, write_text
+from devp2p.cli.output import Exit, explain, profile_as_json, profile_as_text, warn, write_fields, write_json, write_text
 from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import NodeRecord
 from devp2p.session import NO_ANSWER, Progress, Step, call, local_node
 from devp2p.transports import Transport
+from devp2p.trust import Profile
 from devp2p.wire import Hello, base
 
 SUMMARY = "ask a node what it is"
 DESCRIPTION = """\
 Dial a node, shake hands, and say what its Hello tells: its client, its
-capabilities, and how long each step took. No capability has to be shared. The
-handshake proves that the node holds the key in its enode.
+capabilities, whether the session was one of dpx/1 or of stock RLPx, and how
+long each step took. No capability has to be shared. The handshake proves that
+the node holds the key in its enode.
 """
 EPILOG = """\
 examples:
@@ -73,6 +75,8 @@ class Answer:
     seconds: dict[Step, float] = field(default_factory=dict[Step, float])
     """How long the steps took that were completed."""
     hello: Hello | None = None
+    profile: Profile | None = None
+    """What the two sides spoke, if there was a Hello."""
     farewell: int | None = None
     """The reason of the peer's Disconnect, instead of its Hello or after it."""
     error: str = ""
@@ -95,9 +99,10 @@ async def ping(
 ) -> Answer:
     """Call a node; raises nothing for what the node or the network does. `timeout` is in seconds, up to the peer's Hello."""
     local = local_node(key, limits=Limits(dial_timeout=timeout, handshake_timeout=timeout))
-    progress, farewell, error = Progress(), None, ""
+    progress, profile, farewell, error = Progress(), None, None, ""
     try:
         session = await call(record, local, transports, timeout=timeout, progress=progress)
+        profile = session.profile
         farewell = await session.refuse(DisconnectReason.CLIENT_QUITTING)
     except DialError:
         error = _why_not_reached(record, progress, timeout)
@@ -113,6 +118,7 @@ async def ping(
         progress.address or record.addresses[0],
         progress.seconds,
         progress.hello,
+        profile,
         farewell,
         error if progress.hello is None else "",  # once it has said what it is, it does not matter
     )
@@ -158,6 +164,7 @@ def _as_json(answer: Answer) -> dict[str, object]:
         "p2p_version": None if hello is None else hello.version,
         "capabilities": None if hello is None else [str(offer) for offer in hello.capabilities],
         "listen_port": None if hello is None else hello.listen_port,
+        "session": None if answer.profile is None else profile_as_json(answer.profile),
         "seconds": {step: round(answer.seconds[step], 6) if step in answer.seconds else None for step in _AWAITED},
         "disconnect": None if farewell is None else {"reason": farewell, "reason_text": describe_reason(farewell)},
         "error": answer.error or None,
@@ -176,6 +183,8 @@ def _write(answer: Answer) -> None:
         fields["client"] = hello.client_id
         fields["p2p version"] = str(hello.version)
         fields["capabilities"] = ", ".join(map(str, hello.capabilities)) or "none"
+    if answer.profile is not None:
+        fields["session"] = profile_as_text(answer.profile)
     fields["node ID"] = record.id.hex()
     fields["address"] = str(answer.address)
     fields["times"] = ", ".join(f"{step} {1000 * taken:.1f} ms" for step, taken in answer.seconds.items())

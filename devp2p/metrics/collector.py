@@ -15,9 +15,10 @@ from prometheus_client.registry import Collector
 
 from devp2p.arguments import require
 from devp2p.capability import Backlog
-from devp2p.metrics.tally import DECISIONS, DIRECTIONS, Tally
+from devp2p.metrics.tally import BEGINNINGS, DECISIONS, DIRECTIONS, PROTOCOLS, Tally, protocol_of
 from devp2p.node import Node, NodeStatistics
 from devp2p.peers.slots import SlotClass, SlotsView
+from devp2p.trust import Trust
 from devp2p.version import __version__
 
 if TYPE_CHECKING:  # a node without discovery does not import it
@@ -50,6 +51,7 @@ class NodeCollector(Collector):
         yield from self._ratings(view, counts)
         yield from self._slots(view)
         yield from self._churn(counts)
+        yield from self._profiles()
         yield from self._links(counts)
         if self._node.discovery is not None:
             yield from _discovery(self._node.discovery)
@@ -117,6 +119,14 @@ class NodeCollector(Collector):
         yield _counter("devp2p_sessions_opened_total", "Sessions that have begun.", opened, "direction")
         yield _counter("devp2p_sessions_ended_total", "Sessions that are over.", tally.ended, "ended_by", "reason")
         yield _counter("devp2p_decisions_total", "What was decided about peers.", decisions, "kind")
+
+    def _profiles(self) -> Iterator[Metric]:
+        now = {(protocol, trust.value): 0 for protocol in PROTOCOLS for trust in Trust}
+        for peer in self._node.connected:
+            now[protocol_of(peer), peer.trust.value] += 1
+        begun = {(protocol, mode): self._tally.begun[protocol, mode] for protocol, mode in BEGINNINGS}
+        yield _gauge("devp2p_sessions_by_profile", "Sessions, by what they speak and how the peer is trusted.", now, "protocol", "trust")
+        yield _counter("devp2p_sessions_begun_total", "Sessions that have begun, by how they did so.", begun, "protocol", "mode")
 
     def _links(self, counts: NodeStatistics) -> Iterator[Metric]:
         failures = {(kind.replace(" ", "_"),): count for kind, count in counts.dial_failures.items()}

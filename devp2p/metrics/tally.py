@@ -16,6 +16,10 @@ DECISIONS = tuple(kind.__name__.lower() for kind in (Dial, Swap, Graft, Drop, Ev
 REASONS = (*(reason.name.lower() for reason in DisconnectReason), "unknown")
 """All reasons for which sessions end: those that a peer makes up are one."""
 DIRECTIONS = ("inbound", "outbound")
+PROTOCOLS = ("RLPx", "dpx/1", "plain", "other")
+"""What sessions speak; what a framing of the user's calls itself is one."""
+BEGINNINGS = (*((protocol, "plain") for protocol in PROTOCOLS), ("dpx/1", "introduced"), ("dpx/1", "resumed"))
+"""How sessions begin, by what they speak."""
 
 
 class Tally:
@@ -23,8 +27,11 @@ class Tally:
 
     def __init__(self, present: Iterable[Peer]) -> None:
         """`present`: the sessions that there are."""
-        self.opened: Counter[str] = Counter(direction_of(peer) for peer in present)
+        present = tuple(present)
+        self.opened: Counter[str] = Counter(map(direction_of, present))
         """Sessions by direction."""
+        self.begun: Counter[tuple[str, str]] = Counter(map(beginning_of, present))
+        """Sessions by what they speak, and how they began."""
         self.ended: Counter[tuple[str, str]] = Counter()
         """Sessions that are over, by which side ended them and why."""
         self.decisions: Counter[str] = Counter()
@@ -37,6 +44,7 @@ class Tally:
         match event:
             case PeerConnected(peer):
                 self.opened[direction_of(peer)] += 1
+                self.begun[beginning_of(peer)] += 1
             case PeerDropped(peer, end):
                 self.ended["remote" if end.by_remote else "local", reason_of(end)] += 1
                 _add(self._traffic, peer)
@@ -68,6 +76,18 @@ def _add(sums: defaultdict[str, list[int]], peer: Peer) -> None:
 def direction_of(peer: Peer) -> str:
     """The direction of a session."""
     return DIRECTIONS[0] if peer.inbound else DIRECTIONS[1]
+
+
+def protocol_of(peer: Peer) -> str:
+    """What is spoken with a peer, in one of so many words."""
+    protocol = peer.profile.protocol
+    return protocol if protocol in PROTOCOLS else PROTOCOLS[-1]
+
+
+def beginning_of(peer: Peer) -> tuple[str, str]:
+    """That, and how the session began: one of `BEGINNINGS`."""
+    found = protocol_of(peer), peer.profile.mode
+    return found if found in BEGINNINGS else (found[0], "plain")
 
 
 def reason_of(end: PeerDisconnected) -> str:

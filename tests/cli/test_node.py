@@ -146,6 +146,8 @@ async def test_json_has_an_object_for_each_event():
     }
     address = connected.pop("address")
     assert address.startswith("tcp://127.0.0.1:")
+    session = connected.pop("session")
+    assert (session["protocol"], session["mode"], session["trust"]) == ("dpx/1", "plain", "stranger")
     assert connected == {"event": "connected", **names, "client": "\\x1b[31mfriend", "capabilities": ["chat/1"], "inbound": True}
     assert ready == {"event": "ready", **names, "capability": "chat/1"}
     assert 0 <= dropped.pop("seconds") < PATIENCE
@@ -178,7 +180,7 @@ async def test_text_has_a_line_for_each_event():
         rf"listening  {record.addresses[0]}",
         rf"enode      {record.enode}",
         r"Ctrl-C ends it\.",
-        rf"T  connected   {short}  chat/1 with \\x1b\[31mfriend from tcp://127\.0\.0\.1:\d+",
+        rf"T  connected   {short}  chat/1 with \\x1b\[31mfriend from tcp://127\.0\.0\.1:\d+ by dpx/1 \(.+\)",
         rf"T  ready       {short}  chat/1",
         rf"T  dropped     {short}  after \d+\.\d s, peer ended the session: useless peer \(0x03\)",
         r"T  refused     tcp://127\.0\.0\.1:\d+  a handshake packet of 0 bytes, where \d+ to 2048 are allowed",

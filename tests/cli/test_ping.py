@@ -19,6 +19,7 @@ from devp2p.cli.output import Exit
 from devp2p.cli.ping import Answer, ping
 from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports.links import ByteLink
+from devp2p.trust import STOCK
 from devp2p.wire import base
 from tests.chat import Chat
 from tests.cli.processes import COMMAND, PATIENCE, ROOT, closed_port, write_secret
@@ -105,6 +106,7 @@ async def test_a_node_says_what_it_is_and_hears_that_the_call_is_over():
 
     answer = await call(behave)
     assert answer.status is Exit.OK
+    assert answer.profile == STOCK  # a scripted peer has no dpx/1
     assert answer.hello is not None
     assert (answer.hello.client_id, [str(offer) for offer in answer.hello.capabilities]) == ("scripted", ["chat/1"])
     assert (answer.farewell, answer.error) == (None, "")
@@ -253,6 +255,7 @@ async def test_text_for_a_node_that_shares_nothing(capsys):
         lines = [line.split("  ", 1) for line in capsys.readouterr().out.splitlines()]
     shown = {name: value.strip() for name, value in lines}
     assert shown.pop("times").count(" ms") == 3
+    assert shown.pop("session").startswith("dpx/1 (")
     assert shown.pop("it left with", "useless peer (0x03)") == "useless peer (0x03)"  # unless it saw us leave first
     assert shown == {
         "client": "a \\x1b[31mnode",
@@ -272,6 +275,9 @@ async def test_json_for_a_node_that_shares_nothing(capsys, tmp_path):
         shown = json.loads(capsys.readouterr().out)
     assert {name: type(value) for name, value in shown.pop("seconds").items()} == dict.fromkeys(("connect", "handshake", "hello"), float)
     assert shown.pop("disconnect") in (None, {"reason": 3, "reason_text": "useless peer (0x03)"})
+    session = shown.pop("session")
+    assert (session["protocol"], session["mode"], session["trust"], session["generation"]) == ("dpx/1", "plain", "stranger", 0)
+    assert set(session) == {"protocol", "features", "mode", "trust", "generation", "why"}
     assert shown == {
         "status": "ok",
         "enode": node.enode,

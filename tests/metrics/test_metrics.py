@@ -1,5 +1,6 @@
 """The metrics that a node exposes agree with what happened, in a form that no stranger can break, and are not too many."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from devp2p.metrics import NodeCollector, listen, serve, url_of
 from devp2p.metrics.tally import REASONS, Tally
 from devp2p.node.events import PeerDropped
 from devp2p.testing import ScriptedPeer
+from devp2p.trust import Profile, Trust
 from devp2p.wire.base import CapabilityVersion
 from tests.chat import Blob, Chat, ChatMessage, Say
 from tests.network import Network, running
@@ -260,6 +262,27 @@ async def test_reasons_that_peers_make_up_are_one():
         assert {reason for _, reason in tally.ended} == set(REASONS)
         assert len(tally.ended) == 2 * len(REASONS) == 28
         assert sum(tally.ended.values()) == 512
+
+
+async def test_it_tells_what_sessions_speak_and_how_they_began():
+    network = Network()
+    stock = running(network, "stock", key=KEYS[1], dpx=False)
+    async with running(network) as node, stock as one, running(network, "other", key=KEYS[2]) as another:
+        await one.connect(node.record)
+        await wait_all_tasks_blocked()
+        collector = NodeCollector(node)
+        (peer,) = node.connected
+        await another.connect(node.record)
+        await wait_all_tasks_blocked()
+        metrics = exposed(collector)
+        assert metrics["devp2p_sessions_by_profile", "RLPx", "stranger"] == metrics["devp2p_sessions_by_profile", "dpx/1", "stranger"] == 1
+        assert (metrics["devp2p_sessions_begun_total", "plain", "RLPx"], metrics["devp2p_sessions_begun_total", "plain", "dpx/1"]) == (1, 1)
+        found = next(one for one in node.connected if one is not peer)
+        found.profile = dataclasses.replace(found.profile, mode="resumed", trust=Trust.KNOWN)
+        peer.profile = Profile("mine", mode="fast")
+        metrics = exposed(NodeCollector(node))
+    assert metrics["devp2p_sessions_by_profile", "dpx/1", "known"] == metrics["devp2p_sessions_by_profile", "other", "stranger"] == 1
+    assert metrics["devp2p_sessions_begun_total", "resumed", "dpx/1"] == metrics["devp2p_sessions_begun_total", "plain", "other"] == 1
 
 
 def test_the_core_does_not_import_it():
