@@ -19,6 +19,7 @@ from devp2p.wire import base, compression
 from devp2p.wire.dpx import control, header
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
+from tests.fuzz.prelude_targets import CLAIM, REQUEST, sealed
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
 from tests.rlp.shapes import BAD_ITEMS
@@ -56,7 +57,11 @@ def of_handshake() -> list[bytes]:
         recipient = Recipient(OTHER, entropy(2), extension)
         recipient.receive_data(Initiator(KEY, OTHER.public_key, entropy(1), extension).packet)
         found += [part for packet in (auth, recipient.packet) for part in (packet, ecies.decrypt(KEY, packet[2:], packet[:2]))]
-    return found
+    return [*found, *of_prelude()]
+
+
+def of_prelude() -> list[bytes]:
+    return [REQUEST, CLAIM, sealed(CLAIM)]
 
 
 def of_messages() -> list[bytes]:

@@ -13,6 +13,7 @@ from tests.fuzz import (
     dns_targets,
     dpx_targets,
     introduction_targets,
+    prelude_targets,
     rlp_targets,
     session_targets,
     stream_targets,
@@ -23,7 +24,13 @@ EntryPoint = Callable[[bytes], None]
 
 TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
     "rlp": (rlp_targets.fuzz_rlp_decode, rlp_targets.fuzz_rlp_typed, rlp_targets.fuzz_rlp_lazy),
-    "handshake": (wire_targets.fuzz_ecies, wire_targets.fuzz_auth, wire_targets.fuzz_ack),
+    "handshake": (
+        wire_targets.fuzz_ecies,
+        wire_targets.fuzz_auth,
+        wire_targets.fuzz_ack,
+        prelude_targets.fuzz_request,
+        prelude_targets.fuzz_answer,
+    ),
     "messages": (
         wire_targets.fuzz_frames,
         session_targets.fuzz_hello,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz import dpx_targets, stream_targets, wire_targets
+from tests.fuzz import dpx_targets, prelude_targets, stream_targets, wire_targets
 
 inputs = st.binary(max_size=400) | st.binary(min_size=1000, max_size=2200)
 
@@ -14,6 +14,8 @@ TARGETS = [
     wire_targets.fuzz_auth,
     wire_targets.fuzz_ack,
     wire_targets.fuzz_frames,
+    prelude_targets.fuzz_request,
+    prelude_targets.fuzz_answer,
     stream_targets.fuzz_plain_frames,
     stream_targets.fuzz_own_stream,
     stream_targets.fuzz_stream_name,

@@ -27,6 +27,7 @@ from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, Int
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
 from devp2p.wire.dpx.ledgers import Ledgers
 from devp2p.wire.dpx.pact import Pact
+from devp2p.wire.dpx.prelude import Answering, Asking, PreludeEntropy, missing_of_request
 from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
 from devp2p.wire.dpx.schedule import Turns, window_for
 from devp2p.wire.dpx.sender import Frame, Sender
@@ -36,6 +37,8 @@ __all__ = [
     "OURS",
     "RECORDS_PER_KEY",
     "Accept",
+    "Answering",
+    "Asking",
     "Cipher",
     "Consent",
     "Contexts",
@@ -52,6 +55,7 @@ __all__ = [
     "Offer",
     "Pact",
     "Params",
+    "PreludeEntropy",
     "RecordOpener",
     "RecordSealer",
     "ResumeVerdict",
@@ -70,6 +74,7 @@ __all__ = [
     "encode_offer",
     "find",
     "header",
+    "missing_of_request",
     "rekeyed",
     "window_for",
 ]

@@ -1,6 +1,6 @@
 """The keys of a dpx/1 session, from what its handshake agreed on (dpx/1, section 4.0 "Keys").
 
-    th  = keccak256(auth-packet || ack-packet [|| keccak256(prelude)])
+    th  = keccak256(auth-packet || ack-packet [|| keccak256(prelude)])          Agreement.transcript
     prk = HKDF-Extract(salt = th, ikm = es || ss || k_i || k_r || rs)
     key = HKDF-Expand(prk, "dpx1 " || label || mode, 32)
 
@@ -16,7 +16,6 @@ from hashlib import sha256
 from typing import Final
 
 from devp2p.errors import LocalProtocolError
-from devp2p.keys import keccak256
 from devp2p.wire.rlpx import Agreement
 
 KEY_SIZE: Final = 32
@@ -42,11 +41,11 @@ class Keys:
         return (self.to_recipient, self.to_initiator) if initiated else (self.to_initiator, self.to_recipient)
 
 
-def derive(agreement: Agreement, shares: tuple[bytes, bytes], mode: int, old_secret: bytes | None, prelude: bytes = b"") -> Keys:
+def derive(agreement: Agreement, shares: tuple[bytes, bytes], mode: int, old_secret: bytes | None) -> Keys:
     """Derive the keys of a session.
 
-    `shares` are the initiator's and the recipient's `k`, `mode` is what the accept says, `old_secret` the secret that the session resumes
-    (None: it resumes none), and `prelude` all that both sides sent before the auth, if anything. LocalProtocolError for a wrong size.
+    `shares` are the initiator's and the recipient's `k`, `mode` is what the accept says, and `old_secret` the secret that the session
+    resumes (None: it resumes none). What was said before the auth, if anything, is in the agreement. LocalProtocolError for a wrong size.
     """
     secret = NO_SECRET if old_secret is None else old_secret
     for name, part in (("the initiator's share", shares[0]), ("the recipient's share", shares[1]), ("the old secret", secret)):
@@ -54,8 +53,7 @@ def derive(agreement: Agreement, shares: tuple[bytes, bytes], mode: int, old_sec
             raise LocalProtocolError(f"{name} has {len(part)} bytes where {KEY_SIZE} are needed")
     if not 0 <= mode <= 0xFF:
         raise LocalProtocolError(f"the mode is one byte, not {mode}")
-    transcript = agreement.transcript if not prelude else _transcript(agreement, prelude)
-    extracted = _extract(transcript, (agreement.ephemeral, agreement.static, *shares, secret))
+    extracted = _extract(agreement.transcript, (agreement.ephemeral, agreement.static, *shares, secret))
     to_recipient, to_initiator, resumption, exporter = (
         expand(extracted, b"dpx1 " + label + bytes((mode,))) for label in (b"i2r", b"r2i", b"rms", b"exp")
     )
@@ -76,7 +74,3 @@ def expand(key: bytes, info: bytes, size: int = KEY_SIZE) -> bytes:
 
 def _extract(salt: bytes, material: Sequence[bytes]) -> bytes:
     return hmac.digest(salt, b"".join(material), sha256)
-
-
-def _transcript(agreement: Agreement, prelude: bytes) -> bytes:
-    return keccak256(agreement.auth_packet + agreement.ack_packet + keccak256(prelude))

@@ -5,13 +5,14 @@ from devp2p.wire.rlpx.agreement import Agreement, Secrets, secrets
 from devp2p.wire.rlpx.extension import Combined, Contained, Extension
 from devp2p.wire.rlpx.frames import FrameOpener, FrameSealer, rlpx_framing
 from devp2p.wire.rlpx.handshake import Entropy, Handshake, Initiator, Padding, Recipient, missing_of_auth
-from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, Ack, Auth
+from devp2p.wire.rlpx.packets import ACK_ROOM, AUTH_ROOM, MAX_PACKET, MIN_AUTH, Ack, Auth
 from devp2p.wire.rlpx.replays import SeenAuths
 
 __all__ = [
     "ACK_ROOM",
     "AUTH_ROOM",
     "MAX_PACKET",
+    "MIN_AUTH",
     "Ack",
     "Agreement",
     "Auth",

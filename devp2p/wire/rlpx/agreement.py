@@ -27,6 +27,8 @@ class Agreement:
     auth_packet: bytes
     """The auth as it was on the wire, with its size prefix."""
     ack_packet: bytes
+    prelude: bytes = b""
+    """keccak256 of what both sides sent before the auth, where the initiator had to ask who is there (`dpx.prelude`); else empty."""
 
     @property
     def elements(self) -> tuple[bytes, ...]:
@@ -40,8 +42,8 @@ class Agreement:
 
     @property
     def transcript(self) -> bytes:
-        """keccak256(auth-packet || ack-packet): who changed a byte of either on its way leaves the two sides with two values."""
-        return keccak256(self.auth_packet + self.ack_packet)
+        """keccak256(auth-packet || ack-packet || prelude): who changed a byte of these on its way leaves the two sides with two values."""
+        return keccak256(self.auth_packet + self.ack_packet + self.prelude)
 
     def __repr__(self) -> str:
         """Name the peer only."""

@@ -194,7 +194,7 @@ class Handshake:
     With ``remote`` given this side is the initiator, who must know the key of the node that it calls; without, it is the recipient.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (keyword arguments, for one side or the other)
         self,
         key: PrivateKey,
         entropy: Entropy,
@@ -202,10 +202,12 @@ class Handshake:
         remote: PublicKey | None = None,
         extension: Extension | None = None,
         is_new: Callable[[bytes], bool] | None = None,
+        prelude: bytes = b"",
     ) -> None:
-        """See `Initiator` and `Recipient`, who raise the errors."""
+        """See `Initiator` and `Recipient`, who raise the errors, and `Agreement.prelude`."""
         self.agreement: Agreement | None = None
         """What is agreed, once it is."""
+        self._prelude = prelude
         self._extension = extension
         if extension is not None:
             entropy = replace(entropy, padding=_padding_of(extension, entropy.padding))
@@ -220,11 +222,14 @@ class Handshake:
     def framing(self) -> Framing:
         """Choose what messages travel in, once there is an agreement: RLPx frames, unless the extension has agreed on others.
 
-        HandshakeError if the extension refuses what the peer has answered.
+        HandshakeError if the extension refuses what the peer has answered, and for RLPx frames behind a prelude, which their keys do not
+        depend on.
         """
         if self.agreement is None:
             raise LocalProtocolError("there is nothing to choose a framing by before the handshake is done")
         chosen = None if self._extension is None else self._extension.framing(self.agreement)
+        if chosen is None and self._prelude:
+            raise HandshakeError("a handshake behind a prelude that agrees on no dpx/1")
         return rlpx_framing(secrets(self.agreement)) if chosen is None else chosen
 
     def data_to_send(self) -> bytes:
@@ -234,9 +239,11 @@ class Handshake:
 
     def receive_data(self, data: "Buffer") -> Agreement | None:
         """Take bytes, cut anywhere; what is agreed once the peer's packet is complete. HandshakeError if it is not valid."""
-        self.agreement = self._side.receive_data(data)
-        if self.agreement is not None and isinstance(self._side, Recipient):
-            self._to_send = self._side.packet
+        found = self._side.receive_data(data)
+        if found is not None:
+            self.agreement = replace(found, prelude=self._prelude)
+            if isinstance(self._side, Recipient):
+                self._to_send = self._side.packet
         return self.agreement
 
     def proved(self) -> None:

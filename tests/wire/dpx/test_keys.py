@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p.errors import LocalProtocolError
+from devp2p.keys import keccak256
 from devp2p.wire.dpx.keys import Keys, derive, expand, rekeyed
 from devp2p.wire.rlpx import Agreement
 from tests.wire.dpx import specification
@@ -42,7 +43,9 @@ def inputs(agreed: Agreement, shares: tuple[bytes, bytes]) -> dict[str, bytes]:
 @pytest.mark.parametrize("mode", range(4))
 def test_keys_follow_the_specification(mode, old, prelude):
     agreed = agreement()
-    keys = derive(agreed, SHARES, mode, old.get("rs"), **prelude)
+    if prelude:
+        agreed = dataclasses.replace(agreed, prelude=keccak256(prelude["prelude"]))
+    keys = derive(agreed, SHARES, mode, old.get("rs"))
     assert by_label(keys) == specification.key_schedule(inputs(agreed, SHARES) | old | prelude, mode)
 
 
@@ -68,8 +71,8 @@ def test_every_input_changes_every_key():
         derive(agreed, SHARES, 1, None),
         derive(agreed, SHARES, 2, b"o" * 32),
         derive(agreed, SHARES, 3, b"o" * 32),
-        derive(agreed, SHARES, 0, None, b"p"),
-        derive(agreed, SHARES, 0, None, b"q"),
+        derive(dataclasses.replace(agreed, prelude=keccak256(b"p")), SHARES, 0, None),
+        derive(dataclasses.replace(agreed, prelude=keccak256(b"q")), SHARES, 0, None),
     ]
     keys = [key for each in changed for key in by_label(each).values()]
     assert len(set(keys)) == len(keys)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from devp2p.keys import keccak256
 from devp2p.wire.dpx import (
     Accept,
     Feature,
@@ -101,9 +102,10 @@ def test_elements_mean_what_they_say(vector):
 @pytest.mark.parametrize("vector", STORED["key_schedule"], ids=lambda vector: f"mode {vector['mode']}{' prelude' * ('prelude' in vector)}")
 def test_the_key_schedule(vector):
     auth, ack, es, ss, k_i, k_r = raw(vector, "auth", "ack", "es", "ss", "k_i", "k_r")
-    agreed = dataclasses.replace(Meeting().shake_hands()[0], auth_packet=auth, ack_packet=ack, ephemeral=es, static=ss)
+    said = keccak256(bytes.fromhex(vector["prelude"])) if "prelude" in vector else b""
+    agreed = dataclasses.replace(Meeting().shake_hands()[0], auth_packet=auth, ack_packet=ack, ephemeral=es, static=ss, prelude=said)
     old = bytes.fromhex(vector["rs"]) if "rs" in vector else None
-    keys = derive(agreed, (k_i, k_r), vector["mode"], old, bytes.fromhex(vector.get("prelude", "")))
+    keys = derive(agreed, (k_i, k_r), vector["mode"], old)
     assert [keys.to_recipient, keys.to_initiator, keys.resumption, keys.exporter] == raw(vector, "i2r", "r2i", "rms", "exp")
 
 
