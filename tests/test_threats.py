@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 TEXT = (ROOT / "THREATS.md").read_text("utf-8")
 
-ROWS = [f"{letter}{number}" for letter, last in (("D", 23), ("H", 11), ("F", 17), ("P", 7), ("O", 2)) for number in range(1, last + 1)]
+LAST = {"D": 23, "H": 11, "F": 17, "X": 2, "P": 7, "O": 2}
+ROWS = [f"{letter}{number}" for letter, last in LAST.items() for number in range(1, last + 1)]
 NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
 
 

@@ -2,17 +2,20 @@
 
 `TwoEnds` is both ends and the wires. It knows what each end has said and how far its bytes have come through unchanged, and so knows at
 each moment, to the message, what the other end must have been told: everything before the first changed byte, and nothing behind it.
-`fuzz_session` plays what a string of bytes says (one or two bytes a step), `TwoConnections` what Hypothesis thinks of.
+`fuzz_session` plays what a string of bytes says (one or two bytes a step), `TwoConnections` what Hypothesis thinks of. Both are there a
+second time, for ends that speak dpx/1.
 """
 
+import random
 from typing import Any, Final, NamedTuple, cast
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from devp2p.errors import DisconnectReason, HandshakeError
+from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError
 from devp2p.wire import base
 from devp2p.wire.connection import DisconnectReceived, Event, HelloReceived, PingReceived, PongReceived, State
+from devp2p.wire.dpx import Dpx, DpxFraming
 from devp2p.wire.framing import FrameFraming, MessageReceived
 from devp2p.wire.opening import HandshakeCompleted
 from devp2p.wire.rlpx.packets import MAX_PACKET
@@ -37,8 +40,10 @@ class Said(NamedTuple):
 class TwoEnds:
     """A, the initiator, and B; ``wires[n]`` lies between end n and the other, in the adversary's hands."""
 
-    def __init__(self) -> None:
-        self.ends = (connect(KEY, 1, remote=OTHER.public_key), connect(OTHER, 2))
+    def __init__(self, *, dpx: bool = False) -> None:
+        self.dpx = dpx
+        one, other = (Dpx(random.Random(number).randbytes) if dpx else None for number in (1, 2))
+        self.ends = (connect(KEY, 1, remote=OTHER.public_key, extension=one), connect(OTHER, 2, extension=other))
         self.keys = (KEY, OTHER)
         self.wires = (bytearray(), bytearray())
         self.honest = (bytearray(), bytearray())  # all that end n has sent
@@ -68,7 +73,13 @@ class TwoEnds:
 
     def say(self, side: int, code: int, data: bytes, what: tuple[object, ...]) -> None:
         if self.is_open(side):
-            self.put(side, b"".join(self.ends[side].seal(code, data)))
+            try:
+                sealed = b"".join(self.ends[side].seal(code, data))
+            except LocalProtocolError:  # it has no credit left, and nobody here gives more
+                if not self.dpx:
+                    raise
+                return
+            self.put(side, sealed)
             self.said[side].append(Said(what, len(self.honest[side])))
 
     def talk(self, side: int, kind: int, size: float) -> None:
@@ -146,8 +157,10 @@ class TwoEnds:
         assert self.dead[to] or len(handshake._side._reader._received) < 2 + MAX_PACKET
         if connection is not None:
             assert not connection._events
-            opener: Any = cast("FrameFraming", connection.framing).opener
-            assert len(opener._data) <= opener.max_size + 16
+            assert isinstance(connection.framing, DpxFraming) == self.dpx
+            framing = connection.framing
+            opener: Any = framing._opener if isinstance(framing, DpxFraming) else cast("FrameFraming", framing).opener
+            assert len(opener._data) <= opener.max_size + 32
             assert end.state is State.CLOSED or len(opener._received) < 32 + given
 
     def finish(self) -> None:
@@ -185,7 +198,15 @@ class TwoEnds:
 
 def fuzz_session(data: bytes) -> None:
     # Invariant: whatever lies between two honest ends, each is told what the other said before the first changed byte, and no more.
-    two = TwoEnds()
+    play(TwoEnds(), data)
+
+
+def fuzz_dpx_session(data: bytes) -> None:
+    # Invariant: the same, where both speak dpx/1; and neither can be made to believe that the other does not.
+    play(TwoEnds(dpx=True), data)
+
+
+def play(two: TwoEnds, data: bytes) -> None:
     flags, rest = (data[0], data[1:]) if data else (1, b"")
     for side in (0, 1, 0) if flags & 1 else ():
         two.deliver(side, 10_000)
@@ -210,9 +231,11 @@ def fuzz_session(data: bytes) -> None:
 class TwoConnections(RuleBasedStateMachine):
     """The same, step by step as Hypothesis likes."""
 
+    dpx = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.two = TwoEnds()
+        self.two = TwoEnds(dpx=self.dpx)
         self.patience = 0
 
     @initialize(patience=st.sampled_from([0, 1, 3, 6, 10, 1000]), open_first=st.booleans())
@@ -255,3 +278,9 @@ class TwoConnections(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.two.finish()
+
+
+class TwoDpxConnections(TwoConnections):
+    """The same between two that speak dpx/1."""
+
+    dpx = True

@@ -46,7 +46,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
         dpx_targets.fuzz_dpx_control,
         dpx_targets.fuzz_dpx_records,
     ),
-    "session": (adversary.fuzz_session,),
+    "session": (adversary.fuzz_session, adversary.fuzz_dpx_session),
     "records": (
         discovery_targets.fuzz_enr_rlp,
         discovery_targets.fuzz_enr_text,
