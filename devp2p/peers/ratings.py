@@ -195,6 +195,17 @@ class Ratings:
             self._breach(peer, end.detail)
         self._rate(peer)
 
+    def blame(self, node_id: bytes, why: str, now: float) -> None:
+        """A node that a peer has introduced is banned: for an hour the peer's good ratings count half, and then fade back."""
+        peer = self._peers.get(node_id)
+        if peer is None:
+            return
+        self._advance(peer, now)
+        peer.base.halve()
+        peer.why[_BASE] = why
+        self._rate(peer)
+        self._changed.add(node_id)
+
     # How peers stand
 
     def standing(self, node_id: bytes, capability: str, now: float) -> Standing:
