@@ -14,8 +14,10 @@ from enum import Enum
 from pathlib import Path
 
 from devp2p import rlp
+from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.wire.connection import _TRANSITIONS, State
 from devp2p.wire.dpx import Accept, Feature, Mode, Offer, ResumeVerdict, control, element, encode_accept, encode_offer, header
+from devp2p.wire.dpx.contexts import Contexts
 from devp2p.wire.dpx.control import (
     BUSY,
     CANCEL,
@@ -218,6 +220,77 @@ def connection_states() -> Lines:
     )
 
 
+SIZE, CHUNK = 70_000, 1000  # bytes of the messages in the experiments, and of their chunks
+FIRST = b"\x80".ljust(CHUNK, b"\0")  # code 0
+FREE, OPEN, WHOLE, REFUSED = CONTEXT_STATES = ("free", "open", "whole", "refused")
+
+
+def in_state(state: str) -> Contexts:
+    """A receiver with one context in a state."""
+    receiver = Contexts(element.Params(), [(SIZE,)], compressed=False)
+    if state != FREE:
+        receiver.first(1, 1, SIZE, FIRST, 0.0)
+    if state == WHOLE:
+        last_chunk(receiver)
+    if state == REFUSED:
+        receiver.refuse(1, 1)
+    receiver.controls(0.0)
+    return receiver
+
+
+def last_chunk(receiver: Contexts) -> None:
+    left = SIZE - CHUNK
+    while left:
+        receiver.more(1, 1, bytes(min(CHUNK, left)), 0.0)
+        left -= min(CHUNK, left)
+
+
+CONTEXT_EVENTS: dict[str, Callable[[Contexts], object]] = {
+    "first chunk": lambda receiver: receiver.first(1, 1, SIZE, FIRST, 0.0),
+    "first chunk of too much": lambda receiver: receiver.first(1, 1, 2 * SIZE, FIRST, 0.0),
+    "further chunk": lambda receiver: receiver.more(1, 1, bytes(CHUNK), 0.0),
+    "last chunk": last_chunk,
+    "CANCEL": lambda receiver: receiver.cancelled(Reset(1, 1, CANCEL)),
+    "we refuse it": lambda receiver: receiver.refuse(1, 1),
+    "application takes it": lambda receiver: receiver.release(1, 1),
+}
+
+
+def context_after(state: str, event: str) -> tuple[str, str]:
+    """What an event makes of a context, and what the sender is told; errors, and what cannot happen, are no states."""
+    receiver = in_state(state)
+    try:
+        CONTEXT_EVENTS[event](receiver)
+    except RemoteProtocolError:
+        return "error", ""
+    except LocalProtocolError:
+        return "–", ""  # noqa: RUF001
+    told = ", ".join(type(one).__name__ for one in receiver.controls(0.0) if isinstance(one, Reset | Release))
+    found = receiver._contexts.get((1, 1))
+    return (FREE if found is None else found.state.name.lower()), told
+
+
+def context_table() -> Lines:
+    """All of it, as the receiver's ledger does it."""
+
+    def cells(state: str) -> Sequence[str]:
+        found = (context_after(state, event) for event in CONTEXT_EVENTS)
+        return [f"**{state}**", *(f"{after}, {told}" if told else after for after, told in found)]
+
+    return table(("state", *CONTEXT_EVENTS), map(cells, CONTEXT_STATES))
+
+
+def context_states() -> Lines:
+    """The same as a diagram, of what changes something."""
+    yield from ("```mermaid", "stateDiagram-v2", f"    [*] --> {FREE}")
+    for state in CONTEXT_STATES:
+        for event in CONTEXT_EVENTS:
+            after, told = context_after(state, event)
+            if after in CONTEXT_STATES and after != state:
+                yield f"    {state} --> {after}: {event}{f' / {told}' if told else ''}"
+    yield "```"
+
+
 PARTS: dict[str, Callable[[], Lines]] = {
     "features": features,
     "modes": modes,
@@ -228,6 +301,8 @@ PARTS: dict[str, Callable[[], Lines]] = {
     "controls": controls,
     "reset-codes": reset_codes,
     "connection-states": connection_states,
+    "context-table": context_table,
+    "context-states": context_states,
 }
 
 
