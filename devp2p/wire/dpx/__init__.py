@@ -23,7 +23,7 @@ from devp2p.wire.dpx.element import (
 )
 from devp2p.wire.dpx.extension import OURS, Dpx
 from devp2p.wire.dpx.framing import DpxFraming
-from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, IntroductionVerdict, UsedRecords
+from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, Introductions, IntroductionVerdict, UsedRecords
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
 from devp2p.wire.dpx.ledgers import Ledgers
 from devp2p.wire.dpx.pact import Pact
@@ -49,6 +49,7 @@ __all__ = [
     "Grade",
     "IntroductionRecord",
     "IntroductionVerdict",
+    "Introductions",
     "Keys",
     "Ledgers",
     "Mode",

@@ -154,11 +154,15 @@ class IntroductionConsent:
 
     subject: Annotated[bytes, rlp.MaxLength(33)]
     mode: rlp.U8
+    enr: rlp.Raw | None = None
+    """The sender's own record, which the receiver gives to those whom it introduces to it."""
 
     def __post_init__(self) -> None:
         """ValueError for what is no key."""
         if len(self.subject) not in {0, 33}:
             raise ValueError(f"a compressed public key has 33 bytes, not {len(self.subject)}")
+        if self.enr is not None and self.enr[:1] < b"\xc0":
+            raise ValueError("an ENR is a list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +242,7 @@ _KINDS: Final[dict[type[Control], _Kind]] = {
     Committed: _kind(0x05, Committed),
     IntroductionRequest: _kind(0x06, IntroductionRequest),
     Introduction: _kind(0x07, Introduction, _INTRODUCTION_SIZE),
-    IntroductionConsent: _kind(0x08, IntroductionConsent),
+    IntroductionConsent: _kind(0x08, IntroductionConsent, _INTRODUCTION_SIZE),
     IntroductionNote: _kind(0x09, IntroductionNote, _INTRODUCTION_SIZE),
     GoAway: _kind(0x0A, GoAway),
     Release: _kind(0x0D, Release),

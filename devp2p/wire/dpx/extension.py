@@ -6,18 +6,23 @@ peer that claims to speak dpx/1 and does not is broken.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from devp2p.errors import DecodingError, HandshakeError
 from devp2p.keys import PublicKey
+from devp2p.trust import Trust
 from devp2p.wire.dpx.element import (
     REQUIRED,
     Accept,
     Feature,
+    Mode,
     Offer,
     Params,
+    ResumeVerdict,
+    Verdict,
     decode_accept,
     decode_offer,
     encode_accept,
@@ -25,6 +30,7 @@ from devp2p.wire.dpx.element import (
     find,
 )
 from devp2p.wire.dpx.framing import DpxFraming
+from devp2p.wire.dpx.introduction import Introductions, IntroductionVerdict
 from devp2p.wire.dpx.keys import derive
 from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.records import RecordOpener, RecordSealer
@@ -43,19 +49,31 @@ class Dpx(Extension):
         self._random_bytes = random_bytes
         self._features = features | REQUIRED
         self._params = Params() if params is None else params
+        self.introductions: Introductions | None = None
+        """The node's part in introductions; without one they are neither offered nor accepted."""
         self._pacts: dict[bytes, Pact] = {}
         """Of handshakes that have proved nobody yet, by the nonce of our own packet."""
 
+    @property
+    def features(self) -> Feature:
+        """What we offer and accept."""
+        return self._features | (Feature.INTRODUCE if self.introductions is not None else Feature(0))
+
     def offer(self, remote: PublicKey, auth: Auth) -> tuple[bytes, ...]:  # noqa: ARG002
         """See `Extension`."""
-        return (encode_offer(Offer(self._features, self._random_bytes(SHARE_SIZE), params=self._params)),)
+        shown = () if self.introductions is None else self.introductions.records_for(remote)
+        return (encode_offer(Offer(self.features, self._random_bytes(SHARE_SIZE), introductions=shown, params=self._params)),)
 
     def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:  # noqa: ARG002
         """See `Extension`."""
         offer = _offer_in(auth)
         if offer is None:
             return ()
-        return (encode_accept(Accept(offer.features & self._features, self._random_bytes(SHARE_SIZE), params=self._params)),)
+        features = offer.features & self.features
+        codes = self._verdicts(remote, offer) if Feature.INTRODUCE in features else ()
+        mode = Mode.INTRODUCED if IntroductionVerdict.OK in codes else Mode.PLAIN
+        verdict = Verdict(ResumeVerdict.NONE_OFFERED, codes)
+        return (encode_accept(Accept(features, self._random_bytes(SHARE_SIZE), mode, verdict=verdict, params=self._params)),)
 
     def framing(self, agreement: Agreement) -> DpxFraming | None:
         """See `Extension`. HandshakeError for an ack with what was not offered, or malformed."""
@@ -64,6 +82,9 @@ class Dpx(Extension):
             return None
         if int(accept.features) & ~int(offer.features) or REQUIRED not in accept.features:  # ~ of a Feature lacks what it does not know
             raise HandshakeError(f"an ack accepts the features {accept.features:#x} of dpx/1, where {offer.features:#x} were offered")
+        codes = accept.verdict.introductions
+        if len(codes) > len(offer.introductions) or (accept.mode is Mode.INTRODUCED and IntroductionVerdict.OK not in codes):
+            raise HandshakeError("an ack takes introductions that were not offered")
         keys = derive(agreement, (offer.share, accept.share), accept.mode, None)
         pact = Pact(agreement.remote, offer, accept, keys, initiated=agreement.initiated)
         self._pacts[_own_nonce(agreement)] = pact
@@ -73,11 +94,18 @@ class Dpx(Extension):
 
     def proved(self, agreement: Agreement) -> None:
         """See `Extension`."""
-        self._pacts.pop(_own_nonce(agreement), None)
+        pact = self._pacts.pop(_own_nonce(agreement), None)
+        if pact is not None and self.introductions is not None and Feature.INTRODUCE in pact.features:
+            why = self.introductions.proved(pact)
+            if why and pact.profile.trust is Trust.STRANGER:
+                pact.profile = replace(pact.profile, trust=Trust.INTRODUCED, why=why)
 
     def failed(self, agreement: Agreement) -> None:
         """See `Extension`."""
         self._pacts.pop(_own_nonce(agreement), None)
+
+    def _verdicts(self, remote: PublicKey, offer: Offer) -> tuple[IntroductionVerdict, ...]:
+        return () if self.introductions is None else self.introductions.verdicts(remote, offer.introductions)
 
 
 def _own_nonce(agreement: Agreement) -> bytes:

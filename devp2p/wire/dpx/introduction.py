@@ -12,7 +12,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from math import inf
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final, Protocol, Self
 
 from devp2p import rlp
 from devp2p.arguments import as_bytes, require, whole
@@ -20,6 +20,7 @@ from devp2p.bounded import Recent
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey, keccak256, recover
 from devp2p.wire.base import is_capability_name
+from devp2p.wire.dpx.pact import Pact
 
 LIFETIME: Final = 3600
 """The most seconds for which a record is good."""
@@ -183,6 +184,22 @@ class IntroductionRecord:
 
 
 _RECORD: Final = rlp.codec(IntroductionRecord)
+
+
+class Introductions(Protocol):
+    """A node's part in introductions, as its handshakes ask for it."""
+
+    def records_for(self, remote: PublicKey, /) -> tuple[bytes, ...]:
+        """The records that introduce us to a node, to be shown in our offer: three at most."""
+        ...
+
+    def verdicts(self, remote: PublicKey, records: Sequence[bytes], /) -> tuple[IntroductionVerdict, ...]:
+        """What we say of each record that what claims to be `remote` shows us. Nothing changes by it: nothing is proved."""
+        ...
+
+    def proved(self, pact: Pact, /) -> str:
+        """The peer has proved itself. If it is introduced, say by whom, as in "introduced by 1f2e…"; else nothing."""
+        ...
 
 
 class UsedRecords:

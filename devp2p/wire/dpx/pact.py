@@ -30,7 +30,8 @@ class Pact:
         self.offer: Final = offer
         self.accept: Final = accept
         self.keys: Final = keys
-        self.profile: Profile = Profile(PROTOCOL, tuple(name for bit, name in _NAMES.items() if bit in accept.features))
+        names = tuple(name for bit, name in _NAMES.items() if bit in accept.features)
+        self.profile: Profile = Profile(PROTOCOL, names, "introduced" if accept.mode is Mode.INTRODUCED else "plain")
         """What users see of it; whoever knows why the peer is trusted replaces it when the peer has proved itself."""
         self.to_send: deque[Control] = deque()
         """What is to be said to the peer beside what the line says of itself; `say` puts it there."""

@@ -179,7 +179,7 @@ SHAPES: dict[type[Control], tuple[str, Control | None]] = {
     Committed: ("[] or [id]", Committed(bytes(range(16)))),
     IntroductionRequest: ("[capability, count]", IntroductionRequest(1, 4)),
     control.Introduction: ("[enr, record]", None),
-    IntroductionConsent: ("[subject, mode]", IntroductionConsent(b"", 1)),
+    IntroductionConsent: ("[subject, mode] or [subject, mode, enr]", IntroductionConsent(b"", 1)),
     IntroductionNote: ("[audience, nonce, expires]", IntroductionNote(bytes(32), bytes(16), 1_800_000_000)),
     GoAway: ("[code]", GoAway(8)),
     Release: ("[capability, context]", Release(1, 3)),
