@@ -73,8 +73,8 @@ class Params:
     """Of messages in chunks of one capability that are not whole yet, or were not taken."""
     contexts: rlp.U16 = 4
     """How many such messages of one capability there may be at a time."""
-    max_frame: rlp.U32 = 16 * 1024
-    """Of one frame's data."""
+    max_frame: rlp.U32 = 16 * 1024 + 64
+    """Of one frame's data. A message of 16 KiB goes in one, with its code and what snappy adds to it, and not in two."""
 
     def __post_init__(self) -> None:
         """ValueError for what cannot be: a decoder makes a DecodingError of it."""
