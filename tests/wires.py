@@ -6,25 +6,24 @@ too. To run the suite over another wire, add it to `WIRES` and change no test.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from devp2p import Limits, Node, NodeRecord, PrivateKey, PublicKey, open_node
+from devp2p import Limits, Node, NodeRecord, PeerConnected, PeerRefused, PrivateKey, PublicKey, open_node
 from devp2p.capability import AnyCapability
 from devp2p.keys import _backend
-from devp2p.session import LINES, LocalNode
+from devp2p.session import LocalNode
 from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
 from devp2p.transports import Link, MemoryMuxTransport, MemoryTransport, Transport
 from devp2p.transports.memory import memory_link_pair, memory_mux_pair
 from devp2p.wire.dpx import Dpx
 from devp2p.wire.rlpx import Extension
 from tests.chat import Chat
-from tests.toys.chunks import ChunkFraming, ChunkLine, ChunkScript, chunks
-from tests.toys.records import Toy
+from tests.dpx_scripts import DpxScript, ScriptDpx
 
 
 class Network:
@@ -57,7 +56,8 @@ class Network:
         """Reach a node and say nothing yet."""
         key = key or PrivateKey.generate()
         record = node if isinstance(node, NodeRecord) else node.record
-        return await self.wire.script.dial(self.transport(key.public_key), record, capabilities, key=key, extension=self.wire.extended())
+        extension = self.wire.of_script()
+        return await self.wire.script.dial(self.transport(key.public_key), record, capabilities, key=key, extension=extension)
 
 
 def _unproved() -> Callable[[PublicKey], Transport]:
@@ -91,12 +91,18 @@ class Wire:
     dpx: bool = False
     """Whether nodes speak dpx/1 with each other."""
     script: type[ScriptedPeer] = ScriptedPeer
+    script_extension: Callable[[], Extension] | None = None
+    """Makes what scripts have there, if it is another."""
     while_testing: Callable[[], AbstractContextManager[Any]] = nullcontext
     """What is entered around each test."""
 
     def extended(self) -> Extension | None:
         """An extension for one more node."""
         return None if self.extension is None else self.extension()
+
+    def of_script(self) -> Extension | None:
+        """An extension for one more script."""
+        return self.extended() if self.script_extension is None else self.script_extension()
 
     def local(self, key: PrivateKey, capabilities: Iterable[AnyCapability]) -> LocalNode:
         """What a session needs of a node that is no node."""
@@ -116,7 +122,27 @@ class Wire:
         self, capabilities: Iterable[AnyCapability], **options: Any
     ) -> AbstractAsyncContextManager[tuple[Node, ScriptedPeer]]:
         """As `devp2p.testing.scripted_peer`, over this wire."""
+        if self.script_extension is not None:
+            return self._scripted(list(capabilities), **options)
         return scripted_peer(capabilities, transport=self.joining(), extension=self.extension, dpx=self.dpx, **options)
+
+    @asynccontextmanager
+    async def _scripted(
+        self, capabilities: list[AnyCapability], *, offers: Iterable[AnyCapability] | None = None, **options: Any
+    ) -> AsyncGenerator[tuple[Node, ScriptedPeer]]:
+        """The same with a script of another kind."""
+        network = self.network()
+        async with network.node(capabilities, **{"strict": True, **options}) as node:
+            events = node.events()
+            peer = await network.peer(node, capabilities if offers is None else offers)
+            try:
+                await peer.begin()
+                async for event in events:
+                    if isinstance(event, PeerConnected | PeerRefused):
+                        break
+                yield node, peer
+            finally:
+                await peer.aclose()
 
 
 @contextmanager
@@ -130,14 +156,6 @@ def _on_pycryptodome() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _in_chunks() -> Iterator[None]:
-    """Give the toy framing its line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(LINES, ChunkFraming, ChunkLine)
-        yield
-
-
 TRAITS = {
     "attacked": "attacks that take long run over it: what they are about is the same on those that have not this trait",
     "stock frames": "frames are those of RLPx",
@@ -145,6 +163,7 @@ TRAITS = {
     "macs": "each frame has a MAC",
     "proof": "the link has proved the peer",
     "one stream": "all messages come in one order, so that a capability that takes none holds up all",
+    "credit": "each capability is sent no more than it takes",
     "streams": "each capability has a stream of its own",
 }
 RLPX = Wire("rlpx", frozenset({"attacked", "handshake", "stock frames", "macs", "one stream"}))
@@ -155,8 +174,7 @@ WIRES = {
         Wire("plain", frozenset({"proof", "one stream"}), joining=_proved, links=lambda *keys: memory_link_pair(keys)),
         Wire("streams", frozenset({"attacked", "proof", "streams"}), joining=_mux, links=lambda *keys: memory_mux_pair(keys)),
         Wire("pycryptodome", RLPX.traits - {"attacked"}, while_testing=_on_pycryptodome),
-        Wire("records", frozenset({"handshake", "macs", "one stream"}), extension=Toy),
-        Wire("chunks", frozenset({"handshake", "macs"}), extension=lambda: Toy(chunks), script=ChunkScript, while_testing=_in_chunks),
+        Wire("dpx", frozenset({"handshake", "credit"}), dpx=True, script=DpxScript, script_extension=ScriptDpx),
     )
 }
 

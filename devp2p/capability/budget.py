@@ -1,5 +1,6 @@
 """The bytes that a node's peers may have it hold: what waits in inboxes, and what has come of frames that are not complete."""
 
+from bisect import insort
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,6 +74,15 @@ class Budget:
                 self._used -= size
             if held_up in self._held_up:
                 self._held_up.remove(held_up)
+
+    def may_end(self, held_up: HeldUp) -> None:
+        """From now on, end a session before others when room is short: it has left messages unread for long, which count already."""
+        insort(self._held_up, held_up, key=lambda other: other.until)
+
+    def keep(self, held_up: HeldUp) -> None:
+        """It has taken some of them."""
+        if held_up in self._held_up:
+            self._held_up.remove(held_up)
 
     def hold(self, arriving: "Arriving", more: int) -> None:
         """Count `more` bytes for a frame that is arriving; if they do not fit, the sessions of the slowest large ones are ended."""

@@ -86,6 +86,8 @@ class Channel(Generic[M]):
         self._matched_by_plugin: Recent[int, None] = Recent(_REMEMBERED)
         self._asking = trio.Semaphore(limits.pending_requests)
         self._iterating: trio.lowlevel.Task | None = None
+        self.always_fits: int = ALWAYS_FITS
+        """Bytes of a message of which the line need not be asked whether it fits."""
         self.receipts: Receipts = Receipts(inbox)
         """Tell the line what was taken of what it delivered."""
 
@@ -238,6 +240,14 @@ class Channel(Generic[M]):
             await self._inbox.wait_room(len(received.data), held_up)
         return not scope.cancelled_caught
 
+    async def wait_usual(self, patience: float) -> None:
+        """Wait until no more is unread than an inbox without credit holds; not while nothing is taken for `patience` seconds."""
+        while self._inbox.is_beyond_bounds:
+            with trio.move_on_after(patience) as scope:
+                await self._inbox.wait_taken()
+            if scope.cancelled_caught:
+                return
+
     async def wait_taken(self) -> None:
         """Wait until all that was delivered has been taken, or nothing more can be."""
         await self._inbox.wait_empty()
@@ -246,6 +256,11 @@ class Channel(Generic[M]):
     def backlog(self) -> Backlog:
         """What waits in its queues."""
         return Backlog(len(self._inbox), self._inbox.bytes, *self._outbox.waiting(self._index))
+
+    @property
+    def oldest(self) -> MessageReceived | None:
+        """The message that is taken next, if one waits."""
+        return self._inbox.oldest
 
     @property
     def unread_bytes(self) -> int:
@@ -277,7 +292,7 @@ class Channel(Generic[M]):
         if self._end is not None:
             raise self._end.again()
         code, lane, data = self._table.encode(message)
-        if len(data) > ALWAYS_FITS and not self._fits(self._index, code, data):
+        if len(data) > self.always_fits and not self._fits(self._index, code, data):
             raise LocalProtocolError(f"{self._table.spec.offer}: {type(message).__name__} of {len(data)} bytes does not fit into a frame")
         if number is None and isinstance(message, Request):
             if message.request_id in self._waiters or self._matched_by_plugin.has(message.request_id):

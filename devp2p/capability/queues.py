@@ -15,6 +15,7 @@ from devp2p.limits import Limits
 from devp2p.wire import Lane, MessageReceived, Outgoing, Schedule
 
 _TURN = 0.001  # seconds
+_EACH = 256  # bytes that a waiting message takes beside its data; counted for those beyond the usual number
 
 
 class Turn:
@@ -48,6 +49,8 @@ class Outbox:
     """What a session's capabilities want to send. Many tasks put; the one writer gets."""
 
     def __init__(self, weights: list[int], limits: Limits) -> None:
+        self.weights: tuple[int, ...] = tuple(weights)
+        """Of the capabilities."""
         self._limits = limits
         self._schedule = Schedule(weights)
         self._bytes = [0] * len(weights)
@@ -217,6 +220,8 @@ class Inbox:
         self._dropped: Callable[[MessageReceived], None] | None = None
         self.turn: Turn = Turn()
         """Of the task that gets."""
+        self.has_credit: bool = False
+        """Whether the peer sends only what it was told that we take: then the inbox has no bounds of its own."""
         self.bytes: int = 0
         """Bytes that wait here, answers not yet picked up among them."""
 
@@ -228,7 +233,12 @@ class Inbox:
         return not self._queue or (self._has_own_room(size) and self._budget.has_room(size))
 
     def _has_own_room(self, size: int) -> bool:
-        return len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes
+        return self.has_credit or (len(self._queue) < self._max_messages and self.bytes + size <= self._max_bytes)
+
+    @property
+    def is_beyond_bounds(self) -> bool:
+        """Whether it holds more than it would without credit."""
+        return self._end is None and (len(self._queue) > self._max_messages or self.bytes > self._max_bytes)
 
     def put(self, message: MessageReceived) -> bool:
         """Queue a message if there is room for it; after the end it is dropped, for which there always is."""
@@ -238,6 +248,8 @@ class Inbox:
                 return False
             self.reserve(size)
             self._queue.append(message)
+            if len(self._queue) > self._max_messages:
+                self._budget.reserve(_EACH)
             _wake(self._arrived)
         elif self._dropped is not None:
             self._dropped(message)
@@ -255,14 +267,23 @@ class Inbox:
             await self._arrived.park()
             self.turn.begin()
         message = self._queue.popleft()
+        if len(self._queue) >= self._max_messages:
+            self._budget.release(_EACH)
         self.release(len(message.data))
         return message
+
+    @property
+    def oldest(self) -> MessageReceived | None:
+        """The message that is taken next."""
+        return self._queue[0] if self._queue else None
 
     def put_back(self, message: MessageReceived) -> None:
         """Let a message that was taken be the next again, unless nobody will take it."""
         if not self._discarded:
             self.reserve(len(message.data))
             self._queue.appendleft(message)
+            if len(self._queue) > self._max_messages:
+                self._budget.reserve(_EACH)
             _wake(self._arrived)
 
     async def wait_room(self, size: int, held_up: HeldUp | None = None) -> None:
@@ -270,6 +291,10 @@ class Inbox:
         has_own_room = self._has_own_room(size)
         with self._budget.counted(size, held_up):
             await (self._budget.wait_released() if has_own_room else self._taken.park())
+
+    async def wait_taken(self) -> None:
+        """Wait until something is taken out, or the end."""
+        await self._taken.park()
 
     async def wait_empty(self) -> None:
         """Wait until everything has been taken out, or the end."""
@@ -298,6 +323,8 @@ class Inbox:
         self._discarded, self._dropped = True, dropped
         while self._queue:
             message = self._queue.popleft()
+            if len(self._queue) >= self._max_messages:
+                self._budget.release(_EACH)
             self.release(len(message.data))
             if dropped is not None:
                 dropped(message)

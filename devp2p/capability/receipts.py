@@ -21,6 +21,7 @@ class Receipts:
     def begin(self, taken: Taken | None) -> None:
         """From now on tell somebody, if anybody, of each message that is taken, of those delivered from now on."""
         self.taken, self._older = taken, len(self._inbox)
+        self._inbox.has_credit = taken is not None
 
     def next(self) -> Taken | None:
         """Who is to be told of the message that has just come out of the inbox, once it is taken: see `give`."""

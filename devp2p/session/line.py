@@ -49,6 +49,9 @@ class Side(Protocol):
         """
         ...
 
+    def give_up(self, index: int, /) -> None:
+        """End the session, for the sake of others that need the room: a capability has left unread what came to it."""
+
     async def wait_taken(self) -> None:
         """Wait a moment until the capabilities have taken what was delivered."""
 
@@ -88,6 +91,11 @@ class Line(Protocol):
 
     async def wait_last(self) -> None:
         """Wait until the peer has marked its last message on this line, and all before it was delivered."""
+
+    @property
+    def always_fits(self) -> int:
+        """Bytes of a message of which any can be sent, so that nobody need ask whether it `fits`."""
+        ...
 
     def fits(self, index: int, code: int, data: bytes) -> bool:
         """Whether a message of a capability can be sent at all."""

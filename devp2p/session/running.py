@@ -21,6 +21,7 @@ import logging
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any, cast
 
 import trio
@@ -278,6 +279,7 @@ class RunningSession:
         line = line_of(session, self)
         for _, channel in self._by_index:
             channel.receipts.begin(line.taken)
+            channel.always_fits = line.always_fits
         return line
 
     # What the line tells: see `line.Side`
@@ -297,19 +299,17 @@ class RunningSession:
         If none was made for `patience` seconds, the session ends with a reason that names the capability: False. With more patience than
         ``limits.inbox_patience`` it also ends when others need what it takes of the node's budget.
         """
-        capability, channel = self._by_index[message.capability]
-
-        def give_up() -> None:
+        (capability, channel), most = self._by_index[message.capability], self.limits.inbox_patience
+        give_up = partial(self.give_up, message.capability)
+        held_up = HeldUp(len(message.data), trio.current_time() + most, give_up) if patience > most else None
+        if not (found := await channel.wait_room(message, patience, held_up)):
             self._leave_unread(capability, channel)
-            channel.discard()
+        return found
 
-        held_up = None
-        if patience > self.limits.inbox_patience:
-            held_up = HeldUp(len(message.data), trio.current_time() + self.limits.inbox_patience, give_up)
-        if await channel.wait_room(message, patience, held_up):
-            return True
-        self._leave_unread(capability, channel)
-        return False
+    def give_up(self, index: int) -> None:
+        """See `line.Side`."""
+        self._leave_unread(*self._by_index[index])
+        self.channel(index).discard()
 
     def _leave_unread(self, capability: AnyCapability, channel: Channel[Any]) -> None:
         if self._line.farewell is not None:  # it has left, and said why

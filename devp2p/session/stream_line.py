@@ -145,21 +145,31 @@ class StreamLine:
         """See `Line.receive`."""
         try:
             with receiving(self._side):
-                while await self._take_events():
-                    if not (data := await self._incoming.receive()):
-                        await self._wait_moved()
-                        await self._wait_others()
-                        self._side.lost("the peer hung up")
-                        return
-                    try:
-                        self._connection.receive_data(data)
-                    except RemoteProtocolError:
-                        await self._take_events()  # what came before the fault still counts; it may be a farewell, or a fault of its own
-                        raise
-                    self._incoming.hold()
+                await self._receive_all()
         finally:
-            self._connection.stop_receiving()
-            self._incoming.close()
+            self._stop_receiving()
+
+    async def _receive_all(self) -> None:
+        """Receive until the session is over, or the peer has hung up."""
+        while await self._take_events():
+            if not (data := await self._receive_some()):
+                await self._wait_moved()
+                await self._wait_others()
+                self._side.lost("the peer hung up")
+                return
+            try:
+                self._connection.receive_data(data)
+            except RemoteProtocolError:
+                await self._take_events()  # what came before the fault still counts; it may be a farewell, or a fault of its own
+                raise
+            self._incoming.hold()
+
+    async def _receive_some(self) -> bytes | bytearray:
+        return await self._incoming.receive()
+
+    def _stop_receiving(self) -> None:
+        self._connection.stop_receiving()
+        self._incoming.close()
 
     @property
     def is_marked(self) -> bool:
@@ -262,6 +272,11 @@ class StreamLine:
                     return False
 
     # The rest
+
+    @property
+    def always_fits(self) -> int:
+        """See `Line.always_fits`."""
+        return wire.ALWAYS_FITS
 
     def fits(self, index: int, code: int, data: bytes) -> bool:
         """See `Line.fits`."""

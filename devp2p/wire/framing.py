@@ -40,6 +40,8 @@ class MessageReceived(NamedTuple):
     compressed: bool
     wire_size: int = 0
     """The bytes that it took on the wire."""
+    context: int = 0
+    """Where its framing sends some messages in parts: by which name it knew this one; else 0."""
 
     def decompress(self) -> bytes:
         """The message's RLP, at most ``size`` bytes; `DecodingError` if the snappy data is malformed."""

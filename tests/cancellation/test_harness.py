@@ -13,6 +13,7 @@ from devp2p.node.door import Door
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.admission import Admission
+from devp2p.session.credit_line import CreditLine
 from devp2p.session.running import RunningSession
 from devp2p.session.stream_line import StreamLine
 from devp2p.wire.rlpx.handshake import Handshake
@@ -129,16 +130,16 @@ def test_dials_that_outlive_their_node_are_noticed(monkeypatch):
 
 
 def test_a_stream_that_is_used_after_a_cut_off_write_is_noticed(monkeypatch):
-    send = StreamLine.send
+    send = CreditLine.send
 
-    async def one_more(self: StreamLine) -> bool:
+    async def one_more(self: CreditLine) -> bool:
         goes_on = await send(self)
         if cast("RunningSession", self._side).ending.detail == "the link broke":
             with suppress(trio.BrokenResourceError):
                 await self._stream.send_all(b"farewell")
         return goes_on
 
-    monkeypatch.setattr(StreamLine, "send", one_more)
+    monkeypatch.setattr(CreditLine, "send", one_more)
     assert "a wrote 8 bytes after a write that was cut off" in found(scenarios.REQUEST, "a", "broken")
 
 

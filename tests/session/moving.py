@@ -1,22 +1,21 @@
 """Two ends of a session that moves to another link while they talk."""
 
+import os
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Channel, DisconnectReason, Limits, Peer, PeerDisconnected, PrivateKey
-from devp2p.session import LINES, LocalNode, RunningSession, Session, local_node, open_session, run_session
+from devp2p.session import LocalNode, RunningSession, Session, local_node, open_session, run_session
 from devp2p.transports.links import Link
 from devp2p.transports.memory import memory_link_pair, memory_mux_pair
+from devp2p.wire.dpx import Dpx
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
-from tests.toys.chunks import ChunkFraming, ChunkLine, chunks
-from tests.toys.records import Toy
 
 ALICE, BOB = PrivateKey.generate(), PrivateKey.generate()
 KEYS = ALICE.public_key, BOB.public_key
@@ -67,9 +66,9 @@ def links(kind: str) -> tuple[Link, Link]:
     return memory_link_pair(KEYS if kind == "plain" else None)
 
 
-def node(key: PrivateKey, *, toy: bool, rounds: int) -> End:
+def node(key: PrivateKey, kind: str, rounds: int) -> End:
     end = End(local_node(key, limits=LIMITS, strict=True))
-    end.local = local_node(key, [count(end, rounds)], limits=LIMITS, strict=True, extension=Toy(chunks) if toy else None)
+    end.local = local_node(key, [count(end, rounds)], limits=LIMITS, strict=True, dpx=kind == "dpx")
     return end
 
 
@@ -88,10 +87,9 @@ async def opened(pair: tuple[Link, Link], ends: tuple[End, End]) -> tuple[Sessio
 
 
 @asynccontextmanager
-async def talking(kind: str, monkeypatch: pytest.MonkeyPatch, rounds: int = 200) -> AsyncIterator[tuple[End, End, tuple[Link, Link]]]:
-    """Two ends with a session over a link of some kind; `toy` is a line that interleaves, over what the handshake agrees on."""
-    monkeypatch.setitem(LINES, ChunkFraming, ChunkLine)
-    ends = node(ALICE, toy=kind == "toy", rounds=rounds), node(BOB, toy=kind == "toy", rounds=rounds)
+async def talking(kind: str, rounds: int = 200) -> AsyncIterator[tuple[End, End, tuple[Link, Link]]]:
+    """Two ends with a session over a link of some kind, one of `KINDS`."""
+    ends = node(ALICE, kind, rounds), node(BOB, kind, rounds)
     pair = links(kind)
     sessions = await opened(pair, ends)
 
@@ -119,7 +117,7 @@ async def another(kind: str, ends: tuple[End, End]) -> tuple[Session, Session]:
             end.local.capabilities,
             LIMITS,
             strict=True,
-            extension=Toy(chunks) if kind == "toy" else None,
+            dpx=Dpx(os.urandom) if kind == "dpx" else None,
         )
     return await opened(links(kind), ends)
 
@@ -153,4 +151,4 @@ async def move_both(ends: tuple[End, End], sessions: tuple[Session, Session], *,
     return moved
 
 
-KINDS = ["rlpx", "plain", "streams", "toy"]
+KINDS = ["rlpx", "plain", "streams", "dpx"]

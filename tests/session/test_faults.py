@@ -57,11 +57,17 @@ async def fault_after_fault(peer: ScriptedPeer) -> None:
     await peer.stream_of(TIME).send_all(b"".join(answers) + bytes(200))
 
 
-FAULTS = [unknown_id, bad_snappy, second_hello, too_large, too_large_frame, answers_never_asked_for, fault_after_fault]
+FAULTS = [unknown_id, bad_snappy, second_hello, answers_never_asked_for, fault_after_fault]
 
 
 @pytest.mark.parametrize("misbehave", FAULTS)
 async def test_a_fault_ends_the_session_and_no_other(wire: Wire, misbehave) -> None:
+    await one_ends(wire, misbehave)
+
+
+@pytest.mark.parametrize("misbehave", [too_large, too_large_frame])
+@only("one stream", "streams", because="where messages go in chunks, one that is too large is refused, and the session goes on")
+async def test_a_message_that_is_too_large_does_so_too(wire: Wire, misbehave) -> None:
     await one_ends(wire, misbehave)
 
 

@@ -17,8 +17,8 @@ from tests.session.moving import (
 
 @pytest.mark.parametrize("new", KINDS)
 @pytest.mark.parametrize("old", KINDS)
-async def test_a_session_moves_in_mid_traffic_and_every_message_comes_once(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking(old, monkeypatch) as (one, other, pair):
+async def test_a_session_moves_in_mid_traffic_and_every_message_comes_once(old: str, new: str) -> None:
+    async with talking(old) as (one, other, pair):
         await trio.sleep(0.5)
         assert 20 < one.said < 100
         heard = len(one.heard), len(other.heard)
@@ -34,9 +34,9 @@ async def test_a_session_moves_in_mid_traffic_and_every_message_comes_once(old: 
 
 
 @pytest.mark.parametrize("seed", range(12))
-async def test_it_may_move_several_times_at_any_time(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_may_move_several_times_at_any_time(seed: int) -> None:
     chance = random.Random(seed)
-    async with talking(chance.choice(KINDS), monkeypatch) as (one, other, _):
+    async with talking(chance.choice(KINDS)) as (one, other, _):
         for end in (one, other):
             end.pace = lambda: chance.choice([0.0, 0.001, 0.05])
         for _ in range(chance.randrange(1, 5)):
@@ -49,8 +49,8 @@ async def test_it_may_move_several_times_at_any_time(seed: int, monkeypatch: pyt
 
 @pytest.mark.parametrize("failing", ["before", "while one waits", "never asked"])
 @pytest.mark.parametrize("old", KINDS)
-async def test_if_the_new_link_fails_before_both_marks_the_old_one_is_kept(old: str, failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking(old, monkeypatch) as (one, other, pair):
+async def test_if_the_new_link_fails_before_both_marks_the_old_one_is_kept(old: str, failing: str) -> None:
+    async with talking(old) as (one, other, pair):
         await trio.sleep(0.5)
         sessions = await another("plain", (one, other))
         if failing == "before":
@@ -75,8 +75,8 @@ async def test_if_the_new_link_fails_before_both_marks_the_old_one_is_kept(old: 
         assert one.ended is other.ended is None
 
 
-async def test_after_a_move_that_failed_it_can_move_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking("rlpx", monkeypatch) as (one, other, _):
+async def test_after_a_move_that_failed_it_can_move_again() -> None:
+    async with talking("rlpx") as (one, other, _):
         sessions = await another("rlpx", (one, other))
         await sessions[1].close()
         assert await one.session.move(sessions[0]) is False
@@ -85,8 +85,8 @@ async def test_after_a_move_that_failed_it_can_move_again(monkeypatch: pytest.Mo
         assert one.heard == other.heard == list(range(200))
 
 
-async def test_if_the_old_link_breaks_meanwhile_the_session_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking("rlpx", monkeypatch) as (one, other, pair):
+async def test_if_the_old_link_breaks_meanwhile_the_session_ends() -> None:
+    async with talking("rlpx") as (one, other, pair):
         sessions = await another("rlpx", (one, other))
         async with trio.open_nursery() as nursery:
 
@@ -105,8 +105,8 @@ async def test_if_the_old_link_breaks_meanwhile_the_session_ends(monkeypatch: py
         await sessions[1].close()
 
 
-async def test_a_session_of_somebody_else_or_a_second_move_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking("rlpx", monkeypatch) as (one, other, _):
+async def test_a_session_of_somebody_else_or_a_second_move_is_refused() -> None:
+    async with talking("rlpx") as (one, other, _):
         first, second = await another("rlpx", (one, other)), await another("rlpx", (one, other))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(one.session.move, first[0])
@@ -121,8 +121,8 @@ async def test_a_session_of_somebody_else_or_a_second_move_is_refused(monkeypatc
         await second[0].close()
 
 
-async def test_a_peer_that_marks_a_last_message_and_goes_on_is_heard_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking("rlpx", monkeypatch) as (one, other, _):
+async def test_a_peer_that_marks_a_last_message_and_goes_on_is_heard_on() -> None:
+    async with talking("rlpx") as (one, other, _):
         one.session.outbox.pause()  # so it marks its last message, as if it moved
         await trio.sleep(0.1)
         one.session.outbox.resume()
@@ -132,8 +132,8 @@ async def test_a_peer_that_marks_a_last_message_and_goes_on_is_heard_on(monkeypa
 
 
 @pytest.mark.parametrize("step", range(0, 40, 3))
-async def test_a_move_that_is_cancelled_loses_nothing(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking("rlpx", monkeypatch) as (one, other, _):
+async def test_a_move_that_is_cancelled_loses_nothing(step: int) -> None:
+    async with talking("rlpx") as (one, other, _):
         await trio.sleep(0.3)
         sessions = await another("plain", (one, other))
         moved: list[bool] = []

@@ -26,10 +26,11 @@ from tests.session.moving import (
 
 
 @asynccontextmanager
-async def quiet(kind: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[End, End, tuple[Link, Link]]]:
-    monkeypatch.setattr("tests.session.moving.LIMITS", Limits(ping_interval=10**6))
-    async with talking(kind, monkeypatch, rounds=0) as talk:
-        yield talk
+async def quiet(kind: str) -> AsyncIterator[tuple[End, End, tuple[Link, Link]]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.session.moving.LIMITS", Limits(ping_interval=10**6))
+        async with talking(kind, rounds=0) as talk:
+            yield talk
 
 
 async def say(end: End, number: int) -> None:
@@ -58,8 +59,8 @@ async def move_in_vain(ends: tuple[End, End]) -> None:
 
 
 @pytest.mark.parametrize("old", KINDS)
-async def test_a_mark_of_a_move_that_failed_does_not_count_in_the_next(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with quiet(old, monkeypatch) as (one, other, _):
+async def test_a_mark_of_a_move_that_failed_does_not_count_in_the_next(old: str) -> None:
+    async with quiet(old) as (one, other, _):
         await move_in_vain((one, other))
         sessions = await another("plain", (one, other))
         async with trio.open_nursery() as nursery:
@@ -75,8 +76,8 @@ async def test_a_mark_of_a_move_that_failed_does_not_count_in_the_next(old: str,
         assert one.ended is other.ended is None
 
 
-async def test_a_stream_whose_mark_is_older_than_the_first_streams_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with quiet("streams", monkeypatch) as (one, other, _):
+async def test_a_stream_whose_mark_is_older_than_the_first_streams_is_waited_for() -> None:
+    async with quiet("streams") as (one, other, _):
         (own,) = other.session._line._own  # type: ignore[attr-defined]
         gate = trio.Event()
         hold(own.stream, gate)
@@ -92,9 +93,9 @@ async def test_a_stream_whose_mark_is_older_than_the_first_streams_is_waited_for
         assert one.ended is other.ended is None
 
 
-@pytest.mark.parametrize("old", ["rlpx", "streams"])
+@pytest.mark.parametrize("old", ["rlpx", "streams", "dpx"])
 async def test_an_old_link_is_not_closed_before_the_peer_has_taken_the_mark(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with quiet(old, monkeypatch) as (one, other, pair):
+    async with quiet(old) as (one, other, pair):
         close = pair[0].aclose
 
         async def forget() -> None:
@@ -120,8 +121,8 @@ async def test_an_old_link_is_not_closed_before_the_peer_has_taken_the_mark(old:
 
 
 @pytest.mark.parametrize("old", KINDS)
-async def test_a_peer_that_has_moved_already_is_told_why_the_session_ends(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with quiet(old, monkeypatch) as (one, other, _):
+async def test_a_peer_that_has_moved_already_is_told_why_the_session_ends(old: str) -> None:
+    async with quiet(old) as (one, other, _):
         gate = trio.Event()
         hold(one.session._line._stream, gate)  # type: ignore[attr-defined]
         other.session.outbox.put_base(base.PONG, base.EMPTY_LIST)  # for what is waited for
@@ -143,8 +144,8 @@ async def test_a_peer_that_has_moved_already_is_told_why_the_session_ends(old: s
 
 
 @pytest.mark.parametrize("old", KINDS)
-async def test_last_words_while_it_moves_are_said_where_the_peer_listens(old: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with quiet(old, monkeypatch) as (one, other, _):
+async def test_last_words_while_it_moves_are_said_where_the_peer_listens(old: str) -> None:
+    async with quiet(old) as (one, other, _):
         gate = trio.Event()
         hold(one.session._line._stream, gate)  # type: ignore[attr-defined]
         other.session.outbox.put_base(base.PONG, base.EMPTY_LIST)  # for what is waited for
@@ -166,13 +167,11 @@ async def test_last_words_while_it_moves_are_said_where_the_peer_listens(old: st
 
 @pytest.mark.parametrize("new", KINDS)
 @pytest.mark.parametrize("old", KINDS)
-async def test_neither_a_line_that_was_left_nor_the_session_waits_for_the_garbage_collector(
-    old: str, new: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_neither_a_line_that_was_left_nor_the_session_waits_for_the_garbage_collector(old: str, new: str) -> None:
     gc.collect()
     gc.disable()
     try:
-        async with quiet(old, monkeypatch) as (one, other, _):
+        async with quiet(old) as (one, other, _):
             lines = [weakref.ref(end.session._line) for end in (one, other)]
             assert await move_both((one, other), await another(new, (one, other))) == [True, True]
             await trio.sleep(1)
@@ -187,11 +186,9 @@ async def test_neither_a_line_that_was_left_nor_the_session_waits_for_the_garbag
 
 
 @pytest.mark.parametrize("seed", range(40))
-async def test_whatever_ends_a_move_nothing_comes_twice_or_out_of_order_and_nothing_is_left(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_whatever_ends_a_move_nothing_comes_twice_or_out_of_order_and_nothing_is_left(seed: int) -> None:
     chance = random.Random(seed)
-    async with talking(chance.choice(KINDS), monkeypatch) as (one, other, _):
+    async with talking(chance.choice(KINDS)) as (one, other, _):
         ends = one, other
         await trio.sleep(chance.uniform(0, 0.5))
         sessions = await another(chance.choice(KINDS), ends)

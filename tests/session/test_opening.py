@@ -218,7 +218,7 @@ def halves(wire: Wire, *, initiator: bool) -> tuple[Link, LocalNode, ScriptedPee
     else:
         other, link = wire.links(theirs.public_key, ours.public_key)
     call = None if initiator else ours.public_key
-    return link, wire.local(ours, [Chat()]), wire.script(other, [Chat()], call=call, key=theirs, extension=wire.extended())
+    return link, wire.local(ours, [Chat()]), wire.script(other, [Chat()], call=call, key=theirs, extension=wire.of_script())
 
 
 async def wait_closed(link: Link) -> None:

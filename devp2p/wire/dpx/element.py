@@ -37,7 +37,7 @@ class Feature(enum.IntFlag):
     """Records under AES-256-GCM, which are chosen if both sides can."""
 
 
-REQUIRED: Final = Feature.CHACHA20_POLY1305
+REQUIRED: Final = Feature.CHACHA20_POLY1305 | Feature.MUX
 """What every side that speaks dpx/1 can do."""
 
 

@@ -37,7 +37,7 @@ from devp2p.wire.dpx.records import RecordOpener, RecordSealer
 from devp2p.wire.rlpx import Ack, Agreement, Auth, Extension
 
 SHARE_SIZE: Final = 32
-OURS: Final = Feature.CHACHA20_POLY1305 | Feature.AES_256_GCM
+OURS: Final = REQUIRED | Feature.AES_256_GCM
 """All that we can do."""
 
 

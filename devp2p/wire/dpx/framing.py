@@ -1,9 +1,12 @@
-"""Messages in records: the framing of dpx/1 (dpx/1, "Records" and "Multiplexing").
+"""Messages in records: the framing of dpx/1, which lets messages of all capabilities share one stream (dpx/1, sections 4.0 and 4.1).
 
-    header-data = [capability]            0 is the base protocol, 1 to 126 the place among the shared capabilities, 127 control
-    data        = code || message         the code is relative to its capability
+    header-data = [capability]                    a whole message; 0 is the base protocol, 1 to 126 a place among the shared, 127 control
+                  [capability, context, total]    the first chunk of a message
+                  [capability, context]           a further one
+    data        = code || message                 the code is relative to its capability; of a further chunk, just more of it
 
-Controls are messages of the session itself: they are never compressed, and who drives the session takes them out of `controls`.
+A message is compressed as a whole, before it is cut. Control messages are the session's own: they are never compressed, and what they say
+of credit and contexts is acted on here (`ledgers`). Who drives the session finds in `DpxFraming.controls` those that are for others.
 """
 
 from collections import deque
@@ -15,24 +18,26 @@ from devp2p.errors import DecodingError, LocalProtocolError, RemoteProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.trust import Profile
 from devp2p.wire import base, compression
-from devp2p.wire.dpx import control
-from devp2p.wire.dpx.control import Control
+from devp2p.wire.dpx import control, header
+from devp2p.wire.dpx.control import CANCEL, CONNECTION, Control, Delta, Release, Reset
+from devp2p.wire.dpx.ledgers import Ledgers
 from devp2p.wire.dpx.pact import Pact
-from devp2p.wire.dpx.records import HEADER_DATA, RecordOpener, RecordSealer
+from devp2p.wire.dpx.records import RecordOpener, RecordSealer
+from devp2p.wire.dpx.sender import Frame
 from devp2p.wire.framing import ALWAYS_FITS, BaseReceived, MessageReceived
 from devp2p.wire.messages import CapabilitySpec, Ids
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-CONTROL: Final = 127
-_HEADERS: Final = tuple(rlp.encode([capability]) for capability in range(CONTROL + 1))
-_CAPABILITIES: Final = {header.ljust(HEADER_DATA, b"\0"): capability for capability, header in enumerate(_HEADERS)}
+_HEADERS: Final = tuple(header.encode(header.Header(capability)) for capability in range(CONNECTION + 1))
+_WHOLE: Final = {found.ljust(header.SIZE, b"\0"): capability for capability, found in enumerate(_HEADERS)}
 _CODES: Final = tuple(rlp.encode(code) for code in range(0x80))
+_ALL: Final = 0  # in `DpxFraming.credited`: the connection
 
 
 class DpxFraming:
-    """One message in one record."""
+    """All messages of a session over one stream."""
 
     def __init__(self, pact: Pact, sealer: RecordSealer, opener: RecordOpener) -> None:
         opener.max_size = base.BASE_MESSAGE_SIZE
@@ -40,12 +45,21 @@ class DpxFraming:
         self.compressed: bool = False
         """Whether messages travel compressed."""
         self.frames: int = 0
-        """How many whole frames have come."""
+        """How many whole frames have come, but for control messages: those say nothing of how far the peer has got."""
+        self.now: float = float("inf")
+        """The time, in seconds, of what comes next; whoever drives the session sets it."""
         self.controls: deque[Control | control.Unknown] = deque()
-        """Control messages that have come, for the line to act on; those that mean nothing to us count as well."""
+        """Control messages that have come and are not about credit and contexts; those that mean nothing to us count as well."""
+        self.credited: set[int] = set()
+        """Capabilities, by their numbers, for which more may be sent since this was emptied; 0 for all."""
+        self.refused: list[Reset] = []
+        """What the peer has said of messages that it wants no more of, since this was emptied."""
         self._sealer = sealer
         self._opener = opener
         self._shared: tuple[CapabilitySpec, ...] | None = None
+        self._ledgers: Ledgers | None = None
+        self._most = min(pact.theirs.reassembly, MAX_MESSAGE_SIZE)  # bytes of a message that the peer has room for
+        self._wire_sizes: dict[tuple[int, int], int] = {}  # of messages in chunks, as far as they have come
 
     @property
     def profile(self) -> Profile:
@@ -59,16 +73,31 @@ class DpxFraming:
 
     @property
     def unfinished(self) -> int:
-        """How many bytes are held of a frame that is not complete."""
+        """How many bytes are held of a frame that is not complete; those of messages in chunks are in `Contexts.held`."""
         return self._opener.unfinished
+
+    @property
+    def ledgers(self) -> Ledgers:
+        """What may be sent, and what is held; LocalProtocolError before `agree`."""
+        if self._ledgers is None:
+            raise LocalProtocolError("credit begins when the Hellos are exchanged")
+        return self._ledgers
+
+    @property
+    def max_frame(self) -> int:
+        """The most bytes of data that the peer takes in one frame."""
+        return self.pact.theirs.max_frame
 
     def agree(self, ids: Ids, *, compressed: bool) -> None:
         """See `Framing.agree`. LocalProtocolError for more capabilities than a header can tell apart."""
-        if len(ids.shared) >= CONTROL:
-            raise LocalProtocolError(f"dpx/1 has room for {CONTROL - 1} shared capabilities, not {len(ids.shared)}")
+        if len(ids.shared) >= CONNECTION:
+            raise LocalProtocolError(f"dpx/1 has room for {CONNECTION - 1} shared capabilities, not {len(ids.shared)}")
         self._shared, self.compressed = ids.shared, compressed
-        largest = max(ids.max_size, base.BASE_MESSAGE_SIZE)
-        self._opener.max_size = min(MAX_MESSAGE_SIZE, largest + largest // 6 + 41)
+        ours, theirs = self.pact.ours, self.pact.theirs
+        self._ledgers = Ledgers(ours, theirs, [spec.sizes for spec in ids.shared], compressed=compressed)
+        self._opener.max_size = max(ours.max_frame, base.BASE_MESSAGE_SIZE)
+
+    # Receiving
 
     def receive_data(self, data: "Buffer", /) -> None:
         """See `Framing.receive_data`."""
@@ -77,56 +106,139 @@ class DpxFraming:
     def next_message(self) -> MessageReceived | BaseReceived | None:
         """See `Framing.next_message`."""
         while (record := self._opener.next_record()) is not None:
-            self.frames += 1
-            header, data = record
-            capability = _CAPABILITIES.get(header)
-            if capability is None:
-                raise RemoteProtocolError(f"a record with the header-data {bytes(header).hex()} means nothing")
-            if capability == CONTROL:
+            head, data = record
+            capability, context, total = (_WHOLE[head], 0, 0) if head in _WHOLE else header.decode(head)
+            if capability == CONNECTION:
                 self._control(data)
                 continue
-            code, start = rlp.split_uint(data)
+            self.frames += 1
             if not capability:
+                if context:
+                    raise RemoteProtocolError("a message of the base protocol came in chunks")
+                code, start = rlp.split_uint(data)
                 return BaseReceived(code, data[start:])
-            return self._message(capability - 1, code, data[start:], self._opener.wire_size(len(data)))
+            message = self._chunk(capability, context, total, data) if context else self._message(capability, data)
+            if message is not None:
+                return message
         return None
 
     def stop_receiving(self) -> None:
         """See `Framing.stop_receiving`."""
         self._opener.stop()
 
-    def seal(self, capability: int | None, code: int, data: bytes) -> Iterable[bytes]:
-        """See `Framing.seal`."""
-        head = _CODES[code] if 0 <= code < len(_CODES) else rlp.encode(code)
-        body = compression.compress(data) if self.compressed else data
-        if len(head) + len(body) > MAX_MESSAGE_SIZE:
-            raise LocalProtocolError(f"a message of {len(data)} bytes ({len(body)} compressed) does not fit into a record")
-        return (self._sealer.seal(_HEADERS[0 if capability is None else capability + 1], head, body),)
+    def taken(self, message: MessageReceived) -> None:
+        """The application took a message: so the peer may send as much again."""
+        receiving, capability = self.ledgers.receiving, message.capability + 1
+        if message.context:
+            receiving.release(capability, message.context)
+        else:
+            receiving.taken(capability, len(message.data) + len(_head(message.code)))
 
-    def seal_control(self, message: Control) -> bytes:
-        """Seal a control message, which goes between two others."""
-        return self._sealer.seal(_HEADERS[CONTROL], control.encode(message))
+    def expire(self) -> None:
+        """Want no more of messages of which nothing has come for a minute; to be called every few seconds."""
+        for key in self.ledgers.receiving.stalled(self.now):
+            self._wire_sizes.pop(key, None)
 
-    def fits(self, capability: int, code: int, data: bytes) -> bool:  # noqa: ARG002
-        """See `Framing.fits`."""
-        if len(data) <= ALWAYS_FITS:
-            return True
-        size = len(compression.compress(data)) if self.compressed else len(data)
-        return len(rlp.encode(code)) + size <= MAX_MESSAGE_SIZE
-
-    def _message(self, index: int, code: int, data: bytes | memoryview, wire_size: int) -> MessageReceived:
-        if self._shared is None or index >= len(self._shared):
-            raise RemoteProtocolError(f"a message came of capability {index + 1}, which is not shared")
-        spec = self._shared[index]
+    def _message(self, capability: int, data: bytes | memoryview) -> MessageReceived:
+        """A whole message."""
+        self._known(capability).receiving.normal(capability, len(data))
+        assert self._shared is not None  # noqa: S101  (there are ledgers)
+        code, start = rlp.split_uint(data)
+        spec, body = self._shared[capability - 1], data[start:]
         size = spec.sizes[code] if code < len(spec.sizes) else 0
         if not size:
             raise RemoteProtocolError(f"{spec.offer} defines no message {code:#x}")
-        declared = compression.declared_size(data) if self.compressed else len(data)
+        declared = compression.declared_size(body) if self.compressed else len(body)
         if declared > size:
             raise DecodingError(f"{spec.offer} message {code:#x} has {declared} bytes where {size} are allowed")
-        return MessageReceived(index, code, data, size, self.compressed, wire_size)
+        return MessageReceived(capability - 1, code, body, size, self.compressed, self._opener.wire_size(len(data)))
+
+    def _chunk(self, capability: int, context: int, total: int, data: bytes | memoryview) -> MessageReceived | None:
+        """A part of a message: all of it, if this was the last."""
+        receiving, key = self._known(capability).receiving, (capability, context)
+        wire_size = self._opener.wire_size(len(data))
+        if total:
+            if receiving.first(capability, context, total, data, self.now):
+                self._wire_sizes[key] = wire_size
+            return None
+        whole = receiving.more(capability, context, data, self.now)
+        if whole is None:
+            if key in self._wire_sizes:
+                self._wire_sizes[key] += wire_size
+            return None
+        wire_size += self._wire_sizes.pop(key)
+        return MessageReceived(capability - 1, whole.code, whole.data, whole.size, self.compressed, wire_size, context)
+
+    def _known(self, capability: int) -> Ledgers:
+        if self._shared is None or self._ledgers is None or capability > len(self._shared):
+            raise RemoteProtocolError(f"a frame of capability {capability} came, which is not shared")
+        return self._ledgers
 
     def _control(self, data: bytes | memoryview) -> None:
-        if self._shared is None:
+        if self._ledgers is None:
             raise RemoteProtocolError("a control message came before Hello")
-        self.controls.append(control.decode(data))
+        found = control.decode(data)
+        self._ledgers.received(found, self.now)
+        match found:
+            case Delta(capability=capability):
+                self.credited.add(_ALL if capability == CONNECTION else capability)
+            case Release(capability=capability):
+                self.credited.add(capability)
+            case Reset(capability=capability, context=context, code=code):
+                if code == CANCEL:
+                    self._wire_sizes.pop((capability, context), None)
+                else:
+                    self.refused.append(found)
+            case _:
+                self.controls.append(found)
+
+    # Sending
+
+    def seal(self, capability: int | None, code: int, data: bytes) -> Iterable[bytes]:
+        """See `Framing.seal`. One of a capability goes in as many chunks as it takes; LocalProtocolError without credit for all."""
+        head = _head(code)
+        body = compression.compress(data) if self.compressed else data
+        total = len(head) + len(body)
+        if capability is None:
+            if total > base.BASE_MESSAGE_SIZE:
+                raise LocalProtocolError(f"a message of the base protocol has at most {base.BASE_MESSAGE_SIZE} bytes, not {total}")
+            return (self._sealer.seal(_HEADERS[header.BASE], head, body),)
+        number, credit = capability + 1, self.ledgers.sending
+        if total <= self.max_frame:
+            credit.spend(number, total)
+            return (self._sealer.seal(_HEADERS[number], head, body),)
+        if credit.room(number) < total or not credit.may_open(number, total):
+            raise LocalProtocolError(f"the peer takes no message of {total} bytes at the moment")
+        context, whole, records = credit.open(number, total), head + bytes(body), list[bytes]()
+        for at in range(0, total, self.max_frame):
+            part = whole[at : at + self.max_frame]
+            credit.spend(number, len(part), context)
+            records.append(self.seal_frame(Frame(capability, context, 0 if at else total, part, b"", 0)))
+        return records
+
+    def seal_frame(self, frame: Frame) -> bytes:
+        """Seal what a `Sender` has cut, in its order."""
+        if not frame.context:
+            return self._sealer.seal(_HEADERS[frame.capability + 1], frame.head, frame.body)
+        head = header.encode(header.Header(frame.capability + 1, frame.context, frame.total))
+        return self._sealer.seal(head, frame.head, frame.body)
+
+    def seal_control(self, message: Control) -> bytes:
+        """Seal a control message, which goes between two others."""
+        return self._sealer.seal(_HEADERS[CONNECTION], control.encode(message))
+
+    @property
+    def always_fits(self) -> int:
+        """Bytes of data that fit in any case, as `devp2p.wire.ALWAYS_FITS`; fewer where the peer has less room."""
+        return min(ALWAYS_FITS, self._most * 6 // 7 - 64)
+
+    def fits(self, capability: int, code: int, data: bytes) -> bool:  # noqa: ARG002
+        """See `Framing.fits`."""
+        if len(data) <= self.always_fits:
+            return True
+        size = len(compression.compress(data)) if self.compressed else len(data)
+        return len(_head(code)) + size <= self._most
+
+
+def _head(code: int) -> bytes:
+    return _CODES[code] if 0 <= code < len(_CODES) else rlp.encode(code)

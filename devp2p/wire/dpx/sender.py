@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from devp2p import rlp
+from devp2p.errors import LocalProtocolError
 from devp2p.wire import compression
 from devp2p.wire.dpx.records import RecordOpener
 from devp2p.wire.dpx.schedule import Turn, Turns
@@ -19,6 +20,7 @@ from devp2p.wire.schedule import Lane, Outgoing
 LEAST_CHUNK: Final = 512
 """Bytes of a chunk that is not the last of its message; a peer counts smaller ones."""
 _AT_ONCE: Final = 256 * 1024  # bytes that are compressed without letting anybody else have a turn: a quarter of a millisecond
+_AT_LEAST_EVERY: Final = 20.0  # seconds; a peer gives up a message of which nothing comes for a minute
 _CODES: Final = tuple(rlp.encode(code) for code in range(0x80))
 _wire_size: Final = RecordOpener.wire_size
 
@@ -48,11 +50,15 @@ class Credit(Protocol):
         """How many bytes of bodies may be sent now."""
         ...
 
-    def spend(self, capability: int, size: int, /) -> None:
-        """So many are sent."""
+    def spend(self, capability: int, size: int, context: int = 0, /) -> None:
+        """So many are sent, as a whole message or as a chunk of one."""
+
+    def fits(self, total: int, /) -> bool:
+        """Whether a message of `total` bytes could ever be sent in chunks."""
+        ...
 
     def may_open(self, capability: int, total: int, /) -> bool:
-        """Whether a message of `total` bytes may be begun in chunks."""
+        """Whether it may be begun now."""
         ...
 
     def open(self, capability: int, total: int, /) -> int:
@@ -78,7 +84,7 @@ class Frame(NamedTuple):
 class _Message:
     """The first message of a lane, which is not sent in one go."""
 
-    __slots__ = ("at", "body", "context", "head", "message", "steps", "wire_size")
+    __slots__ = ("at", "body", "context", "head", "message", "sent_at", "steps", "wire_size")
 
     def __init__(self, message: Outgoing, head: bytes) -> None:
         self.message = message
@@ -89,6 +95,7 @@ class _Message:
         self.at = 0
         """Bytes that were sent of head and body."""
         self.context = 0
+        self.sent_at = 0.0  # when a chunk of it was sent last
         self.wire_size = 0
 
 
@@ -107,6 +114,7 @@ class Sender:
         self._compressed = compressed
         self._begun: dict[tuple[int, Lane], _Message] = {}
         self._steps: list[tuple[int, Lane]] = []
+        self._now = 0.0
 
     @property
     def has_begun(self) -> bool:
@@ -132,8 +140,16 @@ class Sender:
         del self._steps[0]
         self.turns.unblock(key[0])
 
-    def frames(self, room: int) -> Iterator[Frame]:
-        """What to send now, until `room` bytes are used up or nothing may be sent; each frame must be sealed, in order."""
+    def frames(self, room: int, now: float = 0.0) -> Iterator[Frame]:
+        """What to send `now`, until `room` bytes are used up or nothing may be sent; each frame must be sealed, in order.
+
+        LocalProtocolError for a message that the peer can never take.
+        """
+        self._now = now
+        for (index, lane), found in list(self._begun.items()):
+            if found.context and now - found.sent_at > _AT_LEAST_EVERY and (frame := self._cut(Turn(index, lane, 0), 0)) is not None:
+                room -= _wire_size(len(frame.head) + len(frame.body))
+                yield frame
         while room > 0 and (turn := self.turns.next(self._waiting)) is not None:
             spent = 0
             while spent < turn.size and room > spent and (frame := self._cut(turn, turn.size - spent)) is not None:
@@ -202,15 +218,18 @@ class Sender:
             return Frame(index, 0, 0, found.head, found.body, _wire_size(total))
         begins, left = not found.context, total - found.at
         size = min(left, self._max_frame, room, max(most, LEAST_CHUNK))
+        if begins and not self._credit.fits(total):
+            raise LocalProtocolError(f"the peer never takes a message of {total} bytes")
         if size < min(left, LEAST_CHUNK) or (begins and not self._credit.may_open(index + 1, total)):
             return None
         if begins:
             found.context = self._credit.open(index + 1, total)
-        self._credit.spend(index + 1, size)
+        self._credit.spend(index + 1, size, found.context)
         head = b"" if found.at else found.head
         start = found.at - len(found.head) + len(head)
         frame = Frame(index, found.context, total if begins else 0, head, found.body[start : start + size - len(head)], 0)
         found.at += size
+        found.sent_at = self._now
         found.wire_size += _wire_size(size)
         if found.at == total:
             self._done(index, lane)

@@ -1,6 +1,7 @@
 """The prelude: two that know nothing of each other come to a session of dpx/1, or to none."""
 
 import hmac
+import os
 from itertools import pairwise
 
 import pytest
@@ -14,10 +15,9 @@ from hypothesis import strategies as st
 from devp2p import rlp
 from devp2p.errors import HandshakeError, LocalProtocolError
 from devp2p.keys import PrivateKey, keccak256, recover
-from devp2p.wire.dpx import prelude
+from devp2p.wire.dpx import Dpx, prelude
 from devp2p.wire.dpx.prelude import Answering, Asking, PreludeEntropy, missing_of_request
 from devp2p.wire.rlpx import MAX_PACKET, Agreement, Extension, Handshake, Recipient, missing_of_auth
-from tests.toys.records import Toy
 from tests.wire.dpx.preludes import ANSWERED, ASKED, Meeting, expanded, say
 from tests.wire.handshakes import KEY_A, KEY_B, A, B, fresh
 
@@ -141,9 +141,9 @@ def test_what_was_said_before_the_auth_enters_the_keys():
     """Two sides with one agreement but for the prelude do not understand each other."""
     auth, shaken = fresh(), []
     for number in (1, 2):
-        caller = Handshake(KEY_A, auth, remote=B, extension=Toy(), prelude=bytes([number]) * 32)
+        caller = Handshake(KEY_A, auth, remote=B, extension=Dpx(os.urandom), prelude=bytes([number]) * 32)
         shaken.append(caller)
-    called = Handshake(KEY_B, fresh(), extension=Toy(), prelude=bytes([1]) * 32)
+    called = Handshake(KEY_B, fresh(), extension=Dpx(os.urandom), prelude=bytes([1]) * 32)
     called.receive_data(shaken[0].data_to_send())
     ack = called.data_to_send()
     sealed = b"".join(called.framing().seal(None, 2, b"hello"))

@@ -1,6 +1,7 @@
 """The prelude: what strangers say instead ends in a HandshakeError, and who answers in another's name is found out."""
 
 import hmac
+import os
 import random
 import tracemalloc
 from collections.abc import Iterator
@@ -11,10 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from devp2p import rlp
 from devp2p.errors import HandshakeError, LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey, keccak256
-from devp2p.wire.dpx import prelude
+from devp2p.wire.dpx import Dpx, prelude
 from devp2p.wire.dpx.prelude import Answering, Asking, PreludeEntropy
 from devp2p.wire.rlpx import MAX_PACKET, Handshake, SeenAuths
-from tests.toys.records import Toy
 from tests.wire.dpx.preludes import ANSWERED, ASKED, Meeting, expanded
 from tests.wire.handshakes import KEY_A, KEY_B, A, B, fresh, spy
 
@@ -208,7 +208,7 @@ def wrap(meeting: Meeting, content: bytes) -> bytes:
 
 
 def test_in_the_envelope_is_one_auth_and_nothing_else():
-    auth = Handshake(KEY_A, fresh(), remote=B, extension=Toy()).data_to_send()
+    auth = Handshake(KEY_A, fresh(), remote=B, extension=Dpx(os.urandom)).data_to_send()
     sound = Meeting()
     assert sound.other.receive_data(wrap(sound, auth)) is not None
     for content in (auth + b"\0", auth[:-1], bytes(300), Meeting().request + bytes(100), auth[:2] + bytes(len(auth) - 2)):

@@ -54,9 +54,13 @@ class Ledger:
         assert capability > 0
         return int(min(self.credit, 2**40))
 
-    def spend(self, capability: int, size: int) -> None:
+    def spend(self, capability: int, size: int, context: int = 0) -> None:
+        assert not context or context in self.opened[capability]
         assert 0 < size <= self.room(capability)
         self.credit -= size
+
+    def fits(self, total: int) -> bool:
+        return total < 10**7
 
     def may_open(self, capability: int, total: int) -> bool:
         assert total > FRAME
