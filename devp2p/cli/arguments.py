@@ -40,6 +40,20 @@ def node_record(text: str) -> NodeRecord:
     return record
 
 
+def node_or_address(text: str) -> NodeRecord | Address:
+    """Read a node that can be dialled, or where whatever node may be."""
+    scheme, separator, rest = text.partition("://")
+    if scheme not in SCHEMES or not separator or ("@" in rest and not rest.startswith("/")):
+        return node_record(text)
+    try:
+        address = Address.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if address.is_wildcard or not address.is_dialable:
+        raise argparse.ArgumentTypeError(f"{address} is where one can listen, and not dial: write a host and a port above 0")
+    return address
+
+
 def listen_address(text: str) -> Address:
     """Read an address to listen at; without a scheme it is a TCP one."""
     try:

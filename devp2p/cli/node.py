@@ -17,22 +17,11 @@ from devp2p.addresses import Address
 from devp2p.allocator import keep_freed_memory
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
-from devp2p.cli.arguments import (
-    client_id,
-    count,
-    discovery_node,
-    external_address,
-    host_name,
-    listen_address,
-    metrics_address,
-    node_record,
-    seconds,
-    slots,
-)
 from devp2p.cli.ending import Ending, run_until, told_to_end
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.log import log_to_stderr
 from devp2p.cli.news import JsonNews, News, TextNews, json_lost, text_lost
+from devp2p.cli.node_options import add_options
 from devp2p.cli.outlet import Outlets, outlets
 from devp2p.cli.output import Exit, Failure, cannot_write, explain, warn
 from devp2p.cli.summaries import Summaries
@@ -42,7 +31,6 @@ from devp2p.limits import Limits
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
 from devp2p.records import PRESETS, NodeRecord, enode_address
 from devp2p.transports import DEFAULT_LISTEN
-from devp2p.version import default_client_id
 
 SUMMARY = "run a node"
 DESCRIPTION = """\
@@ -80,7 +68,6 @@ exit codes:
   2  wrong arguments, no key where one should be, or no such capability
 """
 _logger = logging.getLogger(__name__)
-_LEVELS = ("debug", "info", "warning", "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +84,7 @@ class Plan:
     max_peers: int = 50
     client_id: str | None = None
     dpx: bool = True
+    reveal_key: bool = False
     bootnodes: tuple[NodeRecord, ...] = ()
     dns_trees: tuple[str, ...] = ()
     discovery: bool | DiscoverySettings = False
@@ -108,123 +96,8 @@ class Plan:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    _configure_identity(parser)
-    _configure_peers(parser)
-    _configure_discovery(parser)
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", action="store_true", help="one JSON object for each event, one a line")
-    output.add_argument(
-        "--metrics",
-        metavar="HOST:PORT",
-        type=metrics_address,
-        help="serve Prometheus metrics by HTTP at this address; a PORT alone is one of 127.0.0.1. Anyone who can reach it can read them",
-    )
-    output.add_argument(
-        "--metrics-name",
-        metavar="NAME",
-        action="append",
-        type=host_name,
-        default=[],
-        help="a name of this machine under which metrics may be read; its IP addresses, localhost and its own host name always may be",
-    )
-    output.add_argument(
-        "--log-level",
-        metavar="LEVEL",
-        choices=_LEVELS,
-        default="warning",
-        help=f"what to log to stderr: {', '.join(_LEVELS)} (default: warning)",
-    )
+    add_options(parser)
     parser.set_defaults(run=partial(_run, parser))
-
-
-def _configure_identity(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("identity")
-    group.add_argument(
-        "--capability",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="run this capability: module:Class, imported as Python would do it in this directory, or the name of an installed plugin "
-        f"(entry-point group {plugins.GROUP}); at least one, and several by repeating it",
-    )
-    group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")
-    group.add_argument("--client-id", metavar="TEXT", type=client_id, help=f"what it calls itself (default: {default_client_id()})")
-    group.add_argument("--no-dpx", action="store_true", help="speak stock RLPx with every peer, and do not offer dpx/1")
-
-
-def _configure_peers(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("peers")
-    group.add_argument(
-        "--listen",
-        metavar="ADDR",
-        action="append",
-        type=listen_address,
-        help="listen here: HOST:PORT, tcp://HOST:PORT, where HOST * is every interface and PORT 0 any free one, or unix:///PATH; "
-        f"can be repeated (default: {DEFAULT_LISTEN}, IPv4 and IPv6)",
-    )
-    group.add_argument(
-        "--peer",
-        metavar="ENODE",
-        action="append",
-        type=node_record,
-        default=[],
-        help="stay connected to this node (enode:// or enr:); can be repeated",
-    )
-    group.add_argument(
-        "--max-peers",
-        metavar="N",
-        type=count,
-        default=50,
-        help="how many peers to have at most, except that a --peer or --trusted node is always let in (default: 50)",
-    )
-    group.add_argument(
-        "--trusted", metavar="ENODE", action="append", type=node_record, default=[], help="always let this node in; can be repeated"
-    )
-    group.add_argument(
-        "--limit-local-addresses",
-        action="store_true",
-        help="hold private and loopback addresses to the limits for those of the internet, too: for a node that strangers reach through a "
-        "proxy or NAT that hides their addresses. Each such address, and all callers of a Unix socket together, may then connect "
-        "once in 28 s",
-    )
-    group.add_argument(
-        "--slots",
-        metavar="NAME=N",
-        action="append",
-        type=slots,
-        default=[],
-        help="how many peers a capability is to have, chosen by their ratings (default: what the capability says); can be repeated",
-    )
-    group.add_argument(
-        "--slots-every",
-        metavar="SECONDS",
-        type=seconds,
-        default=60.0,
-        help="how often to show which peers fill the slots, how they are rated, and why they are kept (default: 60)",
-    )
-
-
-def _configure_discovery(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("discovery")
-    group.add_argument(
-        "--bootnode",
-        metavar="ENODE",
-        action="append",
-        type=discovery_node,
-        default=[],
-        help="begin to look for peers at this node (enode:// or enr:); can be repeated",
-    )
-    group.add_argument("--network", choices=sorted(PRESETS), help="begin at the bootnodes, and with the DNS node list, of a public network")
-    group.add_argument(
-        "--external",
-        metavar="IP",
-        action="append",
-        type=external_address,
-        default=[],
-        help="where others reach this node (default: found out)",
-    )
-    group.add_argument("--book", metavar="FILE", help="keep what is found of nodes here, and begin with it the next time")
-    group.add_argument("--no-discovery", action="store_true", help="neither look for peers, nor let others find this node")
 
 
 def _find_peers(options: argparse.Namespace) -> dict[str, Any]:
@@ -262,6 +135,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         parser.error("argument --slots: a capability is named twice, and has one number of slots")
     if options.no_discovery and (options.bootnode or options.network or options.external):
         parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
+    if options.no_dpx and options.reveal_key:
+        parser.error("--reveal-key answers a question that dpx/1 asks, and --no-dpx does not speak it: give one or the other")
     if options.metrics is not None and find_spec("prometheus_client") is None:
         raise Failure("--metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'")
     with outlets(json_lost if options.json else text_lost, trouble=_warn_of_output) as streams:
@@ -286,6 +161,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             max_peers=options.max_peers,
             client_id=options.client_id,
             dpx=not options.no_dpx,
+            reveal_key=options.reveal_key,
             metrics=options.metrics,
             metrics_names=tuple(options.metrics_name),
             limits=Limits(limit_local_addresses=True) if options.limit_local_addresses else None,
@@ -326,6 +202,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 max_peers=plan.max_peers,
                 client_id=plan.client_id,
                 dpx=plan.dpx,
+                reveal_key=plan.reveal_key,
                 limits=plan.limits,
                 bootnodes=plan.bootnodes,
                 dns_trees=plan.dns_trees,

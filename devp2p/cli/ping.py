@@ -11,14 +11,14 @@ from functools import partial
 import trio
 
 from devp2p.addresses import Address
-from devp2p.cli.arguments import node_record, seconds
+from devp2p.cli.arguments import node_or_address, seconds
 from devp2p.cli.keyfile import read_key
 from devp2p.cli.output import Exit, explain, profile_as_json, profile_as_text, warn, write_fields, write_json, write_text
 from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import NodeRecord
-from devp2p.session import NO_ANSWER, Progress, Step, call, local_node
+from devp2p.session import Progress, Step, call, local_node
 from devp2p.transports import Transport
 from devp2p.trust import Profile
 from devp2p.wire import Hello, base
@@ -28,12 +28,15 @@ DESCRIPTION = """\
 Dial a node, shake hands, and say what its Hello tells: its client, its
 capabilities, whether the session was one of dpx/1 or of stock RLPx, and how
 long each step took. No capability has to be shared. The handshake proves that
-the node holds the key in its enode.
+the node holds the key in its enode. Where only an address is given, it asks
+the node there for its key: few tell it (devp2p node --reveal-key), and stock
+nodes hang up.
 """
 EPILOG = """\
 examples:
   devp2p ping enode://<public key>@203.0.113.5:30303
   devp2p ping --json --timeout 3 unix://<public key>@/run/node.sock
+  devp2p ping tcp://203.0.113.5:30303
 
 exit codes:
   0  the node said what it is
@@ -48,7 +51,10 @@ _AWAITED: dict[Step, str] = {"connect": "connection", "handshake": "answer to th
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument(
-        "node", metavar="ENODE", type=node_record, help="the node: enode://<128 hex digits>@HOST:PORT, or its ENR (enr:...)"
+        "node",
+        metavar="ENODE",
+        type=node_or_address,
+        help="the node: enode://<128 hex digits>@HOST:PORT, or its ENR (enr:...); or tcp://HOST:PORT, to find out whose key is there",
     )
     parser.add_argument("--key", metavar="FILE", help="call as the node with this key (default: a new one for each call)")
     parser.add_argument(
@@ -69,7 +75,8 @@ def _run(options: argparse.Namespace) -> int:
 class Answer:
     """What came of a call."""
 
-    record: NodeRecord
+    record: NodeRecord | None
+    """The node; None if only its address was given, and it has not told its key."""
     address: Address
     """Where it was dialled; the last address tried."""
     seconds: dict[Step, float] = field(default_factory=dict[Step, float])
@@ -81,6 +88,8 @@ class Answer:
     """The reason of the peer's Disconnect, instead of its Hello or after it."""
     error: str = ""
     """What went wrong, if there is neither Hello nor Disconnect."""
+    asked: bool = False
+    """Whether the node was asked for its key."""
 
     @property
     def status(self) -> Exit:
@@ -91,43 +100,51 @@ class Answer:
 
 
 async def ping(
-    record: NodeRecord,
+    node: NodeRecord | Address,
     key: PrivateKey,
     *,
     timeout: float,  # noqa: ASYNC109  (the answer says what it cut short)
     transports: Sequence[Transport] | None = None,
 ) -> Answer:
-    """Call a node; raises nothing for what the node or the network does. `timeout` is in seconds, up to the peer's Hello."""
+    """Call a node, or whoever is at an address; raises nothing for what the node or the network does.
+
+    `timeout` is in seconds, up to the peer's Hello.
+    """
     local = local_node(key, limits=Limits(dial_timeout=timeout, handshake_timeout=timeout))
+    addresses = node.addresses if isinstance(node, NodeRecord) else (node,)
     progress, profile, farewell, error = Progress(), None, None, ""
     try:
-        session = await call(record, local, transports, timeout=timeout, progress=progress)
+        session = await call(node, local, transports, timeout=timeout, progress=progress)
         profile = session.profile
         farewell = await session.refuse(DisconnectReason.CLIENT_QUITTING)
     except DialError:
-        error = _why_not_reached(record, progress, timeout)
+        error = _why_not_reached(addresses[0], progress, timeout)
     except PeerDisconnected as end:
         if end.hung_up:
-            error = f"the node hung up before its {_AWAITED[progress.awaited]}{f': {NO_ANSWER}' * (progress.awaited == 'handshake')}"
+            error = f"the node hung up before its {_AWAITED[progress.awaited]}"
+            if progress.awaited == "handshake":
+                error += f": {progress.why_silent}"
         else:
             farewell = end.reason
     except (RemoteProtocolError, trio.TooSlowError) as fault:
         error = _why_failed(fault, progress, timeout)
+    told = None if progress.remote is None else NodeRecord(progress.remote, addresses)
     return Answer(
-        record,
-        progress.address or record.addresses[0],
+        node if isinstance(node, NodeRecord) else told,
+        progress.address or addresses[0],
         progress.seconds,
         progress.hello,
         profile,
         farewell,
         error if progress.hello is None else "",  # once it has said what it is, it does not matter
+        asked=isinstance(node, Address),
     )
 
 
-def _why_not_reached(record: NodeRecord, progress: Progress, timeout: float) -> str:
+def _why_not_reached(address: Address, progress: Progress, timeout: float) -> str:
     """What went wrong at the last address."""
     if progress.address is None:
-        return f"no transport for {record.addresses[0]}"
+        return f"no transport for {address}"
     error = progress.failures[progress.address]
     return explain(error) if isinstance(error, OSError) else _why_failed(error, progress, timeout)
 
@@ -135,7 +152,8 @@ def _why_not_reached(record: NodeRecord, progress: Progress, timeout: float) -> 
 def _why_failed(error: Exception, progress: Progress, timeout: float) -> str:
     match error:
         case trio.TooSlowError():
-            return f"no {_AWAITED[progress.awaited]} within {timeout:g} s"
+            asked_in_vain = progress.awaited == "handshake" and progress.asks_key and progress.remote is None
+            return f"no {_AWAITED[progress.awaited]} within {timeout:g} s{f': {progress.why_silent}' * asked_in_vain}"
         case HandshakeError():
             return f"the handshake failed: {error}"
         case RemoteProtocolError():
@@ -156,9 +174,9 @@ def _as_json(answer: Answer) -> dict[str, object]:
     record, hello, farewell = answer.record, answer.hello, answer.farewell
     return {
         "status": _STATUS[answer.status],
-        "enode": record.enode,
-        "public_key": bytes(record.public_key).hex(),
-        "id": record.id.hex(),
+        "enode": None if record is None else record.enode,
+        "public_key": None if record is None else bytes(record.public_key).hex(),
+        "id": None if record is None else record.id.hex(),
         "address": str(answer.address),
         "client": None if hello is None else base.printable(hello.client_id),
         "p2p_version": None if hello is None else hello.version,
@@ -185,7 +203,10 @@ def _write(answer: Answer) -> None:
         fields["capabilities"] = ", ".join(map(str, hello.capabilities)) or "none"
     if answer.profile is not None:
         fields["session"] = profile_as_text(answer.profile)
-    fields["node ID"] = record.id.hex()
+    if record is not None:
+        if answer.asked:
+            fields["enode"] = record.enode
+        fields["node ID"] = record.id.hex()
     fields["address"] = str(answer.address)
     fields["times"] = ", ".join(f"{step} {1000 * taken:.1f} ms" for step, taken in answer.seconds.items())
     if hello is not None and farewell is not None:

@@ -2,9 +2,9 @@
 
 Theory of operation. Three stages, each of which costs more than the one before and lets in less:
 
-1. Unheard. A link waits until its auth has come, whole; it costs a file, a task and at most two kilobytes. Nothing holds up the listener:
-   when there are too many (`Limits.unheard_inbound`), the oldest of the most crowded network makes room. An honest caller speaks as soon
-   as it is connected, and so needs to stay for one journey of a packet only.
+1. Unheard. A link waits until its auth has come, whole (or its question for our key, if we tell it); it costs a file, a task and at most
+   two kilobytes. Nothing holds up the listener: when there are too many (`Limits.unheard_inbound`), the oldest of the most crowded network
+   makes room. An honest caller speaks as soon as it is connected, and so needs to stay for one journey of a packet only.
 2. Shaking hands, which costs computations on the curve: `Limits.pending_inbound` places, of which one network has few. While others wait
    for a place, a link that has not said a valid Hello after `Limits.crowded_timeout` makes room.
 3. Proved. A link that has said Hello gives its place back as soon as it is admitted, refused, or has to wait: a refused one may take a
@@ -79,7 +79,7 @@ class Door:
         """Shake hands with the caller, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
         try:
             with visit.scope:
-                heard = await hear(link)
+                heard = await hear(link, reveal_key=self._local.reveal_key)
                 await visit.begin()
                 session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
                 visit.proved()

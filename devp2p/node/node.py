@@ -65,6 +65,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     strict: bool = False,
     extension: Extension | None = None,
     dpx: bool = True,
+    reveal_key: bool = False,
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
@@ -72,13 +73,14 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     ``unix:///run/node.sock``. `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both
     beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as
     tests want it, instead of that one session. `extension`: an object of a class derived from `devp2p.wire.rlpx.Extension`, which
-    offers peers something in the handshake. `dpx`: offer and accept dpx/1, which peers that do not know it pass over; False for stock
-    RLPx with everybody. `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of
+    offers peers something in the handshake. `dpx`: offer and accept dpx/1, which peers that do not know it pass over; False for stock RLPx
+    with everybody. `reveal_key`: answer nodes that know where this one listens and not its key, and ask (dpx/1, section 9): whoever can
+    reach it then finds out who it is. `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of
     them, or if `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP
     port, and dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of
-    your own, which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep
-    it. `slots`: how many peers the capabilities with these names want, instead of what their classes say. `pace`: how many times faster
-    than usual peers are rated, for demonstrations.
+    your own, which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how
+    many peers the capabilities with these names want, instead of what their classes say. `pace`: how many times faster than usual peers are
+    rated, for demonstrations.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
     TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
@@ -91,7 +93,15 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     for record in static:
         carriers.require_dialable(record)
     local = local_node(
-        key, capabilities, client_id=client_id, limits=limits, listen_port=_port(addresses), strict=strict, extension=extension, dpx=dpx
+        key,
+        capabilities,
+        client_id=client_id,
+        limits=limits,
+        listen_port=_port(addresses),
+        strict=strict,
+        extension=extension,
+        dpx=dpx,
+        reveal_key=reveal_key,
     )
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     if candidates is not None:

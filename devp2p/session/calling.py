@@ -9,8 +9,10 @@ from typing import Final
 
 import trio
 
+from devp2p.addresses import Address
 from devp2p.arguments import require
 from devp2p.errors import DialError, PeerMismatch
+from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.records import NodeRecord, node_of
 from devp2p.session.local import LocalNode
@@ -21,7 +23,7 @@ _DIAL_TIMEOUT: Final = Limits().dial_timeout
 
 
 async def dial(
-    node: NodeRecord | str,
+    node: NodeRecord | str | Address,
     transports: Iterable[Transport] | Carriers | None = None,
     *,
     timeout: float = math.inf,  # noqa: ASYNC109  (it is shared out)
@@ -30,16 +32,18 @@ async def dial(
 ) -> Link:
     """Connect to a node: try each of its addresses in turn, by the transport for it, until one leads there.
 
-    An address has `each` seconds at most, and an equal share of what is left of `timeout`, which is for all together. `transports` are by
-    default TCP and Unix sockets. Raises DialError, which names each address with what is wrong there, ValueError for text that is no node.
+    An `Address` stands for whatever node is there. Each address has `each` seconds at most, and an equal share of what is left of
+    `timeout`, which is for all together. `transports` are by default TCP and Unix sockets. Raises DialError, which names each address with
+    what is wrong there, ValueError for text that is no node.
     """
-    node = node_of(node, "the node to dial")
+    node = _target(node, "the node to dial")
+    addresses = (node,) if isinstance(node, Address) else node.addresses
     carriers = transports if isinstance(transports, Carriers) else Carriers(transports)
     progress = progress or Progress()
-    left = sum(carriers.may_dial(address) for address in node.addresses)
+    left = sum(carriers.may_dial(address) for address in addresses)
     deadline = trio.current_time() + timeout
     problems: list[str] = []
-    for address in node.addresses:
+    for address in addresses:
         within = each
         try:
             transport = carriers.transport(address)
@@ -50,18 +54,18 @@ async def dial(
             progress.address = address
             progress.begin("connect")
             with trio.fail_after(within):
-                link = await transport.dial(address, expect=node.public_key)
+                link = await transport.dial(address, expect=_key_of(node))
         except (OSError, ValueError, PeerMismatch, trio.TooSlowError) as error:
             progress.failures[address] = error
             problems.append(f"{address}: {f'no answer within {within:g} s' if isinstance(error, trio.TooSlowError) else error}")
         else:
             progress.done()
             return link
-    raise DialError("; ".join(problems) or f"{node.enode} has no address", target=node)
+    raise DialError("; ".join(problems) or f"{node if isinstance(node, Address) else node.enode} has no address", target=node)
 
 
 async def call(
-    node: NodeRecord | str,
+    node: NodeRecord | str | Address,
     local: LocalNode,
     transports: Iterable[Transport] | Carriers | None = None,
     *,
@@ -70,15 +74,25 @@ async def call(
 ) -> Session:
     """Dial a node, shake hands and exchange Hellos: the session is then `Session.refuse`d, or `run_session` runs it.
 
+    An `Address` stands for whatever node is there: it is asked for its key, which few tell (dpx/1, section 9; `reveal_key` in `open_node`),
+    and `Session.public_key` says who it was. Nothing shows that it is the one that you meant.
     `local` is this side (`local_node` makes one), `timeout` the seconds from dialling to Hello. The limits of `local` hold too: for each
     address, and for handshake and Hello together. `progress` tells how far things have come and how long each step took, also if this
     fails: DialError if no address leads to the node in time, trio.TooSlowError if the node then takes too long, PeerDisconnected if it
     refuses or hangs up (`PeerDisconnected.hung_up` tells which), RemoteProtocolError if it breaks the rules; ValueError for text that is
     no node.
     """
-    node = node_of(node, "the node to call")
+    node = _target(node, "the node to call")
     require(local, LocalNode, "local is a LocalNode", "local_node(key) makes one")
     deadline = trio.current_time() + timeout
     link = await dial(node, transports, timeout=timeout, each=local.limits.dial_timeout, progress=progress)
     with trio.fail_at(deadline):
-        return await open_session(link, local, expect=node.public_key, progress=progress)
+        return await open_session(link, local, expect=_key_of(node), ask_key=isinstance(node, Address), progress=progress)
+
+
+def _target(node: NodeRecord | str | Address, what: str) -> NodeRecord | Address:
+    return node if isinstance(node, Address) else node_of(node, what)
+
+
+def _key_of(node: NodeRecord | Address) -> PublicKey | None:
+    return None if isinstance(node, Address) else node.public_key

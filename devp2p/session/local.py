@@ -32,6 +32,8 @@ class LocalNode:
     """What a user's may offer and answer in auth and ack; handshakes ask `contained`."""
     dpx: Dpx | None = None
     """What speaks dpx/1 for the node, if it does."""
+    reveal_key: bool = False
+    """Tell this node's key to whoever asks for it before a handshake."""
     budget: Budget | None = None
     """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
@@ -92,6 +94,7 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     strict: bool = False,
     extension: Extension | None = None,
     dpx: bool = True,
+    reveal_key: bool = False,
 ) -> LocalNode:
     """Make what `call` and `open_session` need to know of this side.
 
@@ -116,6 +119,11 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     if extension is not None:
         require(extension, Extension, "extension is an object of a class derived from Extension")
     require(dpx, bool, "dpx is True, or False for sessions with stock frames only")
+    require(reveal_key, bool, "reveal_key is True or False")
+    if reveal_key and not dpx:
+        raise LocalProtocolError(
+            "reveal_key=True answers a question that dpx/1 asks, and dpx=False does not speak it: give one or the other"
+        )
     local = LocalNode(
         key,
         client_id or default_client_id(),
@@ -125,6 +133,7 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         strict,
         extension,
         dpx=Dpx(os.urandom) if dpx else None,
+        reveal_key=reveal_key,
         budget=Budget(limits.total_inbox_bytes),
     )
     local.check()

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 import trio
@@ -19,14 +20,19 @@ from devp2p.session.local import LocalNode
 from devp2p.transports import Link, MuxLink, require_peer
 from devp2p.trust import Profile
 from devp2p.wire import base
+from devp2p.wire.dpx import Answering, Asking, PreludeEntropy, missing_of_request
 from devp2p.wire.rlpx import MAX_PACKET, Entropy, Handshake, missing_of_auth
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
 NO_ANSWER = "it may have another key than the enode says, or be turning away calls at the moment"
 """Why a node may hang up that was called and says nothing: it cannot even read a call for another key."""
+NO_KEY = "it speaks no dpx/1 prelude, or tells nobody its key: write its key before the address, as in enode://<public key>@HOST:PORT"
+"""Why a node may hang up that was asked for its key: stock nodes take the question for a handshake of impossible size."""
 _MOST_LOOKED_AT = 256 * 1024  # bytes, of what comes over a link whose session does not run
 
+
+_NO_CALL = "it has told its key, and may be turning away calls at the moment"
 
 Farewell = Callable[[], AbstractContextManager[bool]]
 """Entered when a peer is refused and left when it is gone; says whether there is time to wait until the peer hangs up."""
@@ -53,9 +59,20 @@ class Progress:
         """How long the completed steps took; ``connect`` at the address that led to the node."""
         self.awaited: Step = "connect"
         """The step that has begun, or the last one."""
+        self.asks_key: bool = False
+        """Whether the node was asked for its key first."""
+        self.remote: PublicKey | None = None
+        """The node's key, where it was asked for, or hands were shaken with it; it is proved when there is a Hello."""
         self.hello: wire.Hello | None = None
         """What the peer said of itself. A peer may do so and leave at once, so that the call fails all the same."""
         self._since = 0.0
+
+    @property
+    def why_silent(self) -> str:
+        """What may be behind it if the node leaves without an answer to the handshake."""
+        if self.asks_key:
+            return NO_KEY if self.remote is None else _NO_CALL
+        return NO_ANSWER
 
     def begin(self, step: Step) -> None:
         """A step begins."""
@@ -69,7 +86,8 @@ class Progress:
     def note(self, event: wire.Event | wire.HandshakeCompleted) -> None:
         """Something has come out of an opening."""
         match event:
-            case wire.HandshakeCompleted():
+            case wire.HandshakeCompleted(remote):
+                self.remote = remote
                 self.done()
                 self.begin("hello")
             case wire.HelloReceived(hello):
@@ -147,22 +165,24 @@ class Session:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What an accepted link has sent before anything was computed: a whole auth, or what can be none."""
+    """What an accepted link has sent before anything was computed: a whole auth, or request for our key, or what can be neither."""
 
     stream: HalfCloseableStream
     data: bytes
 
 
-async def hear(link: Link) -> Heard:
+async def hear(link: Link, *, reveal_key: bool = False) -> Heard:
     """Wait until the peer of an accepted link has sent its auth. Nothing is computed, and no more is kept than an auth may have.
 
+    With `reveal_key` it may ask for our key instead (`dpx.prelude`); give the same to `open_session` by its `LocalNode`.
     A link that has proved its peer needs no auth: there it is waited for its first stream only. Raises PeerDisconnected for a peer that
     hung up; the link is for the caller to close.
     """
     try:
         stream, data = await _first_stream(link), bytearray()
-        while link.peer is None and missing_of_auth(data):
-            more = await stream.receive_some(2 + MAX_PACKET - len(data))
+        missing = missing_of_request if reveal_key else missing_of_auth
+        while link.peer is None and missing(data):
+            more = await stream.receive_some(4 + MAX_PACKET - len(data))
             if not more:
                 raise _lost("the peer hung up during the handshake")
             data += more
@@ -176,6 +196,7 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
     local: LocalNode,
     *,
     expect: PublicKey | None = None,
+    ask_key: bool = False,
     heard: Heard | None = None,
     farewell: Farewell = with_time,
     progress: Progress | None = None,
@@ -183,15 +204,20 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
     """Shake hands over a link and exchange Hellos, within ``limits.handshake_timeout`` for both together.
 
     A link that has proved its peer gets no handshake, and frames without a cipher. Over any other its initiator must say which key it
-    `expect`s (RLPx cannot call a node whose key it does not know). `heard` is what `hear` returned, if it was asked; `farewell` is entered
-    before a peer is told what is wrong with it; `progress` is told how far things have come. The link is closed if this fails:
+    `expect`s, since RLPx cannot call a node whose key it does not know; or it may `ask_key`: then whoever is there is asked for its key
+    first, and whatever key it is, the session is with that (dpx/1, section 9). `heard` is what `hear` returned, if it was asked; `farewell`
+    is entered before a peer is told what is wrong with it; `progress` is told how far things have come. The link is closed if this fails:
     RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one
     that took too long.
     """
     if link.initiator and expect is None and link.peer is None:
-        raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls")
+        if not ask_key:
+            raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls, or ask for it: ask_key=True")
+        if local.dpx is None:
+            raise LocalProtocolError("to ask a node for its key takes dpx/1, which this one does not speak (dpx=False)")
     opening: wire.Opening | None = None
     progress = progress or Progress()
+    progress.asks_key = link.initiator and expect is None and link.peer is None
     progress.begin("handshake" if link.peer is None else "hello")
     try:
         opening = wire.Opening(local.hello, local.specs, link.peer or _handshake(link, local, expect))
@@ -215,7 +241,7 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
         return Session(link, stream, opening.connection, local, theirs, inbound=not link.initiator)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         await close_link(link)
-        raise _lost(str(error) or "the link broke", opening, initiator=link.initiator) from None
+        raise _lost(str(error) or "the link broke", opening, progress if link.initiator else None) from None
     except BaseException:
         await close_link(link)
         raise
@@ -224,14 +250,18 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
             opening.close()
 
 
-def _handshake(link: Link, local: LocalNode, expect: PublicKey | None) -> Handshake:
-    return Handshake(
-        local.key,
-        Entropy.draw(os.urandom),
-        remote=expect if link.initiator else None,
-        extension=local.contained,
-        is_new=lambda point: local.seen_auths.is_new(point, trio.current_time()),
-    )
+def _handshake(link: Link, local: LocalNode, expect: PublicKey | None) -> wire.AnyHandshake:
+    def is_new(point: bytes) -> bool:
+        return local.seen_auths.is_new(point, trio.current_time())
+
+    def begin(remote: PublicKey | None, prelude: bytes = b"") -> Handshake:
+        return Handshake(local.key, Entropy.draw(os.urandom), remote=remote, extension=local.contained, is_new=is_new, prelude=prelude)
+
+    if link.initiator:
+        return Asking(PreludeEntropy.draw(os.urandom), begin) if expect is None else begin(expect)
+    if local.reveal_key:
+        return Answering(local.key, PreludeEntropy.draw(os.urandom), partial(begin, None), is_new=is_new)
+    return begin(None)
 
 
 async def _first_stream(link: Link) -> HalfCloseableStream:
@@ -240,10 +270,10 @@ async def _first_stream(link: Link) -> HalfCloseableStream:
     return link.stream
 
 
-def _lost(detail: str, opening: wire.Opening | None = None, *, initiator: bool = False) -> PeerDisconnected:
-    """A link is gone, and the peer has not said why."""
-    if initiator and opening is not None and opening.connection is None:
-        detail = f"{detail}: {NO_ANSWER}"
+def _lost(detail: str, opening: wire.Opening | None = None, progress: Progress | None = None) -> PeerDisconnected:
+    """A link is gone, and the peer has not said why; `progress` is that of a call of ours."""
+    if progress is not None and opening is not None and opening.connection is None:
+        detail = f"{detail}: {progress.why_silent}"
     return PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=True, detail=detail)
 
 
@@ -266,15 +296,17 @@ async def _exchange_hellos(
             if isinstance(event, wire.DisconnectReceived):
                 raise PeerDisconnected(event.reason, by_remote=True)
         if not data and not (data := await stream.receive_some(CHUNK)):
-            raise _lost("the peer hung up during the handshake", opening, initiator=initiator)
+            raise _lost("the peer hung up during the handshake", opening, progress if initiator else None)
         try:
             opening.receive_data(data)
         except RemoteProtocolError:
             while (event := opening.next_event()) is not None:  # what came before the fault
                 progress.note(event)
             if broken:
-                raise _lost("the link broke", opening, initiator=initiator) from None
+                raise _lost("the link broke", opening, progress if initiator else None) from None
             raise
+        if isinstance(opening.handshake, Asking):
+            progress.remote = opening.handshake.remote
         data = b""
 
 

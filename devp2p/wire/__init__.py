@@ -18,13 +18,14 @@ from devp2p.wire.connection import (
 )
 from devp2p.wire.framing import ALWAYS_FITS, BaseReceived, FrameFraming, Framing, MessageReceived, Opener, Sealer
 from devp2p.wire.messages import CapabilitySpec, Ids, MessageSpace
-from devp2p.wire.opening import HandshakeCompleted, Opening
+from devp2p.wire.opening import AnyHandshake, HandshakeCompleted, Opening
 from devp2p.wire.plain import plain_framing
 from devp2p.wire.schedule import Lane, Outgoing, Schedule
 
 __all__ = [
     "ALWAYS_FITS",
     "BASE_LENGTH",
+    "AnyHandshake",
     "BaseReceived",
     "CapabilitySpec",
     "CapabilityVersion",

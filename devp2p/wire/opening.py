@@ -6,6 +6,7 @@ Nothing is ever said back to a handshake packet that does not open. With the key
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from devp2p.errors import RemoteProtocolError
 from devp2p.keys import PublicKey
@@ -14,7 +15,10 @@ from devp2p.wire.connection import Connection, Event, State
 from devp2p.wire.framing import Framing
 from devp2p.wire.messages import CapabilitySpec
 from devp2p.wire.plain import plain_framing
-from devp2p.wire.rlpx import Handshake
+from devp2p.wire.rlpx import Agreement
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +28,60 @@ class HandshakeCompleted:
     remote: PublicKey
 
 
+class AnyHandshake(Protocol):
+    """One side of a handshake, until it has come to an agreement: a `Handshake`, or one with something before it (`dpx.prelude`)."""
+
+    @property
+    def trailing(self) -> bytes:
+        """See `Handshake`, as for all of these."""
+        ...
+
+    def data_to_send(self) -> bytes:
+        """What is to be sent now; there may be something after each `receive_data`."""
+        ...
+
+    def receive_data(self, data: "Buffer", /) -> Agreement | None:
+        """Take bytes from the peer."""
+        ...
+
+    def framing(self) -> Framing:
+        """Choose what messages travel in."""
+        ...
+
+    def proved(self) -> None:
+        """The peer's first frame was valid."""
+
+    def failed(self) -> None:
+        """There will be none."""
+
+
 class Opening:
     """One side of a stream on its way to a `Connection`."""
 
-    def __init__(self, hello: base.Hello, capabilities: Sequence[CapabilitySpec], begin: Handshake | PublicKey) -> None:
+    def __init__(self, hello: base.Hello, capabilities: Sequence[CapabilitySpec], begin: AnyHandshake | PublicKey) -> None:
         """`begin` is our side of a handshake, or the key of the peer that the link has proved, which needs none."""
         self.connection: Connection | None = None
         """There is one as soon as the peer's key is known, proved or not."""
         self._hello = hello
         self._capabilities = capabilities
-        self._handshake: Handshake | None = None
+        self._handshake: AnyHandshake | None = None
         self._closed = False
         self._events: deque[HandshakeCompleted] = deque()
-        if isinstance(begin, Handshake):
+        if isinstance(begin, PublicKey):
+            self._to_send = self._connect(plain_framing(), begin)
+        else:
             self._handshake = begin
             self._to_send = begin.data_to_send()
-        else:
-            self._to_send = self._connect(plain_framing(), begin)
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing that the peer still says is looked at."""
         return self._closed if self.connection is None else self.connection.state is State.CLOSED
+
+    @property
+    def handshake(self) -> AnyHandshake | None:
+        """The one that is under way, or has proved nobody yet."""
+        return self._handshake
 
     def data_to_send(self) -> bytes:
         """Take what handshake and Hello have to send; empty once that is done."""
@@ -62,6 +98,7 @@ class Opening:
             try:
                 agreement = handshake.receive_data(data)
                 if agreement is None:
+                    self._to_send += handshake.data_to_send()
                     return
                 framing = handshake.framing()
             except RemoteProtocolError:

@@ -26,6 +26,7 @@ from devp2p import (
     PeerDisconnected,
     PrivateKey,
     Progress,
+    PublicKey,
     Request,
     Response,
     Session,
@@ -146,6 +147,7 @@ def open_rightly(key: PrivateKey, node: NodeRecord, text: str) -> None:
     )
     open_node(key, {"chat": Chat()}.values(), listen={text: 1}, static_peers={text: node}.values(), bootnodes=(text for _ in "ab"))
     open_node(key, iter([Chat()]), listen=map(str, [1]), bootnodes=reversed([node]))
+    open_node(key, [Chat()], dpx=True, reveal_key=True)
 
 
 def open_wrongly(key: PrivateKey, node: Node, text: str) -> None:
@@ -178,13 +180,16 @@ async def ask_rightly(key: PrivateKey, node_id: NodeId, book: Book) -> None:
             assert_type(session, Session)
             assert_type(session.hello, Hello)
             assert_type(await run_session(session), PeerDisconnected)
+    assert_type(await call(Address("tcp", "127.0.0.1", 30303), local_node(key, reveal_key=True)), Session)
+    assert_type(progress.remote, PublicKey | None)
     assert_type(progress.hello, Hello | None)
     assert_type(progress.address, Address | None)
     assert_type(book.get(node_id), BookEntry | None)
 
 
-async def ask_wrongly(key: PrivateKey, node: NodeRecord, link: Link) -> None:
+async def ask_wrongly(key: PrivateKey, node: NodeRecord, link: Link, text: str) -> None:
     await call(node, key)  # type: ignore[arg-type]
+    await call(node, local_node(key, reveal_key=text))  # type: ignore[arg-type]
     await dial(link)  # type: ignore[arg-type]
     await open_session(link, key)  # type: ignore[arg-type]
     local_node(bytes(key))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""dpx/1, section 4.0, a second time: keys and records as the specification writes them, with other primitives than the library's.
+"""dpx/1 a second time: keys, records and the prelude as the specification writes them, with other primitives than the library's.
 
 Nothing here is imported from `devp2p`. HKDF is RFC 5869 with its loop, and ciphers and keccak are those of pycryptodome.
 """
@@ -74,3 +74,22 @@ def records(cipher: str, key: bytes, contents: list[tuple[bytes, bytes]]) -> Ite
     """Seal pairs of header-data and data, one record after another."""
     for number, (header_data, data) in enumerate(contents):
         yield content_record(cipher, key_of_record(key, number), number % 4096, header_data, data)
+
+
+def prelude(request: bytes, e_r: bytes, secret: bytes, claim: bytes, auth: bytes) -> dict[str, bytes]:
+    """Section 9: what follows a request; `secret` is the x coordinate that the fresh keys agree on, `claim` what the answer seals."""
+    head = (33 + len(claim) + 16).to_bytes(2, "big") + e_r
+    prk = hkdf_extract(keccak256(request + head), secret)
+    k_answer = hkdf_expand(prk, b"dpx1 anon answer", 32)
+    answer = head + aead(CIPHERS[0], k_answer, 0, b"", claim)
+    k_auth = hkdf_expand(prk, b"dpx1 anon auth" + keccak256(request + answer), 32)
+    size = (len(auth) + 16).to_bytes(2, "big")
+    wrapped = size + aead(CIPHERS[0], k_auth, 0, size, auth)
+    return {
+        "prk": prk,
+        "k_answer": k_answer,
+        "answer": answer,
+        "k_auth": k_auth,
+        "wrapped": wrapped,
+        "prelude": keccak256(request + answer),
+    }

@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
-from devp2p.keys import keccak256
+from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.wire.dpx import (
     Accept,
+    Answering,
+    Asking,
     Feature,
     Mode,
     Offer,
     Params,
+    PreludeEntropy,
     RecordOpener,
     RecordSealer,
     ResumeVerdict,
@@ -138,3 +141,28 @@ def test_records_around_new_keys(cipher):
         opener.receive_data(sealed)
         assert opener.next_record() == (header_data.ljust(13, b"\0"), data)
         assert record is None or sealed == record
+
+
+def test_the_prelude():
+    (vector,) = STORED["prelude"]
+    keys = [PrivateKey(key) for key in raw(vector, "ephemeral_key_i", "ephemeral_key_r")]
+    padding, said = raw(vector, "padding", "prelude")
+    k_i = bytes.fromhex(STORED["handshake"][0]["k_i"])
+    called: list[tuple[PublicKey, bytes]] = []
+
+    def begin(remote: PublicKey, prelude: bytes) -> Handshake:
+        called.append((remote, prelude))
+        return Handshake(KEY_A, fixed("a"), remote=remote, extension=Constant(encode_offer(Offer(PLAIN, k_i))), prelude=prelude)
+
+    asking = Asking(PreludeEntropy(keys[0], padding), begin)
+    answering = Answering(KEY_B, PreludeEntropy(keys[1], bytes(11)), lambda prelude: Handshake(KEY_B, fixed("b"), prelude=prelude))
+    request = asking.data_to_send()
+    answering.receive_data(request)
+    answer = answering.data_to_send()
+    asking.receive_data(answer)
+    wrapped = asking.data_to_send()
+    assert [request, answer, wrapped] == raw(vector, "request", "answer", "wrapped")
+    assert called == [(KEY_B.public_key, said)]
+    agreed = answering.receive_data(wrapped)
+    assert agreed is not None
+    assert (agreed.auth_packet, agreed.prelude) == (bytes.fromhex(vector["auth"]), said)

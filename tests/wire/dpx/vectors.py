@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import coincurve
 import rlp as ecosystem
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -96,11 +97,29 @@ def records() -> list[Vectors]:
     return vectors
 
 
+def prelude() -> list[Vectors]:
+    """All that goes before the handshake above, between the same two. The signature is made as RFC 6979 says, by libsecp256k1."""
+    keys = {"ephemeral_key_i": sha256(b"initiator's fresh key").digest(), "ephemeral_key_r": sha256(b"recipient's fresh key").digest()}
+    e_i, e_r = (coincurve.PrivateKey(key).public_key.format() for key in keys.values())
+    padding = bytes(range(20))
+    request = b"\xff\x01" + (33 + len(padding)).to_bytes(2, "big") + e_i + padding
+    static = coincurve.PrivateKey(bytes.fromhex(VECTORS["static_key_b"]))
+    digest = specification.keccak256(b"dpx-anon-v1" + e_i + e_r)
+    claim = ecosystem.encode([static.public_key.format(compressed=False)[1:], static.sign_recoverable(digest, hasher=None)]) + bytes(11)
+    auth = bytes.fromhex(handshake()[0]["auth"])
+    following = specification.prelude(request, e_r, agreed_x(*(key.hex() for key in keys.values())), claim, auth)
+    inputs = {**keys, "padding": padding, "request": request, "claim": claim, "auth": auth}
+    return [
+        {"static_key_a": VECTORS["static_key_a"], "static_key_b": VECTORS["static_key_b"], **hexadecimal(inputs), **hexadecimal(following)}
+    ]
+
+
 SECTIONS: dict[str, Callable[[], Sequence[Vectors]]] = {
     "elements": elements,
     "handshake": handshake,
     "key_schedule": key_schedule,
     "records": records,
+    "prelude": prelude,
 }
 
 
