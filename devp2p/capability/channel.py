@@ -88,6 +88,8 @@ class Channel(Generic[M]):
         self._iterating: trio.lowlevel.Task | None = None
         self.always_fits: int = ALWAYS_FITS
         """Bytes of a message of which the line need not be asked whether it fits."""
+        self.credit: Callable[[int], int | None] = _no_credit
+        """How many bytes of a capability, by its index, the peer takes at the moment: see `session.line.Line.credit`."""
         self.receipts: Receipts = Receipts(inbox)
         """Tell the line what was taken of what it delivered."""
 
@@ -255,7 +257,8 @@ class Channel(Generic[M]):
     @property
     def backlog(self) -> Backlog:
         """What waits in its queues."""
-        return Backlog(len(self._inbox), self._inbox.bytes, *self._outbox.waiting(self._index))
+        index, outbox = self._index, self._outbox
+        return Backlog(len(self._inbox), self._inbox.bytes, *outbox.waiting(index), outbox.waiting_by_lane(index), self.credit(index))
 
     @property
     def oldest(self) -> MessageReceived | None:
@@ -285,7 +288,7 @@ class Channel(Generic[M]):
         self._inbox.discard()
         self.receipts.begin(None)
         self._handle = self._iterating = None
-        self._fits = _nothing_fits
+        self._fits, self.credit = _nothing_fits, _no_credit
 
     async def _send(self, message: object, *, number: int | None = None) -> None:
         """Queue a message; `number` is the id that `request` gave it."""
@@ -334,6 +337,10 @@ class Channel(Generic[M]):
             waiter.received, waiter.tell = received, self.receipts.taken
         self._inbox.reserve(waiter.size)
         waiter.done.set()
+
+
+def _no_credit(_index: int) -> int | None:
+    return None
 
 
 def _nothing_fits(_index: int, _code: int, _data: bytes) -> bool:

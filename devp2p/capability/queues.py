@@ -173,6 +173,10 @@ class Outbox:
         """How many messages and bytes of a capability wait."""
         return self._messages[index], self._bytes[index]
 
+    def waiting_by_lane(self, index: int) -> tuple[int, int, int]:
+        """How many messages of a capability wait, by lane."""
+        return self._schedule.counts(index)
+
     def finish(self, end: PeerDisconnected, last: Outgoing | None, *, flush: bool) -> None:
         """Take no more messages; the writer sends what is queued (if `flush`), then `last`, and is done."""
         if not flush:

@@ -24,6 +24,10 @@ class Backlog:
     unsent_messages: int = 0
     unsent_bytes: int = 0
     """Encoded, not yet compressed."""
+    unsent_by_lane: tuple[int, int, int] = (0, 0, 0)
+    """Messages that are not sent: urgent ones, others, and bulk; those of which a part has gone are among them."""
+    credit: int | None = None
+    """Bytes that the peer takes at the moment, where a session has credit (dpx/1); None where it has none."""
 
 
 class TrafficCounter:

@@ -6,7 +6,7 @@ a peer: identities cost nothing, and a node meets thousands in a day. Labels are
 stand in the source. Of ratings, which are a peer's, the least, the median and the greatest are exposed.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # a node without discovery does not import it
     from devp2p.discovery import Discovery
     from devp2p.discovery.table import TableStatistics
 
+LANES = ("urgent", "normal", "bulk")
+_FRAME = 16 * 1024  # bytes
 K = TypeVar("K", bound=tuple[str, ...])
 """The values of a sample's labels."""
 
@@ -86,6 +88,7 @@ class NodeCollector(Collector):
         yield _gauge("devp2p_queue_messages", "Messages that wait to be read by capabilities, or to be sent.", messages, *labels)
         yield _gauge("devp2p_queue_bytes", "Bytes of these.", size, *labels)
         yield _gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
+        yield from _unsent(waiting)
 
     def _ratings(self, view: SlotsView, counts: NodeStatistics) -> Iterator[Metric]:
         found: dict[tuple[str, ...], float] = {}
@@ -143,6 +146,18 @@ class NodeCollector(Collector):
         text = "How often a node was named that can be no candidate, by why."
         yield _counter("devp2p_candidates_turned_away_total", text, turned_away, "reason")
         yield _gauge("devp2p_bans", "Nodes that are not let in.", {(): counts.bans})
+
+
+def _unsent(waiting: Mapping[str, Sequence[Backlog]]) -> Iterator[Metric]:
+    """What waits to be sent, and how much of it peers take."""
+    lanes = {(name, lane): sum(one.unsent_by_lane[at] for one in found) for name, found in waiting.items() for at, lane in enumerate(LANES)}
+    given = {(name,): [one.credit for one in found if one.credit is not None] for name, found in waiting.items()}
+    held_up = {(name,): sum(one.credit is not None and one.credit < _FRAME for one in found) for name, found in waiting.items()}
+    yield _gauge("devp2p_unsent_messages", "Messages that wait to be sent, by how they do.", lanes, "capability", "lane")
+    text = "The least that a peer takes of a capability at the moment; none where no session has credit."
+    yield _gauge("devp2p_credit_least_bytes", text, {name: min(credit) for name, credit in given.items() if credit}, "capability")
+    text = "Peers that take less than a frame of a capability until they have read what they have."
+    yield _gauge("devp2p_credit_exhausted_peers", text, held_up, "capability")
 
 
 def _discovery(discovery: "Discovery") -> Iterator[Metric]:

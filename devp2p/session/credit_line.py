@@ -282,6 +282,10 @@ class CreditLine(StreamLine):
         """See `Line.always_fits`."""
         return self._dpx.always_fits
 
+    def credit(self, index: int) -> int | None:
+        """See `Line.credit`."""
+        return self._ledgers.sending.room(index + 1)
+
     @property
     def taken(self) -> Callable[[wire.MessageReceived], None]:
         """See `Line.taken`: so the peer may send more."""

@@ -101,6 +101,10 @@ class Line(Protocol):
         """Whether a message of a capability can be sent at all."""
         ...
 
+    def credit(self, index: int) -> int | None:
+        """How many bytes of a capability's messages the peer takes at the moment; None on a line where it has no say."""
+        ...
+
     @property
     def taken(self) -> Callable[[wire.MessageReceived], None] | None:
         """Is told that a capability has taken a message: the very object that this line delivered, which may be of a class of its own.

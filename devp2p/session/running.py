@@ -279,7 +279,7 @@ class RunningSession:
         line = line_of(session, self)
         for _, channel in self._by_index:
             channel.receipts.begin(line.taken)
-            channel.always_fits = line.always_fits
+            channel.always_fits, channel.credit = line.always_fits, line.credit
         return line
 
     # What the line tells: see `line.Side`

@@ -282,9 +282,13 @@ class StreamLine:
         """See `Line.fits`."""
         return self._framing.fits(index, code, data)
 
+    def credit(self, index: int) -> int | None:  # noqa: ARG002
+        """See `Line.credit`: one stream has none."""
+        return None
+
     @property
     def taken(self) -> Callable[[wire.MessageReceived], None] | None:
-        """See `Line.taken`: one stream has no credit."""
+        """See `Line.taken`."""
         return None
 
     async def hang_up(self) -> None:

@@ -85,6 +85,10 @@ class _FairQueue:
             self._turns.remove(index)
         return message
 
+    def count(self, index: int) -> int:
+        """How many messages of one capability are here."""
+        return len(self._queues[index])
+
     def waiting(self) -> Collection[int]:
         """Who has something here."""
         return self._turns
@@ -135,6 +139,11 @@ class Schedule:
             if lane:
                 return lane.pop()
         return None
+
+    def counts(self, index: int) -> tuple[int, int, int]:
+        """How many messages a capability has in each lane, urgent ones first."""
+        urgent, normal, bulk = self._lanes
+        return urgent.count(index), normal.count(index), bulk.count(index)
 
     def waiting(self, lane: Lane) -> Collection[int]:
         """The capabilities that have a message in a lane."""

@@ -166,6 +166,8 @@ async def test_what_waits_to_be_sent_is_told():
         waiting = node.connected[0].backlog(Chat)
         assert metrics["devp2p_queue_messages", "chat", "outbox"] == waiting.unsent_messages == 2  # the first one is on its way
         assert metrics["devp2p_queue_bytes", "chat", "outbox"] == waiting.unsent_bytes > 2**20
+        assert waiting.credit is None  # it speaks stock RLPx
+        assert ("devp2p_credit_least_bytes", "chat") not in metrics
         await trio.aclose_forcefully(peer.stream)
 
 
@@ -262,6 +264,26 @@ async def test_reasons_that_peers_make_up_are_one():
         assert {reason for _, reason in tally.ended} == set(REASONS)
         assert len(tally.ended) == 2 * len(REASONS) == 28
         assert sum(tally.ended.values()) == 512
+
+
+async def test_it_tells_of_a_peer_that_reads_nothing_and_so_takes_no_more():
+    network = Network()
+    async with running(network) as node, running(network, "deaf", key=KEYS[1], capabilities=[Deaf()]) as deaf:
+        peer = await deaf.connect(node.record)
+        await wait_all_tasks_blocked()
+        (other,) = node.connected
+        assert other.backlog(Chat).credit == 256 * 1024 == peer.backlog(Deaf).credit
+        for _ in range(30):
+            await other[Chat].send(Blob(os.urandom(10_000)))
+        await wait_all_tasks_blocked()
+        backlog = other.backlog(Chat)
+        assert backlog.credit is not None
+        assert 0 <= backlog.credit < 16 * 1024
+        assert backlog.unsent_by_lane == (0, 0, backlog.unsent_messages)  # a Blob is bulk
+        metrics = exposed(NodeCollector(node))
+        assert metrics["devp2p_credit_least_bytes", "chat"] == backlog.credit
+        assert metrics["devp2p_credit_exhausted_peers", "chat"] == 1
+        assert metrics["devp2p_unsent_messages", "chat", "bulk"] == backlog.unsent_messages > 0
 
 
 async def test_it_tells_what_sessions_speak_and_how_they_began():
