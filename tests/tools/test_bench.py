@@ -23,7 +23,8 @@ from tools.bench.endpoints.discovery import Party, full_table
 from tools.bench.figures import Row, compare, percentile, slope
 from tools.bench.plan import size_name
 from tools.bench.plot import bars
-from tools.bench.sides import ROOT, BenchError
+from tools.bench.sides import OURS, ROOT, BenchError
+from tools.bench.streams import time_a_message
 from tools.bench.targets import TARGETS, Target
 
 ROWS = [
@@ -176,6 +177,12 @@ def test_every_row_of_discovery_counts_what_it_does(name):
     result = trio.run(MODES[mode], options)
     assert result["messages"] > 0
     assert 0 < result["seconds"] < 60
+
+
+@pytest.mark.parametrize("level", ["dpx", "dpxapi"])
+def test_messages_of_dpx_in_chunks_are_timed(level: str):
+    """Both ends assert that they speak it, and that each message is whole."""
+    assert 0 < time_a_message(OURS, level, 0.05, "--size", "60000") < 20
 
 
 def test_go_ethereum_has_a_mode_for_each_packet():

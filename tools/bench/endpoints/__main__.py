@@ -10,15 +10,23 @@ from typing import Any
 import trio
 
 from devp2p.allocator import keep_freed_memory
-from tools.bench.endpoints import api, bare, crowd, discovery, qos
+from tools.bench.endpoints import api, bare, crowd, discovery, dpx, qos
 from tools.bench.endpoints.basics import Options, emit
 
 MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "rlpx-recv": bare.receive,
     "rlpx-send": bare.send,
     "rlpx-handshake": bare.handshake,
+    "dpx-recv": dpx.receive,
+    "dpx-send": dpx.send,
+    "dpx-handshake": dpx.handshake,
+    "socket-recv": dpx.receive_bytes,
+    "socket-send": dpx.send_bytes,
+    "aead-seal": dpx.seal_bytes,
     "api-recv": api.stream,
     "api-send": api.stream,
+    "dpxapi-recv": api.stream,
+    "dpxapi-send": api.stream,
     "qos-serve": qos.serve,
     "qos-play": qos.play,
     "share-recv": qos.share,

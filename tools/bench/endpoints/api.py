@@ -61,11 +61,13 @@ class Idle(Capability[Blob]):
 
 @asynccontextmanager
 async def node(options: Options, *capabilities: AnyCapability, limits: Limits | None = None) -> AsyncGenerator[tuple[Node, Peer | None]]:
-    """A node that listens and says where, or one that is connected to the target."""
-    listen = () if options.target else ("tcp://127.0.0.1:0",)
-    async with open_node(PrivateKey.generate(), capabilities, listen=listen, max_peers=MAX_PEERS, limits=limits) as opened:
+    """A node that listens and says where, or one that is connected to the target; it speaks dpx/1 in modes that are named so."""
+    listen, dpx = () if options.target else ("tcp://127.0.0.1:0",), options.mode.startswith("dpx")
+    async with open_node(PrivateKey.generate(), capabilities, listen=listen, max_peers=MAX_PEERS, limits=limits, dpx=dpx) as opened:
         if options.target:
-            yield opened, await opened.connect(options.target)
+            peer = await opened.connect(options.target)
+            assert (peer.profile.protocol == "dpx/1") == dpx  # noqa: S101  (of two processes of one program)
+            yield opened, peer
         else:
             emit({"listening": opened.enode})
             yield opened, None

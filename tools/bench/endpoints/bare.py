@@ -16,7 +16,7 @@ from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.session import CHUNK
 from devp2p.transports import keep_busy
 from devp2p.wire import CapabilitySpec, Connection, HelloReceived, MessageReceived, Opening, base
-from devp2p.wire.rlpx import Entropy, Handshake, Initiator, Recipient
+from devp2p.wire.rlpx import Entropy, Extension, Handshake, Initiator, Recipient
 from tools.bench.endpoints.basics import Meter, Options, emit, make_payload
 
 _LOOPBACK = "127.0.0.1"
@@ -39,12 +39,12 @@ async def dial(record: NodeRecord) -> trio.SocketStream:
     return stream
 
 
-async def connect(stream: trio.SocketStream, key: PrivateKey, options: Options) -> Connection:
+async def connect(stream: trio.SocketStream, key: PrivateKey, options: Options, extension: Extension | None = None) -> Connection:
     """Shake hands and exchange Hellos."""
     version = base.PROTOCOL_VERSION if options.snappy else base.SNAPPY_VERSION - 1
     hello = base.Hello("bench", (_SPEC.offer,), key.public_key, version=version)
     remote = options.record.public_key if options.target else None
-    opening = Opening(hello, (_SPEC,), Handshake(key, Entropy.draw(os.urandom), remote=remote))
+    opening = Opening(hello, (_SPEC,), Handshake(key, Entropy.draw(os.urandom), remote=remote, extension=extension))
     while True:
         if outgoing := opening.data_to_send():
             await stream.send_all(outgoing)
