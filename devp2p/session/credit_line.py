@@ -58,7 +58,7 @@ class CreditLine(StreamLine):
         self._joined = 0  # how many times messages in chunks began to come when there were none
         self._watch = Watch(side, framing, outbox.look_again)
         self._preparing = Turn()
-        framing.now = trio.current_time()
+        framing.begin(trio.current_time())
         framing.pact.on_more = outbox.look_again
 
     # Sending

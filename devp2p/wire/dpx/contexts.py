@@ -180,6 +180,11 @@ class Contexts:
         self._let_go(key, incoming)
         return by_itself
 
+    def begin(self, now: float) -> None:
+        """What has come so far came just now: until there was a line, nobody looked at the time."""
+        for incoming in self._contexts.values():
+            incoming.since = now
+
     def stalled(self, now: float) -> list[tuple[int, int]]:
         """Refuse messages of which nothing has come for a minute: (capability, context) of each. To be asked every few seconds."""
         late: list[_Key] = []

@@ -46,7 +46,7 @@ class DpxFraming:
         """Whether messages travel compressed."""
         self.frames: int = 0
         """How many whole frames have come, but for control messages: those say nothing of how far the peer has got."""
-        self.now: float = float("inf")
+        self.now: float = 0.0
         """The time, in seconds, of what comes next; whoever drives the session sets it."""
         self.controls: deque[Control | control.Unknown] = deque()
         """Control messages that have come and are not about credit and contexts; those that mean nothing to us count as well."""
@@ -97,6 +97,11 @@ class DpxFraming:
         self._ledgers = Ledgers(ours, theirs, [spec.sizes for spec in ids.shared], compressed=compressed)
         self._opener.max_size = max(ours.max_frame, base.BASE_MESSAGE_SIZE)
 
+    def begin(self, now: float) -> None:
+        """From now on somebody drives the session, and keeps the time. What came with the Hello was looked at before."""
+        self.now = now
+        self.ledgers.receiving.begin(now)
+
     # Receiving
 
     def receive_data(self, data: "Buffer", /) -> None:
@@ -109,6 +114,8 @@ class DpxFraming:
             head, data = record
             capability, context, total = (_WHOLE[head], 0, 0) if head in _WHOLE else header.decode(head)
             if capability == CONNECTION:
+                if context:
+                    raise RemoteProtocolError("a control message came in chunks")
                 self._control(data)
                 continue
             self.frames += 1
