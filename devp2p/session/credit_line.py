@@ -53,7 +53,8 @@ class CreditLine(StreamLine):
         self._is_mute = False
         self._is_telling = False
         self._told = trio.lowlevel.ParkingLot()
-        self._received = trio.Event()  # nothing is received any more
+        self._received = trio.Event()  # nothing is received, for now or any more
+        self._received.set()
         self._joining = Arriving(side.limits, side.budget, side.end)
         self._joined = 0  # how many times messages in chunks began to come when there were none
         self._watch = Watch(side, framing, outbox.look_again)
@@ -176,6 +177,12 @@ class CreditLine(StreamLine):
         return bool(data)
 
     # Receiving
+
+    async def receive(self) -> None:
+        """See `Line.receive`. If the session has ended before it began, `send` may need the stream."""
+        if not self._side.outbox.is_ended:
+            self._received = trio.Event()
+            await super().receive()
 
     async def _receive_all(self) -> None:
         try:

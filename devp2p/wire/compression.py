@@ -17,18 +17,18 @@ def compress(data: Buffer) -> memoryview:
     return memoryview(cramjam.snappy.compress_raw(data))
 
 
-def compress_in_steps(data: bytes) -> Generator[None, None, bytes]:
+def compress_in_steps(data: bytes) -> Generator[None, None, bytearray]:
     """The same for a large message, with a step for every 64 KiB, between which others can have their turn.
 
     Snappy never refers from one block of 64 KiB to another, so the blocks may be compressed one by one; the result is the same.
     """
     size, view = len(data), memoryview(data)
-    pieces: list[bytes | memoryview] = [_preamble(size)]
+    found = bytearray(_preamble(size))  # it grows piece by piece: to join them all would take as long as several steps
     for at in range(0, size, _BLOCK):
         block = compress(view[at : at + _BLOCK])
-        pieces.append(block[len(_preamble(min(_BLOCK, size - at))) :])
+        found += block[len(_preamble(min(_BLOCK, size - at))) :]
         yield
-    return b"".join(pieces)
+    return found
 
 
 def _preamble(size: int) -> bytes:

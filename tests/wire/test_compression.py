@@ -39,13 +39,13 @@ def test_any_bytes_inflate_to_what_they_declare_or_are_refused(data):
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
 def test_compressed_in_steps_it_is_the_same(size):
     data = (bytes(range(256)) * 1000)[:size]
-    found: list[bytes] = []
+    found: list[bytearray] = []
 
     def collect() -> Generator[None]:
         found.append((yield from compression.compress_in_steps(data)))
 
     count = len(list(collect()))
-    assert found == [bytes(compression.compress(data))]
+    assert found == [bytearray(compression.compress(data))]
     assert count == -(-size // 65_536)
 
 

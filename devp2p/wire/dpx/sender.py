@@ -90,7 +90,7 @@ class _Message:
         self.message = message
         self.head = head
         self.body: memoryview = memoryview(b"")
-        self.steps: Generator[None, None, bytes] | None = None
+        self.steps: Generator[None, None, bytearray] | None = None
         """What compresses it, until it is done."""
         self.at = 0
         """Bytes that were sent of head and body."""
