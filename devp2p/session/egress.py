@@ -1,7 +1,8 @@
 """The one way out for the bytes of a stream: a line seals, an `Egress` sends.
 
 It holds the peer to the write timeout, and knows how fast the way is: what a stream accepts tells its rate only while it is the bottleneck,
-that is between two moments at which it was full. Then as many bytes left it as went in.
+that is between two moments at which it was full. Then as many bytes left it as went in. On a slow way it lets the system hold less, as what
+is there can be overtaken by nothing.
 """
 
 import math
@@ -9,6 +10,8 @@ from typing import Final
 
 import trio
 from trio.abc import HalfCloseableStream
+
+from devp2p.transports import UNSENT, keep_unsent, unsent_for
 
 _HALF_LIFE: Final = 1.0  # seconds after which a measurement counts half
 _LEAST: Final = 16 * 1024  # bytes that tell a rate: a few small frames tell how busy the loop was
@@ -28,6 +31,7 @@ class Egress:
         self._stream = stream
         self._timeout = timeout
         self._meter = RateMeter()
+        self._unsent = UNSENT
 
     @property
     def rate(self) -> float:
@@ -46,6 +50,9 @@ class Egress:
         if scope.cancelled_caught:
             raise trio.TooSlowError
         self._meter.sent(len(data), started, trio.current_time())
+        if (unsent := unsent_for(self._meter.rate)) != self._unsent:  # nothing overtakes what the system holds
+            self._unsent = unsent
+            keep_unsent(self._stream, unsent)
 
 
 class RateMeter:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import cast
 
 import trio
+from trio.abc import Stream
 
 from devp2p.addresses import Address
 from devp2p.keys import PublicKey
@@ -21,6 +22,8 @@ from devp2p.transports.sockets import BACKLOG, SocketListener, host_in, plain_so
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
 UNSENT = 64 * 1024
 """Bytes that the kernel may hold before it asks for more: one chunk of a session's writer."""
+LEAST_UNSENT = 4 * 1024
+_MOMENT = 0.016  # seconds for which a slow line may be busy with what the kernel holds
 
 
 class TcpTransport:
@@ -97,9 +100,20 @@ def keep_busy(stream: trio.SocketStream) -> None:
     What waits in the kernel can no longer be overtaken, so trio lets it ask only when 16 KiB are left (TCP_NOTSENT_LOWAT). That is gone
     before the next chunk is sealed, and a fast line would run dry each time.
     """
-    if hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
+    keep_unsent(stream, UNSENT)
+
+
+def keep_unsent(stream: Stream, size: int) -> None:
+    """Let the kernel ask for more when it has less than `size` bytes to send; for other streams than those of TCP nothing happens."""
+    if isinstance(stream, trio.SocketStream) and hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
-            stream.setsockopt(socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, UNSENT)
+            stream.setsockopt(socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, size)
+
+
+def unsent_for(rate: float) -> int:
+    """How much that had better be on a line of so many bytes a second: what it carries in a moment, as a power of two."""
+    moment = min(rate * _MOMENT, UNSENT)
+    return UNSENT if moment >= UNSENT else max(LEAST_UNSENT, 1 << int(moment).bit_length() - 1 if moment >= 1 else 0)
 
 
 def _link(stream: trio.SocketStream, *, initiator: bool) -> ByteLink:

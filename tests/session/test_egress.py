@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p.session.egress import WITHOUT_BOUND, Egress, RateMeter
+from devp2p.transports import UNSENT, unsent_for
 from devp2p.transports.memory import MemoryStream, memory_stream_pair
 
 PIECE = 16 * 1024
@@ -124,3 +125,26 @@ def test_small_frames_in_a_busy_loop_tell_nothing() -> None:
     for turn in range(100):  # each write waits for other tasks
         meter.sent(64, 10 + turn * 0.1, 10 + turn * 0.1 + 0.003)
     assert meter.rate == 1_000_000
+
+
+@given(st.floats(min_value=0, allow_nan=False))
+def test_the_system_holds_what_the_line_carries_in_a_moment(rate: float) -> None:
+    unsent = unsent_for(rate)
+    assert 4096 <= unsent <= UNSENT
+    assert unsent.bit_count() == 1
+    assert unsent <= max(4096, rate * 0.016) < 2 * unsent or unsent == UNSENT
+
+
+@pytest.mark.real_clock
+@pytest.mark.skipif(not hasattr(trio.socket, "TCP_NOTSENT_LOWAT"), reason="the system has no such option")
+async def test_a_slow_line_lets_the_system_hold_less_and_a_fast_one_more_again() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener, await trio.open_tcp_stream(*listener.socket.getsockname()) as stream, await listener.accept() as other:
+        egress = Egress(stream)
+        found = []
+        for rate in (1_000_000.0, 1_000_000_000.0):
+            egress._meter.rate = rate
+            await egress.send(b"data")
+            found.append(stream.getsockopt(trio.socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT))
+        assert await other.receive_some() == b"datadata"
+    assert found == [8192, UNSENT]
