@@ -45,6 +45,7 @@ PURE = {
     "node.candidates",
     "node.census",
     "node.policy",
+    "node.vouching",
 }
 """What is pure although it is higher up."""
 IMPURE = {"trio", "time", "socket", "random", "secrets", "os.urandom"}

@@ -6,8 +6,8 @@ A capability is a table of messages and one function per session. State that bel
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar, Generic, cast
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeAlias, cast
 
 import trio
 from typing_extensions import TypeVar
@@ -173,6 +173,10 @@ def check_class(capability: object) -> None:
         raise TypeError(f"a capability is named by its class, not by {named(given)}{hint}")
 
 
+Introducer: TypeAlias = Callable[[type[AnyCapability], int, float], Awaitable[tuple[NodeRecord, ...]]]
+"""Asks for so many introductions to nodes of a capability, and waits for so many seconds at most."""
+
+
 def _nothing_left_to_end(_: PeerDisconnected) -> None:
     pass
 
@@ -209,6 +213,8 @@ class Peer:
         """Seconds from the last Ping to its Pong."""
         self.ended: PeerDisconnected | None = None
         """How the session ended, once it has."""
+        self.introducer: Introducer | None = None
+        """Asks the peer for introductions; the node sets it where both sides speak dpx/1."""
         self._channels = channels
         self._end = end
         self._gone = trio.Event()
@@ -257,6 +263,31 @@ class Peer:
     def backlog(self, capability: type[AnyCapability]) -> Backlog:
         """What waits to be read of this peer, or sent to it, in a capability; KeyError if it is not shared."""
         return self._channel(capability).backlog
+
+    async def introduce_me(
+        self,
+        capability: type[AnyCapability],
+        count: int = 1,
+        *,
+        timeout: float = 10.0,  # noqa: ASYNC109  (what has come until then is returned)
+    ) -> tuple[NodeRecord, ...]:
+        """Ask this peer to introduce us to up to `count` (1 to 4) nodes that speak a capability (dpx/1, section 4.3).
+
+        Returns those that it has introduced us to, after `timeout` seconds at the latest; none if it knows us too little, has nobody who
+        agrees to it, or was asked too often (twice in a minute). A node that looks for peers dials them when a slot is free, and
+        ``node.connect`` does at once; either shows them the introduction, so that they trust us as introduced.
+
+        LocalProtocolError if the session is not one of a node that speaks dpx/1 with introductions, or the peer was asked and has not
+        answered yet; KeyError for a capability that is not shared with it; PeerDisconnected after the end.
+        """
+        check_class(capability)
+        if self.introducer is None:
+            if self.ended is not None:
+                raise self.ended.again()
+            raise LocalProtocolError(
+                f"{self!r} speaks {self.profile}: only a node's peer that speaks dpx/1 with introductions can be asked"
+            )
+        return await self.introducer(capability, count, timeout)
 
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
         """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""

@@ -108,11 +108,14 @@ class Candidates:
             _logger.debug("%s is no candidate: %s", record.enode, why)
         return ()
 
-    def offer(self, record: NodeRecord, source: str, *, anchor: bool = False) -> bool:
-        """A source has named a node, perhaps again: return whether it is a candidate now. `anchor`: one of our best before the restart."""
+    def offer(self, record: NodeRecord, source: str, *, anchor: bool = False, introduced: bool = False) -> bool:
+        """A source has named a node, perhaps again: return whether it is a candidate now.
+
+        `anchor`: one of our best before the restart. `introduced`: a peer has introduced us to it.
+        """
         if not (wanted_by := self._wanted_by(record)):
             return False
-        self.pool.offer(record, source, wanted_by, anchor=anchor)
+        self.pool.offer(record, source, wanted_by, anchor=anchor, introduced=introduced)
         return True
 
     def look_at(self, known: Known) -> SlotCandidate | None:
@@ -135,7 +138,7 @@ class Candidates:
         self.history.dialled(record, self._clock.now())
         if (known := self.pool.get(record.id)) is not None:
             known.tries += 1
-            known.anchor, known.seen_as = False, None  # it has had its chance
+            known.anchor, known.introduced, known.seen_as = False, False, None  # it has had its chance
 
     def dial_over(self, record: NodeRecord) -> None:
         """That dial is over, however it ended."""

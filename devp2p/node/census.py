@@ -12,7 +12,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import NodeId, PublicKey
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import Roster
-from devp2p.peers import Known, Ratings, standings_of
+from devp2p.peers import Introducers, Known, Ratings, standings_of
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.records import NodeRecord
 
@@ -27,6 +27,7 @@ class Census:
         capabilities: dict[str, AnyCapability],
         roster: Roster,
         ratings: Ratings,
+        introducers: Introducers,
         *,
         outside: Iterable[NodeId],
         clock: PolicyClock,
@@ -40,6 +41,7 @@ class Census:
         self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
         self._roster = roster
         self._ratings = ratings
+        self._introducers = introducers
         self._outside = frozenset(outside)
         self._clock = clock
         self._nearest: dict[bytes, float] = {}
@@ -71,6 +73,7 @@ class Census:
             rtt=self._nearest.get(node_id),
             outside=node_id in self._outside,
             protected=node_id in self.wished,
+            intro=self._introducers.is_protected(node_id),
         )
 
     def wanting(self, record: NodeRecord) -> tuple[str, ...]:
@@ -104,6 +107,7 @@ class Census:
             standings=standings_of(self._ratings, node_id, names, now),
             network=known.record.addresses[0].limited_network(GROUP),
             source=known.source,
+            preferred=known.introduced,
             anchor=known.anchor,
             tries=known.tries,
         )

@@ -6,9 +6,11 @@ imported here, and nowhere else on the way of ``import devp2p``, when they are u
 
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from types import NoneType
 from typing import TYPE_CHECKING
 
@@ -18,7 +20,7 @@ from devp2p.addresses import Address
 from devp2p.arguments import Several, require, several
 from devp2p.discovery import VERSIONS, check_versions, udp_address
 from devp2p.keys import PrivateKey
-from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Entries, NodeRecord, enode_address, enr_entries, nodes_of
+from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Entries, NodeRecord, Record, enode_address, enr_entries, nodes_of
 
 if TYPE_CHECKING:
     from devp2p.book import Book
@@ -207,6 +209,24 @@ def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Disc
         return replace(signed, addresses=(*(signed.addresses or named), *others) if signed.addresses else named)
     beside, port = enode_address(named), discovery.address.port
     return NodeRecord(key.public_key, named, None if beside is not None and port == beside.port else port)
+
+
+def own_enr(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discovery | None") -> Record | None:
+    """The record that a node gives to others to be passed on: that of discovery, or one of its first TCP address.
+
+    None for a node without discovery that listens at no single IP address, and so does not know where others reach it.
+    """
+    if discovery is not None:
+        return discovery.record
+    address = enode_address(addresses)
+    if address is None or address.is_wildcard or not address.port:
+        return None
+    try:
+        ip = ip_address(address.host)
+    except ValueError:
+        return None
+    entries = {"ip": ip, "tcp": address.port} if ip.version == 4 else {"ip6": ip, "tcp6": address.port}
+    return Record.sign(key, int(time.time()), entries)
 
 
 def _without_wildcard(address: Address) -> Address:

@@ -5,9 +5,11 @@ which peers the node wants; all of these ask it, and so does `steering`, which d
 """
 
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import partial
 from secrets import SystemRandom, token_bytes
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -20,16 +22,18 @@ from devp2p.capability import AnyCapability, Peer, check_class
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
-from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_record
+from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_enr, own_record
 from devp2p.node.pace import PolicyClock
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.static_peers import keep_connected
 from devp2p.node.statistics import NodeStatistics
+from devp2p.node.vouching import Vouching, consent_of
 from devp2p.peers import KINDS, WhyNot
 from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import Carriers, Transport
+from devp2p.wire.dpx import Consent
 from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
@@ -37,6 +41,7 @@ if TYPE_CHECKING:  # imported when they are used: see `discovering`
     from devp2p.discovery import Discovery
     from devp2p.node.dialer import Dialer
     from devp2p.node.door import Door
+    from devp2p.node.introducing import Introducing
     from devp2p.node.policy import Policy
     from devp2p.node.steering import Steering
     from devp2p.peers import Ban
@@ -66,6 +71,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     extension: Extension | None = None,
     dpx: bool = True,
     reveal_key: bool = False,
+    introductions: str = "none",
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
@@ -73,14 +79,16 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     ``unix:///run/node.sock``. `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both
     beside `max_peers`. `transports`: by default TCP and Unix sockets. `strict`: let a capability's stray exception end the node, as
     tests want it, instead of that one session. `extension`: an object of a class derived from `devp2p.wire.rlpx.Extension`, which
-    offers peers something in the handshake. `dpx`: offer and accept dpx/1, which peers that do not know it pass over; False for stock RLPx
-    with everybody. `reveal_key`: answer nodes that know where this one listens and not its key, and ask (dpx/1, section 9): whoever can
-    reach it then finds out who it is. `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of
-    them, or if `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP
-    port, and dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of
-    your own, which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how
-    many peers the capabilities with these names want, instead of what their classes say. `pace`: how many times faster than usual peers are
-    rated, for demonstrations.
+    offers peers something in the handshake. `dpx`: offer and accept dpx/1, which peers that do not know it pass over; False for stock
+    RLPx with everybody. `reveal_key`: answer nodes that know where this one listens and not its key, and ask (dpx/1, section 9): whoever
+    can reach it then finds out who it is. `introductions`: whom this node lets be introduced to it by peers that it knows well:
+    ``"none"``, ``"known"`` (those whom the introducer knows from earlier sessions) or ``"any"`` (also those who were introduced to the
+    introducer). `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if
+    `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port, and
+    dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own,
+    which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers
+    the capabilities with these names want, instead of what their classes say. `pace`: how many times faster than usual peers are rated,
+    for demonstrations.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
     TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
@@ -103,6 +111,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         dpx=dpx,
         reveal_key=reveal_key,
     )
+    consent = consent_of(introductions)
+    if not dpx and consent is not Consent.NONE:
+        raise LocalProtocolError(f"introductions={introductions!r} needs dpx/1: leave out dpx=False")
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
     if candidates is not None:
         require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")
@@ -110,6 +121,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     # Who opens no node need not wait until all of this is imported.
     from devp2p.node.dialer import Dialer  # noqa: PLC0415
     from devp2p.node.door import Door  # noqa: PLC0415
+    from devp2p.node.introducing import Introducing  # noqa: PLC0415
     from devp2p.node.persistence import StandingsKeeper  # noqa: PLC0415
     from devp2p.node.policy import Policy  # noqa: PLC0415
     from devp2p.node.sessions import Sessions  # noqa: PLC0415
@@ -139,7 +151,11 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         bound = tuple(address for listener in listeners for address in listener.addresses)
         found = None if plan is None else await plan.begin(stack, key, bound, known, strict=strict)
         async with trio.open_nursery() as nursery:
-            sessions = Sessions(local, policy, roster, nursery)
+            vouching = Vouching(key.public_key, policy, time.time, consent)
+            if local.dpx is not None:
+                local.dpx.introductions = vouching
+            introducing = Introducing(key, policy, roster, vouching, wall=time.time, enr=partial(own_enr, key, bound, found))
+            sessions = Sessions(local, policy, roster, introducing, nursery)
             with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:
                 door = Door(local, sessions, roster, nursery)
                 steering = Steering(policy, roster, sessions, dialer, nursery, book=known, keeper=keeper, dials=dials)
@@ -152,7 +168,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
                     nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
                 for record in static:
                     nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
-                yield Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, nursery))
+                yield Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, introducing, nursery))
             nursery.cancel_scope.cancel()
 
 
@@ -170,6 +186,7 @@ class _Parts:
     door: "Door"
     dialer: "Dialer"
     steering: "Steering"
+    introducing: "Introducing"
     nursery: trio.Nursery
 
 
@@ -198,6 +215,7 @@ class Node:
         self._door = parts.door
         self._dialer = parts.dialer
         self._steering = parts.steering
+        self._introducing = parts.introducing
         self._nursery = parts.nursery
 
     @property
@@ -302,6 +320,21 @@ class Node:
         number(seconds, "seconds of a ban")
         record = target if isinstance(target, Peer) else node_of(target, "the node to ban")
         return self._steering.ban(record.id, seconds, reason)
+
+    @property
+    def introductions(self) -> str:
+        """Whom it lets be introduced to it, as in `open_node`; `let_introduce` changes it."""
+        return self._introducing.consent.name.lower()
+
+    def let_introduce(self, introductions: str) -> None:
+        """Say from now on whom this node lets be introduced to it: ``"none"``, ``"known"`` or ``"any"``, as in `open_node`.
+
+        Its peers are told. LocalProtocolError for anything else, and for a node without dpx/1.
+        """
+        consent = consent_of(introductions)
+        if self._local.dpx is None and consent is not Consent.NONE:
+            raise LocalProtocolError(f"introductions={introductions!r} needs dpx/1: this node was opened with dpx=False")
+        self._introducing.let(consent)
 
     async def connect(self, target: str | NodeRecord) -> Peer:
         """Dial a node that one knows and return the peer with its capabilities running, or the peer that is connected already.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from devp2p.addresses import Address
+from devp2p.addresses import GROUP, Address
 from devp2p.capability import AnyCapability, Peer
 from devp2p.conduct import RecentConduct
 from devp2p.containment import unless_it_fails
@@ -20,9 +20,10 @@ from devp2p.errors import DialError
 from devp2p.keys import PublicKey
 from devp2p.node.candidates import Candidates
 from devp2p.node.census import Census, specs_of
-from devp2p.peers import Ban, Bans, RatingRule, Ratings
+from devp2p.peers import Ban, Bans, Introducers, RatingRule, Ratings, Referrals, is_fit, standings_of
 from devp2p.peers.slots import Admit, Change, Choice, Dial, Refuse, SlotCandidate, Slots, SlotSpec, SlotsView
 from devp2p.records import NodeRecord
+from devp2p.trust import Trust
 
 if TYPE_CHECKING:
     from devp2p.node.pace import PolicyClock
@@ -69,7 +70,12 @@ class Policy:
         """Nodes that are not let in."""
         self.slots: Slots = Slots(self._specs, max_peers, secret=secret, dialled_floor=None if dials else 0)
         """What decides between peers."""
-        self._census = Census(self.capabilities, roster, self.ratings, outside=outside_ids, clock=clock, strict=local.strict)
+        self.introducers: Introducers = Introducers()
+        """Who may introduce others to us, and whom they have."""
+        self.referrals: Referrals = Referrals()
+        """Whom we introduce to others."""
+        known = (self.capabilities, roster, self.ratings, self.introducers)
+        self._census = Census(*known, outside=outside_ids, clock=clock, strict=local.strict)
         self.candidates: Candidates = Candidates(
             local.key.public_key,
             roster,
@@ -94,6 +100,12 @@ class Policy:
         """A session has begun."""
         self.ratings.proved(peer.id, [capability.name for capability in peer.capabilities], self.clock.now())
         self.candidates.served(peer.id)
+        names = [capability.name for capability in peer.capabilities]
+        if peer.trust is Trust.KNOWN:
+            self.introducers.grown(peer.id)
+        elif peer.trust is Trust.INTRODUCED and not self.introducers.began(peer.id, self.slots_of(names), self.clock.trio()):
+            peer.profile = replace(peer.profile, trust=Trust.STRANGER, why="too many peers are here by introduction")
+        self._regard(peer)
 
     def leaves(self, peer: Peer) -> None:
         """Its session is being ended: it counts no more."""
@@ -107,6 +119,8 @@ class Policy:
             self.ratings.ended(peer.id, peer.ended, now)
             self.candidates.history.ended(peer.id, peer.ended, now - self.clock.at(peer.since), now)
         self._census.gone(peer.id)
+        self._regard(peer)
+        self.introducers.ended(peer.id, self.clock.trio())
 
     def recall(self, capability: str, record: NodeRecord) -> None:
         """A node was one of the best in a capability before the restart."""
@@ -144,6 +158,8 @@ class Policy:
         for peer in self._roster:
             self._census.observe(peer, now)
         yield from self.ratings.refreshing(self.clock.now)
+        for peer in self._roster:
+            self._regard(peer)
 
     def deciding(self, candidates: Collection[SlotCandidate]) -> Generator[None, None, tuple[Change, ...]]:
         """What to change, to be asked each `TICK`; in such steps, too."""
@@ -164,6 +180,23 @@ class Policy:
         """What the capability's metric says of a peer; None if it is not rated."""
         return self.ratings.standing(node_id, name, self.clock.now()).rating
 
+    # Introductions
+
+    def slots_of(self, names: Collection[str]) -> list[tuple[str, int]]:
+        """Those of some capabilities that are ours, or all if none is, and how many slots each has."""
+        specs = self.slots.rules.specs
+        named = [spec for spec in specs if spec.name in names]
+        return [(spec.name, spec.slots) for spec in named or specs]
+
+    def _regard(self, peer: Peer) -> None:
+        """See whether a peer may introduce others: only one that we know, and that is rated well."""
+        standings = standings_of(self.ratings, peer.id, [one.name for one in peer.capabilities], self.clock.now())
+        is_banned = self.bans.get(peer.id, self.clock.trio()) is not None
+        if peer.trust is Trust.KNOWN and not is_banned and is_fit(standings.values()):
+            self.introducers.fit(peer.id, peer.address.limited_network(GROUP), self.clock.trio())
+        else:
+            self.introducers.unfit(peer.id)
+
     # What the user wants
 
     @contextmanager
@@ -177,7 +210,10 @@ class Policy:
             raise
 
     def ban(self, node_id: bytes, seconds: float, reason: str) -> Ban:
-        """Let a node in no more, for some seconds of trio's clock."""
+        """Let a node in no more, for some seconds of trio's clock. Whoever has introduced it answers for it."""
+        for introducer in self.introducers.banned(node_id, self.clock.trio()):
+            self.ratings.blame(introducer, f"it introduced a node that is banned: {reason}", self.clock.now())
+        self.introducers.unfit(node_id)
         return self.bans.ban(node_id, self.clock.trio(), seconds, reason)
 
     @contextmanager

@@ -21,6 +21,7 @@ from devp2p.capability import Peer
 from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.keys import NodeId
 from devp2p.node.events import SlotDecision
+from devp2p.node.introducing import Introducing
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.slots import Admit, Decision, Refuse
@@ -39,11 +40,12 @@ def _nothing() -> None:
 class Sessions:
     """All sessions of a node. They run in its nursery."""
 
-    def __init__(self, local: LocalNode, policy: Policy, roster: Roster, nursery: trio.Nursery) -> None:
+    def __init__(self, local: LocalNode, policy: Policy, roster: Roster, introducing: Introducing, nursery: trio.Nursery) -> None:
         self._key = local.key.public_key
         self._limits = local.limits
         self._policy = policy
         self._roster = roster
+        self._introducing = introducing
         self._nursery = nursery
         self._seconds: set[NodeId] = set()  # peers of which a second link waits to be chosen
 
@@ -84,6 +86,7 @@ class Sessions:
         def begin(running: RunningSession) -> None:
             peers.append(peer := running.peer)
             self._policy.began(peer)
+            self._introducing.began(peer, session.pact)
             self._roster.add(peer)
             task_status.started(peer)
 
@@ -92,6 +95,7 @@ class Sessions:
         finally:
             for peer in peers:
                 self._roster.remove(peer)
+                self._introducing.ended(peer)
                 self._policy.ended(peer)
 
     async def _decide(self, session: Session, on_wait: Callable[[], None]) -> Admit | Refuse:

@@ -65,6 +65,8 @@ class Known:
     capabilities: tuple[str, ...]
     """Those of ours that want it, by what its record says."""
     anchor: bool = False
+    introduced: bool = False
+    """Whether a peer has introduced us to it, and it was not dialled since."""
     served: bool = False
     """Whether we have had a session with it."""
     tries: int = 0
@@ -97,7 +99,9 @@ class Pool:
         """The node with an ID."""
         return self._nodes.get(node_id)
 
-    def offer(self, record: NodeRecord, source: str, capabilities: tuple[str, ...], *, anchor: bool = False) -> Known:
+    def offer(
+        self, record: NodeRecord, source: str, capabilities: tuple[str, ...], *, anchor: bool = False, introduced: bool = False
+    ) -> Known:
         """A node was named, perhaps again: its record may be a newer one."""
         node_id = record.id
         known = self._nodes.get(node_id)
@@ -110,6 +114,8 @@ class Pool:
             self._nodes.move_to_end(node_id)
         if anchor and not known.anchor:
             known.anchor, known.seen_as = True, None
+        if introduced and not known.introduced:
+            known.introduced, known.seen_as = True, None
         return known
 
     def _make_room(self) -> None:

@@ -20,7 +20,7 @@ from devp2p.session.local import LocalNode
 from devp2p.transports import Link, MuxLink, require_peer
 from devp2p.trust import Profile
 from devp2p.wire import base
-from devp2p.wire.dpx import Answering, Asking, PreludeEntropy, missing_of_request
+from devp2p.wire.dpx import Answering, Asking, DpxFraming, Pact, PreludeEntropy, missing_of_request
 from devp2p.wire.rlpx import MAX_PACKET, Entropy, Handshake, missing_of_auth
 
 CHUNK = 64 * 1024
@@ -118,6 +118,12 @@ class Session:
     def profile(self) -> Profile:
         """What the two sides speak, and why the peer is trusted."""
         return self.connection.framing.profile
+
+    @property
+    def pact(self) -> Pact | None:
+        """What came of the handshake in dpx/1; None if the two sides do not speak it."""
+        framing = self.connection.framing
+        return framing.pact if isinstance(framing, DpxFraming) else None
 
     @property
     def shared(self) -> list[tuple[AnyCapability, MessageTable]]:

@@ -23,6 +23,7 @@ from devp2p.peers.candidates import Pool, WhyNot, undialable
 from devp2p.peers.dial_history import AFTER_SESSION, BUSY, UNREACHABLE
 from devp2p.records.node_record import NodeRecord
 from devp2p.session import LocalNode
+from devp2p.trust import Trust
 from tests.chat import Chat
 
 KEYS = [PrivateKey.from_bytes(number.to_bytes(32, "big")).public_key for number in range(1, 60)]
@@ -83,7 +84,14 @@ class World:
 def peer_of(record: NodeRecord, *, inbound: bool = False, end: PeerDisconnected | None = None, since: float | None = None) -> Peer:
     since = trio.current_time() if since is None else since
     told = SimpleNamespace(
-        id=record.id, public_key=record.public_key, inbound=inbound, since=since, ended=end, capabilities=(), latency=None
+        id=record.id,
+        public_key=record.public_key,
+        inbound=inbound,
+        since=since,
+        ended=end,
+        capabilities=(),
+        latency=None,
+        trust=Trust.STRANGER,
     )
     return cast("Peer", told)
 

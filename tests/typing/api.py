@@ -122,6 +122,9 @@ async def use(peer: Peer, node: Node) -> None:
     assert_type(node.peers(Eth), ReadyPeers)
     async for ready in node.peers(Chat):
         assert_type(ready, Peer)
+    assert_type(await peer.introduce_me(Chat, 2, timeout=3), tuple[NodeRecord, ...])
+    await peer.introduce_me(Chat())  # type: ignore[arg-type]
+    assert_type(node.introductions, str)
     await peer[Chat].send(42)  # type: ignore[arg-type]
     peer[Say]  # type: ignore[index]
     peer[Eth].request(GetTime("utc"))  # type: ignore[attr-defined]

@@ -3,7 +3,7 @@
 Everybody else ignores the element that offers it, and has a stock session.
 """
 
-from devp2p.wire.dpx import control, header
+from devp2p.wire.dpx import control, header, introduction
 from devp2p.wire.dpx.contexts import Contexts, Whole
 from devp2p.wire.dpx.credit import LEAST_CHUNK, SendCredit
 from devp2p.wire.dpx.element import (
@@ -75,6 +75,7 @@ __all__ = [
     "encode_offer",
     "find",
     "header",
+    "introduction",
     "missing_of_request",
     "rekeyed",
     "window_for",

@@ -30,6 +30,8 @@ MAX_GRADES: Final = 8
 MAX_GRADE: Final = 7
 MAX_RECORD: Final = 377
 """Bytes of the largest record."""
+MOST_SHOWN: Final = 3
+"""Records in one offer."""
 
 _DOMAIN: Final = b"dpx-intro-v1"
 _COMPRESSED: Final = (0x02, 0x03)
