@@ -5,7 +5,8 @@ Sizes are bytes, times are seconds. docs/bounds.md compares each with what other
 
 from dataclasses import dataclass
 
-from devp2p.arguments import check_bounds
+from devp2p.arguments import check_bounds, number
+from devp2p.errors import LocalProtocolError
 
 MAX_MESSAGE_SIZE = 2**24 - 1
 """What RLPx's 24-bit frame-size can say; no message is larger, compressed or not."""
@@ -71,8 +72,29 @@ class Limits:
     """All inboxes of a node, and the frames that have begun to arrive, together. When no more fits, a session is ended: first one that a
     native stream has held up for ``inbox_patience``, then the one whose large frame comes slowest."""
 
+    max_upload: float | None = None
+    """Bytes a second that all sessions of a node may send together; None for as many as the line takes. What capabilities may send within
+    it, `Capability.max_upload` says. Handshakes and discovery are not counted."""
+    max_download: float | None = None
+    """The same for what they receive. To receive less, less is read, and TCP holds the peers back."""
+
     duplicate_wait: float = 2.0
     """How long a second link to a connected peer waits for that peer to choose between the two."""
 
     def __post_init__(self) -> None:
         check_bounds(self, _MAY_BE_ZERO)
+        check_cap(self.max_upload, "Limits.max_upload")
+        check_cap(self.max_download, "Limits.max_download")
+
+
+LEAST_CAP = 4096
+"""Bytes a second that a bandwidth cap must leave, or peers would give up on the frames that it slows down."""
+
+
+def check_cap(rate: float | None, what: str) -> None:
+    """Raise LocalProtocolError for what is no bandwidth cap, TypeError for what is no number at all."""
+    if rate is None:
+        return
+    number(rate, what)
+    if rate < LEAST_CAP:
+        raise LocalProtocolError(f"{what} is at least {LEAST_CAP} bytes a second, not {rate!r}: peers would give up on slower frames")

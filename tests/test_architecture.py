@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FLOORS = (
     ("allocator", "deferred", "errors", "version"),
     ("arguments", "containment"),
-    ("addresses", "bounded", "conduct", "keys", "limits", "trust"),
+    ("addresses", "bandwidth", "bounded", "conduct", "keys", "limits", "trust"),
     ("rlp",),
     ("records",),
     ("peers", "wire"),

@@ -20,7 +20,7 @@ from devp2p.capability.traffic import Backlog, Traffic
 from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
-from devp2p.limits import MAX_MESSAGE_SIZE, Limits
+from devp2p.limits import MAX_MESSAGE_SIZE, Limits, check_cap
 from devp2p.records import NodeRecord
 from devp2p.trust import Profile, Trust
 from devp2p.wire import CapabilitySpec, CapabilityVersion, Hello, printable
@@ -59,6 +59,10 @@ class Capability(ABC, Generic[M, H]):
     """If the median of its peers' ratings (see `metric`) falls below this, they are all too poor, and strangers are tried."""
     latency_target: ClassVar[float] = 1.0
     """The time in seconds in which it wishes to be answered."""
+    max_upload: ClassVar[float | None] = None
+    """Bytes a second that it may send to all peers together; ``open_node(max_upload=...)`` may say another number."""
+    max_download: ClassVar[float | None] = None
+    """The same for what it receives. Where all capabilities of a peer share one stream, as in stock sessions, the others wait with it."""
     optional: ClassVar[bool] = False
     """Whether the session goes on when ``run`` returns."""
     ready_within: ClassVar[float | None] = None
@@ -157,6 +161,8 @@ def _check_numbers(cls: type[AnyCapability], where: str) -> None:
         number(getattr(cls, name), f"{where}: {name}", infinite=True)
     if cls.ready_within is not None:
         number(cls.ready_within, f"{where}: ready_within", infinite=True)
+    for name in ("max_upload", "max_download"):
+        check_cap(getattr(cls, name), f"{where}: {name}")
     whole(cls.minimum, f"{where}: minimum")
     if cls.minimum > cls.slots:
         raise LocalProtocolError(f"{where}: minimum is {cls.minimum}, more than slots, which is {cls.slots}: lower it, or raise slots")

@@ -10,6 +10,7 @@ from time import perf_counter
 import trio
 
 from devp2p.capability.budget import Budget, HeldUp
+from devp2p.capability.caps import Gate, urgency_of
 from devp2p.errors import PeerDisconnected
 from devp2p.limits import Limits
 from devp2p.wire import Lane, MessageReceived, Outgoing, Schedule
@@ -85,33 +86,57 @@ class Outbox:
             self._schedule.add(Outgoing(code, data))
             _wake(self._filled)
 
-    async def get(self, pauses: int) -> Outgoing | None:
-        """Take the message that is to be sent next, waiting for one.
+    async def get(self, pauses: int, gate: Gate | None = None) -> Outgoing | None:
+        """Take the message that is to be sent next, waiting for one; with a `gate`, until it may pass there.
 
         None when all is sent after the end, or if there was a pause since the caller looked at `pauses`.
         """
-        while (message := self.get_nowait()) is None and self._end is None and self.pauses == pauses:
-            await self._filled.park()
+        while (message := self.get_nowait(gate)) is None and self._end is None and self.pauses == pauses:
+            await self._wait(gate)
+        if gate is not None:
+            gate.leave()
         return message
 
-    def get_nowait(self) -> Outgoing | None:
+    def get_nowait(self, gate: Gate | None = None) -> Outgoing | None:
         """Take the message that is to be sent next, or None."""
         if self.is_paused:
             return None
-        message = self._schedule.next()
+        message = self._schedule.next() if gate is None else self._next_through(gate)
         if message is None:
             message, self._last = self._last, None
         return self._taken(message)
 
-    async def get_of(self, index: int | None, pauses: int) -> Outgoing | None:
+    async def get_of(self, index: int | None, pauses: int, gate: Gate | None = None) -> Outgoing | None:
         """The same for one capability, or the base protocol, that has a stream of its own. The session's last message is not given."""
-        while (message := self.get_of_nowait(index)) is None and self._end is None and self.pauses == pauses:
-            await self._filled.park()
+        while (message := self.get_of_nowait(index, gate)) is None and self._end is None and self.pauses == pauses:
+            await self._wait(gate)
+        if gate is not None:
+            gate.leave()
         return message
 
-    def get_of_nowait(self, index: int | None) -> Outgoing | None:
+    def get_of_nowait(self, index: int | None, gate: Gate | None = None) -> Outgoing | None:
         """See `get_of` and `get_nowait`."""
-        return None if self.is_paused else self._taken(self._schedule.next_of(index))
+        if self.is_paused:
+            return None
+        if gate is not None and index is not None and index not in self._passing(gate, index):
+            return None
+        return self._taken(self._schedule.next_of(index))
+
+    def _next_through(self, gate: Gate) -> Outgoing | None:
+        """What is next of that which may pass; the base protocol may always."""
+        if (message := self._schedule.next_of(None)) is not None:
+            return message
+        passing = self._passing(gate)
+        return self._schedule.next_among(passing) if passing else None
+
+    def _passing(self, gate: Gate, only: int | None = None) -> Collection[int]:
+        """The capabilities that have something to send, and may."""
+        queued = [(index, lane) for index, lane in self._schedule.queued().items() if only in {None, index}]
+        passing = {index: lane for index, lane in queued if gate.may_pass(index, urgency_of(lane))}
+        return passing if passing and gate.is_open(urgency_of(min(passing.values()))) else ()
+
+    async def _wait(self, gate: Gate | None) -> None:
+        await (self._filled.park() if gate is None else gate.park(self._filled))
 
     # For a line that chooses for itself, and sends a message in parts
 
@@ -136,9 +161,9 @@ class Outbox:
         self._cut[lane][index] = 0
         self._taken(message)
 
-    async def wait_filled(self) -> None:
-        """Wait until there is more to be taken, or the end, or a pause, or somebody calls `look_again`."""
-        await self._filled.park()
+    async def wait_filled(self, gate: Gate | None = None) -> None:
+        """Wait until there is more to be taken, or the end, or a pause, or somebody calls `look_again`, or a `gate` may have opened."""
+        await self._wait(gate)
 
     def look_again(self) -> None:
         """Wake who waits for something to send: a line that has been given credit may send what it could not before."""

@@ -7,6 +7,8 @@ import shutil
 
 from devp2p.addresses import Address
 from devp2p.discovery import parse_external
+from devp2p.errors import LocalProtocolError
+from devp2p.limits import check_cap
 from devp2p.records import NodeRecord
 from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
 
@@ -14,6 +16,8 @@ SCHEMES: frozenset[str] = frozenset(scheme for transport in default_transports()
 """What the nodes of this command can dial and listen at."""
 
 _WIDEST = 100
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(|[KMG]i?)(?:B(?:/s)?)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _HOST_NAME = re.compile(r"[\w.-]{1,253}")
 
 
@@ -148,6 +152,22 @@ def client_id(text: str) -> str:
 def _check_scheme(address: Address) -> None:
     if address.scheme not in SCHEMES:
         raise argparse.ArgumentTypeError(f"there is no transport {address.scheme!r}: use {' or '.join(sorted(SCHEMES))}")
+
+
+def bandwidth(text: str) -> tuple[str, float]:
+    """``[NAME=]RATE``: the bytes a second that a capability may use, or with an empty name the whole node; such as ``eth=500K``."""
+    name, equals, rate = text.rpartition("=")
+    found = _RATE.fullmatch(rate)
+    if found is None or bool(name) != bool(equals):
+        wanted = "[NAME=]RATE is expected, a number of bytes a second with K, M or G for thousands, such as 2M or eth=500K"
+        hint = ": 8 bits are a byte" if rate.lower().rstrip("/s").endswith(("bit", "bps")) else ""
+        raise argparse.ArgumentTypeError(f"{wanted}, not {text[:80]!r}{hint}")
+    value = float(found[1]) * _UNITS[found[2].upper()]
+    try:
+        check_cap(value, "a bandwidth cap")
+    except LocalProtocolError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in {text[:80]!r}") from None
+    return name, value
 
 
 def slots(text: str) -> tuple[str, int]:

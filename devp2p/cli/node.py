@@ -92,6 +92,8 @@ class Plan:
     metrics: Address | None = None
     metrics_names: tuple[str, ...] = ()
     limits: Limits | None = None
+    max_upload: Mapping[str, float] = field(default_factory=dict[str, float])
+    max_download: Mapping[str, float] = field(default_factory=dict[str, float])
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +135,9 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         )
     if len({name for name, _ in options.slots}) < len(options.slots):
         parser.error("argument --slots: a capability is named twice, and has one number of slots")
+    for option, caps in (("--max-upload", options.max_upload), ("--max-download", options.max_download)):
+        if len({name for name, _ in caps}) < len(caps):
+            parser.error(f"argument {option}: one cap is given twice, for the node or for a capability")
     if options.no_discovery and (options.bootnode or options.network or options.external):
         parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
     if options.no_dpx and options.reveal_key:
@@ -164,7 +169,13 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             reveal_key=options.reveal_key,
             metrics=options.metrics,
             metrics_names=tuple(options.metrics_name),
-            limits=Limits(limit_local_addresses=True) if options.limit_local_addresses else None,
+            limits=Limits(
+                limit_local_addresses=options.limit_local_addresses,
+                max_upload=dict(options.max_upload).get(""),
+                max_download=dict(options.max_download).get(""),
+            ),
+            max_upload={name: rate for name, rate in options.max_upload if name},
+            max_download={name: rate for name, rate in options.max_download if name},
             **_find_peers(options),
         )
         trio.run(_until_signal, plan, news, streams)
@@ -199,6 +210,8 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 static_peers=plan.peers,
                 trusted_peers=plan.trusted,
                 slots=plan.slots,
+                max_upload=plan.max_upload,
+                max_download=plan.max_download,
                 max_peers=plan.max_peers,
                 client_id=plan.client_id,
                 dpx=plan.dpx,

@@ -4,6 +4,7 @@ import argparse
 
 from devp2p.cli import plugins
 from devp2p.cli.arguments import (
+    bandwidth,
     client_id,
     count,
     discovery_node,
@@ -113,6 +114,12 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="how many peers a capability is to have, chosen by their ratings (default: what the capability says); can be repeated",
     )
+    of_one = "with NAME= of this capability only (default: what the line takes); can be repeated"
+    for option, text in (
+        ("--max-upload", f"how many bytes a second to send to all peers together, such as 2M or 500K; {of_one}"),
+        ("--max-download", f"how many bytes a second to receive from all peers together; {of_one}"),
+    ):
+        group.add_argument(option, metavar="[NAME=]RATE", action="append", type=bandwidth, default=[], help=text)
     group.add_argument(
         "--slots-every",
         metavar="SECONDS",

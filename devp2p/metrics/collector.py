@@ -69,6 +69,15 @@ class NodeCollector(Collector):
         yield _counter("devp2p_messages_total", "Messages of capabilities.", messages, "capability", "direction")
         text = "Bytes of these on the wire: whole frames, compressed, padded, with header and MACs."
         yield _counter("devp2p_wire_bytes_total", text, size, "capability", "direction")
+        counts = self._node.statistics
+        caps = {(name, "in"): rate for name, rate in counts.download_caps.items()}
+        caps |= {(name, "out"): rate for name, rate in counts.upload_caps.items()}
+        waits = {(name, "in"): seconds for name, seconds in counts.download_waits.items()}
+        waits |= {(name, "out"): seconds for name, seconds in counts.upload_waits.items()}
+        text = "Bandwidth caps; that of the whole node names no capability."
+        yield _gauge("devp2p_bandwidth_cap_bytes_per_second", text, caps, "capability", "direction")
+        text = "Seconds in which somebody had to wait for a cap."
+        yield _counter("devp2p_bandwidth_cap_waits_seconds_total", text, waits, "capability", "direction")
 
     def _queues(self) -> Iterator[Metric]:
         waiting: dict[str, list[Backlog]] = {name: [] for name in self._names}

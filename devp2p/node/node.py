@@ -72,6 +72,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     dpx: bool = True,
     reveal_key: bool = False,
     introductions: str = "none",
+    max_upload: Mapping[str, float | None] | None = None,
+    max_download: Mapping[str, float | None] | None = None,
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
@@ -87,8 +89,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port, and
     dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own,
     which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers
-    the capabilities with these names want, instead of what their classes say. `pace`: how many times faster than usual peers are rated,
-    for demonstrations.
+    the capabilities with these names want, instead of what their classes say; likewise `max_upload` and `max_download`: how many bytes
+    a second they may send and receive, with all peers together (for the whole node, `Limits` says that). `pace`: how many times faster
+    than usual peers are rated, for demonstrations.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
     TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
@@ -110,6 +113,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         extension=extension,
         dpx=dpx,
         reveal_key=reveal_key,
+        max_upload=max_upload,
+        max_download=max_download,
     )
     consent = consent_of(introductions)
     if not dpx and consent is not Consent.NONE:
@@ -294,6 +299,10 @@ class Node:
             rated=MappingProxyType({capability.name: ratings.population(capability.name) for capability in self.capabilities}),
             remembered=len(ratings),
             bans=len(self.policy.bans.active(trio.current_time())),
+            upload_caps=self._local.bandwidth.upload.caps,
+            download_caps=self._local.bandwidth.download.caps,
+            upload_waits=self._local.bandwidth.upload.waits(),
+            download_waits=self._local.bandwidth.download.waits(),
         )
 
     def slots(self) -> "SlotsView":

@@ -39,3 +39,11 @@ class NodeStatistics:
     """Nodes whose conduct is remembered."""
     bans: int
     """Nodes that are not let in."""
+    upload_caps: Mapping[str, float]
+    """Bytes a second that may be sent, by the capability's name; that of the whole node has the empty name."""
+    download_caps: Mapping[str, float]
+    """The same for what is received."""
+    upload_waits: Mapping[str, float]
+    """Seconds in which somebody had to wait for each of these caps to send."""
+    download_waits: Mapping[str, float]
+    """The same for receiving."""

@@ -12,18 +12,20 @@ but may take little of the way.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
 
 from devp2p import wire
-from devp2p.capability import Arriving, Turn
+from devp2p.capability import Arriving, Gate, Outbox, Turn, urgency_of
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.session.line import Side, sending
 from devp2p.session.opening import CHUNK, Session
+from devp2p.session.slowed_credit import SlowedCredit
 from devp2p.session.stream_line import StreamLine
 from devp2p.session.watch import Watch
-from devp2p.wire import base
+from devp2p.wire import Lane, base
 from devp2p.wire.dpx import DpxFraming, Sender, Turns, control, window_for
 
 _MOST_FRAME: Final = 64 * 1024  # bytes of a frame of ours, if the peer takes as many; what is urgent waits for it
@@ -36,7 +38,7 @@ class CreditLine(StreamLine):
     """See above."""
 
     def __init__(self, session: Session, side: Side) -> None:
-        super().__init__(session, side)
+        super().__init__(session, side, holds_up_all=False)
         framing, outbox = session.connection.framing, side.outbox
         assert isinstance(framing, DpxFraming)  # noqa: S101  (see LINES)
         self._dpx = framing
@@ -48,6 +50,9 @@ class CreditLine(StreamLine):
             max_frame=min(framing.max_frame, _MOST_FRAME),
             compressed=framing.compressed,
         )
+        if self._outflow is not None:
+            self._sender.may_send = partial(_may_send, self._outflow)
+        self._slowed = SlowedCredit(side.shares.download, self._ledgers.receiving, outbox.look_again)
         self._tokens = float(_CONTROLS_AT_ONCE)
         self._goaway: control.GoAway | None = None
         self._is_mute = False
@@ -75,7 +80,7 @@ class CreditLine(StreamLine):
                     if outbox.is_paused and not self._sender.has_begun:
                         await self._send_batch(wire.Outgoing(base.LAST, base.encode_last(1)), outbox.get_nowait)
                         return True
-                    await outbox.wait_filled()
+                    await outbox.wait_filled(self._outflow)
             if not self._is_mute:
                 await self._finish()
         return False
@@ -83,6 +88,8 @@ class CreditLine(StreamLine):
     async def _send_some(self) -> bool:
         """Send what is next; False if there is nothing that may be sent."""
         if batch := self._gather():
+            if self._outflow is not None:
+                self._outflow.leave()
             await self._send_all(batch)
             return True
         if self._sender.is_preparing:
@@ -93,7 +100,7 @@ class CreditLine(StreamLine):
 
     def _gather(self) -> bytearray:
         """The next frames."""
-        outbox, framing, sender, batch = self._side.outbox, self._dpx, self._sender, bytearray()
+        outbox, framing, sender, batch, gate = self._side.outbox, self._dpx, self._sender, bytearray(), self._outflow
         while (message := outbox.get_of_nowait(None)) is not None:
             for piece in framing.seal(None, message.code, message.data):
                 batch += piece
@@ -103,12 +110,20 @@ class CreditLine(StreamLine):
             self._add_controls(batch)
         if sender.is_preparing:
             self._prepare()
+        if gate is not None:
+            gate.spent(None, len(batch))
         sender.only_begun = outbox.is_paused
         sender.turns.window = window = window_for(self._egress.rate)
+        room = min(window, CHUNK, self._egress.room())
+        if gate is not None:
+            room = min(room, _room_at(gate, outbox))
+            sender.turns.window = min(window, gate.quantum)
         before, channel, seal = len(batch), self._side.channel, framing.seal_frame
         try:
-            for frame in sender.frames(min(window, CHUNK, self._egress.room()), trio.current_time()):
-                batch += seal(frame)
+            for frame in sender.frames(room, trio.current_time()):
+                batch += (sealed := seal(frame))
+                if gate is not None:
+                    gate.spent(frame.capability, len(sealed))
                 if frame.message_size:
                     channel(frame.capability).traffic.sent(frame.message_size)
         except LocalProtocolError as error:
@@ -217,6 +232,7 @@ class CreditLine(StreamLine):
         going_on = await super()._take_events()
         if self._ledgers.has_controls:
             self._side.outbox.look_again()
+        self._slowed.charge()
         self._watch.glance()
         return going_on
 
@@ -276,6 +292,7 @@ class CreditLine(StreamLine):
         """See `Line.keep_alive`."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch.run)
+            nursery.start_soon(self._slowed.run)
             await super().keep_alive()
             nursery.cancel_scope.cancel()
 
@@ -302,3 +319,15 @@ class CreditLine(StreamLine):
         self._dpx.taken(message)
         if self._ledgers.has_controls:
             self._side.outbox.look_again()
+
+
+def _room_at(gate: Gate, outbox: Outbox) -> int:
+    """How many bytes caps let through now, of what is most urgent."""
+    lane = next((lane for lane in Lane if any(_may_send(gate, index, lane) for index in outbox.waiting_in(lane))), None)
+    if lane is None or not gate.is_open(urgency_of(lane)):
+        return 0
+    return max(1, min(gate.room(), gate.quantum))
+
+
+def _may_send(gate: Gate, index: int, lane: Lane) -> bool:
+    return gate.may_pass(index, urgency_of(lane))

@@ -15,7 +15,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import wire
-from devp2p.capability import Arriving, Budget, Channel, Outbox, Turn
+from devp2p.capability import Arriving, Budget, Channel, Gate, Outbox, Shares, Turn
 from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.session.opening import CHUNK, Session
@@ -28,6 +28,8 @@ class Side(Protocol):
     budget: Budget
     outbox: Outbox
     """What is to be sent."""
+    shares: Shares
+    """What the session has of the node's bandwidth."""
 
     @property
     def is_over(self) -> bool:
@@ -151,20 +153,25 @@ def sending(side: Side) -> Generator[None]:
 class Incoming:
     """The bytes of one stream, with the limits for slow frames."""
 
-    def __init__(self, stream: HalfCloseableStream, source: "wire.Connection | wire.Framing", side: Side) -> None:
-        """`source`: what takes the bytes, and says how far its frames have come."""
+    def __init__(self, stream: HalfCloseableStream, source: "wire.Connection | wire.Framing", side: Side, gate: Gate | None = None) -> None:
+        """`source`: what takes the bytes, and says how far its frames have come. `gate`: what counts them."""
         self._stream = stream
+        self._gate = gate
+        self._most = CHUNK if gate is None else gate.quantum
         self._source = source
         self._arriving = Arriving(side.limits, side.budget, side.end)
 
     async def receive(self) -> bytes | bytearray:
         """Wait for data, empty at the end; inside a frame, no longer than the limits for slow frames allow (TooSlowError)."""
         if not self._source.in_frame:
-            return await self._stream.receive_some(CHUNK)
-        started = trio.current_time()
-        with trio.fail_after(self._arriving.patience(self._source.frames)):
-            data = await self._stream.receive_some(CHUNK)
-        self._arriving.progressed(len(data), trio.current_time() - started)
+            data = await self._stream.receive_some(self._most)
+        else:
+            started = trio.current_time()
+            with trio.fail_after(self._arriving.patience(self._source.frames)):
+                data = await self._stream.receive_some(self._most)
+            self._arriving.progressed(len(data), trio.current_time() - started)
+        if self._gate is not None:
+            self._gate.spent(None, len(data))
         return data
 
     def hold(self) -> None:

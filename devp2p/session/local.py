@@ -1,16 +1,16 @@
 """This side of every session: key, name, capabilities and limits. `local_node` makes it of what a user gives."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from devp2p import wire
 from devp2p.arguments import require, several
-from devp2p.capability import AnyCapability, Budget, Capability, MessageTable
+from devp2p.capability import NO_CAPS, AnyCapability, Bandwidth, Budget, Capability, Direction, MessageTable
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
-from devp2p.limits import Limits
+from devp2p.limits import Limits, check_cap
 from devp2p.version import default_client_id
 from devp2p.wire import base
 from devp2p.wire.dpx import Dpx
@@ -36,6 +36,8 @@ class LocalNode:
     """Tell this node's key to whoever asks for it before a handshake."""
     budget: Budget | None = None
     """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
+    bandwidth: Bandwidth = NO_CAPS
+    """What all sessions may use together."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
     """What refuses an auth that came before."""
 
@@ -95,6 +97,8 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     extension: Extension | None = None,
     dpx: bool = True,
     reveal_key: bool = False,
+    max_upload: Mapping[str, float | None] | None = None,
+    max_download: Mapping[str, float | None] | None = None,
 ) -> LocalNode:
     """Make what `call` and `open_session` need to know of this side.
 
@@ -135,6 +139,23 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         dpx=Dpx(os.urandom) if dpx else None,
         reveal_key=reveal_key,
         budget=Budget(limits.total_inbox_bytes),
+        bandwidth=Bandwidth(
+            Direction(limits.max_upload, _caps_of(own, "max_upload", max_upload)),
+            Direction(limits.max_download, _caps_of(own, "max_download", max_download)),
+        ),
     )
     local.check()
     return local
+
+
+def _caps_of(capabilities: tuple[AnyCapability, ...], what: str, wanted: Mapping[str, float | None] | None) -> dict[str, float]:
+    """What capabilities may send or receive, by their names: what is `wanted`, or what their classes say; of several versions the least."""
+    wanted = {} if wanted is None else wanted
+    require(wanted, Mapping, f"{what} is a dict of capabilities' names and bytes a second, such as {{'chat': 100_000}}")
+    names = dict.fromkeys(capability.name for capability in capabilities)
+    for name, rate in wanted.items():
+        if name not in names:
+            raise LocalProtocolError(f"{what} names {name!r}, which is none of this node's capabilities: {', '.join(names)}")
+        check_cap(rate, f"{what} of {name!r}")
+    caps = [(one.name, wanted[one.name] if one.name in wanted else getattr(one, what)) for one in capabilities]
+    return {name: min(rate for other, rate in caps if other == name and rate is not None) for name, cap in caps if cap is not None}

@@ -20,7 +20,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import rlp, wire
-from devp2p.capability import Turn
+from devp2p.capability import Gate, Turn
 from devp2p.errors import DecodingError, RemoteProtocolError
 from devp2p.session.egress import Egress
 from devp2p.session.line import Incoming, Side, receiving, sending
@@ -36,13 +36,15 @@ _MOST_NAMED: Final = 64  # bytes of the frame that names a capability; a name ha
 class _Own:
     """What one capability has: a stream, as soon as it is opened, and its framing."""
 
-    def __init__(self, space: wire.MessageSpace, index: int, *, compressed: bool) -> None:
+    def __init__(self, space: wire.MessageSpace, index: int, side: Side, *, compressed: bool) -> None:
         self.index: int = index
         self.name: wire.CapabilityVersion = space.shared[index].offer
         self.framing: wire.FrameFraming = wire.plain_framing()
         self.framing.agree(space.alone(index), compressed=compressed)
         self.stream: HalfCloseableStream | None = None
         self.egress: Egress | None = None
+        self.outflow: Gate | None = side.shares.upload.gate(index, on_open=side.outbox.look_again)
+        self.inflow: Gate | None = side.shares.download.gate(index)
         self.opened: trio.Event = trio.Event()
         self.drained: trio.Event = trio.Event()
         """Nothing more comes."""
@@ -72,11 +74,11 @@ class MuxLine(StreamLine):
     """See above; the first stream, of the base protocol, is what a `StreamLine` has for all."""
 
     def __init__(self, session: Session, link: MuxLink, side: Side) -> None:
-        super().__init__(session, side)
+        super().__init__(session, side, gated=False)
         self._link = link
         self._is_cut = False
         space, compressed = session.connection.space, session.connection.framing.compressed
-        self._own = [_Own(space, index, compressed=compressed) for index in range(len(space.shared))]
+        self._own = [_Own(space, index, side, compressed=compressed) for index in range(len(space.shared))]
 
     # Sending
 
@@ -133,10 +135,11 @@ class MuxLine(StreamLine):
     async def _send_own(self, own: _Own, pauses: int) -> None:
         outbox, send_all = self._side.outbox, own.send
         with sending(self._side):
-            while (message := await outbox.get_of(own.index, pauses)) is not None:
+            get_nowait = partial(outbox.get_of_nowait, own.index, own.outflow)
+            while (message := await outbox.get_of(own.index, pauses, own.outflow)) is not None:
                 await self._wait_opened(own)
                 own.is_cut = True
-                await self._send_batch_over(own.framing, send_all, message, partial(outbox.get_of_nowait, own.index))
+                await self._send_batch_over(own.framing, send_all, message, get_nowait, own.outflow)
                 own.is_cut = False
             if outbox.is_ended:
                 if own.stream is not None:
@@ -188,7 +191,7 @@ class MuxLine(StreamLine):
     async def _receive_own(self, own: _Own) -> None:
         await own.opened.wait()
         assert own.stream is not None  # noqa: S101  (that is what it waited for)
-        incoming, turn = Incoming(own.stream, own.framing, self._side), Turn()
+        incoming, turn = Incoming(own.stream, own.framing, self._side, own.inflow), Turn()
         try:
             with receiving(self._side):
                 if not self._link.initiator:
@@ -198,6 +201,8 @@ class MuxLine(StreamLine):
                     own.framing.receive_data(data)
                     await self._take_own(own, turn)
                     incoming.hold()
+                    if own.inflow is not None:
+                        await own.inflow.wait_paid()
         finally:
             own.framing.stop_receiving()
             incoming.close()
@@ -225,6 +230,8 @@ class MuxLine(StreamLine):
         while (message := own.framing.next_message()) is not None:
             if isinstance(message, wire.MessageReceived):
                 channel.traffic.received(message.wire_size)
+                if own.inflow is not None:
+                    own.inflow.spent_own(own.index, message.wire_size)
                 if channel.offer(message):
                     continue
                 if turn.is_over:

@@ -26,7 +26,7 @@ from typing import Any, cast
 
 import trio
 
-from devp2p.capability import AnyCapability, Budget, Channel, HeldUp, Inbox, Outbox, Peer, Turn
+from devp2p.capability import AnyCapability, Budget, Channel, HeldUp, Inbox, Outbox, Peer, Shares, Turn
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.session.line import Line
@@ -72,8 +72,8 @@ class RunningSession:
         shared = session.shared
         self.outbox: Outbox = Outbox([capability.weight for capability, _ in shared], self.limits)
         """What the capabilities want to send."""
-        self._strict = session.local.strict
-        self._on_ready = on_ready
+        self.shares: Shares = Shares(session.local.bandwidth, [capability.name for capability, _ in shared])
+        self._strict, self._on_ready = session.local.strict, on_ready
         self._public_key = session.public_key
         self._offers = session.connection.space.shared
         self._by_index: list[tuple[AnyCapability, Channel[Any]]] = []
@@ -144,11 +144,11 @@ class RunningSession:
         if self._end is not None:
             return
         self._end = end
-        tell = not end.by_remote
-        last = Outgoing(base.DISCONNECT, base.encode_disconnect(end.reason)) if tell else None
+        last = None if end.by_remote else Outgoing(base.DISCONNECT, base.encode_disconnect(end.reason))
         self.outbox.finish(end, last, flush=flush)
         for _, channel in self._by_index:
             channel.close(end)
+        self.shares.release()
         soon = trio.current_time() + self.limits.closing_timeout / 2
         self._moves_last = flush and self._moving and self._stopped.is_set()  # the peer may have left the old line already
         if self._moves_last:

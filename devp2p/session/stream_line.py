@@ -9,12 +9,13 @@ Its tasks own what they touch, so there are no locks:
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 import trio
 
 from devp2p import wire
-from devp2p.capability import Turn
+from devp2p.capability import Gate, Turn
 from devp2p.errors import DisconnectReason, PeerDisconnected, RemoteProtocolError
 from devp2p.limits import Limits
 from devp2p.session.egress import Egress
@@ -71,7 +72,8 @@ class StreamLine:
     The stream is ordered and there is no credit, so a full inbox holds it up; if that takes too long, the session ends.
     """
 
-    def __init__(self, session: Session, side: Side) -> None:
+    def __init__(self, session: Session, side: Side, *, gated: bool = True, holds_up_all: bool = True) -> None:
+        """`gated`: whether bandwidth caps hold for the one stream; `holds_up_all`: whether those of single capabilities hold it up, too."""
         self._session = session
         self._stream = session.stream
         self._connection = session.connection
@@ -85,7 +87,9 @@ class StreamLine:
         self._held_up = -math.inf
         """Until when the reader last waited for a full inbox; infinity while it does."""
         self._turn = Turn()  # the reader's
-        self._incoming = Incoming(self._stream, self._connection, side)
+        self._outflow = side.shares.upload.gate(on_open=side.outbox.look_again) if gated else None
+        self._inflow = side.shares.download.gate(own=holds_up_all) if gated else None
+        self._incoming = Incoming(self._stream, self._connection, side, self._inflow)
         self._mark = Mark()
         self._marked = trio.lowlevel.ParkingLot()
 
@@ -96,8 +100,9 @@ class StreamLine:
         outbox = self._side.outbox
         with sending(self._side):
             pauses = outbox.pauses
-            while (message := await outbox.get(pauses)) is not None:
-                await self._send_batch(message, outbox.get_nowait)
+            get_nowait = partial(outbox.get_nowait, self._outflow)
+            while (message := await outbox.get(pauses, self._outflow)) is not None:
+                await self._send_batch(message, get_nowait)
             if outbox.is_ended:
                 return False
             if outbox.is_paused:
@@ -107,7 +112,7 @@ class StreamLine:
 
     async def _send_batch(self, message: wire.Outgoing | None, get_nowait: Callable[[], wire.Outgoing | None]) -> None:
         """Send a message, and with it what waits behind it."""
-        await self._send_batch_over(self._framing, self._send_all, message, get_nowait)
+        await self._send_batch_over(self._framing, self._send_all, message, get_nowait, self._outflow)
 
     async def _send_batch_over(
         self,
@@ -115,16 +120,17 @@ class StreamLine:
         send_all: Callable[[bytearray], Awaitable[None]],
         message: wire.Outgoing | None,
         get_nowait: Callable[[], wire.Outgoing | None],
+        gate: Gate | None = None,
     ) -> None:
-        """The same over any stream: what it is sealed in, and how it is sent."""
+        """The same over any stream: what it is sealed in, how it is sent, and what caps it."""
         seal, channel = framing.seal, self._side.channel
         batch = bytearray()
         while message is not None:
             code, data, index = message
             size = 0
             for piece in seal(index, code, data):
-                batch += piece
                 size += len(piece)
+                batch += piece if gate is None else await _send_quanta(gate, index, piece, batch, send_all, begun=size > len(piece))
                 if len(batch) >= CHUNK:
                     await send_all(batch)
                     batch = bytearray()
@@ -165,6 +171,12 @@ class StreamLine:
             self._incoming.hold()
 
     async def _receive_some(self) -> bytes | bytearray:
+        """Wait for data. While caps want nothing to be read, a Pong may wait unread, and Pings that will come all at once."""
+        if self._inflow is not None and not self._inflow.is_paid:
+            started, self._held_up = trio.current_time(), math.inf
+            await self._inflow.wait_paid()
+            self._held_up = trio.current_time()
+            self._pings.excuse(started)
         return await self._incoming.receive()
 
     def _stop_receiving(self) -> None:
@@ -184,12 +196,14 @@ class StreamLine:
     async def _take_events(self) -> bool:
         """Act on what has arrived; False once the session is over."""
         self._turn.begin()
-        channel = self._side.channel
+        channel, inflow = self._side.channel, self._inflow
         while (event := self._connection.next_event()) is not None:
             match event:
                 case wire.MessageReceived():
                     one = channel(event.capability)
                     one.traffic.received(event.wire_size)
+                    if inflow is not None:
+                        inflow.spent_own(event.capability, event.wire_size)
                     if not one.offer(event):
                         await self._deliver(event)
                 case wire.PingReceived():
@@ -298,3 +312,34 @@ class StreamLine:
     async def aclose(self) -> None:
         """See `Line.aclose`."""
         await close_link(self._session.link)
+
+
+async def _send_quanta(  # noqa: PLR0913  (one place, split off from the loop above)
+    gate: Gate,
+    index: int | None,
+    piece: bytes,
+    batch: bytearray,
+    send_all: Callable[[bytearray], Awaitable[None]],
+    *,
+    begun: bool,
+) -> bytes | memoryview:
+    """Send a piece of a message behind what is in `batch`, as fast as a cap lets it; give the last part, which may go now.
+
+    `begun`: whether it is not the first piece. The first part of all may go: it was asked for when the message was chosen.
+    """
+    if index is None:
+        gate.spent(None, len(piece))
+        return piece
+    rest = memoryview(piece)
+    while True:
+        if begun:
+            if batch:
+                await send_all(batch)
+                batch.clear()
+            await gate.wait(index)
+        part = rest[: gate.quantum]
+        gate.spent(index, len(part))
+        if len(part) == len(rest):
+            return part
+        batch += part
+        rest, begun = rest[len(part) :], True

@@ -10,7 +10,7 @@ to a large message are counted, not taken one by one, so that the choice takes a
 
 import enum
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from typing import NamedTuple
 
 from devp2p.errors import LocalProtocolError
@@ -73,6 +73,17 @@ class _FairQueue:
             turns.popleft()
         elif self._lacks(index) > 0:
             turns.rotate(-1)
+        return message
+
+    def pop_among(self, indexes: Container[int]) -> Outgoing | None:
+        """The same among these capabilities; None if none of them waits. The others keep their turns, and their credit."""
+        held_back = [index for index in self._turns if index not in indexes]
+        if len(held_back) == len(self._turns):
+            return None
+        for index in held_back:
+            self._turns.remove(index)
+        message = self.pop()
+        self._turns.extend(held_back)
         return message
 
     def pop_of(self, index: int) -> Outgoing | None:
@@ -156,6 +167,17 @@ class Schedule:
     def take(self, index: int, lane: Lane) -> Outgoing | None:
         """Take that message, whoever's turn it is here: somebody else has chosen."""
         return self._lanes[lane].pop_of(index)
+
+    def queued(self) -> dict[int, Lane]:
+        """The capabilities of which messages wait, each with its most urgent lane."""
+        return {index: lane for lane in reversed(Lane) for index in self._lanes[lane].waiting()}
+
+    def next_among(self, indexes: Container[int]) -> Outgoing | None:
+        """Take the message that is to be sent next of these capabilities; None if there is none."""
+        for lane in self._lanes:
+            if (message := lane.pop_among(indexes)) is not None:
+                return message
+        return None
 
     def next_of(self, index: int | None) -> Outgoing | None:
         """Take the next message of one capability, or of the base protocol, for whom there is a stream of its own; None if it has none."""

@@ -13,6 +13,7 @@ import trio
 
 from devp2p import Address, DialError, DisconnectReason, NodeRecord, PrivateKey, open_node
 from devp2p.cli import main
+from devp2p.cli.arguments import bandwidth
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.node import Plan, serve
 from devp2p.cli.output import Exit, Failure
@@ -331,6 +332,13 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--metrics-name", "node.example:9100"], "argument --metrics-name: a host name alone is wanted"),
         (["--log-level", "loud"], "argument --log-level: invalid choice"),
         (["--external", "foo"], "argument --external: an external address is an IP address where others reach us, such as 203.0.113.5 or "),
+        (["--max-upload", "16mbit"], "argument --max-upload: [NAME=]RATE is expected, a number of bytes a second with K, M or G for"),
+        (
+            ["--max-upload", "1K"],
+            "argument --max-upload: a bandwidth cap is at least 4096 bytes a second, not 1000.0: peers would give up on",
+        ),
+        (["--max-download", "=2M"], "argument --max-download: [NAME=]RATE is expected"),
+        (["--max-download", "2M", "--max-download", "3M"], "argument --max-download: one cap is given twice, for the node or for a cap"),
         (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
         (["--no-discovery", "--network", "mainnet"], "--bootnode, --network and --external are for discovery, and --no-discovery leaves"),
     ],
@@ -355,6 +363,10 @@ def test_wrong_arguments_are_explained(argv, problem, capsys):
             "devp2p: slots names 'kvsnc', which is none of this node's capabilities: chat\n",
         ),
         (
+            ["--capability", "tests.chat:Chat", "--max-upload", "eth=1M"],
+            "devp2p: max_upload names 'eth', which is none of this node's capabilities: chat\n",
+        ),
+        (
             ["--capability", "tests.chat:Chat", "--slots", "chat=9", "--max-peers", "5"],
             "devp2p: slots for 'chat' is 9, more than max_peers, which is 5: raise that, or want fewer\n",
         ),
@@ -366,3 +378,19 @@ def test_what_cannot_be_run_is_one_line(argv, problem, capsys):
     assert output.out == ""
     assert output.err.startswith(problem)
     assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cap"),
+    [
+        ("2M", ("", 2_000_000)),
+        ("1.5m", ("", 1_500_000)),
+        ("500K", ("", 500_000)),
+        ("65536", ("", 65_536)),
+        ("64KiB/s", ("", 65_536)),
+        ("2MB", ("", 2_000_000)),
+        ("eth=1 GiB", ("eth", 2**30)),
+    ],
+)
+def test_bandwidths_are_written_as_people_write_them(text, cap):
+    assert bandwidth(text) == cap

@@ -70,6 +70,8 @@ class Contexts:
         self.ours: Final = ours
         self.held: int = 0
         """Bytes held of messages that are not whole."""
+        self.came: list[int] = [0] * (len(sizes) + 1)
+        """Bytes of bodies that came so far, of each capability."""
         self._sizes = sizes
         self._compressed = compressed
         places = len(sizes) + 1
@@ -86,6 +88,7 @@ class Contexts:
         wanted = min(MOST_CREDIT, len(sizes) * ours.capability_window)
         self._raise = max(0, wanted - ours.connection_window)
         self._due: list[int] = []  # windows that have enough to be given
+        self._withheld: set[int] = set()
 
     # Frames
 
@@ -203,7 +206,7 @@ class Contexts:
     @property
     def has_controls(self) -> bool:
         """Whether there is something to be told."""
-        return bool(self._due or self._resets or self._over or self._raise)
+        return bool(self._resets or self._over or self._raise or (self._due and not self._withheld.issuperset(self._due)))
 
     def controls(self, now: float) -> list[Control]:
         """What the peer is to be told, which must go before anything that is said of these contexts later."""
@@ -219,7 +222,7 @@ class Contexts:
             self._windows[0] += self._raise
             told.append(Delta(CONNECTION, self._raise))
             self._raise = 0
-        for place in self._due:
+        for place in [place for place in self._due if place not in self._withheld]:
             held_up = [key for key, incoming in self._contexts.items() if incoming.state is _State.OPEN and (not place or key[0] == place)]
             if held_up and not self._has_credit(place):
                 for key in held_up:
@@ -227,8 +230,12 @@ class Contexts:
             self._windows[place] += self._owed[place]
             told.append(Delta(place or CONNECTION, self._owed[place]))
             self._owed[place] = 0
-        self._due.clear()
+        self._due = [place for place in self._due if place in self._withheld]
         return told
+
+    def withhold(self, capability: int, *, credit: bool) -> None:
+        """Give no further `credit` to a capability for now, or give it again: it may receive less than it could take."""
+        (self._withheld.add if credit else self._withheld.discard)(capability)
 
     # Inside
 
@@ -251,6 +258,7 @@ class Contexts:
         credit = min(self._windows[0], self._windows[capability])
         if size > credit:
             raise RemoteProtocolError(f"a frame of {size} bytes of capability {capability}, beyond its credit of {credit}")
+        self.came[capability] += size
         self._windows[0] -= size
         self._windows[capability] -= size
 

@@ -7,7 +7,7 @@ behind it in that lane waits, all else goes between. What may not be sent for wa
 A message is compressed when it becomes the first of its lane: at once, or in steps (`Sender.prepare`) if it is large.
 """
 
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from devp2p import rlp
@@ -108,6 +108,8 @@ class Sender:
         """May be told of weights and of the window."""
         self.only_begun: bool = False
         """Whether no further message is to be begun."""
+        self.may_send: Callable[[int, Lane], bool] | None = None
+        """What else may hold back a capability, by its index, beside credit; if there is anything."""
         self._source = source
         self._credit = credit
         self._max_frame = max_frame
@@ -177,7 +179,8 @@ class Sender:
     def _waiting(self, lane: Lane) -> Collection[int]:
         if self.only_begun:
             return [index for (index, its), found in self._begun.items() if its is lane and found.context]
-        return self._source.waiting_in(lane)
+        waiting, may_send = self._source.waiting_in(lane), self.may_send
+        return waiting if may_send is None else [index for index in waiting if may_send(index, lane)]
 
     def _cut(self, turn: Turn, most: int) -> Frame | None:
         """The next frame of a lane, of about `most` bytes; None if there is none, after which the lane is blocked or empty."""
