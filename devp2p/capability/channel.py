@@ -296,6 +296,8 @@ class Channel(Generic[M]):
             raise self._end.again()
         code, lane, data = self._table.encode(message)
         if len(data) > self.always_fits and not self._fits(self._index, code, data):
+            if self._end is not None:
+                raise self._end.again()
             raise LocalProtocolError(f"{self._table.spec.offer}: {type(message).__name__} of {len(data)} bytes does not fit into a frame")
         if number is None and isinstance(message, Request):
             if message.request_id in self._waiters or self._matched_by_plugin.has(message.request_id):

@@ -310,6 +310,15 @@ class CreditLine(StreamLine):
         """See `Line.credit`."""
         return self._ledgers.sending.room(index + 1)
 
+    def fits(self, index: int, code: int, data: bytes) -> bool:
+        """See `Line.fits`. A peer that has room for less than others ends its session by that: it is nobody's mistake here."""
+        if self._dpx.fits(index, code, data):
+            return True
+        if len(data) <= wire.ALWAYS_FITS:
+            detail = f"the peer takes no message of {len(data)} bytes"
+            self._side.end(PeerDisconnected(DisconnectReason.USELESS_PEER, by_remote=False, detail=detail))
+        return False
+
     @property
     def taken(self) -> Callable[[wire.MessageReceived], None]:
         """See `Line.taken`: so the peer may send more."""

@@ -38,6 +38,8 @@ class Raw:
         """The node's side of the session."""
         self.told: list[Control | Unknown] = []
         """Control messages that came."""
+        self.frames = 0
+        """Frames of capabilities that came."""
         self.reason: int | None = None
         """Of the Disconnect that came."""
         self._session: Any = peer._end.__self__  # type: ignore[attr-defined]
@@ -83,7 +85,9 @@ class Raw:
     def _take(self, head: header.Header, data: bytes) -> None:
         if head.capability == CONNECTION:
             self.told.append(control.decode(data))
-        elif head.capability == header.BASE and data[0] == base.DISCONNECT:
+        elif head.capability != header.BASE:
+            self.frames += 1
+        elif data[0] == base.DISCONNECT:
             self.reason = base.decode_disconnect(data[1:], compressed=True)
 
     @property
