@@ -15,11 +15,12 @@ OUTPUT = HERE.parent.parent / "build" / "interop"
 
 GO_PACKAGES = {
     "testpeer": ".",
+    "dpxpeer": "./dpxpeer",
     "devp2p": "github.com/ethereum/go-ethereum/cmd/devp2p",
     "geth": "github.com/ethereum/go-ethereum/cmd/geth",
 }
 TARGETS = (*GO_PACKAGES, "ethereumjs")
-DEFAULT_TARGETS = ("testpeer", "devp2p", "ethereumjs")
+DEFAULT_TARGETS = ("testpeer", "dpxpeer", "devp2p", "ethereumjs")
 
 
 class BuildError(Exception):

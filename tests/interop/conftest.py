@@ -17,6 +17,13 @@ def geth() -> None:
 
 
 @pytest.fixture(scope="session")
+def dpxpeer() -> None:
+    """The same for the second implementation of dpx/1."""
+    if not peers.DPXPEER.is_file():
+        pytest.fail("not built: dpxpeer; run `python tests/interop/build.py dpxpeer`, or `make interop`")
+
+
+@pytest.fixture(scope="session")
 def ethereumjs() -> None:
     """The same for ethereumjs."""
     if not (peers.PEER_MJS.parent / "node_modules").is_dir():

@@ -14,6 +14,7 @@ from devp2p import PublicKey
 
 BUILT = Path(__file__).resolve().parents[2] / "build" / "interop"
 TESTPEER = BUILT / "testpeer"
+DPXPEER = BUILT / "dpxpeer"
 DEVP2P = BUILT / "devp2p"
 PEER_MJS = BUILT / "ethereumjs" / "peer.mjs"
 
