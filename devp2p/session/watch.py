@@ -35,7 +35,8 @@ class Watch:
                     await self._idle.park()
                 await trio.sleep(every)
                 framing.now = trio.current_time()
-                framing.expire()
+                for index in framing.expire():
+                    self._side.channel(index).conduct.timed_out()
                 for index in self._indexes:
                     self._look_at(index)
                 if framing.ledgers.has_controls:

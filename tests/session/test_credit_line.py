@@ -244,6 +244,7 @@ async def test_a_message_of_which_nothing_comes_for_a_minute_is_refused_and_the_
         await script.stream.send_all(script.framing.seal_part(parts[0]))
         assert await reset_of(script) == control.Reset(1, parts[0].context, control.BUSY)
         assert 60 <= trio.current_time() - began <= 75
+        assert node.connected[0].conduct(Chat).timeouts == 1
         await script.send_control(control.Reset(1, parts[0].context, control.CANCEL))
         await script.send_message(Say("still here"))
         await wait_all_tasks_blocked()

@@ -141,10 +141,12 @@ class DpxFraming:
         else:
             receiving.taken(capability, len(message.data) + len(_head(message.code)))
 
-    def expire(self) -> None:
-        """Want no more of messages of which nothing has come for a minute; to be called every few seconds."""
-        for key in self.ledgers.receiving.stalled(self.now):
+    def expire(self) -> list[int]:
+        """Want no more of messages of which nothing has come for a minute: of which capabilities, by index. To be called now and then."""
+        late = self.ledgers.receiving.stalled(self.now)
+        for key in late:
             self._wire_sizes.pop(key, None)
+        return [capability - 1 for capability, _ in late]
 
     def _message(self, capability: int, data: bytes | memoryview) -> MessageReceived:
         """A whole message."""
