@@ -5,12 +5,14 @@
 - standings:  how peers behaved: ratings, bans and anchors
 - schema:     the tables of the file, and how older ones become newer
 - database:   the file itself: who may have it, what damages it, what is undone
+- vault:      what only the node itself may read, sealed
 - trouble:    what a node that runs does when its book fails
 """
 
 from devp2p.book.book import FORGOTTEN_AFTER, Book
 from devp2p.book.nodes import BookEntry, Source
 from devp2p.book.standings import Standings
+from devp2p.book.vault import Vault
 from devp2p.errors import BookError, DamagedBookError
 
-__all__ = ["FORGOTTEN_AFTER", "Book", "BookEntry", "BookError", "DamagedBookError", "Source", "Standings"]
+__all__ = ["FORGOTTEN_AFTER", "Book", "BookEntry", "BookError", "DamagedBookError", "Source", "Standings", "Vault"]

@@ -268,6 +268,21 @@ class Book:
         with self.changes():
             replace_ratings(self._database, tuple(rows))
 
+    # What only we can read
+
+    @property
+    def sealed(self) -> list[tuple[bytes, bytes]]:
+        """What was kept by `keep_sealed`, with the node-IDs, that first which was used longest ago."""
+        rows = self._database.rows("SELECT id, data FROM sealed ORDER BY used, id")
+        return [(node_id, data) for node_id, data in rows if isinstance(node_id, bytes) and isinstance(data, bytes)]
+
+    def keep_sealed(self, node_id: bytes, data: bytes | None, used: float) -> None:
+        """Replace what is kept of a node for nobody else to read, as `Vault` seals it; None forgets it. `used` is when it was used."""
+        if data is None:
+            self._database.run("DELETE FROM sealed WHERE id = ?", node_id)
+        else:
+            self._database.run("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)", node_id, used, data)
+
     # What we have to remember of ourselves
 
     @property

@@ -87,5 +87,16 @@ _RATINGS: Final = (
     """,
 )
 
-MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _RATINGS)
+_SEALED: Final = (
+    # What only the node itself can read; see `vault`. By node-ID, and not tied to `nodes`: see above.
+    """
+    CREATE TABLE sealed (
+        id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 32),
+        used REAL NOT NULL,
+        data BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[Sequence[Sequence[str]]] = (_FIRST, _RATINGS, _SEALED)
 """The steps from an empty file to the newest version, which is their number."""

@@ -1,0 +1,68 @@
+"""What is kept of peers that only the node itself may read: the secrets by which sessions are resumed (dpx/1, section 4.2).
+
+    key    = HKDF-SHA256(node key, info = "dpx1 book", 32)
+    sealed = nonce (12, random) || ChaCha20-Poly1305(key, nonce, data, ad = node-ID)
+
+So whoever has the file without the node's key has nothing, and no row can be moved to another node. A row that does not open (another key,
+a damaged file) counts as none, and goes.
+
+Each change is written as it happens, since a peer is told that we keep a secret, and lets go of its older one then. A node that is killed
+has kept what it said; after a power failure the last seconds may be lost, and the peer then sees one who has lost a secret.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from devp2p.book.book import Book
+from devp2p.keys import PrivateKey
+
+_NONCE: Final = 12
+
+_logger = logging.getLogger(__name__)
+
+
+class Vault:
+    """Keeps some bytes of each of many peers in a book."""
+
+    def __init__(self, book: Book, key: PrivateKey, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
+        """`key` is the node's: with another one nothing opens of what was kept."""
+        self._book = book
+        self._cipher = ChaCha20Poly1305(HKDF(SHA256(), 32, salt=None, info=b"dpx1 book").derive(bytes(key)))
+        self._random_bytes = random_bytes
+
+    def load(self) -> list[tuple[bytes, bytes]]:
+        """What was kept, by node-ID, that first which was used longest ago. Nothing of a book that cannot be read; see `Trouble`."""
+        found: list[tuple[bytes, bytes]] = []
+        lost: list[bytes] = []
+        with self._book.trouble.survived("secrets of earlier sessions, which cannot be read"):
+            for node_id, sealed in self._book.sealed:
+                try:
+                    found.append((node_id, self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], node_id)))
+                except (InvalidTag, ValueError):
+                    lost.append(node_id)
+            if lost:
+                _logger.warning(
+                    "secrets of earlier sessions with %d nodes do not open: the key is another one, or they are damaged", len(lost)
+                )
+                with self._book.changes():
+                    for node_id in lost:
+                        self._book.keep_sealed(node_id, None, 0.0)
+        return found
+
+    def keep(self, node_id: bytes, data: bytes | None, used: float) -> bool:
+        """Keep this of a node from now on, None for nothing. `used`: when it was used last, in seconds since 1970.
+
+        Whether it is kept: a book may fail, and then what it held of the node stays (see `Trouble`).
+        """
+        with self._book.trouble.survived("secrets by which sessions are resumed"):
+            nonce = self._random_bytes(_NONCE)
+            self._book.keep_sealed(node_id, None if data is None else nonce + self._cipher.encrypt(nonce, data, node_id), used)
+            return True
+        return False
