@@ -46,6 +46,7 @@ from devp2p.node import (
 from devp2p.records import PRESETS, NodeRecord, Record
 from devp2p.session import LocalNode, Progress, Session, call, dial, local_node, open_session, run_session
 from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Transport
+from devp2p.trust import Profile, Trust
 from devp2p.version import __version__
 from devp2p.wire import Hello
 
@@ -107,6 +108,7 @@ __all__ = [
     "PeerReady",
     "PeerRefused",
     "PrivateKey",
+    "Profile",
     "Progress",
     "PublicKey",
     "RecentConduct",
@@ -120,6 +122,7 @@ __all__ = [
     "StreamLink",
     "Traffic",
     "Transport",
+    "Trust",
     "__version__",
     "call",
     "describe_reason",

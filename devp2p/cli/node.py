@@ -85,6 +85,7 @@ class Plan:
     client_id: str | None = None
     dpx: bool = True
     reveal_key: bool = False
+    introductions: str = "none"
     bootnodes: tuple[NodeRecord, ...] = ()
     dns_trees: tuple[str, ...] = ()
     discovery: bool | DiscoverySettings = False
@@ -142,6 +143,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
     if options.no_dpx and options.reveal_key:
         parser.error("--reveal-key answers a question that dpx/1 asks, and --no-dpx does not speak it: give one or the other")
+    if options.no_dpx and options.introductions != "none":
+        parser.error("--introductions needs dpx/1, and --no-dpx does not speak it: give one or the other")
     if options.metrics is not None and find_spec("prometheus_client") is None:
         raise Failure("--metrics needs Prometheus's client library: pip install 'trio-devp2p[metrics]'")
     with outlets(json_lost if options.json else text_lost, trouble=_warn_of_output) as streams:
@@ -167,6 +170,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             client_id=options.client_id,
             dpx=not options.no_dpx,
             reveal_key=options.reveal_key,
+            introductions=options.introductions,
             metrics=options.metrics,
             metrics_names=tuple(options.metrics_name),
             limits=Limits(
@@ -216,6 +220,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 client_id=plan.client_id,
                 dpx=plan.dpx,
                 reveal_key=plan.reveal_key,
+                introductions=plan.introductions,
                 limits=plan.limits,
                 bootnodes=plan.bootnodes,
                 dns_trees=plan.dns_trees,

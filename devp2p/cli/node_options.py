@@ -69,6 +69,13 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--reveal-key", action="store_true", help="tell the node's key to whoever asks, as `devp2p ping tcp://HOST:PORT` does"
     )
+    group.add_argument(
+        "--introductions",
+        choices=["none", "known", "any"],
+        default="none",
+        help="whom peers that it knows well may introduce to it: nobody (the default), those whom they know, or also those who were "
+        "introduced to them",
+    )
 
 
 def _configure_peers(parser: argparse.ArgumentParser) -> None:

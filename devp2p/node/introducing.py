@@ -15,12 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from os import urandom
-from typing import Final, NamedTuple
+from typing import Final
 
 import trio
 
 from devp2p.arguments import number, whole
-from devp2p.bounded import Recent, Throttle
+from devp2p.bounded import Throttle
 from devp2p.capability import AnyCapability, Peer
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PrivateKey, PublicKey
@@ -30,7 +30,7 @@ from devp2p.node.vouching import Vouching
 from devp2p.peers import Subject, grade_of
 from devp2p.records import NodeRecord, Record
 from devp2p.trust import Trust
-from devp2p.wire.dpx import Consent, Feature, Grade, IntroductionRecord, Pact, control, introduction
+from devp2p.wire.dpx import Consent, Feature, Grade, IntroductionRecord, Pact, control
 
 SOURCE: Final = "introduced"
 """Of candidates to whom a peer has introduced us."""
@@ -39,17 +39,8 @@ MOST_ASKED: Final = 4
 _TO: Final = {Consent.NONE: (), Consent.KNOWN: (Trust.KNOWN,), Consent.ANY: (Trust.KNOWN, Trust.INTRODUCED)}
 _CONSENTS: Final = (0.1, 4)  # that one peer may give in a second, and at once; each may cost a signature
 _NOTES: Final = (4 / 3600, 4)
-_EXPECTED: Final = 1024
 
 _logger = logging.getLogger(__name__)
-
-
-class Expected(NamedTuple):
-    """Who may come, by what an introducer has told us."""
-
-    introducer: NodeId
-    nonce: bytes
-    """Of the record that it was given."""
 
 
 @dataclass(slots=True)
@@ -99,8 +90,6 @@ class Introducing:
         self._talks: dict[NodeId, _Talk] = {}
         self._consents, self._notes = Throttle(*_CONSENTS), Throttle(*_NOTES)
         self._seq = 0
-        self.expected: Recent[NodeId, Expected] = Recent(_EXPECTED, introduction.LIFETIME)
-        """Nodes that may come with an introduction, whatever address they come from."""
 
     # The sessions
 
@@ -229,8 +218,8 @@ class Introducing:
         )
         assert subject.enr is not None  # noqa: S101  (or else it is not chosen)
         _logger.info("introducing %s to %s", subject.peer.id.hex()[:16], audience.peer.id.hex()[:16])
-        audience.pact.say(control.Introduction(subject.enr.encode(), record.encode()))
         subject.pact.say(control.IntroductionNote(audience.peer.id, record.nonce, record.expires))
+        audience.pact.say(control.Introduction(subject.enr.encode(), record.encode()))
 
     def _grades(self, peer: Peer) -> list[Grade]:
         now, standing = trio.current_time(), self._policy.ratings.standing
@@ -263,4 +252,4 @@ class Introducing:
         if not self._policy.introducers.may_introduce(talk.peer.id, now) or expires <= self._wall():
             return
         if self._vouching.consent is not Consent.NONE and self._notes.allows(talk.peer.id, now):
-            self.expected.set(audience, Expected(talk.peer.id, nonce), now)
+            self._vouching.expect(audience, talk.peer.id, nonce)

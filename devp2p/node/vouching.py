@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from devp2p.node.policy import Policy
 
 _HELD: Final = 256  # nodes to which others have introduced us
+_EXPECTED: Final = 1024
 _VERDICTS: Final = {
     Judgement.FINE: IntroductionVerdict.OK,
     Judgement.UNKNOWN: IntroductionVerdict.UNKNOWN_INTRODUCER,
@@ -36,6 +37,7 @@ class Vouching:
         self._policy = policy
         self._wall = wall
         self._used = UsedRecords()
+        self._expected: Recent[bytes, bytes] = Recent(_EXPECTED, introduction.LIFETIME)
         self._held: Recent[NodeId, tuple[IntroductionRecord, ...]] = Recent(_HELD, introduction.LIFETIME)
 
     # Those that we show
@@ -74,6 +76,14 @@ class Vouching:
             return IntroductionVerdict.INVALID
         return _VERDICTS[self._policy.introducers.judge(introducer, remote.node_id, self._policy.slots_of(_names(record)), now)]
 
+    def expect(self, audience: NodeId, introducer: NodeId, nonce: bytes) -> None:
+        """An introducer says that a node will come, and with which record, from whatever address."""
+        self._expected.set(introducer + audience, nonce, self._policy.clock.trio())
+
+    def expects(self, audience: NodeId, introducer: NodeId, nonce: bytes) -> bool:
+        """Whether an introducer has said that a node will come with a record of this nonce."""
+        return self._expected.get(introducer + audience, self._policy.clock.trio()) == nonce
+
     # What comes of them
 
     def proved(self, pact: Pact, /) -> str:
@@ -85,10 +95,10 @@ class Vouching:
         shown = zip(pact.offer.introductions, pact.accept.verdict.introductions, strict=False)
         taken = [IntroductionRecord.decode(data) for data, code in shown if code == IntroductionVerdict.OK]
         introducers = [found for record in taken if (found := self._introduce(record, pact)) is not None]
-        return f"introduced by {' and '.join(one.hex()[:16] for one in introducers)}" if introducers else ""
+        return f"introduced by {' and '.join(introducers)}" if introducers else ""
 
-    def _introduce(self, record: IntroductionRecord, pact: Pact) -> NodeId | None:
-        """Take an introduction for granted; None if it was used in another handshake meanwhile, or is one too many for us."""
+    def _introduce(self, record: IntroductionRecord, pact: Pact) -> str | None:
+        """Take a record, and name its introducer; None if it was used in another handshake meanwhile, or is one too many for us."""
         now, peer = self._policy.clock.trio(), pact.remote.node_id
         if not pact.initiated:
             if self._used.fault(record, now) is not None:
@@ -96,7 +106,9 @@ class Vouching:
             self._used.use(record, now)
         introducer, lifetime = record.introducer_key().node_id, max(0.0, record.expires + introduction.SKEW - self._wall())
         judgement = self._policy.introducers.introduce(introducer, peer, self._policy.slots_of(_names(record)), now, lifetime)
-        return introducer if judgement is Judgement.FINE else None
+        if judgement is not Judgement.FINE:
+            return None
+        return f"{introducer.hex()[:16]}{', as it had said' if self.expects(peer, introducer, record.nonce) else ''}"
 
 
 def _names(record: IntroductionRecord) -> set[str]:

@@ -340,6 +340,8 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--max-download", "=2M"], "argument --max-download: [NAME=]RATE is expected"),
         (["--max-download", "2M", "--max-download", "3M"], "argument --max-download: one cap is given twice, for the node or for a cap"),
         (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
+        (["--no-dpx", "--introductions", "any"], "--introductions needs dpx/1, and --no-dpx does not speak it: give one or the other"),
+        (["--introductions", "all"], "argument --introductions: invalid choice: 'all'"),
         (["--no-discovery", "--network", "mainnet"], "--bootnode, --network and --external are for discovery, and --no-discovery leaves"),
     ],
 )

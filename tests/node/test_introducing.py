@@ -39,13 +39,13 @@ async def test_a_node_is_introduced_by_one_that_it_knows_to_one_that_it_does_not
         assert [record.public_key for record in records] == [subject.public_key]
         assert records[0].addresses == subject.addresses
         await wait_all_tasks_blocked()
-        assert talks(subject).expected.get(audience.public_key.node_id, trio.current_time()) is not None
         peer = await audience.connect(records[0])
         await wait_all_tasks_blocked()
         for one, other in ((audience, subject), (subject, audience)):
             seen = found.peer(one, other)
             assert (seen.trust, seen.profile.mode) == (Trust.INTRODUCED, "introduced")
-            assert introducer.public_key.node_id.hex()[:16] in seen.profile.why
+            assert seen.profile.why.startswith(f"introduced by {introducer.public_key.node_id.hex()[:16]}")
+        assert found.peer(subject, audience).profile.why.endswith(", as it had said")
         assert peer.public_key == subject.public_key
 
 
@@ -225,7 +225,7 @@ async def test_notes_of_whom_one_does_not_know_are_not_kept():
         await trio.sleep(30)
         await found.peer(audience, introducer).introduce_me(Served)
         await wait_all_tasks_blocked()
-        assert len(talks(subject).expected) == 0
+        assert len(talks(subject)._vouching._expected) == 0
 
 
 async def test_a_node_without_an_address_that_it_knows_gives_no_enr_and_is_not_introduced():
