@@ -15,8 +15,25 @@ from pathlib import Path
 
 from devp2p import rlp
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
+from devp2p.peers import introductions
+from devp2p.wire import base
 from devp2p.wire.connection import _TRANSITIONS, State
-from devp2p.wire.dpx import Accept, Feature, Mode, Offer, ResumeVerdict, control, element, encode_accept, encode_offer, header
+from devp2p.wire.dpx import (
+    RECORDS_PER_KEY,
+    Accept,
+    Feature,
+    Mode,
+    Offer,
+    ResumeVerdict,
+    contexts,
+    control,
+    element,
+    encode_accept,
+    encode_offer,
+    header,
+    introduction,
+    ledgers,
+)
 from devp2p.wire.dpx.contexts import Contexts
 from devp2p.wire.dpx.control import (
     BUSY,
@@ -36,6 +53,9 @@ from devp2p.wire.dpx.control import (
     Shape,
     Weight,
 )
+from devp2p.wire.dpx.credit import LEAST_CHUNK
+from devp2p.wire.dpx.records import HEADER_DATA
+from devp2p.wire.rlpx import MAX_PACKET
 from tests.wire.dpx import specification, vectors
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "spec" / "dpx1.md"
@@ -291,6 +311,47 @@ def context_states() -> Lines:
     yield "```"
 
 
+# Limits
+
+
+def limits() -> Lines:
+    """Every number that a rule has."""
+    rows: Sequence[tuple[int, str, float]] = (
+        (1, "bytes of an auth or ack packet, without its size", MAX_PACKET),
+        (1, "tokens in an offer", element.MOST_TOKENS),
+        (1, "introductions in an offer", element.MOST_INTRODUCTIONS),
+        (1, "bytes of one of them", element._MOST_RECORD),
+        (1, "capabilities that can be shared", control.LAST_CAPABILITY),
+        (3, "records under one key", RECORDS_PER_KEY),
+        (3, "bytes of header-data", HEADER_DATA),
+        (4, "bytes of a message of the base protocol, and of the first frame", base.BASE_MESSAGE_SIZE),
+        (5, "bytes of a small control message", control.SMALL_SIZE),
+        (5, "bytes of an Introduction or an IntroductionNote", control._INTRODUCTION_SIZE),
+        (5, "control messages a second", ledgers.CONTROLS_PER_SECOND),
+        (5, "the same at once", ledgers.CONTROLS_AT_ONCE),
+        (6, "bytes of credit in a window", control.MOST_CREDIT),
+        (6, "bytes of a chunk that is not the last, at least", LEAST_CHUNK),
+        (6, "smaller ones in a session", contexts.MOST_DRIBBLES),
+        (6, "seconds that a context may make no progress", contexts.PATIENCE),
+        (6, "refused contexts that are remembered", contexts.MOST_REFUSED),
+        (6, "messages begun and given up in a minute", ledgers.CANCELS_PER_MINUTE),
+        (8, "bytes of a record", introduction.MAX_RECORD),
+        (8, "seconds for which it is good", introduction.LIFETIME),
+        (8, "seconds that clocks may differ", introduction.SKEW),
+        (8, "grades in it", introduction.MAX_GRADES),
+        (8, "live introductions of an introducer", introductions.LIVE),
+        (8, "part of a capability's places that introduced peers may have", introductions.SHARE),
+        (8, "introducers, of different networks, to protect an introduced peer", introductions.VOUCHERS),
+        (8, "seconds for which an introducer counts after its session", introductions.FIT_FOR),
+        (8, "seconds for which it pays for a ban", introductions.BLAMED_FOR),
+        (8, "requests of one peer that are answered in a minute", introductions.ASKS),
+    )
+    return table(
+        ("section", "what", "number"),
+        ((section, what, f"{number:,}" if isinstance(number, int) else f"{number:,g}") for section, what, number in rows),
+    )
+
+
 PARTS: dict[str, Callable[[], Lines]] = {
     "features": features,
     "modes": modes,
@@ -301,6 +362,7 @@ PARTS: dict[str, Callable[[], Lines]] = {
     "controls": controls,
     "reset-codes": reset_codes,
     "connection-states": connection_states,
+    "limits": limits,
     "context-table": context_table,
     "context-states": context_states,
 }
