@@ -85,6 +85,11 @@ class ScriptFraming(DpxFraming):
         context = self.ledgers.sending.open(index + 1, len(whole))
         return [Frame(index, context, 0 if at else len(whole), whole[at : at + size], b"", 0) for at in range(0, len(whole), size)]
 
+    def may_begin(self, code: int, data: bytes) -> bool:
+        """Whether there is room for a message where the other side puts it together."""
+        index, total = bisect_right(self.space.offsets, code) - 1, 1 + len(data)
+        return index < 0 or total <= self.max_frame or self.ledgers.sending.may_open(index + 1, total)
+
     def may_send(self, part: Frame) -> bool:
         return (
             part.capability < 0
@@ -148,6 +153,8 @@ class DpxScript(ScriptedPeer):
         except DecodingError:
             parts = [Frame(-1, 0, 0, b"", frame_data, 0)]
         else:
+            while not self.framing.may_begin(code, frame_data[start:]):
+                await self._receive_some()
             parts = self.framing.parts(code, frame_data[start:])
         for part in parts:
             while not self.framing.may_send(part):

@@ -10,7 +10,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Channel, DisconnectReason, Limits, Peer
 from devp2p.wire import base, compression
-from devp2p.wire.dpx import control
+from devp2p.wire.dpx import Params, control
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Say, Time, chat, collect
 from tests.dpx_scripts import DpxScript
 from tests.wires import WIRES
@@ -18,7 +18,7 @@ from tests.wires import WIRES
 DPX = WIRES["dpx"]
 NOISE = random.Random(1).randbytes(2**20)  # what snappy cannot make smaller
 NO_PINGS = Limits(ping_interval=10**6)
-WINDOW = 256 * 1024
+WINDOW = Params().capability_window
 
 
 class Other(Chat):
@@ -105,7 +105,7 @@ async def test_answers_and_pongs_pass_a_capability_that_takes_nothing() -> None:
 
 async def test_when_room_is_short_the_session_ends_whose_capability_has_left_messages_unread_for_long() -> None:
     """An honest peer is not ended for the room that another takes, who has been asked for and is not read."""
-    limits = Limits(total_inbox_bytes=600_000, ping_interval=10**6)
+    limits = Limits(total_inbox_bytes=2 * WINDOW + 75_000, ping_interval=10**6)
     seen: list[ChatMessage] = []
 
     async def run(peer: Peer, channel: Channel[ChatMessage]) -> None:

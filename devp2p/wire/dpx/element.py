@@ -65,9 +65,9 @@ class ResumeVerdict(enum.IntEnum):
 class Params:
     """What a side can take in, in bytes but for `contexts`: the other keeps to it."""
 
-    connection_window: rlp.U32 = 1024 * 1024
+    connection_window: rlp.U32 = 4 * 1024 * 1024
     """Of the bodies of all capabilities together, before it gives more credit."""
-    capability_window: rlp.U32 = 256 * 1024
+    capability_window: rlp.U32 = 1024 * 1024
     """Of the bodies of one capability."""
     reassembly: rlp.U32 = 16 * 1024 * 1024 + 64 * 1024
     """Of messages in chunks of one capability that are not whole yet, or were not taken."""
