@@ -9,6 +9,7 @@ import pytest
 from devp2p import Limits
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
+from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
 SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits}
@@ -28,3 +29,12 @@ def test_each_bound_is_there_with_its_figure_and_no_other(title: str) -> None:
     limits = SECTIONS[title]()
     expected = [(field.name, shown(getattr(limits, field.name))) for field in fields(limits) if field.name != "table"]
     assert re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, flags=re.MULTILINE) == expected
+
+
+def test_each_bound_of_dpx_is_there_with_its_figure() -> None:
+    section = TEXT.split("\n## A session over dpx/1\n")[1].split("\n## ")[0]
+    ours = vars(ledgers) | vars(contexts) | vars(credit)
+    told = re.findall(r"^\| `(\w+)` \| (\S+) \|", section, flags=re.MULTILINE)
+    names = [name for name in ours if name.startswith(("CONTROLS_", "CANCELS_", "MOST_", "LEAST_", "PATIENCE")) and name != "MOST_CREDIT"]
+    assert sorted(told) == sorted((name, shown(ours[name])) for name in names)
+    assert f"every {sender._AT_LEAST_EVERY:g} s" in " ".join(section.split())

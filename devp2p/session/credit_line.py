@@ -252,6 +252,8 @@ class CreditLine(StreamLine):
             framing.credited.clear()
             framing.refused.clear()
             self._side.outbox.look_again()
+        while framing.given_up:
+            self._side.channel(framing.given_up.pop()).conduct.timed_out()
         while framing.controls:
             match message := framing.controls.popleft():
                 case control.Weight(capability, weight):

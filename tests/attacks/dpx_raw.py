@@ -51,6 +51,12 @@ class Raw:
         found: Ledgers = self._session._line._ledgers
         return found
 
+    @property
+    def timeouts(self) -> int:
+        """As the node counts them."""
+        found: int = self._session._by_index[0][1].conduct.total.timeouts
+        return found
+
     async def frame(self, data: bytes, capability: int = 1, context: int = 0, total: int = 0) -> None:
         """Send one frame."""
         await self.send(self.sealed(data, capability, context, total))

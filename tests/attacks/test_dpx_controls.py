@@ -101,6 +101,7 @@ async def begin_and_give_up(times: int, seconds: float = 0.0) -> int:
                 return done
             await trio.sleep(seconds)
             assert raw.ledgers.receiving.held == 0
+            assert raw.timeouts == done + 1, "it lowers the rating"
         return times
 
 

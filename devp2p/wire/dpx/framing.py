@@ -54,6 +54,8 @@ class DpxFraming:
         """Capabilities, by their numbers, for which more may be sent since this was emptied; 0 for all."""
         self.refused: list[Reset] = []
         """What the peer has said of messages that it wants no more of, since this was emptied."""
+        self.given_up: list[int] = []
+        """Of messages that the peer has begun and given up, the capabilities by index, since this was emptied."""
         self._sealer = sealer
         self._opener = opener
         self._shared: tuple[CapabilitySpec, ...] | None = None
@@ -195,7 +197,8 @@ class DpxFraming:
                 self.credited.add(capability)
             case Reset(capability=capability, context=context, code=code):
                 if code == CANCEL:
-                    self._wire_sizes.pop((capability, context), None)
+                    if self._wire_sizes.pop((capability, context), None) is not None:
+                        self.given_up.append(capability - 1)
                 else:
                     self.refused.append(found)
             case _:

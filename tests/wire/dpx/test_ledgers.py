@@ -1,6 +1,8 @@
 """Control messages and their limits: what follows from our own sending is free, everything else is counted."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from devp2p import rlp
 from devp2p.errors import RemoteProtocolError
@@ -115,3 +117,40 @@ def test_what_is_made_up_is_counted():
         both.received(Reset(1, 1, CANCEL), 0.0)
     with pytest.raises(RemoteProtocolError, match="given up"):
         both.received(Reset(1, 1, CANCEL), 0.0)
+
+
+NUMBERS = st.sampled_from([1, 2, 3, 65535])
+ANY_CONTROL: st.SearchStrategy[Control | Unknown] = st.one_of(
+    st.builds(Delta, st.sampled_from([1, 2, 3, CONNECTION]), st.sampled_from([1, 2048, 4096, 2**31 - 1])),
+    st.builds(Reset, NUMBERS.filter(lambda number: number < 4), NUMBERS, st.integers(1, 4)),
+    st.builds(Release, NUMBERS.filter(lambda number: number < 4), NUMBERS),
+    st.builds(Unknown, st.just(0x55)),
+)
+
+
+@given(st.lists(ANY_CONTROL | st.tuples(st.integers(1, 2), st.integers(2, 9000), st.integers(1, 1024)), max_size=50))
+def test_whatever_a_peer_says_is_acted_on_or_a_fault_of_its_own(steps):
+    """Between what it says we send what we may: the ledger never lets us, and never fails."""
+    both = ledgers()
+    sending, open_ones = both.sending, list[tuple[int, int]]()
+    for step in steps:
+        if not isinstance(step, tuple):
+            try:
+                both.received(step, 0.0)
+            except RemoteProtocolError:
+                return
+        else:
+            capability, total, size = step
+            if sending.may_open(capability, total):
+                open_ones.append((capability, sending.open(capability, total)))
+            for key in open_ones:
+                left = sending._contexts[key[0]][key[1]].left if sending.is_open(*key) else 0
+                part = min(size, left, sending.room(key[0]), total - 1)
+                if part > 0 and part < sending._contexts[key[0]][key[1]].total:
+                    sending.spend(key[0], part, key[1])
+        assert min(sending._windows) >= 0
+        assert max(sending._windows) < 2**31
+        for capability in (1, 2):
+            unreleased = sending._contexts[capability].values()
+            assert len(unreleased) <= PARAMS.contexts
+            assert sending._reserved[capability] == sum(each.total for each in unreleased) <= PARAMS.reassembly
