@@ -283,6 +283,10 @@ class Book:
         else:
             self._database.run("INSERT OR REPLACE INTO sealed VALUES (?, ?, ?)", node_id, used, data)
 
+    def flush(self) -> None:
+        """See that all that was kept so far survives a power failure too. May be called from any thread; OSError if it does not."""
+        self._database.flush()
+
     # What we have to remember of ourselves
 
     @property

@@ -129,6 +129,23 @@ class Database:
             if self._in_transaction():
                 self.run("ROLLBACK")
 
+    def flush(self) -> None:
+        """See that what was committed survives a power failure too; OSError if it does not.
+
+        Unlike a durable change it may be called by another thread, so that nobody has to wait for a disk: it asks the system, by a file of
+        its own, and not SQLite, none of whose locks are on the log.
+        """
+        if self.path == MEMORY:
+            return
+        try:
+            log = os.open(f"{self.path}-wal", os.O_RDONLY)
+        except FileNotFoundError:
+            return  # all of it is in the file, which SQLite has flushed
+        try:
+            os.fsync(log)
+        finally:
+            os.close(log)
+
     def close(self) -> None:
         """Give the file free. An open `changes` is undone; closing twice is no fault."""
         if self._closed:

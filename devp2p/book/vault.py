@@ -6,13 +6,13 @@
 So whoever has the file without the node's key has nothing, and no row can be moved to another node. A row that does not open (another key,
 a damaged file) counts as none, and goes.
 
-Each change is written as it happens, since a peer is told that we keep a secret, and lets go of its older one then. A node that is killed
-has kept what it said; after a power failure the last seconds may be lost, and the peer then sees one who has lost a secret.
+A peer that is told that we keep a secret lets go of the one before it. So what was kept must have survived whatever comes, before it is
+told: see `Vault.flush`.
 """
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -24,6 +24,7 @@ from devp2p.book.book import Book
 from devp2p.keys import PrivateKey
 
 _NONCE: Final = 12
+_WHAT: Final = "secrets by which sessions are resumed"
 
 _logger = logging.getLogger(__name__)
 
@@ -56,13 +57,22 @@ class Vault:
                         self._book.keep_sealed(node_id, None, 0.0)
         return found
 
-    def keep(self, node_id: bytes, data: bytes | None, used: float) -> bool:
-        """Keep this of a node from now on, None for nothing. `used`: when it was used last, in seconds since 1970.
+    def keep(self, changes: Mapping[bytes, bytes | None], used: float) -> bool:
+        """Keep this of each node from now on, None for nothing; all of it or none.
 
-        Whether it is kept: a book may fail, and then what it held of the node stays (see `Trouble`).
+        `used`: when it was used last, in seconds since 1970. Whether it is kept: a book may fail, and then what it held stays (see
+        `Trouble`). It survives a power failure once `flush` has returned.
         """
-        with self._book.trouble.survived("secrets by which sessions are resumed"):
-            nonce = self._random_bytes(_NONCE)
-            self._book.keep_sealed(node_id, None if data is None else nonce + self._cipher.encrypt(nonce, data, node_id), used)
+        with self._book.trouble.survived(_WHAT), self._book.changes():
+            for node_id, data in changes.items():
+                nonce = self._random_bytes(_NONCE)
+                self._book.keep_sealed(node_id, None if data is None else nonce + self._cipher.encrypt(nonce, data, node_id), used)
             return True
         return False
+
+    def flush(self) -> None:
+        """See that what was kept so far survives a power failure. It waits for the disk, and may be called from any thread.
+
+        OSError if it does not survive.
+        """
+        self._book.flush()

@@ -1,6 +1,7 @@
 """What a node keeps of peers for nobody but itself."""
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ def path(tmp_path: Path) -> Path:
 def test_what_is_kept_comes_back(kept: dict[bytes, bytes]) -> None:
     with Book.open(":memory:") as book:
         vault = Vault(book, KEY)
-        assert all(vault.keep(node_id, data, NOW) for node_id, data in kept.items())
+        assert vault.keep(kept, NOW)
         assert dict(Vault(book, KEY).load()) == kept
 
 
@@ -33,15 +34,15 @@ def test_the_newest_is_kept_and_nothing_of_what_is_forgotten(path: Path) -> None
     with Book.open(path) as book:
         vault = Vault(book, KEY)
         for node_id, data, used in ((ONE, b"old", NOW), (TWO, b"two", NOW + 1), (THREE, b"three", NOW - 1), (ONE, b"new", NOW + 2)):
-            assert vault.keep(node_id, data, used)
-        assert vault.keep(THREE, None, NOW)
+            assert vault.keep({node_id: data}, used)
+        assert vault.keep({THREE: None}, NOW)
     with Book.open(path) as book:
         assert Vault(book, KEY).load() == [(TWO, b"two"), (ONE, b"new")]
 
 
 def test_the_file_shows_nothing_of_it(path: Path) -> None:
     with Book.open(path) as book:
-        Vault(book, KEY).keep(ONE, SECRET, NOW)
+        Vault(book, KEY).keep({ONE: SECRET}, NOW)
         book.keep_sealed(TWO, SECRET + b" unless it is not sealed", NOW)
     files = b"".join(file.read_bytes() for file in path.parent.iterdir())
     assert files.count(SECRET) == files.count(SECRET + b" unless") > 0
@@ -50,7 +51,7 @@ def test_the_file_shows_nothing_of_it(path: Path) -> None:
 
 def test_with_another_key_nothing_opens_and_all_of_it_goes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Book.open(path) as book:
-        Vault(book, KEY).keep(ONE, SECRET, NOW)
+        Vault(book, KEY).keep({ONE: SECRET}, NOW)
         with caplog.at_level(logging.WARNING):
             assert Vault(book, OTHER).load() == []
         assert "1 nodes do not open" in caplog.text
@@ -61,7 +62,7 @@ def test_with_another_key_nothing_opens_and_all_of_it_goes(path: Path, caplog: p
 def test_what_is_damaged_counts_as_none_and_the_rest_is_read(path: Path, damage: bytes) -> None:
     with Book.open(path) as book:
         vault = Vault(book, KEY)
-        vault.keep(ONE, SECRET, NOW)
+        vault.keep({ONE: SECRET}, NOW)
         book.keep_sealed(TWO, damage, NOW)
         assert vault.load() == [(ONE, SECRET)]
         assert [node_id for node_id, _ in book.sealed] == [ONE]
@@ -70,7 +71,7 @@ def test_what_is_damaged_counts_as_none_and_the_rest_is_read(path: Path, damage:
 def test_a_row_belongs_to_one_node(path: Path) -> None:
     with Book.open(path) as book:
         vault = Vault(book, KEY)
-        vault.keep(ONE, SECRET, NOW)
+        vault.keep({ONE: SECRET}, NOW)
         ((_, sealed),) = book.sealed
         book.keep_sealed(TWO, sealed, NOW)
         assert vault.load() == [(ONE, SECRET)]
@@ -81,7 +82,7 @@ def test_no_two_rows_have_one_nonce() -> None:
         vault = Vault(book, KEY)
         seen = set[bytes]()
         for _ in range(20):
-            vault.keep(ONE, SECRET, NOW)
+            vault.keep({ONE: SECRET}, NOW)
             seen.add(book.sealed[0][1])
         assert len({sealed[:12] for sealed in seen}) == 20
 
@@ -95,6 +96,26 @@ def test_a_book_that_fails_keeps_nothing_and_says_so(path: Path, monkeypatch: py
 
         with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
             patch.setattr(Book, "keep_sealed", full)
-            assert not vault.keep(ONE, SECRET, NOW)
+            assert not vault.keep({ONE: SECRET}, NOW)
         assert "the disk is full" in caplog.text
-        assert vault.keep(ONE, SECRET, NOW)
+        assert vault.load() == []
+        assert vault.keep({ONE: SECRET}, NOW)
+
+
+def test_what_was_flushed_was_written_to_the_log_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+
+    def fsync(number: int) -> None:
+        flushed.append(os.fstat(number).st_ino)
+
+    with Book.open(path) as book:
+        vault = Vault(book, KEY)
+        vault.keep({ONE: SECRET}, NOW)
+        with monkeypatch.context() as patch:
+            patch.setattr("devp2p.book.database.os.fsync", fsync)
+            vault.flush()
+        assert flushed == [path.with_name(f"{path.name}-wal").stat().st_ino]
+        with pytest.raises(BookError, match="in use"):  # it has kept its locks
+            Book.open(path)
+    with Book.open(":memory:") as book:
+        Vault(book, KEY).flush()
