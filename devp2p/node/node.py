@@ -33,7 +33,7 @@ from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import Carriers, Transport
-from devp2p.wire.dpx import Consent
+from devp2p.wire.dpx import Consent, Resumption
 from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
@@ -158,7 +158,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         async with trio.open_nursery() as nursery:
             vouching = Vouching(key.public_key, policy, time.time, consent)
             if local.dpx is not None:
-                local.dpx.introductions = vouching
+                local.dpx.introductions, local.dpx.resumption = vouching, Resumption(time.time)
             introducing = Introducing(key, policy, roster, vouching, wall=time.time, enr=partial(own_enr, key, bound, found))
             sessions = Sessions(local, policy, roster, introducing, nursery)
             with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:

@@ -29,6 +29,7 @@ from devp2p.wire.dpx.ledgers import Ledgers
 from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.prelude import Answering, Asking, PreludeEntropy, missing_of_request
 from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, RecordSealer
+from devp2p.wire.dpx.resumption import Resumption, TrustLost
 from devp2p.wire.dpx.schedule import Turns, window_for
 from devp2p.wire.dpx.sender import Frame, Sender
 
@@ -60,9 +61,11 @@ __all__ = [
     "RecordOpener",
     "RecordSealer",
     "ResumeVerdict",
+    "Resumption",
     "SendCredit",
     "Sender",
     "Token",
+    "TrustLost",
     "Turns",
     "UsedRecords",
     "Verdict",

@@ -7,6 +7,7 @@ peer that claims to speak dpx/1 and does not is broken.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from devp2p.errors import DecodingError, HandshakeError
 from devp2p.keys import PublicKey
 from devp2p.trust import Trust
+from devp2p.wire.dpx import control
 from devp2p.wire.dpx.element import (
     REQUIRED,
     Accept,
@@ -21,7 +23,6 @@ from devp2p.wire.dpx.element import (
     Mode,
     Offer,
     Params,
-    ResumeVerdict,
     Verdict,
     decode_accept,
     decode_offer,
@@ -34,6 +35,7 @@ from devp2p.wire.dpx.introduction import Introductions, IntroductionVerdict
 from devp2p.wire.dpx.keys import derive
 from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.records import RecordOpener, RecordSealer
+from devp2p.wire.dpx.resumption import NOTHING_OFFERED, Resumption
 from devp2p.wire.rlpx import Ack, Agreement, Auth, Extension
 
 SHARE_SIZE: Final = 32
@@ -51,29 +53,35 @@ class Dpx(Extension):
         self._params = Params() if params is None else params
         self.introductions: Introductions | None = None
         """The node's part in introductions; without one they are neither offered nor accepted."""
+        self.resumption: Resumption | None = None
+        """What the node keeps of its peers' sessions; without it none is resumed."""
         self._pacts: dict[bytes, Pact] = {}
         """Of handshakes that have proved nobody yet, by the nonce of our own packet."""
 
     @property
     def features(self) -> Feature:
         """What we offer and accept."""
-        return self._features | (Feature.INTRODUCE if self.introductions is not None else Feature(0))
+        introduces = Feature.INTRODUCE if self.introductions is not None else Feature(0)
+        return self._features | introduces | (Feature.RESUME if self.resumption is not None else Feature(0))
 
-    def offer(self, remote: PublicKey, auth: Auth) -> tuple[bytes, ...]:  # noqa: ARG002
+    def offer(self, remote: PublicKey, auth: Auth) -> tuple[bytes, ...]:
         """See `Extension`."""
+        share, features = self._random_bytes(SHARE_SIZE), self.features
+        tokens = () if self.resumption is None else self.resumption.offer(remote, auth, share, features)
         shown = () if self.introductions is None else self.introductions.records_for(remote)
-        return (encode_offer(Offer(self.features, self._random_bytes(SHARE_SIZE), introductions=shown, params=self._params)),)
+        return (encode_offer(Offer(features, share, tokens, shown, self._params)),)
 
-    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:  # noqa: ARG002
+    def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:
         """See `Extension`."""
         offer = _offer_in(auth)
         if offer is None:
             return ()
-        features = offer.features & self.features
+        features, share = offer.features & self.features, self._random_bytes(SHARE_SIZE)
         codes = self._verdicts(remote, offer) if Feature.INTRODUCE in features else ()
         mode = Mode.INTRODUCED if IntroductionVerdict.OK in codes else Mode.PLAIN
-        verdict = Verdict(ResumeVerdict.NONE_OFFERED, codes)
-        return (encode_accept(Accept(features, self._random_bytes(SHARE_SIZE), mode, verdict=verdict, params=self._params)),)
+        answer = NOTHING_OFFERED if self.resumption is None else self.resumption.answer(remote, auth, ack, offer, share)
+        accept = Accept(features, share, answer.mode or mode, answer.sealed, Verdict(answer.verdict, codes), self._params)
+        return (encode_accept(accept),)
 
     def framing(self, agreement: Agreement) -> DpxFraming | None:
         """See `Extension`. HandshakeError for an ack with what was not offered, or malformed."""
@@ -85,7 +93,10 @@ class Dpx(Extension):
         codes = accept.verdict.introductions
         if len(codes) > len(offer.introductions) or (accept.mode is Mode.INTRODUCED and IntroductionVerdict.OK not in codes):
             raise HandshakeError("an ack takes introductions that were not offered")
-        keys = derive(agreement, (offer.share, accept.share), accept.mode, None)
+        old = None if self.resumption is None else self.resumption.resumed(agreement, accept)
+        if old is None and accept.sealed is not None:
+            raise HandshakeError("an ack resumes what was not offered")
+        keys = derive(agreement, (offer.share, accept.share), accept.mode, old)
         pact = Pact(agreement.remote, offer, accept, keys, initiated=agreement.initiated)
         self._pacts[_own_nonce(agreement)] = pact
         cipher = AESGCM if Feature.AES_256_GCM in accept.features else ChaCha20Poly1305
@@ -94,15 +105,48 @@ class Dpx(Extension):
 
     def proved(self, agreement: Agreement) -> None:
         """See `Extension`."""
-        pact = self._pacts.pop(_own_nonce(agreement), None)
-        if pact is not None and self.introductions is not None and Feature.INTRODUCE in pact.features:
+        nonce = _own_nonce(agreement)
+        pact = self._pacts.pop(nonce, None)
+        if pact is None:  # a stock session, which says nothing about what we have with a peer that may speak dpx/1 again
+            if self.resumption is not None:
+                self.resumption.failed(nonce, agreement.remote)
+            return
+        if self.resumption is not None:
+            self._resumed(self.resumption, pact, agreement)
+        if self.introductions is not None and Feature.INTRODUCE in pact.features:
             why = self.introductions.proved(pact)
             if why and pact.profile.trust is Trust.STRANGER:
                 pact.profile = replace(pact.profile, trust=Trust.INTRODUCED, why=why)
 
     def failed(self, agreement: Agreement) -> None:
         """See `Extension`."""
-        self._pacts.pop(_own_nonce(agreement), None)
+        nonce = _own_nonce(agreement)
+        pact = self._pacts.pop(nonce, None)
+        if self.resumption is not None:
+            self.resumption.failed(nonce, agreement.remote, is_broken=pact is not None and pact.is_broken)
+
+    def unanswered(self, remote: PublicKey, auth: Auth) -> None:
+        """See `Extension`."""
+        if self.resumption is not None:
+            self.resumption.failed(auth.nonce, remote)
+
+    @staticmethod
+    def _resumed(resumption: Resumption, pact: Pact, agreement: Agreement) -> None:
+        """The peer has proved itself: its next session can resume this one, and we say so as soon as that is certain."""
+        outcome = resumption.proved(agreement, pact.features, pact.keys.resumption)
+        mode = "resumed" if outcome.generation else pact.profile.mode
+        pact.profile = replace(pact.profile, mode=mode, trust=outcome.trust, generation=outcome.generation, why=outcome.why)
+        otherwise = pact.heard
+
+        def heard(message: control.Control) -> None:
+            if isinstance(message, control.Committed):
+                resumption.confirmed(pact.remote, message.generation or b"")
+            else:
+                otherwise(message)
+
+        pact.heard = heard
+        if outcome.committed is not None:
+            resumption.when_saved(partial(pact.say, control.Committed(outcome.committed)))
 
     def _verdicts(self, remote: PublicKey, offer: Offer) -> tuple[IntroductionVerdict, ...]:
         return () if self.introductions is None else self.introductions.verdicts(remote, offer.introductions)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from devp2p import rlp
-from devp2p.errors import DecodingError, LocalProtocolError, RemoteProtocolError
+from devp2p.errors import DecodingError, HandshakeError, LocalProtocolError, RemoteProtocolError
 from devp2p.limits import MAX_MESSAGE_SIZE
 from devp2p.trust import Profile
 from devp2p.wire import base, compression
@@ -112,23 +112,27 @@ class DpxFraming:
 
     def next_message(self) -> MessageReceived | BaseReceived | None:
         """See `Framing.next_message`."""
-        while (record := self._opener.next_record()) is not None:
-            head, data = record
-            capability, context, total = (_WHOLE[head], 0, 0) if head in _WHOLE else header.decode(head)
-            if capability == CONNECTION:
-                if context:
-                    raise RemoteProtocolError("a control message came in chunks")
-                self._control(data)
-                continue
-            self.frames += 1
-            if not capability:
-                if context:
-                    raise RemoteProtocolError("a message of the base protocol came in chunks")
-                code, start = rlp.split_uint(data)
-                return BaseReceived(code, data[start:])
-            message = self._chunk(capability, context, total, data) if context else self._message(capability, data)
-            if message is not None:
-                return message
+        try:
+            while (record := self._opener.next_record()) is not None:
+                head, data = record
+                capability, context, total = (_WHOLE[head], 0, 0) if head in _WHOLE else header.decode(head)
+                if capability == CONNECTION:
+                    if context:
+                        raise RemoteProtocolError("a control message came in chunks")
+                    self._control(data)
+                    continue
+                self.frames += 1
+                if not capability:
+                    if context:
+                        raise RemoteProtocolError("a message of the base protocol came in chunks")
+                    code, start = rlp.split_uint(data)
+                    return BaseReceived(code, data[start:])
+                message = self._chunk(capability, context, total, data) if context else self._message(capability, data)
+                if message is not None:
+                    return message
+        except HandshakeError:
+            self.pact.is_broken = not self.frames
+            raise
         return None
 
     def stop_receiving(self) -> None:

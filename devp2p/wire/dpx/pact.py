@@ -39,6 +39,8 @@ class Pact:
         """Wakes the line, which has to look into `to_send`."""
         self.heard: Callable[[Control], None] = _nobody_hears
         """Is given each control message that is not for the line: those of resumption and of introductions."""
+        self.is_broken: bool = False
+        """Whether the first record was not authentic: somebody is on the way, or the other end has other secrets than we."""
 
     @property
     def features(self) -> Feature:
