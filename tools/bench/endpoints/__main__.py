@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from devp2p.allocator import keep_freed_memory
-from tools.bench.endpoints import api, bare, crowd, discovery, dpx, qos
+from tools.bench.endpoints import api, bare, crowd, discovery, dpx, qos, slow
 from tools.bench.endpoints.basics import Options, emit
 
 MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
@@ -29,6 +29,11 @@ MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "dpxapi-send": api.stream,
     "qos-serve": qos.serve,
     "qos-play": qos.play,
+    "dpxqos-serve": qos.serve,
+    "dpxqos-play": qos.play,
+    "dpxqos-slow": slow.one_way,
+    "dpxshare-recv": qos.share,
+    "dpxshare-send": qos.share,
     "share-recv": qos.share,
     "share-send": qos.share,
     "idle-serve": api.idle,

@@ -35,6 +35,8 @@ class SlowLine:
         self.port = port
         """Where it listens, at 127.0.0.1."""
         self.carried = Carried()
+        self.accepted: list[trio.SocketStream] = []
+        """Its ends of the connections that came."""
         self._rate = rate
 
     async def join(self, target: int, stream: trio.SocketStream) -> None:
@@ -44,6 +46,7 @@ class SlowLine:
         except OSError:
             await trio.aclose_forcefully(stream)
             return
+        self.accepted.append(stream)
         async with stream, other, trio.open_nursery() as nursery:
             nursery.start_soon(self._carry, stream, other, "there")
             nursery.start_soon(self._carry, other, stream, "back")
@@ -60,11 +63,11 @@ class SlowLine:
 
 
 @asynccontextmanager
-async def slow_line(target: int, rate: float) -> AsyncIterator[SlowLine]:
-    """Run a relay in front of 127.0.0.1:`target` that carries `rate` bytes a second each way."""
+async def slow_line(target: int, rate: float, buffer: int = _BUFFER) -> AsyncIterator[SlowLine]:
+    """Run a relay in front of 127.0.0.1:`target` that carries `rate` bytes a second each way; Linux makes `buffer` twice as large."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)  # those that it accepts inherit it
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)  # those that it accepts inherit it
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
     if hasattr(socket, "TCP_MAXSEG"):
         with suppress(OSError):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT)
