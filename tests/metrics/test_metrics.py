@@ -18,6 +18,7 @@ from devp2p.node.events import PeerDropped
 from devp2p.testing import ScriptedPeer
 from devp2p.trust import Profile, Trust
 from devp2p.wire.base import CapabilityVersion
+from devp2p.wire.dpx import Params
 from tests.chat import Blob, Chat, ChatMessage, Say
 from tests.network import Network, running
 
@@ -272,8 +273,8 @@ async def test_it_tells_of_a_peer_that_reads_nothing_and_so_takes_no_more():
         peer = await deaf.connect(node.record)
         await wait_all_tasks_blocked()
         (other,) = node.connected
-        assert other.backlog(Chat).credit == 256 * 1024 == peer.backlog(Deaf).credit
-        for _ in range(30):
+        assert other.backlog(Chat).credit == Params().capability_window == peer.backlog(Deaf).credit
+        for _ in range(Params().capability_window // 10_000 + 5):
             await other[Chat].send(Blob(os.urandom(10_000)))
         await wait_all_tasks_blocked()
         backlog = other.backlog(Chat)

@@ -215,9 +215,10 @@ def controls() -> Lines:
         for kind, (shape, example) in SHAPES.items():
             data = "" if example is None else control.encode(example).hex()
             shown = f"`{data}`" if 0 < len(data) <= 44 else f"`{data[:40]}…`" if data else "section 8"
-            yield f"0x{kinds[kind].code:02x}", kind.__name__, f"`{shape}`", shown
+            most = kinds[kind].max_size
+            yield f"0x{kinds[kind].code:02x}", kind.__name__, f"`{shape}`", most if most <= MAX_PACKET else "a frame", shown
 
-    return table(("code", "name", "list", "example"), rows())
+    return table(("code", "name", "list", "bytes at most", "example"), rows())
 
 
 def reset_codes() -> Lines:
