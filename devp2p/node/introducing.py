@@ -176,7 +176,7 @@ class Introducing:
                 talk.otherwise(message)
 
     def _consented(self, talk: _Talk, message: control.IntroductionConsent) -> None:
-        if not self._consents.allows(talk.peer.id, trio.current_time()):
+        if not self._consents.allows(talk.peer.id, self._policy.clock.trio()):
             return
         try:
             audience = PublicKey.from_bytes(message.subject).node_id if message.subject else b""
@@ -190,7 +190,7 @@ class Introducing:
         self._policy.referrals.consent(talk.peer.id, next((to for mode, to in _TO.items() if mode == message.mode), ()), audience)
 
     def _requested(self, talk: _Talk, index: int, count: int) -> None:
-        peer, now = talk.peer, trio.current_time()
+        peer, now = talk.peer, self._policy.clock.trio()
         if peer.trust is Trust.STRANGER or index > len(peer.capabilities):
             return
         capability = peer.capabilities[index - 1]
@@ -222,7 +222,7 @@ class Introducing:
         audience.pact.say(control.Introduction(subject.enr.encode(), record.encode()))
 
     def _grades(self, peer: Peer) -> list[Grade]:
-        now, standing = trio.current_time(), self._policy.ratings.standing
+        now, standing = self._policy.clock.trio(), self._policy.ratings.standing
         grades = [Grade(one.name, one.version, grade_of(standing(peer.id, one.name, now).quantile)) for one in peer.active]
         return sorted(grades, key=lambda grade: -grade.grade)[:8]
 
@@ -248,7 +248,7 @@ class Introducing:
             asked.done.set()
 
     def _noted(self, talk: _Talk, audience: NodeId, nonce: bytes, expires: int) -> None:
-        now = trio.current_time()
+        now = self._policy.clock.trio()
         if not self._policy.introducers.may_introduce(talk.peer.id, now) or expires <= self._wall():
             return
         if self._vouching.consent is not Consent.NONE and self._notes.allows(talk.peer.id, now):

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 import pytest
 
-from devp2p.keys import PrivateKey, PublicKey, recover
+from devp2p.addresses import Address
+from devp2p.keys import NodeId, PrivateKey, PublicKey, recover
 from devp2p.node import vouching
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.node.vouching import Vouching
+from devp2p.records import NodeRecord
 from devp2p.session import local_node
 from devp2p.wire.dpx import (
     OURS,
@@ -60,7 +63,7 @@ class Clock:
 class Side:
     """A node's part, with a policy of its own."""
 
-    def __init__(self, key: PrivateKey, *fit: PrivateKey, consent: Consent = Consent.ANY, slots: int = 16) -> None:
+    def __init__(self, key: PrivateKey, *fit: PrivateKey, consent: Consent = Consent.ANY, slots: int = 16, seed: int = 0) -> None:
         self.clock = Clock()
         self.key = key
         self.policy = Policy(
@@ -72,7 +75,7 @@ class Side:
             max_peers=50,
             wanted={"chat": slots},
             dials=True,
-            random=lambda: 0.5,
+            random=Random(seed).random,
             secret=bytes(16),
         )
         for one in fit:
@@ -268,3 +271,31 @@ def test_what_is_held_is_bounded():
         key = PrivateKey.from_bytes(bytes(29) + b"\x01" + number.to_bytes(2, "big"))
         side.vouching.hold(record(), key.public_key.node_id)
     assert len(side.vouching._held) == vouching._HELD
+
+
+# Whom to dial
+
+
+def first_dialled(seed: int, *, introduced: bool) -> int:
+    """Which of twelve candidates of the same promise is dialled first; the last one is, or is not, introduced to us."""
+    side = Side(A, seed=seed)
+    records = [NodeRecord(key.public_key, (Address("tcp", f"5.{number}.0.1", 30303),)) for number, key in enumerate(TWELVE)]
+    for record in records:
+        side.policy.candidates.offer(record, "v4")
+    assert side.policy.candidates.offer(records[-1], "introduced", introduced=introduced)
+    seen = [found for known in side.policy.candidates.pool if (found := side.policy.candidates.look_at(known)) is not None]
+    dial = side.policy.next_dial(side.policy.choice(seen))
+    assert dial is not None
+    side.policy.candidates.begin_dial(records[-1])
+    known = side.policy.candidates.pool.get(records[-1].id)
+    assert known is not None
+    assert not known.introduced  # it has had its chance
+    return [record.id for record in records].index(NodeId(dial.id))
+
+
+TWELVE = [PrivateKey.from_bytes(bytes(30) + b"\x02" + bytes([number])) for number in range(12)]
+
+
+def test_whom_a_peer_has_introduced_is_dialled_before_others_that_promise_as_much():
+    assert {first_dialled(seed, introduced=True) for seed in range(10)} == {11}
+    assert len({first_dialled(seed, introduced=False) for seed in range(10)}) > 1

@@ -1,0 +1,93 @@
+"""What a peer may say about introductions: nothing raises, nothing grows; and what a node says of itself."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devp2p import Address, NodeRecord, Peer
+from devp2p.node.discovering import own_enr
+from devp2p.node.introducing import Introducing
+from devp2p.node.roster import Roster
+from devp2p.trust import Trust
+from devp2p.wire.dpx import Accept, Feature, Offer, Pact, control
+from tests.node.test_vouching import I1, KEYS, WALL, B, Side
+from tests.wire.dpx.test_control import controls
+
+
+def conversation(clock_at: float = 0.0) -> tuple[Side, Introducing, Pact]:
+    """A node's side of a conversation with one peer that it knows, without a network."""
+    side = Side(B, I1)
+    side.clock.seconds = clock_at
+    found = Introducing(side.key, side.policy, Roster(), side.vouching, wall=side.clock.wall, enr=lambda: None)
+    pact = Pact(I1.public_key, Offer(Feature.INTRODUCE, bytes(32)), Accept(Feature.INTRODUCE, bytes(32)), KEYS, initiated=True)
+    (capability,) = side.policy.capabilities.values()
+    peer = SimpleNamespace(
+        id=I1.public_key.node_id,
+        public_key=I1.public_key,
+        trust=Trust.KNOWN,
+        ended=None,
+        introducer=None,
+        capabilities=(capability,),
+        active=(capability,),
+    )
+    found.began(cast("Peer", peer), pact)
+    return side, found, pact
+
+
+@given(st.lists(controls, max_size=20))
+@settings(max_examples=50)
+def test_whatever_a_peer_says_raises_nothing(messages):
+    side, _, pact = conversation()
+    before = len(pact.to_send)
+    for message in messages:
+        pact.heard(message)
+    assert len(pact.to_send) == before  # it is the only peer, so there is nobody to be introduced to it
+    assert not side.vouching.records_for(B.public_key)
+
+
+def test_only_four_notes_an_hour_and_four_consents_at_once_are_read():
+    side, _, pact = conversation()
+    for number in range(10):
+        pact.heard(control.IntroductionNote(bytes([number]) * 32, bytes(16), WALL + 60))
+        pact.heard(control.IntroductionConsent(b"", number % 2))
+    assert len(side.vouching._expected) == 4
+    assert side.policy.referrals.consents(I1.public_key.node_id, Trust.KNOWN, b"")  # of the fourth
+    pact.heard(control.IntroductionNote(bytes(32), bytes(16), WALL - 1))
+    assert len(side.vouching._expected) == 4
+
+
+def test_nothing_holds_a_peer_when_its_session_is_over():
+    side, found, pact = conversation()
+    (talk,) = found._talks.values()
+    found.ended(talk.peer)
+    assert talk.peer.introducer is None
+    assert not found._talks
+    heard = pact.heard
+    heard(control.IntroductionConsent(b"", 2))
+    assert not side.policy.referrals.consents(talk.peer.id, Trust.KNOWN, b"")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("tcp://5.1.0.1:30303", ("5.1.0.1", 30303)),
+        ("tcp://[2a00::1]:30303", ("2a00::1", 30303)),
+        ("tcp://0.0.0.0:30303", None),
+        ("tcp://5.1.0.1:0", None),
+        ("tcp://example.org:30303", None),
+        ("memory://node", None),
+        (None, None),
+    ],
+)
+def test_the_record_of_a_node_without_discovery(address, expected):
+    found = own_enr(B, () if address is None else (Address.parse(address),), None)
+    if expected is None:
+        assert found is None
+    else:
+        assert found is not None
+        (named,) = NodeRecord.from_enr(found).addresses
+        assert (named.host, named.port) == expected
+        assert found.public_key == B.public_key
