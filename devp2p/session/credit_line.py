@@ -61,6 +61,7 @@ class CreditLine(StreamLine):
         self._received = trio.Event()  # nothing is received, for now or any more
         self._received.set()
         self._joining = Arriving(side.limits, side.budget, side.end)
+        self._came = 0  # bytes of messages that have come; whatever else does makes none of them come sooner
         self._joined = 0  # how many times messages in chunks began to come when there were none
         self._watch = Watch(side, framing, outbox.look_again)
         self._preparing = Turn()
@@ -219,12 +220,13 @@ class CreditLine(StreamLine):
     async def _receive_some(self) -> bytes | bytearray:
         data = await super()._receive_some()
         self._dpx.now = trio.current_time()
-        self._joining.progressed(len(data), 0)
         return data
 
     async def _take_events(self) -> bool:
         self._take_controls()
-        held = self._ledgers.receiving.held
+        came, held = sum(self._ledgers.receiving.came), self._ledgers.receiving.held
+        self._joining.progressed(came - self._came, 0)
+        self._came = came
         if held and not self._joining.size:
             self._joined += 1
         self._joining.patience(self._joined)

@@ -12,7 +12,7 @@ import trio
 from devp2p import Limits, PrivateKey
 from devp2p.capability.budget import Arriving
 from devp2p.wire.dpx import contexts
-from devp2p.wire.dpx.control import BUSY, Delta, Release, Reset
+from devp2p.wire.dpx.control import BUSY, Delta, Pad, Release, Reset
 from tests.attacks.dpx_raw import FRAME, Raw, attacked, blob, raw_peer
 from tests.chat import Chat
 from tests.wires import WIRES
@@ -104,3 +104,42 @@ async def test_x6_a_message_that_was_dropped_is_told_once_and_its_context_is_fre
         await raw.frame(blob(600), context=1, total=1200)
         assert raw.ledgers.receiving.held == 600
         assert raw.end is None
+
+
+async def send_beside_padding(seconds: int) -> tuple[int, list[str]]:
+    """Let two peers begin messages and send padding from then on, and a third send a large message at 16 KiB a second.
+
+    There is room for what the two hold, and for half of the third's message. How much of that is held at the end, and how others ended.
+    """
+    network = WIRES["dpx"].network()
+    limits = Limits(total_inbox_bytes=2 * EACH + seconds // 2 * FRAME, ping_interval=10**6)
+    async with network.running(capabilities=[Chat()], max_peers=100, limits=limits, strict=False) as node:
+        with ExitStack() as stack:
+            two = [await raw_peer(network, node, key) for key in KEYS[:2]]
+            honest = await raw_peer(network, node, KEYS[2])
+            for raw in (*two, honest):
+                stack.callback(raw.cut_off)
+            for raw in two:
+                await begin(raw)
+            await honest.frame(blob(FRAME, declared=2**20), context=1, total=2**20)
+            for _ in range(seconds - 1):
+                await trio.sleep(1)
+                await honest.frame(bytes(FRAME), context=1)
+                await honest.hear()
+                for raw in two:
+                    await raw.tell(*[Pad(FRAME)] * 8)
+            return 0 if honest.end else honest.ledgers.receiving.held, [raw.end.detail for raw in two if raw.end is not None]
+
+
+async def test_x6_padding_makes_nobody_faster_than_who_sends_what_he_has_begun():
+    held, ended = await send_beside_padding(40)
+    assert held == 40 * FRAME
+    assert len(ended) == 1 + (20 * FRAME > EACH)
+    assert all("came slowest" in detail for detail in ended)
+
+
+async def test_x6_control_if_all_that_comes_counts_as_progress_the_honest_one_is_ended(monkeypatch):
+    progressed = Arriving.progressed
+    monkeypatch.setattr(Arriving, "progressed", lambda arriving, _, waited: progressed(arriving, 2**20, waited))
+    held, ended = await send_beside_padding(40)
+    assert (held, ended) == (0, [])
