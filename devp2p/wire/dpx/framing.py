@@ -158,7 +158,9 @@ class DpxFraming:
         """A whole message."""
         self._known(capability).receiving.normal(capability, len(data))
         assert self._shared is not None  # noqa: S101  (there are ledgers)
-        code, start = rlp.split_uint(data)
+        code, start = data[0] if data else 0, 1
+        if not 0 < code < 0x80:
+            code, start = rlp.split_uint(data)
         spec, body = self._shared[capability - 1], data[start:]
         size = spec.sizes[code] if code < len(spec.sizes) else 0
         if not size:

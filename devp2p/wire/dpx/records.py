@@ -10,6 +10,7 @@ come of the body waits as ciphertext, in a buffer that grows with what came. The
 somebody on the way, and one that is too large ends the session before the body comes.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -32,8 +33,26 @@ _HEADER: Final = 32  # a header on the wire
 _SIZE: Final = 3
 _PADDING: Final = tuple(bytes(-over % _BLOCK) for over in range(_BLOCK))
 _NONCES: Final = tuple(number.to_bytes(12) for number in range(2 * RECORDS_PER_KEY))  # to make one each time is slower
-_COPIED: Final = 2048  # padding is cut off by a copy below this size, and by a view above it
+_COPIED: Final = 2048  # larger data is given as a view, of which the code of a message can be cut off without a copy
+_ALIKE: Final = 512  # headers that are remembered: those of one session are much alike
 _number: Final = int.from_bytes
+
+
+@lru_cache(_ALIKE)
+def _plain_header(size: int, header_data: bytes) -> bytes:
+    """The 16 bytes of a header. LocalProtocolError for too much data or header-data."""
+    if size > MAX_MESSAGE_SIZE:
+        raise LocalProtocolError(f"a record holds at most {MAX_MESSAGE_SIZE} bytes, not {size}")
+    if len(header_data) > HEADER_DATA:
+        raise LocalProtocolError(f"a record's header holds at most {HEADER_DATA} bytes of header-data, not {len(header_data)}")
+    return (size.to_bytes(_SIZE) + header_data).ljust(_BLOCK, b"\0")
+
+
+@lru_cache(_ALIKE)
+def _read_header(plain: bytes) -> tuple[int, int, bytes]:
+    """The size of the data, that of the body on the wire, and the header-data with the zeros behind it."""
+    size = _number(plain[:_SIZE])
+    return size, size + -size % _BLOCK + _BLOCK, plain[_SIZE:]
 
 
 class RecordSealer:
@@ -51,17 +70,18 @@ class RecordSealer:
         `header_data` is at most 13 bytes. LocalProtocolError for too much of either; then nothing was sealed.
         """
         size = len(head) + len(body)
-        if size > MAX_MESSAGE_SIZE:
-            raise LocalProtocolError(f"a record holds at most {MAX_MESSAGE_SIZE} bytes, not {size}")
-        if len(header_data) > HEADER_DATA:
-            raise LocalProtocolError(f"a record's header holds at most {HEADER_DATA} bytes of header-data, not {len(header_data)}")
-        nonce = next(self._nonces, None)
-        if nonce is None:
-            self._encrypt = self._keys.next().encrypt
-            self._nonces = iter(_NONCES)
-            nonce = next(self._nonces)
-        header = self._encrypt(nonce, (size.to_bytes(_SIZE) + header_data).ljust(_BLOCK, b"\0"), None)
-        return header + self._encrypt(next(self._nonces), b"".join((head, body, _PADDING[size % _BLOCK])), header)
+        plain = _plain_header(size, header_data)
+        nonce = next(self._nonces, None) or self._rekey()
+        over, encrypt = size % _BLOCK, self._encrypt
+        header = encrypt(nonce, plain, None)
+        data = b"".join((head, body, _PADDING[over])) if head or over else body
+        return header + encrypt(next(self._nonces), data, header)
+
+    def _rekey(self) -> bytes:
+        """Go over to the next key; its first nonce."""
+        self._encrypt = self._keys.next().encrypt
+        self._nonces = iter(_NONCES)
+        return next(self._nonces)
 
 
 class RecordOpener(BufferedOpener):
@@ -78,7 +98,7 @@ class RecordOpener(BufferedOpener):
         self._decrypt = cipher(key).decrypt
         self._nonces = iter(_NONCES)
         self._header = b""  # of the record that is open, as it was on the wire
-        self._header_data = b""  # what it says
+        self._says = _read_header(bytes(_BLOCK))  # what it says
 
     @property
     def in_frame(self) -> bool:
@@ -93,7 +113,7 @@ class RecordOpener(BufferedOpener):
     def stop(self) -> None:
         """Let go of a record that is not complete; nothing can be opened any more."""
         super().stop()
-        self._header = self._header_data = b""
+        self._header = b""
 
     def next_record(self) -> tuple[bytes, bytes | memoryview] | None:
         """Give the 13 bytes of header-data, zeros behind it included, and the data of the next record, or None until more bytes come.
@@ -103,51 +123,50 @@ class RecordOpener(BufferedOpener):
         """
         if self._failed:
             raise LocalProtocolError("this direction has failed before")
-        if not self._header and not self._open_header():
-            return None
-        received, start, size, held = self._received, self._at, self._size, self._data
-        over = -size % _BLOCK
-        end = start + size + over + _BLOCK - len(held)
+        received, start = self._received, self._at
+        header: bytes | memoryview = self._header
+        if header:
+            size, on_wire, header_data = self._says
+        else:
+            body_at = start + _HEADER
+            if len(received) < body_at:
+                return None
+            header = received[start:body_at]
+            size, on_wire, header_data = self._open_header(header)
+            start = body_at
+        end, held = start + on_wire, self._data
+        if held:
+            end -= len(held)
         if end > len(received):
+            self._header, self._says, self._at = bytes(header), (size, on_wire, header_data), len(received)
             held += received[start:]
-            self._at = len(received)
             return None
         body: bytearray | memoryview = received[start:end]
         if held:
             held += body
             body, self._data = held, bytearray()
         try:
-            data = self._decrypt(next(self._nonces), body, self._header)
+            data = self._decrypt(next(self._nonces), body, header)
         except InvalidTag:
             raise self._failure(HandshakeError("a record is not authentic")) from None
         self._at, self._header = end, b""
-        if not over:
-            return self._header_data, data
-        if not data.endswith(_PADDING[size % _BLOCK]):
+        if len(data) != size and not data.endswith(_PADDING[size % _BLOCK]):
             raise self._failure(DecodingError("a record is padded with other bytes than zeros"))
-        return self._header_data, data[:size] if size < _COPIED else memoryview(data)[:size]
+        return header_data, data[:size] if size < _COPIED else memoryview(data)[:size]
 
-    def _open_header(self) -> bool:
-        """Begin a record if its whole header is there."""
-        start = self._at
-        end = start + _HEADER
-        if len(self._received) < end:
-            return False
+    def _open_header(self, header: memoryview) -> tuple[int, int, bytes]:
         nonce = next(self._nonces, None)
         if nonce is None:
             self._decrypt = self._keys.next().decrypt
             self._nonces = iter(_NONCES)
             nonce = next(self._nonces)
-        header = bytes(self._received[start:end])
         try:
-            plain = self._decrypt(nonce, header, None)
+            says = _read_header(self._decrypt(nonce, header, None))
         except InvalidTag:
             raise self._failure(HandshakeError("a record's header is not authentic")) from None
-        size = _number(plain[:_SIZE])
-        if size > self.max_size:
-            raise self._failure(DecodingError(f"a record of {size} bytes, where at most {self.max_size} are allowed"))
-        self._header, self._header_data, self._size, self._at = header, plain[_SIZE:], size, end
-        return True
+        if says[0] > self.max_size:
+            raise self._failure(DecodingError(f"a record of {says[0]} bytes, where at most {self.max_size} are allowed"))
+        return says
 
 
 class _Keys:
