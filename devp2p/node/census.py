@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from devp2p.addresses import GROUP, Address
 from devp2p.arguments import require, whole
@@ -15,8 +15,14 @@ from devp2p.node.roster import Roster
 from devp2p.peers import Introducers, Known, Ratings, standings_of
 from devp2p.peers.slots import SlotCandidate, SlotPeer, SlotSpec
 from devp2p.records import NodeRecord
+from devp2p.trust import Trust
 
 _logger = logging.getLogger(__name__)
+
+
+def nobody(_: bytes) -> bool:
+    """Whether a node is known where no sessions are resumed."""
+    return False
 
 
 class Census:
@@ -31,9 +37,13 @@ class Census:
         *,
         outside: Iterable[NodeId],
         clock: PolicyClock,
+        is_known: Callable[[bytes], bool] = nobody,
         strict: bool = False,
     ) -> None:
-        """`capabilities`: ours, by name. `outside`: static and trusted nodes. `strict`: let stray exceptions of capabilities out."""
+        """`capabilities`: ours, by name. `outside`: static and trusted nodes. `strict`: let stray exceptions of capabilities out.
+
+        `is_known` tells by a node-ID whether the node was known at its last session (`Trust.KNOWN`).
+        """
         self.leaving: set[bytes] = set()
         """The IDs of peers whose sessions are being ended: they count no more."""
         self.wished: set[bytes] = set()
@@ -42,6 +52,7 @@ class Census:
         self._roster = roster
         self._ratings = ratings
         self._introducers = introducers
+        self._is_known = is_known
         self._outside = frozenset(outside)
         self._clock = clock
         self._nearest: dict[bytes, float] = {}
@@ -54,13 +65,22 @@ class Census:
                 inbound=peer.inbound,
                 since=self._clock.at(peer.since),
                 now=now,
+                trust=peer.trust,
             )
             for peer in self._roster
             if peer.id not in self.leaving
         ]
 
     def peer(  # noqa: PLR0913  (of a peer, or of one who asks to be)
-        self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool, since: float, now: float
+        self,
+        key: PublicKey,
+        shared: Iterable[str],
+        address: Address,
+        *,
+        inbound: bool,
+        since: float,
+        now: float,
+        trust: Trust = Trust.STRANGER,
     ) -> SlotPeer:
         """A peer, or one that asks to be."""
         node_id = key.node_id
@@ -73,7 +93,7 @@ class Census:
             rtt=self._nearest.get(node_id),
             outside=node_id in self._outside,
             protected=node_id in self.wished,
-            intro=self._introducers.is_protected(node_id),
+            intro=trust is Trust.KNOWN or self._introducers.is_protected(node_id),
         )
 
     def wanting(self, record: NodeRecord) -> tuple[str, ...]:
@@ -97,7 +117,8 @@ class Census:
     def candidate(self, known: Known, now: float) -> SlotCandidate:
         """A node that could be dialled. As long as its record is all that is known of it, the answer stays the same, and is kept."""
         node_id = known.record.id
-        is_remembered = node_id in self._ratings
+        is_known = self._is_known(node_id)
+        is_remembered = is_known or node_id in self._ratings
         if known.seen_as is not None and not is_remembered:
             return known.seen_as
         shared = self._ratings.shares(node_id)  # what its record may say, and what it turned out to have
@@ -107,7 +128,7 @@ class Census:
             standings=standings_of(self._ratings, node_id, names, now),
             network=known.record.addresses[0].limited_network(GROUP),
             source=known.source,
-            preferred=known.introduced,
+            preferred=is_known or known.introduced,
             anchor=known.anchor,
             tries=known.tries,
         )

@@ -129,6 +129,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     from devp2p.node.introducing import Introducing  # noqa: PLC0415
     from devp2p.node.persistence import StandingsKeeper  # noqa: PLC0415
     from devp2p.node.policy import Policy  # noqa: PLC0415
+    from devp2p.node.secrets import SecretsKeeper  # noqa: PLC0415
     from devp2p.node.sessions import Sessions  # noqa: PLC0415
     from devp2p.node.steering import Steering  # noqa: PLC0415
 
@@ -136,6 +137,10 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     # What can fail to open does so before the nursery, so that its errors are not in a group.
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(opened(book))
+        secrets = None
+        if local.dpx is not None:
+            local.dpx.resumption = Resumption(time.time)
+            secrets = None if known is None else SecretsKeeper(known, key, local.dpx.resumption)
         roster = stack.enter_context(closing(Roster()))
         policy = Policy(
             local,
@@ -158,7 +163,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         async with trio.open_nursery() as nursery:
             vouching = Vouching(key.public_key, policy, time.time, consent)
             if local.dpx is not None:
-                local.dpx.introductions, local.dpx.resumption = vouching, Resumption(time.time)
+                local.dpx.introductions = vouching
             introducing = Introducing(key, policy, roster, vouching, wall=time.time, enr=partial(own_enr, key, bound, found))
             sessions = Sessions(local, policy, roster, introducing, nursery)
             with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:
@@ -167,6 +172,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
                 for listener in listeners:
                     nursery.start_soon(listener.serve, door.take_in)
                 await nursery.start(steering.run)
+                if secrets is not None:
+                    nursery.start_soon(secrets.run)
                 if found is not None and plan is not None and plan.settings.dials:
                     nursery.start_soon(steering.collect, found.candidates(policy.candidates.takes))
                 if candidates is not None:

@@ -19,7 +19,7 @@ from devp2p.containment import unless_it_fails
 from devp2p.errors import DialError
 from devp2p.keys import PublicKey
 from devp2p.node.candidates import Candidates
-from devp2p.node.census import Census, specs_of
+from devp2p.node.census import Census, nobody, specs_of
 from devp2p.peers import Ban, Bans, Introducers, RatingRule, Ratings, Referrals, is_fit, standings_of
 from devp2p.peers.slots import Admit, Change, Choice, Dial, Refuse, SlotCandidate, Slots, SlotSpec, SlotsView
 from devp2p.records import NodeRecord
@@ -75,7 +75,8 @@ class Policy:
         self.referrals: Referrals = Referrals()
         """Whom we introduce to others."""
         known = (self.capabilities, roster, self.ratings, self.introducers)
-        self._census = Census(*known, outside=outside_ids, clock=clock, strict=local.strict)
+        is_known = nobody if local.dpx is None or local.dpx.resumption is None else local.dpx.resumption.is_known
+        self._census = Census(*known, outside=outside_ids, clock=clock, is_known=is_known, strict=local.strict)
         self.candidates: Candidates = Candidates(
             local.key.public_key,
             roster,

@@ -85,7 +85,7 @@ class SlotPeer:
     protected: bool = False
     """The user, or a credential that it has shown, protects it: it is dropped for nothing but bad conduct."""
     intro: bool = False
-    """It has shown a credential by which somebody vouches for it."""
+    """It is known from earlier sessions, or has shown a credential by which somebody vouches for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class SlotCandidate:
     source: str = ""
     """Who named it; among equals, the source of the fewest is taken."""
     preferred: bool = False
-    """Somebody vouches for it: first among equals."""
+    """It is known from earlier sessions, or somebody vouches for it: first among equals."""
     anchor: bool = False
     """It was one of our best before the last restart: dialled before all others."""
     tries: int = 0

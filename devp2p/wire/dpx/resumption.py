@@ -178,6 +178,11 @@ class Resumption:
         found = self._known.get(node_id) or self._strangers.get(node_id) or _NOBODY
         return found.current(self._clock())
 
+    def is_known(self, node_id: bytes) -> bool:
+        """Whether a node was known at its last session, so that it is worth more than a stranger."""
+        found = self._known.get(node_id)
+        return found is not None and found.current(self._clock()).is_known
+
     # One handshake. Until it is proved nothing is kept of it.
 
     def offer(self, remote: PublicKey, auth: Auth, share: bytes, features: Feature) -> tuple[Token, ...]:
