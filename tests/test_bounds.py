@@ -35,6 +35,10 @@ def test_each_bound_of_dpx_is_there_with_its_figure() -> None:
     section = TEXT.split("\n## A session over dpx/1\n")[1].split("\n## ")[0]
     ours = vars(ledgers) | vars(contexts) | vars(credit)
     told = re.findall(r"^\| `(\w+)` \| (\S+) \|", section, flags=re.MULTILINE)
-    names = [name for name in ours if name.startswith(("CONTROLS_", "CANCELS_", "MOST_", "LEAST_", "PATIENCE")) and name != "MOST_CREDIT"]
+    names = [
+        name
+        for name in ours
+        if name.startswith(("CONTROLS_", "CANCELS_", "REFUSALS_", "MOST_", "LEAST_", "PATIENCE")) and name != "MOST_CREDIT"
+    ]
     assert sorted(told) == sorted((name, shown(ours[name])) for name in names)
     assert f"every {sender._AT_LEAST_EVERY:g} s" in " ".join(section.split())

@@ -38,7 +38,7 @@ class Raw:
         """The node's side of the session."""
         self.told: list[Control | Unknown] = []
         """Control messages that came."""
-        self.frames = 0
+        self.frames: list[tuple[header.Header, bytes]] = []
         """Frames of capabilities that came."""
         self.reason: int | None = None
         """Of the Disconnect that came."""
@@ -92,7 +92,7 @@ class Raw:
         if head.capability == CONNECTION:
             self.told.append(control.decode(data))
         elif head.capability != header.BASE:
-            self.frames += 1
+            self.frames.append((head, data))
         elif data[0] == base.DISCONNECT:
             self.reason = base.decode_disconnect(data[1:], compressed=True)
 

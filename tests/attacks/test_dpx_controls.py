@@ -3,23 +3,25 @@
 Each name begins with its row. A control runs the same attack with the defence disabled, and there it must succeed.
 """
 
+import random
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 import trio
 
-from devp2p import DisconnectReason, PrivateKey
+from devp2p import Channel, DisconnectReason, Peer, PrivateKey
 from devp2p.bounded import Throttle
 from devp2p.wire import base
 from devp2p.wire.dpx import contexts, control, header
-from devp2p.wire.dpx.control import CANCEL, CONNECTION, Committed, Control, Delta, Pad, Release, Reset, Shape, Weight
+from devp2p.wire.dpx.control import BUSY, CANCEL, CONNECTION, Committed, Control, Delta, Pad, Release, Reset, Shape, Weight
 from tests.attacks.dpx_raw import Raw, asleep, attacked, blob
-from tests.chat import chat
+from tests.chat import Blob, ChatMessage, chat
 from tests.dpx_scripts import DpxScript
 from tests.wires import WIRES
 
 BATCH = 100
+NOISE = random.Random(8).randbytes(50_000)
 FLOODS: list[Control] = [Weight(1, 1), Delta(1, 1), Delta(CONNECTION, 1), Shape(0, 0, 0, 0, 0, 0), Committed()]
 
 
@@ -113,6 +115,39 @@ async def test_x8_messages_that_are_begun_and_given_up_end_the_session_at_fifty_
 async def test_x8_control_without_a_limit_it_goes_on(monkeypatch):
     unlimited(monkeypatch)
     assert await begin_and_give_up(200) == 200
+
+
+async def blobs(_: Peer, channel: Channel[ChatMessage]) -> None:
+    while True:
+        await channel.send(Blob(NOISE))
+
+
+async def refuse_each(most: int, seconds: float = 0.0) -> int:
+    """Let a node send large messages, and refuse each when its first chunk has come: how many of them it makes, of so many at most."""
+    refused = 0
+    async with attacked(chat(blobs)) as (_, raw):
+        while refused < most and raw.end is None:
+            await raw.hear()
+            begun = [head.context for head, _ in raw.frames if head.total]
+            came = sum(len(data) for _, data in raw.frames)
+            raw.frames.clear()
+            for context in begun:
+                await raw.tell(Reset(1, context, BUSY), Release(1, context))
+                refused += raw.end is None
+            if came:
+                await raw.tell(Delta(1, came), Delta(CONNECTION, came))
+            await trio.sleep(seconds)
+    return refused
+
+
+async def test_x8_messages_that_are_refused_as_soon_as_they_come_end_the_session_at_fifty_a_minute():
+    assert await refuse_each(80) == 50
+    assert await refuse_each(80, seconds=3) == 80
+
+
+async def test_x8_control_without_a_limit_whatever_is_made_is_refused(monkeypatch):
+    unlimited(monkeypatch)
+    assert await refuse_each(80) == 80
 
 
 # X9: chunks of a byte

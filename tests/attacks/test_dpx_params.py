@@ -48,7 +48,7 @@ async def meet(params: Params, speak: Chat, seconds: float, *controls: Delta) ->
             await trio.sleep(1)
         await raw.hear()
         raw.cut_off()
-        return raw.end, raw.frames
+        return raw.end, len(raw.frames)
 
 
 async def blobs(_: Peer, channel: Channel[ChatMessage]) -> None:

@@ -2,7 +2,8 @@
 
 Control messages cost their sender nothing, as HTTP/2 has found (CVE-2019-9511 to 9518, CVE-2023-44487), so they are counted. But those that
 only follow from what we have sent cannot be a flood, and a fast link needs thousands of them a second: credit that was spent, half a window
-at a time, the one RESET and the one RELEASE of a context, the answer to a RESET of ours. Padding is counted where traffic is shaped.
+at a time, the one RELEASE of a context, the answer to a RESET of ours. The one RESET of a context has a bound of its own, on either side,
+since what it makes vain costs much more than itself. Padding is counted where traffic is shaped.
 """
 
 from collections.abc import Sequence
@@ -18,6 +19,9 @@ from devp2p.wire.dpx.element import Params
 CONTROLS_PER_SECOND: Final = 100
 CONTROLS_AT_ONCE: Final = 200
 CANCELS_PER_MINUTE: Final = 50
+"""Messages that a peer may begin and give up."""
+REFUSALS_PER_MINUTE: Final = 50
+"""Messages of ours that it may refuse: we have made them, and it has taken a chunk."""
 _ONE = b""  # the only key of a throttle that one peer has for itself
 
 
@@ -31,6 +35,7 @@ class Ledgers:
         self._answers: list[Reset] = []
         self._controls = Throttle(CONTROLS_PER_SECOND, CONTROLS_AT_ONCE)
         self._cancels = Throttle(CANCELS_PER_MINUTE / 60, CANCELS_PER_MINUTE)
+        self._refusals = Throttle(REFUSALS_PER_MINUTE / 60, REFUSALS_PER_MINUTE)
 
     def received(self, control: Control | Unknown, now: float) -> None:
         """Act on a control message; of those that are not about credit and contexts only the number matters here.
@@ -52,6 +57,8 @@ class Ledgers:
                 answer, follows = self.sending.refused(control)
                 if answer is not None:
                     self._answers.append(answer)
+                if follows and not self._refusals.allows(_ONE, now):
+                    raise RemoteProtocolError(f"more than {REFUSALS_PER_MINUTE} messages a minute were refused")
             case _:
                 pass
         if not follows and not self._controls.allows(_ONE, now):

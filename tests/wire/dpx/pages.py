@@ -336,6 +336,7 @@ def limits() -> Lines:
         (6, "seconds that a context may make no progress", contexts.PATIENCE),
         (6, "refused contexts that are remembered", contexts.MOST_REFUSED),
         (6, "messages begun and given up in a minute", ledgers.CANCELS_PER_MINUTE),
+        (6, "messages of the other side refused in a minute", ledgers.REFUSALS_PER_MINUTE),
         (8, "bytes of a record", introduction.MAX_RECORD),
         (8, "seconds for which it is good", introduction.LIFETIME),
         (8, "seconds that clocks may differ", introduction.SKEW),

@@ -56,9 +56,29 @@ def test_what_follows_from_our_own_sending_is_free_however_fast_the_link_is():
         both.sending.spend(1, 1024, context)
         both.received(Delta(1, 2048), 0.0)
         both.received(Delta(CONNECTION, 2048), 0.0)
-        both.received(Reset(1, context, BUSY), 0.0)
         both.received(Release(1, context), 0.0)
     assert both.sending.room(1) == 4096
+
+
+def refuse(both: Ledgers, now: float) -> None:
+    context = both.sending.open(1, 2048)
+    both.sending.spend(1, 1024, context)
+    both.received(Reset(1, context, BUSY), now)
+    both.received(Release(1, context), now)
+    both.received(Delta(1, 1024), now)
+    both.received(Delta(CONNECTION, 1024), now)
+
+
+def test_messages_of_ours_that_are_refused_are_counted():
+    """Rapid reset (CVE-2023-44487) from the side that has asked for them."""
+    both = ledgers()
+    for _ in range(50):
+        refuse(both, 0.0)
+    with pytest.raises(RemoteProtocolError, match="more than 50 messages a minute were refused"):
+        refuse(both, 1.0)
+    both = ledgers()
+    for number in range(300):
+        refuse(both, number * 1.2)
 
 
 def test_a_reset_that_is_repeated_is_counted():
