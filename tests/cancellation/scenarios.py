@@ -3,6 +3,7 @@
 import random
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import trio
 
@@ -106,9 +107,9 @@ async def slowly(_: Peer, channel: Channel[ChatMessage]) -> None:
             await trio.sleep(0.5)
 
 
-async def slow_reader(world: World) -> None:
+async def slow_reader(world: World, *, dpx: bool = True) -> None:
     small: Limits = replace(LIMITS, outbox_bytes=40_000, inbox_bytes=40_000, inbox_messages=2)
-    await world.open("a", limits=small)
+    await world.open("a", limits=small, dpx=dpx)
     await world.open("b", limits=small, capabilities=[chat(slowly)])
     await world["a"].connect(world.record("b"))
 
@@ -126,6 +127,7 @@ async def flood(world: World) -> None:
 
 
 FLOOD = Scenario(name="flood", prepare=slow_reader, user=flood)
+STOCK = Scenario(name="flood in stock frames", prepare=partial(slow_reader, dpx=False), user=flood, victims=("a",))
 
 
 # ends
@@ -172,4 +174,4 @@ async def shut_down_while_dialling(world: World) -> None:
 
 SHUTDOWN_DIALLING = Scenario(name="shutdown while dialling", prepare=two, user=shut_down_while_dialling)
 
-ALL = (START, DIAL, CROSSING, REFUSED, BAD_HELLO, REQUEST, FLOOD, HANG_UP, SHUTDOWN, SHUTDOWN_DIALLING)
+ALL = (START, DIAL, CROSSING, REFUSED, BAD_HELLO, REQUEST, FLOOD, STOCK, HANG_UP, SHUTDOWN, SHUTDOWN_DIALLING)
