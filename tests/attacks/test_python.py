@@ -18,7 +18,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p.session import StreamLine
 from devp2p.session.opening import CHUNK
 from devp2p.testing import two_nodes
-from devp2p.wire.rlpx.frames import FrameOpener
+from devp2p.wire.connection import Connection
 from tests.chat import Blob, Chat, ChatMessage, chat, collect
 from tests.steps import StepWatch
 
@@ -162,12 +162,12 @@ def test_p1_control_as_ints_they_all_collide_and_each_costs_more_than_the_one_be
 # P3: there is one loop, and who keeps it busy stops everybody
 
 
-async def largest_pieces(monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
-    """Send large messages through a stock session: how many bytes are taken in, and sent, in one step at most."""
+async def largest_pieces(monkeypatch: pytest.MonkeyPatch, *, dpx: bool = False) -> tuple[int, int]:
+    """Send large messages through a session: how many bytes are taken in, and sent, in one step at most."""
     taken, sent = [0], [0]
-    receive_data, send_all = FrameOpener.receive_data, StreamLine._send_all
+    receive_data, send_all = Connection.receive_data, StreamLine._send_all
 
-    def receive(self: FrameOpener, data: bytes) -> None:
+    def receive(self: Connection, data: bytes) -> None:
         taken.append(len(data))
         receive_data(self, data)
 
@@ -175,18 +175,19 @@ async def largest_pieces(monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
         sent.append(len(data))
         await send_all(self, data)
 
-    monkeypatch.setattr(FrameOpener, "receive_data", receive)
+    monkeypatch.setattr(Connection, "receive_data", receive)
     monkeypatch.setattr(StreamLine, "_send_all", send)
     seen: list[ChatMessage] = []
-    async with two_nodes([Chat()], [chat(collect(seen))], dpx=False) as (one, _):
+    async with two_nodes([Chat()], [chat(collect(seen))], dpx=dpx) as (one, _):
         await one.connected[0][Chat].send(Blob(NOISE.randbytes(3_000_000)))
         await wait_all_tasks_blocked()
         assert seen
     return max(taken), max(sent)
 
 
-async def test_p3_no_step_takes_in_or_seals_more_than_some_64_kib(monkeypatch):
-    taken, sent = await largest_pieces(monkeypatch)
+@pytest.mark.parametrize("dpx", [False, True])
+async def test_p3_no_step_takes_in_or_seals_more_than_some_64_kib(monkeypatch, dpx):
+    taken, sent = await largest_pieces(monkeypatch, dpx=dpx)
     assert max(taken, sent) <= 2 * CHUNK
 
 
