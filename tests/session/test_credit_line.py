@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import trio
@@ -101,61 +100,6 @@ async def test_answers_and_pongs_pass_a_capability_that_takes_nothing() -> None:
         assert len(answers) == 9
         assert one.connected[0].latency is not None
         assert other_node.connected
-
-
-async def test_when_room_is_short_the_session_ends_whose_capability_has_left_messages_unread_for_long() -> None:
-    """An honest peer is not ended for the room that another takes, who has been asked for and is not read."""
-    limits = Limits(total_inbox_bytes=2 * WINDOW + 75_000, ping_interval=10**6)
-    seen: list[ChatMessage] = []
-
-    async def run(peer: Peer, channel: Channel[ChatMessage]) -> None:
-        if peer.client_id == "stalled":
-            await trio.sleep_forever()
-        await collect(seen)(peer, channel)
-
-    network = DPX.network()
-    async with network.running(capabilities=[chat(run)], limits=limits) as node, trio.open_nursery() as nursery:
-
-        async def pour(peer: DpxScript) -> None:
-            try:
-                while True:
-                    await peer.send_message(Blob(NOISE[:12_000]))
-            except (trio.BrokenResourceError, trio.ClosedResourceError, trio.EndOfChannel):
-                pass
-
-        stalled = [script_of(await network.peer(node, [Chat()])) for _ in range(2)]
-        for peer in stalled:
-            peer.hello = base.Hello("stalled", peer.hello.capabilities, peer.hello.public_key)
-            await peer.begin()
-            nursery.start_soon(pour, peer)
-        await trio.sleep(60)
-        assert len(node.connected) == 2
-        honest = script_of(await network.peer(node, [Chat()]))
-        await honest.begin()
-        for _ in range(8):
-            await honest.send_message(Blob(NOISE[:200_000]))
-        await trio.sleep(3)
-        assert len(seen) == 8
-        assert "scripted" in [peer.client_id for peer in node.connected]
-        assert len(node.connected) == 2
-        for peer in (*stalled, honest):
-            await peer.aclose()
-
-
-async def test_messages_of_a_few_bytes_that_wait_count_by_what_they_take() -> None:
-    """A window holds a hundred thousand messages of two bytes, each of which takes far more in memory."""
-    limits = Limits(total_inbox_bytes=2**20, ping_interval=10**6)
-    network = DPX.network()
-    async with network.running(capabilities=[chat(idle)], limits=limits) as node:
-        peer = script_of(await network.peer(node, [Chat()]))
-        await peer.begin()
-        remote = await anext(node.peers(Chat))
-        say = bytes(compression.compress(b"\xc1\x80"))
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            for _ in range(6000):
-                await peer.stream.send_all(peer.framing.seal_part(*peer.framing.parts(0x10, say)))
-        assert (await remote.wait_ended()).reason == DisconnectReason.SUBPROTOCOL_ERROR
-        await peer.aclose()
 
 
 # Ends
