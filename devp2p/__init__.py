@@ -41,6 +41,7 @@ from devp2p.node import (
     PeerReady,
     PeerRefused,
     SlotDecision,
+    TrustRemoved,
     open_node,
 )
 from devp2p.records import PRESETS, NodeRecord, Record
@@ -123,6 +124,7 @@ __all__ = [
     "Traffic",
     "Transport",
     "Trust",
+    "TrustRemoved",
     "__version__",
     "call",
     "describe_reason",

@@ -10,7 +10,7 @@ import trio
 from devp2p.capability import AnyCapability, Peer
 from devp2p.cli.output import profile_as_json, profile_as_text, write_json, write_text
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
-from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
+from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision, TrustRemoved
 from devp2p.peers.slots import PeerView, SlotsView
 
 _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
@@ -153,6 +153,8 @@ def as_json(event: Event, now: float) -> dict[str, object]:
             return {"event": "dial_failed", "enode": record.enode, **_reason(error), "error": str(error), "retry": round(retry, 3)}
         case SlotDecision(decision):
             return {"event": "decision", "what": type(decision).__name__.lower(), "id": decision.id.hex(), "why": decision.reason}
+        case TrustRemoved(key, why, done):
+            return {"event": "trust_removed", "id": key.node_id.hex(), "public_key": bytes(key).hex(), "why": why, "done": done}
     assert_never(event)
 
 
@@ -175,6 +177,8 @@ def as_text(event: Event, now: float) -> str:
             return _line("no session", record.id.hex()[:_SHORT], f"{what}; next attempt in {retry:.0f} s")
         case SlotDecision(decision):
             return _line(type(decision).__name__.lower(), decision.id.hex()[:_SHORT], decision.reason)
+        case TrustRemoved(key, why, done):
+            return _line("distrusted", key.node_id.hex()[:_SHORT], f"{why}; {done}")
     assert_never(event)
 
 

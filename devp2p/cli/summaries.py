@@ -15,7 +15,7 @@ from devp2p.bounded import Throttle
 from devp2p.capability import AnyCapability, Peer
 from devp2p.cli.news import News
 from devp2p.errors import DisconnectReason, PeerDisconnected
-from devp2p.node import Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
+from devp2p.node import Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision, TrustRemoved
 
 EVERY: Final = 60.0
 """Seconds between two counts."""
@@ -59,6 +59,8 @@ class Summaries:
             case SlotDecision(decision):
                 kind = f"decision: {type(decision).__name__.lower()}"
                 return None if self._others.allows(kind.encode(), now) else kind
+            case TrustRemoved():
+                return None if self._others.allows(b"trust removed", now) else "trust removed"
             case PeerConnected(peer):
                 if self._others.allows(b"connected", now):
                     return None

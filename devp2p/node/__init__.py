@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from devp2p.deferred import deferred
 from devp2p.node.discovering import DiscoverySettings
-from devp2p.node.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision
+from devp2p.node.events import DialFailed, Event, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision, TrustRemoved
 from devp2p.node.node import Node, open_node
 from devp2p.node.roster import Subscription
 from devp2p.node.statistics import NodeStatistics
@@ -27,5 +27,6 @@ __all__ = [
     "SlotDecision",
     "StandingsKeeper",
     "Subscription",
+    "TrustRemoved",
     "open_node",
 ]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 
 from devp2p.capability import Peer
-from devp2p.errors import DialError, DisconnectReason, PeerDisconnected, RemoteProtocolError
+from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import NodeId
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import kind_of
 from devp2p.records import NodeRecord
-from devp2p.session import LocalNode, call
+from devp2p.session import LocalNode, Session, call
 from devp2p.transports import Carriers
 
 if TYPE_CHECKING:  # a node without a book does not import it
@@ -86,7 +86,7 @@ class Dialer:
 
     async def _connect(self, record: NodeRecord) -> Peer:
         try:
-            peer = await self._sessions.begin(await call(record, self._local, self._carriers))
+            peer = await self._sessions.begin(await self._called(record))
         except PeerDisconnected as error:
             if (other := self._roster.get(record.public_key)) is not None:
                 return other  # it dialled us at the same time, and that link was the one to stay
@@ -98,6 +98,16 @@ class Dialer:
             raise DialError(f"{record.enode}: no handshake and Hello {within}", target=record) from None
         self._policy.candidates.reached(record)
         return peer
+
+    async def _called(self, record: NodeRecord) -> Session:
+        """Call a node; a second time at once, without secrets from before, if its first record was not authentic (dpx/1, section 4.2)."""
+        resumption = None if self._local.dpx is None else self._local.dpx.resumption
+        try:
+            return await call(record, self._local, self._carriers)
+        except HandshakeError:
+            if resumption is None or not resumption.wants_plain(record.public_key):
+                raise
+        return await call(record, self._local, self._carriers)
 
 
 class BackgroundDials:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from devp2p.addresses import Address
 from devp2p.capability import AnyCapability, Peer
 from devp2p.errors import PeerDisconnected
+from devp2p.keys import PublicKey
 from devp2p.records import NodeRecord
 
 if TYPE_CHECKING:  # the policy is imported when a node is opened
@@ -59,10 +60,25 @@ class SlotDecision:
     decision: "Decision"
 
 
+@dataclass(frozen=True, slots=True)
+class TrustRemoved:
+    """A node that was known (`Trust.KNOWN`) has begun a session in which it is a stranger, though it has proved its key.
+
+    It has lost what it kept of us, or somebody else has its key. The session goes on. It is known again when it comes with what it had, or
+    when it has been a peer for another day.
+    """
+
+    public_key: PublicKey
+    why: str
+    """What it did, and what that may mean."""
+    done: str
+    """What was done to the secrets that we share with it."""
+
+
 def told(error: Exception) -> Exception:
     """An error as news: without its traceback, which would keep alive whatever the failed link had received."""
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
-Event = PeerConnected | PeerReady | PeerDropped | PeerRefused | DialFailed | SlotDecision
+Event = PeerConnected | PeerReady | PeerDropped | PeerRefused | DialFailed | SlotDecision | TrustRemoved

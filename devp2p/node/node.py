@@ -24,6 +24,7 @@ from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_enr, own_record
 from devp2p.node.pace import PolicyClock
+from devp2p.node.resuming import new_resumption
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.static_peers import keep_connected
 from devp2p.node.statistics import NodeStatistics
@@ -33,7 +34,7 @@ from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import Carriers, Transport
-from devp2p.wire.dpx import Consent, Resumption
+from devp2p.wire.dpx import Consent
 from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
@@ -137,11 +138,11 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     # What can fail to open does so before the nursery, so that its errors are not in a group.
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(opened(book))
+        roster = stack.enter_context(closing(Roster()))
         secrets = None
         if local.dpx is not None:
-            local.dpx.resumption = Resumption(time.time)
+            local.dpx.resumption = new_resumption(roster)
             secrets = None if known is None else SecretsKeeper(known, key, local.dpx.resumption)
-        roster = stack.enter_context(closing(Roster()))
         policy = Policy(
             local,
             roster,

@@ -8,6 +8,9 @@ peer still believes in. The second link waits for the peer to choose: if the fir
 nobody chooses, the second is refused with ALREADY_CONNECTED. The node with the larger public key waits a second longer, so that two
 nodes of this kind that dial each other at once never both close what the other keeps. One link waits in that way; any further one is
 refused at once, or a connected node could have as many wait as it likes.
+
+Two nodes that speak dpx/1 need not wait where each has dialled the other: both keep the link that the one with the smaller public key has
+dialled, whichever came first. A first link that is not that one is ended when that one is there.
 """
 
 import logging
@@ -107,8 +110,10 @@ class Sessions:
             return Refuse(node_id, "it is this node itself", DisconnectReason.CONNECTED_TO_SELF)
         if not session.connection.space.shared:
             return Refuse(node_id, "no capability is shared", DisconnectReason.USELESS_PEER)
-        while self._roster.get(key) is not None:
+        while (first := self._roster.get(key)) is not None:
             on_wait()
+            if self._is_preferred(session, first):
+                self.end(node_id, DisconnectReason.ALREADY_CONNECTED, "both sides keep the link that the smaller key has dialled")
             if not await self._is_chosen(session):
                 return Refuse(node_id, "there is a session with it already", DisconnectReason.ALREADY_CONNECTED)
         shared = [spec.name for spec in session.connection.space.shared]
@@ -116,6 +121,12 @@ class Sessions:
         if isinstance(decision, Refuse) or decision.drop is not None:
             self.announce(decision)
         return decision
+
+    def _is_preferred(self, session: Session, first: Peer) -> bool:
+        """Whether both sides know that of two links, of which each has dialled one, a second one is to be kept."""
+        if session.pact is None or first.profile.protocol != session.profile.protocol or first.inbound == session.inbound:
+            return False
+        return session.inbound == (bytes(self._key) > bytes(session.public_key))
 
     async def _is_chosen(self, session: Session) -> bool:
         """A further link to a connected peer: whether the first has ended while this one waited. Only one waits."""
