@@ -5,21 +5,27 @@ import json
 import pytest
 import trio
 
-from devp2p import PrivateKey, open_node
+from devp2p import PeerConnected, PeerDropped, PrivateKey, open_node
+from devp2p.node import Subscription
+from devp2p.trust import Profile
 from tests.interop import peers
 from tests.interop.capabilities import Echoing
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("dpxpeer")]
 
-CHACHA20_POLY1305, BOTH = 3, 67
+CHACHA20_POLY1305, RESUME, BOTH = 3, 4, 67
 """What it offers: bits of features."""
 
 
 async def play(*arguments: str, dpx: bool = True) -> list[peers.Event]:
     """Let it dial a node, and return what it reports."""
     async with open_node(PrivateKey.generate(), [Echoing()], listen=["tcp://127.0.0.1:0"], dpx=dpx, strict=True) as node:
-        with trio.fail_after(peers.PATIENCE):
-            done = await trio.run_process([peers.DPXPEER, "-dial", node.enode, *arguments], capture_stdout=True, check=False)
+        return await dialled(node.enode, *arguments)
+
+
+async def dialled(enode: str, *arguments: str) -> list[peers.Event]:
+    with trio.fail_after(peers.PATIENCE):
+        done = await trio.run_process([peers.DPXPEER, "-dial", enode, *arguments], capture_stdout=True, check=False)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, events[-1]) == (0, {"event": "done"}), events
     return events
@@ -55,3 +61,32 @@ async def test_both_go_over_to_new_keys_after_4096_records(features):
 
 async def test_a_stock_node_passes_over_its_offer():
     assert the(await play(dpx=False), "stock")
+
+
+async def test_it_resumes_a_session_by_its_secret_and_the_next_by_the_next():
+    own, features = bytes(PrivateKey.generate()).hex(), str(BOTH | RESUME)
+    async with open_node(PrivateKey.generate(), [Echoing()], listen=["tcp://127.0.0.1:0"], strict=True) as node:
+        secret, profiles = "", []
+        events = node.events()
+        for _ in range(3):
+            played = await dialled(node.enode, "-key", own, "-features", features, "-echo", "20", "-secret", secret)
+            accepted = the(played, "accepted")
+            assert (accepted["mode"], accepted["verdict"]) == ((2, 1) if secret else (0, 0))
+            assert the(played, "committed")["same"]
+            secret = the(played, "secret")["secret"]
+            profiles.append(await profile_of_next(events))
+        assert [(profile.mode, profile.generation) for profile in profiles] == [("plain", 0), ("resumed", 2), ("resumed", 3)]
+        played = await dialled(node.enode, "-key", own, "-features", features, "-echo", "20", "-secret", "11" * 32)
+        assert (the(played, "accepted")["mode"], the(played, "accepted")["verdict"]) == (0, 2)  # nobody knows that one
+
+
+async def profile_of_next(events: Subscription) -> Profile:
+    """What is spoken with the peer that connects next, once it has left."""
+    profile = None
+    async for event in events:
+        if isinstance(event, PeerConnected):
+            profile = event.peer.profile
+        if isinstance(event, PeerDropped):
+            break
+    assert profile is not None
+    return profile
