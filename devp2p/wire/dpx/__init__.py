@@ -1,6 +1,18 @@
 """dpx/1: what two nodes agree on in auth and ack, and speak from then on instead of RLPx frames.
 
-Everybody else ignores the element that offers it, and has a stock session.
+Everybody else ignores the element that offers it, and has a stock session. The specification is docs/spec/dpx1.md.
+
+- element:      the offer in auth and the accept in ack
+- extension:    Dpx offers, answers, and chooses, in all handshakes of a node; pact: what one handshake came to
+- keys:         the keys of a session; records: what they seal and open
+- framing:      messages in records, whole or in chunks; header: what a frame says of its data
+- control:      what the two sides tell each other beside messages
+- schedule:     which capability sends next; sender: cuts its messages into frames
+- credit:       what may be sent; contexts: what comes in; ledgers: both, and how many control messages a peer may send
+- resumption:   secrets from before in handshakes; sealing: what is sealed with them; failures: what is done when it goes otherwise
+- acquaintance: what is kept of one peer; lineage: one chain of secrets
+- introduction: what one node signs about another for a third
+- prelude:      asks a node whose key is not known who it is
 """
 
 from devp2p.wire.dpx import control, header, introduction

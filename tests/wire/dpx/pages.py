@@ -9,15 +9,12 @@ A part stands between ``<!-- made: NAME -->`` and ``<!-- end -->``; its maker is
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from enum import Enum
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from devp2p import rlp
-from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.peers import introductions
 from devp2p.wire import base
-from devp2p.wire.connection import _TRANSITIONS, State
 from devp2p.wire.dpx import (
     RECORDS_PER_KEY,
     Accept,
@@ -25,6 +22,7 @@ from devp2p.wire.dpx import (
     Mode,
     Offer,
     ResumeVerdict,
+    acquaintance,
     contexts,
     control,
     element,
@@ -33,8 +31,8 @@ from devp2p.wire.dpx import (
     header,
     introduction,
     ledgers,
+    lineage,
 )
-from devp2p.wire.dpx.contexts import Contexts
 from devp2p.wire.dpx.control import (
     BUSY,
     CANCEL,
@@ -55,42 +53,13 @@ from devp2p.wire.dpx.control import (
 )
 from devp2p.wire.dpx.credit import LEAST_CHUNK
 from devp2p.wire.dpx.records import HEADER_DATA
+from devp2p.wire.dpx.resumption import MOST_PEERS
 from devp2p.wire.rlpx import MAX_PACKET
-from tests.wire.dpx import specification, vectors
+from tests.wire.dpx import specification, states, vectors
+from tests.wire.dpx.markdown import Lines, block, table
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "spec" / "dpx1.md"
 PART = re.compile(r"(<!-- made: ([a-z-]+) -->\n\n)(.*?)(<!-- end -->)", re.DOTALL)
-
-Lines = Iterable[str]
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> Lines:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'---|' * len(heads)}"
-    for row in rows:
-        yield f"| {' | '.join(str(cell) for cell in row)} |"
-
-
-def block(lines: Lines) -> Lines:
-    """Lines as they are, to be shown in letters of one width."""
-    return [f"    {line}".rstrip() for line in lines]
-
-
-def diagram(transitions: Mapping[Enum, Mapping[str, Enum]], first: Enum) -> Lines:
-    """A state diagram, as GitHub draws it from text; `transitions` is a table of the code, by state and event."""
-    yield "```mermaid"
-    yield "stateDiagram-v2"
-    yield f"    [*] --> {first.name}"
-    for state, leads in transitions.items():
-        by_target: dict[Enum, list[str]] = {}
-        for event, target in leads.items():
-            by_target.setdefault(target, []).append(event)
-        for target, events in by_target.items():
-            yield f"    {state.name} --> {target.name}: {', '.join(events)}"
-        if not leads:
-            yield f"    {state.name} --> [*]"
-    yield "```"
-
 
 # Negotiation
 
@@ -231,87 +200,6 @@ def reset_codes() -> Lines:
     return table(("code", "name", "comes from", "means"), rows)
 
 
-# States
-
-
-def connection_states() -> Lines:
-    """The life of a connection."""
-    return diagram(
-        {state: {event.__name__: target for event, target in leads.items()} for state, leads in _TRANSITIONS.items()}, State.HELLO
-    )
-
-
-SIZE, CHUNK = 70_000, 1000  # bytes of the messages in the experiments, and of their chunks
-FIRST = b"\x80".ljust(CHUNK, b"\0")  # code 0
-FREE, OPEN, WHOLE, REFUSED = CONTEXT_STATES = ("free", "open", "whole", "refused")
-
-
-def in_state(state: str) -> Contexts:
-    """A receiver with one context in a state."""
-    receiver = Contexts(element.Params(), [(SIZE,)], compressed=False)
-    if state != FREE:
-        receiver.first(1, 1, SIZE, FIRST, 0.0)
-    if state == WHOLE:
-        last_chunk(receiver)
-    if state == REFUSED:
-        receiver.refuse(1, 1)
-    receiver.controls(0.0)
-    return receiver
-
-
-def last_chunk(receiver: Contexts) -> None:
-    left = SIZE - CHUNK
-    while left:
-        receiver.more(1, 1, bytes(min(CHUNK, left)), 0.0)
-        left -= min(CHUNK, left)
-
-
-CONTEXT_EVENTS: dict[str, Callable[[Contexts], object]] = {
-    "first chunk": lambda receiver: receiver.first(1, 1, SIZE, FIRST, 0.0),
-    "first chunk of too much": lambda receiver: receiver.first(1, 1, 2 * SIZE, FIRST, 0.0),
-    "further chunk": lambda receiver: receiver.more(1, 1, bytes(CHUNK), 0.0),
-    "last chunk": last_chunk,
-    "CANCEL": lambda receiver: receiver.cancelled(Reset(1, 1, CANCEL)),
-    "we refuse it": lambda receiver: receiver.refuse(1, 1),
-    "application takes it": lambda receiver: receiver.release(1, 1),
-}
-
-
-def context_after(state: str, event: str) -> tuple[str, str]:
-    """What an event makes of a context, and what the sender is told; errors, and what cannot happen, are no states."""
-    receiver = in_state(state)
-    try:
-        CONTEXT_EVENTS[event](receiver)
-    except RemoteProtocolError:
-        return "error", ""
-    except LocalProtocolError:
-        return "–", ""  # noqa: RUF001
-    told = ", ".join(type(one).__name__ for one in receiver.controls(0.0) if isinstance(one, Reset | Release))
-    found = receiver._contexts.get((1, 1))
-    return (FREE if found is None else found.state.name.lower()), told
-
-
-def context_table() -> Lines:
-    """All of it, as the receiver's ledger does it."""
-
-    def cells(state: str) -> Sequence[str]:
-        found = (context_after(state, event) for event in CONTEXT_EVENTS)
-        return [f"**{state}**", *(f"{after}, {told}" if told else after for after, told in found)]
-
-    return table(("state", *CONTEXT_EVENTS), map(cells, CONTEXT_STATES))
-
-
-def context_states() -> Lines:
-    """The same as a diagram, of what changes something."""
-    yield from ("```mermaid", "stateDiagram-v2", f"    [*] --> {FREE}")
-    for state in CONTEXT_STATES:
-        for event in CONTEXT_EVENTS:
-            after, told = context_after(state, event)
-            if after in CONTEXT_STATES and after != state:
-                yield f"    {state} --> {after}: {event}{f' / {told}' if told else ''}"
-    yield "```"
-
-
 # Limits
 
 
@@ -337,6 +225,11 @@ def limits() -> Lines:
         (6, "refused contexts that are remembered", contexts.MOST_REFUSED),
         (6, "messages begun and given up in a minute", ledgers.CANCELS_PER_MINUTE),
         (6, "messages of the other side refused in a minute", ledgers.REFUSALS_PER_MINUTE),
+        (7, "chains with one peer", acquaintance.MOST_LINEAGES),
+        (7, "seconds after its last session at which a chain ends", lineage.EXPIRY),
+        (7, "seconds until a chain makes a peer known", lineage.DAY),
+        (7, "seconds after which no link can confirm a secret any more", lineage.SETTLED),
+        (7, "peers of which secrets are kept", MOST_PEERS),
         (8, "bytes of a record", introduction.MAX_RECORD),
         (8, "seconds for which it is good", introduction.LIFETIME),
         (8, "seconds that clocks may differ", introduction.SKEW),
@@ -363,10 +256,11 @@ PARTS: dict[str, Callable[[], Lines]] = {
     "headers": headers,
     "controls": controls,
     "reset-codes": reset_codes,
-    "connection-states": connection_states,
+    "connection-states": states.connection_states,
+    "failures": states.failures,
     "limits": limits,
-    "context-table": context_table,
-    "context-states": context_states,
+    "context-table": states.context_table,
+    "context-states": states.context_states,
 }
 
 

@@ -40,6 +40,21 @@ def key_schedule(inputs: dict[str, bytes], mode: int) -> dict[str, bytes]:
     return {label: hkdf_expand(prk, b"dpx1 " + label.encode() + bytes([mode]), 32) for label in LABELS}
 
 
+def sealing(inputs: dict[str, bytes], auth_nonce: bytes, ack_nonce: bytes, features: bytes) -> dict[str, bytes]:
+    """From `secret`, both shares, and what is specified of `auth` and `ack`, to what the two packets have of it (section 4.2)."""
+    secret = inputs["secret"]
+    kek_i, kek_r = (hkdf_expand(secret, b"dpx1 kek " + side, 32) for side in (b"i", b"r"))
+
+    def seal(key: bytes, nonce: bytes, share: bytes, bound: bytes) -> bytes:
+        cipher = ChaCha20_Poly1305.new(key=key, nonce=nonce[:12])
+        cipher.update(bound)
+        return b"".join(cipher.encrypt_and_digest(share))
+
+    sealed_i = seal(kek_i, auth_nonce, inputs["k_i"], inputs["auth"] + features)
+    sealed_r = seal(kek_r, ack_nonce, inputs["k_r"], sealed_i + inputs["ack"])
+    return {"id": hkdf_expand(secret, b"dpx1 id", 16), "kek_i": kek_i, "kek_r": kek_r, "sealed_i": sealed_i, "sealed_r": sealed_r}
+
+
 def aead(cipher: str, key: bytes, number: int, ad: bytes, plain: bytes) -> bytes:
     nonce = b"\0\0\0\0" + number.to_bytes(8, "big")
     one = ChaCha20_Poly1305.new(key=key, nonce=nonce) if cipher == CIPHERS[0] else AES.new(key, AES.MODE_GCM, nonce=nonce)

@@ -30,8 +30,10 @@ from devp2p.wire.dpx import (
     encode_accept,
     encode_offer,
     find,
+    sealing,
 )
 from devp2p.wire.rlpx import Handshake
+from devp2p.wire.rlpx.packets import ACK, AUTH
 from tests.wire.dpx import vectors
 from tests.wire.dpx.test_records import CLASSES
 from tests.wire.handshakes import KEY_A, KEY_B, Constant, Meeting, fixed
@@ -166,3 +168,14 @@ def test_the_prelude():
     agreed = answering.receive_data(wrapped)
     assert agreed is not None
     assert (agreed.auth_packet, agreed.prelude) == (bytes.fromhex(vector["auth"]), said)
+
+
+@pytest.mark.parametrize("vector", STORED["resumption"], ids=lambda vector: f"features {vector['features']:#x}")
+def test_what_is_sealed_to_resume_a_session(vector):
+    secret, k_i, k_r, sealed_i, sealed_r = raw(vector, "secret", "k_i", "k_r", "sealed_i", "sealed_r")
+    auth, ack = AUTH.decode(bytes.fromhex(vector["auth"])), ACK.decode(bytes.fromhex(vector["ack"]))
+    token = sealing.seal_offer(secret, k_i, auth, vector["features"])
+    assert [token.id, token.sealed] == raw(vector, "id", "sealed_i")
+    assert sealing.opens_offer(secret, token, k_i, auth, vector["features"])
+    assert sealing.seal_answer(secret, k_r, sealed_i, ack) == sealed_r
+    assert sealing.opens_answer(secret, sealed_r, k_r, sealed_i, ack)
