@@ -4,8 +4,10 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, NodeRecord, Peer
 from devp2p.node.discovering import own_enr
@@ -13,6 +15,7 @@ from devp2p.node.introducing import Introducing
 from devp2p.node.roster import Roster
 from devp2p.trust import Trust
 from devp2p.wire.dpx import Accept, Feature, Offer, Pact, control
+from tests.node.introduced import Served, town
 from tests.node.test_vouching import I1, KEYS, WALL, B, Side
 from tests.wire.dpx.test_control import controls
 
@@ -91,3 +94,34 @@ def test_the_record_of_a_node_without_discovery(address, expected):
         (named,) = NodeRecord.from_enr(found).addresses
         assert (named.host, named.port) == expected
         assert found.public_key == B.public_key
+
+
+async def test_nodes_that_know_each_other_by_sessions_of_the_day_before_introduce_each_other(monkeypatch):
+    """As it really goes: no trust is set by the test."""
+    days = 0.0
+    monkeypatch.setattr("time.time", lambda: WALL + 86400 * days + trio.current_time())
+    async with town() as found:
+        introducer, audience = await found.settle("introducer"), await found.settle("audience")
+        subject = await found.settle("subject", introductions="known")
+        others = (audience, subject)
+        await found.acquaint(introducer, *others, known=False)
+        assert await found.peer(audience, introducer).introduce_me(Served, timeout=1.0) == ()
+        for other in others:
+            found.peer(introducer, other).disconnect()
+        days = 1.01
+        await trio.sleep(60)
+        await found.acquaint(introducer, *others, known=False)
+        for other in others:
+            assert found.peer(introducer, other).trust is found.peer(other, introducer).trust is Trust.KNOWN
+        (record,) = await found.peer(audience, introducer).introduce_me(Served)
+        peer = await audience.connect(record)
+        await wait_all_tasks_blocked()
+        assert peer.trust is found.peer(subject, audience).trust is Trust.INTRODUCED
+        # A day later the two know each other by themselves.
+        peer.disconnect()
+        days = 2.02
+        await trio.sleep(60)
+        peer = await audience.connect(record)
+        await wait_all_tasks_blocked()
+        assert peer.trust is found.peer(subject, audience).trust is Trust.KNOWN
+        assert subject.policy.introducers.vouchers(audience.public_key.node_id) == ()

@@ -116,7 +116,8 @@ class Dpx(Extension):
         if self.introductions is not None and Feature.INTRODUCE in pact.features:
             why = self.introductions.proved(pact)
             if why and pact.profile.trust is Trust.STRANGER:
-                pact.profile = replace(pact.profile, trust=Trust.INTRODUCED, why=why)
+                lost = f"; {pact.profile.why}" if pact.profile.why else ""  # it was known before
+                pact.profile = replace(pact.profile, trust=Trust.INTRODUCED, why=why + lost)
 
     def failed(self, agreement: Agreement) -> None:
         """See `Extension`."""

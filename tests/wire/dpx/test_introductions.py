@@ -10,6 +10,7 @@ from devp2p.trust import Trust
 from devp2p.wire.dpx import Accept, Dpx, DpxFraming, Feature, Grade, IntroductionVerdict, Mode, Pact, encode_accept, find
 from devp2p.wire.dpx.element import ResumeVerdict, Verdict, decode_accept, decode_offer
 from devp2p.wire.dpx.introduction import MAX_RECORD
+from devp2p.wire.dpx.resumption import Outcome
 from tests.wire.dpx.test_extension import ONE, Constant, dpx, meet
 from tests.wire.dpx.test_introduction import record
 
@@ -123,3 +124,26 @@ def test_the_element_says_what_the_pact_does():
     assert decode_offer(offer).introductions == (RECORD,)
     assert decode_accept(accept).verdict.introductions == (0,)
     other.failed()
+
+
+class Forgotten:
+    """What is kept of a peer that was known, and holds no secret any more."""
+
+    def offer(self, *_: object) -> tuple[()]:
+        return ()
+
+    def resumed(self, *_: object) -> None:
+        return None
+
+    def proved(self, *_: object) -> Outcome:
+        return Outcome(why="it lost its secrets")
+
+
+def test_a_peer_that_was_known_and_is_introduced_says_both():
+    ours = speaking(Scripted(RECORD, why="introduced by us"), 1)
+    ours.resumption = Forgotten()  # type: ignore[assignment]
+    one, _ = meet(ours, speaking(Scripted(says=(OK,)), 2))
+    framing = one.framing()
+    one.proved()
+    assert framing.profile.trust is Trust.INTRODUCED
+    assert framing.profile.why == "introduced by us; it lost its secrets"
