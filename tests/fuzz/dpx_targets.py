@@ -1,16 +1,28 @@
 """Fuzz targets for what dpx/1 adds to the bytes of a stranger: elements of auth and ack, records, header-data, control messages.
 
 Random bytes never pass an AEAD, so `fuzz_dpx_records` also plays the peer that knows the key: it seals them as the header and the body that
-they are not.
+they are not. `fuzz_dpx_frames` is such a peer of a whole connection, in which everything that is behind the records decodes and counts.
 """
 
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
-from devp2p.errors import DecodingError, HandshakeError
+from devp2p import rlp
+from devp2p.errors import DecodingError, HandshakeError, RemoteProtocolError
+from devp2p.wire import base
+from devp2p.wire.connection import Connection, Event, State
 from devp2p.wire.dpx import (
+    OURS as FEATURES,
+)
+from devp2p.wire.dpx import (
+    Accept,
     Cipher,
+    DpxFraming,
+    Keys,
+    Offer,
+    Pact,
+    Params,
     RecordOpener,
     RecordSealer,
     control,
@@ -21,9 +33,16 @@ from devp2p.wire.dpx import (
     find,
     header,
 )
+from devp2p.wire.framing import MessageReceived
+from tests.fuzz.session_targets import check_message
+from tests.fuzz.wire_targets import KEY as OURS
+from tests.fuzz.wire_targets import OTHER
+from tests.wire.forger import SPECS, our_hello
 
 KEY: Final = b"k" * 32
 MOST: Final = 1024
+SMALL: Final = Params(connection_window=4096, capability_window=2048, reassembly=3000, contexts=2, max_frame=512)
+"""What the connection takes in, so that an input can reach each of its limits."""
 
 
 def fuzz_dpx_element(data: bytes) -> None:
@@ -78,15 +97,15 @@ def fuzz_dpx_records(data: bytes) -> None:
             open_all(cipher, stream, step)
         except (DecodingError, HandshakeError):
             continue
-    pieces = [data[at : at + step] for at in range(0, len(data), step)]
+    pieces = [data[at : at + step] for at in range(0, len(data), step)][:20]
     sealer = RecordSealer(KEY, cipher)
     wire = b"".join(sealer.seal(piece[:13], piece) for piece in pieces)
-    assert open_all(cipher, wire, step) == [(piece[:13].ljust(13, b"\0"), piece) for piece in pieces]
+    assert open_all(cipher, wire, 9 * step) == [(piece[:13].ljust(13, b"\0"), piece) for piece in pieces]
     if wire:
         changed = bytearray(wire)
         changed[len(changed) * data[-1] // 256] ^= data[-1] or 1
         try:
-            open_all(cipher, bytes(changed), step)
+            open_all(cipher, bytes(changed), 9 * step)
         except HandshakeError:
             return
         raise AssertionError("a changed record was opened")
@@ -113,3 +132,79 @@ def open_all(cipher: Cipher, stream: bytes, step: int) -> list[tuple[bytes, byte
         assert opener.in_frame == (min(at + step, len(stream)) > taken)
     assert taken == len(stream) or opener.in_frame
     return found
+
+
+class DpxPeer:
+    """A peer that has said Hello to a connection, and can seal any header-data and any data. Keys come from nowhere: that is faster."""
+
+    def __init__(self) -> None:
+        pact = Pact(OTHER.public_key, Offer(FEATURES, KEY), Accept(FEATURES, KEY, params=SMALL), Keys(KEY, KEY, KEY, KEY), initiated=False)
+        self.framing = DpxFraming(pact, RecordSealer(KEY, AESGCM), RecordOpener(KEY, AESGCM))
+        self.connection = Connection(self.framing, our_hello(OURS), SPECS, remote=OTHER.public_key)
+        self.seal = RecordSealer(KEY, AESGCM).seal
+        hello = rlp.encode(base.HELLO) + base.encode_hello(our_hello(OTHER))
+        self.connection.receive_data(self.seal(header.encode(header.Header(header.BASE)), hello))
+        self.events()
+        self.framing.begin(0.0)
+
+    @property
+    def is_closed(self) -> bool:
+        return self.connection.state is State.CLOSED
+
+    def events(self) -> list[Event]:
+        """Take what the connection has made of it."""
+        found = []
+        while (event := self.connection.next_event()) is not None:
+            found.append(event)
+        return found
+
+
+def perform(peer: DpxPeer, kind: int, content: bytes, taken: list[MessageReceived]) -> bytes:
+    """What the peer sends for one step of an input; some are what the connection's own side does."""
+    first, rest = (content[0], content[1:]) if content else (1, b"")
+    capability, context = first & 3, first >> 2 & 3
+    if kind == 0:
+        return peer.seal(content[:13], content[13:])
+    if kind == 1:
+        return peer.seal(header.encode(header.Header(capability, 1 + context, 1 + (first >> 4) * 100)), rest * 20)
+    if kind == 2:
+        return peer.seal(header.encode(header.Header(capability, 1 + context)), rest * (1 + (first >> 4) * 3))
+    if kind == 3:
+        return peer.seal(header.encode(header.Header(capability)), rest * (1 + (first >> 4)))
+    if kind == 4:
+        return peer.seal(header.encode(header.Header(control.CONNECTION)), content)
+    if kind == 5:
+        if taken:
+            peer.framing.taken(taken.pop(0))
+    elif kind == 6:
+        peer.framing.now += first
+        peer.framing.expire()
+    else:
+        for told in peer.framing.ledgers.controls(peer.framing.now):
+            assert control.decode(control.encode(told)) == told
+    return b""
+
+
+def fuzz_dpx_frames(data: bytes) -> None:
+    # Invariant: whatever a peer with valid keys puts into records becomes messages within the declared bounds, or a RemoteProtocolError
+    # that ends it all; and what is held never exceeds what was announced.
+    peer, rest, waiting = DpxPeer(), data, list[MessageReceived]()
+    connection, most = peer.connection, len(SPECS) * SMALL.reassembly
+    while rest and not peer.is_closed:
+        kind, size = rest[0] >> 5, rest[0] & 31
+        content, rest = rest[1 : 1 + size], rest[1 + size :]
+        stream = perform(peer, kind, content, waiting)
+        try:
+            connection.receive_data(stream)
+        except RemoteProtocolError:
+            assert peer.is_closed
+        for event in peer.events():
+            if isinstance(event, MessageReceived):
+                check_message(event)
+                waiting.append(event)
+        peer.framing.controls.clear()
+        assert peer.framing.ledgers.receiving.held <= most
+        assert sum(len(each.data) for each in waiting) <= most + SMALL.connection_window
+    if peer.is_closed:
+        connection.receive_data(peer.seal(b"\xc0", b"\x02\xc0"))
+        assert connection.next_event() is None

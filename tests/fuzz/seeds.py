@@ -112,7 +112,22 @@ def of_dpx() -> list[bytes]:
         control.Release(1, 2),
     ]
     sealed = [bytes(2) + bytes([size]) + b"\xc1\x01" + bytes(11) + bytes(b"\x05" * size) + bytes(-size % 16) for size in (0, 5, 32)]
-    return [*elements, *headers, *map(control.encode, controls), *sealed, b"\x1f" + bytes(range(255))]
+    return [*elements, *headers, *map(control.encode, controls), *sealed, b"\x1f" + bytes(range(255)), *steps_of_dpx()]
+
+
+def steps_of_dpx() -> list[bytes]:
+    """Steps of `fuzz_dpx_frames`: the kind and the size of the content in one byte, then the content."""
+
+    def say(kind: int, content: bytes) -> bytes:
+        return bytes([kind << 5 | len(content)]) + content
+
+    whole = [say(3, b"\x01\x00\x05\x10hello"), say(3, b"\x02\x01\x01\x00\xc0"), say(3, b"\x00\x02\xc0")]
+    chunks = [say(1, b"\x31\x02\x90\x03" + bytes(2)), say(2, b"\x31" + bytes(20)), say(2, b"\x01" + bytes(1))]
+    answers = [say(7, b""), say(5, b""), say(5, b""), say(7, b""), say(6, b"\xff"), say(7, b"")]
+    resets = [control.Reset(1, 1, control.CANCEL), control.Reset(1, 1, control.BUSY)]
+    controls: list[control.Control] = [control.Delta(1, 2048), *resets, control.Weight(1, 9)]
+    told = [say(4, control.encode(each)) for each in controls]
+    return [b"".join(part) for part in (whole, chunks, whole + chunks + answers, chunks[:2] + told[1:2], told[:1] + told[3:], told)]
 
 
 def of_session() -> list[bytes]:

@@ -45,6 +45,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
         dpx_targets.fuzz_dpx_header,
         dpx_targets.fuzz_dpx_control,
         dpx_targets.fuzz_dpx_records,
+        dpx_targets.fuzz_dpx_frames,
     ),
     "session": (adversary.fuzz_session, adversary.fuzz_dpx_session),
     "records": (

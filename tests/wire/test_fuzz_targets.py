@@ -23,6 +23,7 @@ TARGETS = [
     dpx_targets.fuzz_dpx_header,
     dpx_targets.fuzz_dpx_control,
     dpx_targets.fuzz_dpx_records,
+    dpx_targets.fuzz_dpx_frames,
 ]
 
 
