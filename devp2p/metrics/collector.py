@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from devp2p.arguments import require
 from devp2p.capability import Backlog
-from devp2p.metrics.tally import BEGINNINGS, DECISIONS, DIRECTIONS, PROTOCOLS, Tally, protocol_of
+from devp2p.metrics.tally import BEGINNINGS, DECISIONS, DIRECTIONS, LOSSES, PROTOCOLS, Tally, protocol_of
 from devp2p.node import Node, NodeStatistics
 from devp2p.peers.slots import SlotClass, SlotsView
 from devp2p.trust import Trust
@@ -139,6 +139,8 @@ class NodeCollector(Collector):
         begun = {(protocol, mode): self._tally.begun[protocol, mode] for protocol, mode in BEGINNINGS}
         yield _gauge("devp2p_sessions_by_profile", "Sessions, by what they speak and how the peer is trusted.", now, "protocol", "trust")
         yield _counter("devp2p_sessions_begun_total", "Sessions that have begun, by how they did so.", begun, "protocol", "mode")
+        removed = {(why,): self._tally.distrusted[why] for why in sorted(set(LOSSES.values()))}
+        yield _counter("devp2p_trust_removed_total", "Sessions in which a node that was known is a stranger.", removed, "reason")
 
     def _links(self, counts: NodeStatistics) -> Iterator[Metric]:
         failures = {(kind.replace(" ", "_"),): count for kind, count in counts.dial_failures.items()}

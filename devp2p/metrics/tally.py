@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from devp2p.capability import Peer, Traffic
 from devp2p.errors import DisconnectReason, PeerDisconnected
-from devp2p.node import Event, PeerConnected, PeerDropped, PeerRefused, SlotDecision
+from devp2p.node import Event, PeerConnected, PeerDropped, PeerRefused, SlotDecision, TrustRemoved
 from devp2p.peers.slots import Admit, Dial, Drop, Evict, Graft, Refuse, Swap
+from devp2p.wire.dpx import FAILURES
 
 DECISIONS = tuple(kind.__name__.lower() for kind in (Dial, Swap, Graft, Drop, Evict, Admit, Refuse))
 """All kinds of decisions. An `Admit` is reported only where a peer has to make room."""
@@ -18,6 +19,8 @@ REASONS = (*(reason.name.lower() for reason in DisconnectReason), "unknown")
 DIRECTIONS = ("inbound", "outbound")
 PROTOCOLS = ("RLPx", "dpx/1", "plain", "other")
 """What sessions speak; what a framing of the user's calls itself is one."""
+LOSSES = {failure.value: failure.name.lower() for rows in FAILURES.values() for failure, row in rows.items() if row.is_news}
+"""How nodes lose our trust (`devp2p.wire.dpx.FAILURES`): the words of the news, and those of the metric."""
 BEGINNINGS = (*((protocol, "plain") for protocol in PROTOCOLS), ("dpx/1", "introduced"), ("dpx/1", "resumed"))
 """How sessions begin, by what they speak."""
 
@@ -35,6 +38,8 @@ class Tally:
         self.ended: Counter[tuple[str, str]] = Counter()
         """Sessions that are over, by which side ended them and why."""
         self.decisions: Counter[str] = Counter()
+        self.distrusted: Counter[str] = Counter()
+        """Sessions in which a node that was known is a stranger, by why."""
         self.refused: int = 0
         """Accepted links that did not become sessions."""
         self._traffic: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
@@ -52,6 +57,8 @@ class Tally:
                 self.refused += 1
             case SlotDecision(decision):
                 self.decisions[type(decision).__name__.lower()] += 1
+            case TrustRemoved(why=why):
+                self.distrusted[LOSSES[why]] += 1
             case _:
                 pass
 

@@ -14,11 +14,11 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import Address, Channel, DialError, DisconnectReason, NodeRecord, Peer, PeerDisconnected, PrivateKey, open_node
 from devp2p.metrics import NodeCollector, listen, serve, url_of
 from devp2p.metrics.tally import REASONS, Tally
-from devp2p.node.events import PeerDropped
+from devp2p.node.events import PeerDropped, TrustRemoved
 from devp2p.testing import ScriptedPeer
 from devp2p.trust import Profile, Trust
 from devp2p.wire.base import CapabilityVersion
-from devp2p.wire.dpx import Params
+from devp2p.wire.dpx import Failure, Params
 from tests.chat import Blob, Chat, ChatMessage, Say
 from tests.network import Network, running
 
@@ -303,7 +303,13 @@ async def test_it_tells_what_sessions_speak_and_how_they_began():
         found = next(one for one in node.connected if one is not peer)
         found.profile = dataclasses.replace(found.profile, mode="resumed", trust=Trust.KNOWN)
         peer.profile = Profile("mine", mode="fast")
-        metrics = exposed(NodeCollector(node))
+        collector = NodeCollector(node)
+        for failure in (Failure.UNKNOWN, Failure.UNKNOWN, Failure.WITHHELD):
+            node.roster.publish(TrustRemoved(KEYS[3].public_key, failure.value, "nothing"))
+        metrics = exposed(collector)
+    assert metrics["devp2p_trust_removed_total", "unknown"] == 2
+    assert metrics["devp2p_trust_removed_total", "withheld"] == 1
+    assert metrics["devp2p_trust_removed_total", "not_sealed"] == 0
     assert metrics["devp2p_sessions_by_profile", "dpx/1", "known"] == metrics["devp2p_sessions_by_profile", "other", "stranger"] == 1
     assert metrics["devp2p_sessions_begun_total", "resumed", "dpx/1"] == metrics["devp2p_sessions_begun_total", "plain", "other"] == 1
 

@@ -34,6 +34,7 @@ from devp2p.wire.dpx.element import (
     find,
 )
 from devp2p.wire.dpx.extension import OURS, Dpx
+from devp2p.wire.dpx.failures import FAILURES, Failure
 from devp2p.wire.dpx.framing import DpxFraming
 from devp2p.wire.dpx.introduction import Consent, Grade, IntroductionRecord, Introductions, IntroductionVerdict, UsedRecords
 from devp2p.wire.dpx.keys import Keys, derive, rekeyed
@@ -46,6 +47,7 @@ from devp2p.wire.dpx.schedule import Turns, window_for
 from devp2p.wire.dpx.sender import Frame, Sender
 
 __all__ = [
+    "FAILURES",
     "LEAST_CHUNK",
     "OURS",
     "RECORDS_PER_KEY",
@@ -57,6 +59,7 @@ __all__ = [
     "Contexts",
     "Dpx",
     "DpxFraming",
+    "Failure",
     "Feature",
     "Frame",
     "Grade",
