@@ -96,7 +96,7 @@ def test_a_swallowed_cancellation_is_noticed_in_a_task_of_the_nodes(monkeypatch)
             await read(self)
 
     monkeypatch.setattr(StreamLine, "receive", deaf)
-    assert ".deaf was cancelled while it waited, and ended with Value(None)" in found(scenarios.REQUEST, "a")
+    assert ".receive was cancelled while it waited, and ended with Value(None)" in found(scenarios.REQUEST, "a")
 
 
 def test_a_swallowed_cancellation_is_noticed_in_the_users_call(monkeypatch):
