@@ -10,14 +10,14 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Channel, DisconnectReason, LocalProtocolError, Peer, PeerDisconnected, PrivateKey
+from devp2p import Channel, DisconnectReason, Limits, LocalProtocolError, Node, Peer, PeerDisconnected, PrivateKey
 from devp2p.session.credit_line import CreditLine
 from devp2p.wire.dpx import Dpx, Params
 from devp2p.wire.dpx.control import CONNECTION, Delta
 from tests.attacks.dpx_raw import Raw
 from tests.chat import Blob, Chat, ChatMessage, chat
 from tests.dpx_scripts import DpxScript, ScriptDpx
-from tests.wires import WIRES
+from tests.wires import WIRES, Network
 
 SMALLEST = Params(connection_window=1024, capability_window=1024, reassembly=512, contexts=1, max_frame=512)
 NOISE = random.Random(12).randbytes(40_000)
@@ -30,15 +30,21 @@ class Announcing(ScriptDpx):
         Dpx.__init__(self, os.urandom, params=params)
 
 
+async def call(network: Network, node: Node, key: PrivateKey, params: Params) -> DpxScript:
+    """A session of such a peer."""
+    script = await DpxScript.dial(network.transport(key.public_key), node.record, [Chat()], key=key, extension=Announcing(params))
+    assert isinstance(script, DpxScript)
+    await script.begin()
+    await wait_all_tasks_blocked()
+    return script
+
+
 async def meet(params: Params, speak: Chat, seconds: float, *controls: Delta) -> tuple[PeerDisconnected | None, int]:
     """Let a strict node speak to a peer that announces such limits, and says something at each second: how it ended, what it sent."""
     network = WIRES["dpx"].network()
     async with network.running(capabilities=[speak]) as node:
         key = PrivateKey.generate()
-        script = await DpxScript.dial(network.transport(key.public_key), node.record, [Chat()], key=key, extension=Announcing(params))
-        assert isinstance(script, DpxScript)
-        await script.begin()
-        await wait_all_tasks_blocked()
+        script = await call(network, node, key, params)
         peer = node.roster.get(key.public_key)
         assert peer is not None
         raw = Raw(script, peer)
@@ -84,3 +90,39 @@ async def test_x14_control_who_uses_up_all_credit_sends_a_frame_for_each_byte(mo
     monkeypatch.setattr("devp2p.wire.dpx.sender.LEAST_CHUNK", 1)
     _, frames = await meet(ONE_BY_ONE, chat(blobs), 120, *A_BYTE)
     assert frames > 100
+
+
+async def give_no_credit(outbox: int) -> tuple[int, int, float]:
+    """Let ten peers give no credit at all: how many bytes they have a node keep, who is left, and how long the node takes to end."""
+    network, limits = WIRES["dpx"].network(), Limits(outbox_bytes=outbox, outbox_messages=10**6, ping_interval=10**6)
+    sent = 0
+
+    async def speak(_: Peer, channel: Channel[ChatMessage]) -> None:
+        nonlocal sent
+        while sent < 1000:
+            await channel.send(Blob(NOISE))
+            sent += 1
+
+    async with network.running(capabilities=[chat(speak)], max_peers=100, limits=limits) as node:
+        for _ in range(10):
+            key = PrivateKey.generate()
+            script = await DpxScript.dial(
+                network.transport(key.public_key), node.record, [Chat()], key=key, extension=Announcing(ONE_BY_ONE)
+            )
+            await script.begin()
+        await trio.sleep(600)
+        left, began = len(node.connected), trio.current_time()
+    return sent * len(NOISE), left, trio.current_time() - began
+
+
+async def test_x14_peers_that_give_no_credit_cost_an_outbox_each():
+    """They may: each holds up what is sent to itself, and no longer than anybody wants to send."""
+    kept, left, closing = await give_no_credit(200_000)
+    assert left == 10
+    assert kept <= 10 * (200_000 + len(NOISE))
+    assert closing <= Limits().closing_timeout
+
+
+async def test_x14_control_without_a_bound_they_cost_whatever_is_sent():
+    kept, _, _ = await give_no_credit(2**40)
+    assert kept >= 1000 * len(NOISE)

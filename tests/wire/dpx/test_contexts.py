@@ -107,6 +107,19 @@ def test_the_connection_has_room_for_all_capabilities_at_once():
     assert not contexts().has_controls, "two have enough from the start"
 
 
+def test_credit_that_is_withheld_is_given_later_and_that_of_the_connection_at_once():
+    receiving = contexts()
+    receiving.withhold(1, credit=True)
+    receiving.first(1, 1, 9000, body(1024), 0.0)
+    receiving.more(1, 1, bytes(1024), 0.0)
+    assert told(receiving) == [Delta(CONNECTION, 2048)]
+    assert not receiving.has_controls
+    receiving.more(1, 1, bytes(1024), 0.0)
+    receiving.withhold(1, credit=False)
+    assert receiving.has_controls
+    assert told(receiving) == [Delta(1, 3072)]
+
+
 @pytest.mark.parametrize(
     "frame",
     [
