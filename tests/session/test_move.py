@@ -6,6 +6,8 @@ import pytest
 import trio
 
 from devp2p import DisconnectReason, LocalProtocolError, PeerDisconnected
+from devp2p.session.credit_line import CreditLine
+from tests.chat import Blob
 from tests.session.moving import (
     KINDS,
     another,
@@ -159,3 +161,31 @@ async def cancel_after(scope: trio.CancelScope, steps: int) -> None:
     for _ in range(steps):
         await trio.lowlevel.checkpoint()
     scope.cancel()
+
+
+LARGE = b"7".zfill(10) + random.Random(2).randbytes(8 * 2**20)
+
+
+async def move_in_the_middle_of_a_large_message() -> tuple[list[bool], list[int]]:
+    """Both move while a message of 8 MiB is on its way, which needs credit of a side that sends no message any more: whether they did."""
+    async with talking("dpx", rounds=0) as (one, other, _):
+        sessions = await another("dpx", (one, other))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one.session.channel(0).send, Blob(LARGE))
+            while not 0 < one.session.outbox.waiting(0)[1] < 7 * 2**20:  # part of it is on its way
+                await trio.lowlevel.checkpoint()
+            moved = await move_both((one, other), sessions)
+        await trio.sleep(60)
+        return moved, other.heard
+
+
+async def test_who_moves_gives_credit_until_the_other_has_finished_its_message() -> None:
+    assert await move_in_the_middle_of_a_large_message() == ([True, True], [7])
+
+
+async def test_control_without_that_they_stay_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def tell_nothing(_: CreditLine) -> None:
+        await trio.sleep_forever()
+
+    monkeypatch.setattr(CreditLine, "_tell", tell_nothing)
+    assert await move_in_the_middle_of_a_large_message() == ([False, False], [7])
