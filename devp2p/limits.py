@@ -56,11 +56,11 @@ class Limits:
     """Pings a second that it may send in the long run."""
 
     inbox_bytes: int = 4 * 2**20
-    """What one capability may leave unread, as bytes on the wire."""
+    """What one capability may leave unread, as bytes on the wire. In dpx/1 the credit that we give bounds it instead."""
     inbox_messages: int = 256
     inbox_patience: float = 5.0
-    """How long a full inbox may hold up the link while its capability takes nothing; then the session ends. On a native stream of its own
-    it may for as long as nobody else needs the room."""
+    """How long a full inbox may hold up the link while its capability takes nothing; then the session ends. On a native stream of its own,
+    and in dpx/1, where it holds up nobody else, it may for as long as nobody else needs the room."""
     outbox_bytes: int = 4 * 2**20
     """What one capability may have waiting to be sent, as encoded bytes; ``send`` waits beyond it."""
     outbox_messages: int = 1024
@@ -70,7 +70,8 @@ class Limits:
     """Requests of one channel that wait for an answer; ``request`` waits beyond it."""
     total_inbox_bytes: int = 256 * 2**20
     """All inboxes of a node, and the frames that have begun to arrive, together. When no more fits, a session is ended: first one that a
-    native stream has held up for ``inbox_patience``, then the one whose large frame comes slowest."""
+    native stream has held up, or that in dpx/1 has left messages unread, for ``inbox_patience``, then the one whose large frame comes
+    slowest."""
 
     max_upload: float | None = None
     """Bytes a second that all sessions of a node may send together; None for as many as the line takes. What capabilities may send within

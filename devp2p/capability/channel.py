@@ -308,6 +308,8 @@ class Channel(Generic[M]):
     async def _decode_in_steps(self, code: int, data: bytes, turn: Turn) -> Any:  # noqa: ANN401  (the caller knows the type)
         """Decode a message of any size, and let other tasks have their turn meanwhile."""
         steps = self._table.decode_in_steps(code, data)
+        if turn.is_over:  # to inflate a large one has taken long enough
+            await turn.end()
         try:
             while True:
                 next(steps)
