@@ -95,7 +95,8 @@ def handshakes(mode: str, name: str, plan: Plan) -> Iterator[Row]:
 
 def benchmarks() -> Iterable[Benchmark]:
     """All of them, in the order of the table."""
-    yield Benchmark(("dpx1/handshake/full",), partial(handshakes, "dpx-handshake", "dpx1/handshake/full"))
+    for mode, name in (("dpx-handshake", "dpx1/handshake/full"), ("dpx-resume", "dpx1/handshake/resumed")):
+        yield Benchmark((name,), partial(handshakes, mode, name))
     for size in SIZES:
         stream = Stream(size)
         yield Benchmark(stream.names, stream.measure)

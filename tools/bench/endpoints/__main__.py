@@ -20,6 +20,7 @@ MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "dpx-recv": dpx.receive,
     "dpx-send": dpx.send,
     "dpx-handshake": dpx.handshake,
+    "dpx-resume": dpx.handshake,
     "socket-recv": dpx.receive_bytes,
     "socket-send": dpx.send_bytes,
     "aead-seal": dpx.seal_bytes,

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from devp2p import PrivateKey
 from devp2p.session import CHUNK
 from devp2p.wire import Connection, MessageReceived
-from devp2p.wire.dpx import Dpx, DpxFraming, Params, RecordOpener
+from devp2p.wire.dpx import Dpx, DpxFraming, Params, RecordOpener, Resumption
 from devp2p.wire.rlpx import Entropy, Handshake
 from tools.bench.endpoints import bare
 from tools.bench.endpoints.basics import Meter, Options, make_payload
@@ -155,24 +155,46 @@ async def seal_bytes(options: Options) -> dict[str, Any]:
 
 
 async def handshake(options: Options) -> dict[str, Any]:
-    """Answer handshakes for ever, or do one after the other and time them from the TCP connection to the keys of records."""
-    extension = Dpx(os.urandom)
+    """Answer handshakes for ever, or do one after the other and time them from the TCP connection to the keys of records.
+
+    In ``dpx-handshake`` each is between two that have never met; in ``dpx-resume`` all but the first, which is not timed, resume.
+    """
+    resumes = options.mode == "dpx-resume"
+    extension, key = _extension(resumes=resumes), PrivateKey.generate()
     if not options.target:
         await _answer_handshakes(extension)
+    if resumes:
+        await _shake_hands(options, extension, key)
     spent, messages, end = 0.0, 0, time.perf_counter() + options.seconds
     while time.perf_counter() < end:
-        key, stream = PrivateKey.generate(), await bare.dial(options.record)
-        start = time.perf_counter()
-        side = Handshake(key, Entropy.draw(os.urandom), remote=options.record.public_key, extension=extension)
-        await stream.send_all(side.data_to_send())
-        while side.receive_data(await stream.receive_some(CHUNK)) is None:
-            pass
-        assert side.framing().profile.protocol == "dpx/1"  # noqa: S101  (of two processes of one program)
-        side.proved()
-        spent += time.perf_counter() - start
+        took, mode = await _shake_hands(options, extension, key if resumes else PrivateKey.generate())
+        assert mode == ("resumed" if resumes else "plain")  # noqa: S101  (see above)
+        spent += took
         messages += 1
-        await stream.aclose()
     return {"messages": messages, "seconds": spent}
+
+
+def _extension(*, resumes: bool) -> Dpx:
+    extension = Dpx(os.urandom)
+    if resumes:
+        extension.resumption = Resumption(time.time)
+    return extension
+
+
+async def _shake_hands(options: Options, extension: Dpx, key: PrivateKey) -> tuple[float, str]:
+    """The seconds that it took, and how the session began."""
+    stream = await bare.dial(options.record)
+    start = time.perf_counter()
+    side = Handshake(key, Entropy.draw(os.urandom), remote=options.record.public_key, extension=extension)
+    await stream.send_all(side.data_to_send())
+    while side.receive_data(await stream.receive_some(CHUNK)) is None:
+        pass
+    framing = side.framing()
+    side.proved()
+    took = time.perf_counter() - start
+    await stream.receive_some(1)  # the other side has its keys as well
+    await stream.aclose()
+    return took, framing.profile.mode
 
 
 async def _answer_handshakes(extension: Dpx) -> None:
@@ -187,3 +209,4 @@ async def _answer_handshake(key: PrivateKey, extension: Dpx, stream: trio.Socket
     await stream.send_all(side.data_to_send())
     side.framing()
     side.proved()
+    await stream.aclose()
