@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from devp2p.discovery.table.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
 from devp2p.keys import PrivateKey
-from tools.bench import breakdown, discovery, oracle, report
+from tools.bench import breakdown, discovery, dpx_breakdown, oracle, report
 from tools.bench.__main__ import choose, every_benchmark
 from tools.bench.endpoints.__main__ import MODES
 from tools.bench.endpoints.basics import Options
@@ -164,9 +164,10 @@ def test_the_plot_has_a_bar_for_each_ratio_on_the_right_side_of_one():
     assert worse.attrib["fill"] != better.attrib["fill"]
 
 
-def test_every_step_of_the_breakdown_is_timed():
-    steps = trio.run(breakdown.time_steps, 0.05)
-    assert set(steps) >= {*breakdown.SENDING, *breakdown.RECEIVING}
+@pytest.mark.parametrize("split", [breakdown.STOCK, dpx_breakdown.SPLIT], ids=lambda split: split.level)
+def test_every_step_of_the_breakdown_is_timed(split: breakdown.Split):
+    steps = trio.run(breakdown.time_steps, split, 0.05)
+    assert set(steps) >= {*split.sending, *split.receiving}
     assert all(math.isfinite(value) for value in steps.values())
 
 

@@ -6,7 +6,21 @@ import sys
 import time
 from pathlib import Path
 
-from tools.bench import breakdown, discovery, dpx, dpx_sharing, flood, footprint, knocks, oracle, report, sharing, slots, streams
+from tools.bench import (
+    breakdown,
+    discovery,
+    dpx,
+    dpx_breakdown,
+    dpx_sharing,
+    flood,
+    footprint,
+    knocks,
+    oracle,
+    report,
+    sharing,
+    slots,
+    streams,
+)
 from tools.bench.figures import Row
 from tools.bench.plan import Benchmark, Plan
 from tools.bench.sides import GETH, BenchError, build_geth
@@ -34,7 +48,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def every_benchmark() -> list[Benchmark]:
     """All that there are, in the order of the table."""
-    parts = (streams, dpx, sharing, dpx_sharing, discovery, slots, footprint, breakdown, oracle, flood, knocks)
+    parts = (streams, dpx, sharing, dpx_sharing, discovery, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks)
     return [benchmark for part in parts for benchmark in part.benchmarks()]
 
 

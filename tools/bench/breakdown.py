@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from devp2p.capability import Budget, Inbox, Outbox
 from devp2p.keys import Keccak256
 from devp2p.session import CHUNK
 from devp2p.wire import Connection, MessageReceived, Opening, base, compression
-from devp2p.wire.rlpx import Entropy, FrameOpener, FrameSealer, Handshake, Secrets
+from devp2p.wire.rlpx import Entropy, Extension, FrameOpener, FrameSealer, Handshake, Secrets
 from tools.bench.endpoints.api import Idle
 from tools.bench.endpoints.basics import Blob
 from tools.bench.figures import Row
@@ -57,13 +58,14 @@ class Stopwatch:
         return {step: _MICROSECONDS * median(laps) for step, laps in self.laps.items()}
 
 
-def connected() -> tuple[Connection, Connection]:
-    """Two connections, in memory, which have exchanged Hellos."""
+def connected(extension: Callable[[], Extension | None] = lambda: None) -> tuple[Connection, Connection]:
+    """Two connections, in memory, which have exchanged Hellos; each of the two handshakes has an extension of its own."""
     specs = [Idle.table().spec]
     keys = PrivateKey.generate(), PrivateKey.generate()
     hellos = [base.Hello("bench", (specs[0].offer,), key.public_key) for key in keys]
-    recipient = Opening(hellos[1], specs, Handshake(keys[1], Entropy.draw(os.urandom)))
-    initiator = Opening(hellos[0], specs, Handshake(keys[0], Entropy.draw(os.urandom), remote=keys[1].public_key))
+    recipient = Opening(hellos[1], specs, Handshake(keys[1], Entropy.draw(os.urandom), extension=extension()))
+    calling = Handshake(keys[0], Entropy.draw(os.urandom), remote=keys[1].public_key, extension=extension())
+    initiator = Opening(hellos[0], specs, calling)
     for _ in range(2):
         recipient.receive_data(initiator.data_to_send())
         initiator.receive_data(recipient.data_to_send())
@@ -107,9 +109,13 @@ class Pipeline:
         self._outbox = Outbox([1], limits)
         self._channel = make_channel(self._outbox, limits)
         self._codec = rlp.codec(Blob)
-        self._initiator, self._recipient = connected()
+        self._initiator, self._recipient = self._connected()
         self._sealer, self._opener = frame_pair()
         self._patience = limits.inbox_patience
+
+    @staticmethod
+    def _connected() -> tuple[Connection, Connection]:
+        return connected()
 
     async def run(self) -> None:
         """One batch, there and back again."""
@@ -137,6 +143,20 @@ class Pipeline:
         return batch
 
     async def _receive(self, batch: bytearray) -> list[MessageReceived]:
+        chunks = await self._carry(batch)
+        watch, received = self.watch, list[MessageReceived]()
+        started = time.thread_time()
+        for chunk in chunks:
+            self._recipient.receive_data(chunk)
+            while (event := self._recipient.next_event()) is not None:
+                if isinstance(event, MessageReceived):
+                    received.append(event)
+        watch.add("open and dispatch", started)
+        self._open_again(received)
+        return received
+
+    async def _carry(self, batch: bytearray) -> list[bytes | bytearray]:
+        """Send a batch through the sockets."""
         watch, left = self.watch, len(batch)
         started = time.thread_time()
         await self._near.send_all(batch)
@@ -147,22 +167,17 @@ class Pipeline:
             chunks.append(await self._far.receive_some(CHUNK))
             left -= len(chunks[-1])
         watch.add("receive_some", started)
-        received: list[MessageReceived] = []
-        started = time.thread_time()
-        for chunk in chunks:
-            self._recipient.receive_data(chunk)
-            while (event := self._recipient.next_event()) is not None:
-                if isinstance(event, MessageReceived):
-                    received.append(event)
-        watch.add("open and dispatch", started)
+        return chunks
+
+    def _open_again(self, received: list[MessageReceived]) -> None:
+        """Time what opens frames alone, with the same data."""
         head = bytes([base.BASE_LENGTH])
         frames = b"".join(piece for message in received for piece in self._sealer.seal(head, message.data))
         started = time.thread_time()
         self._opener.receive_data(frames)
         while self._opener.next_frame() is not None:
             pass
-        watch.add("open", started)
-        return received
+        self.watch.add("open", started)
 
     async def _take(self, received: list[MessageReceived]) -> None:
         watch = self.watch
@@ -179,10 +194,29 @@ class Pipeline:
         watch.each("decode", self._codec.decode, encoded)
 
 
-async def time_steps(seconds: float) -> dict[str, float]:
-    """Microseconds a message of each step of SENDING and RECEIVING."""
+@dataclass(frozen=True)
+class Split:
+    """What is taken apart."""
+
+    prefix: str
+    """Of its rows' names."""
+    level: str
+    """Of the processes whose cost a message the steps are compared with."""
+    pipeline: type[Pipeline]
+    sending: tuple[str, ...] = SENDING
+    receiving: tuple[str, ...] = RECEIVING
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its rows."""
+        sides = (("send", self.sending), ("receive", self.receiving))
+        return (*(f"{self.prefix}/{side}/{name}" for side, steps in sides for name in (*steps, "rest", "cpu")), f"{self.prefix}/wall")
+
+
+async def time_steps(split: Split, seconds: float) -> dict[str, float]:
+    """Microseconds a message of each step of a split."""
     async with tcp_pair() as streams:
-        pipeline = Pipeline(*streams)
+        pipeline = split.pipeline(*streams)
         await pipeline.run()
         pipeline.watch.laps.clear()  # the first batch had caches to fill
         end = time.perf_counter() + seconds
@@ -190,33 +224,35 @@ async def time_steps(seconds: float) -> dict[str, float]:
             await pipeline.run()
     steps = pipeline.watch.medians()
     steps["enqueue"] = steps["encode and enqueue"] - steps["encode"]
-    steps["seal"] = steps["compress and seal"] - steps["compress"]
+    steps["seal"] = steps["seal"] if "seal" in steps else steps["compress and seal"] - steps["compress"]
     steps["dispatch"] = steps["open and dispatch"] - steps["open"]
     steps["take"] = steps["take, decompress and decode"] - steps["decompress"] - steps["decode"]
     return steps
 
 
-def breakdown(plan: Plan) -> Iterator[Row]:
+def breakdown(split: Split, plan: Plan) -> Iterator[Row]:
     """The steps on each side, their sum's difference to what a message costs that side's process, and that cost."""
     seconds = plan.seconds(1.0, 0.3)
-    steps = trio.run(time_steps, seconds)
+    steps = trio.run(time_steps, split, seconds)
     totals: list[tuple[float, float, float]] = []
     for _ in range(plan.repeats):
-        with OURS.pair("api-recv", "api-send", "--size", str(SIZE), "--seconds", str(seconds)) as processes:
+        with OURS.pair(f"{split.level}-recv", f"{split.level}-send", "--size", str(SIZE), "--seconds", str(seconds)) as processes:
             receiver, sender = (process.line(seconds + 20) for process in processes)
         totals.append(
             (sender["cpu"] / sender["messages"], receiver["cpu"] / receiver["messages"], receiver["seconds"] / receiver["messages"])
         )
     sending, receiving, wall = (_MICROSECONDS * median(values) for values in zip(*totals, strict=True))
-    for side, names, total in (("send", SENDING, sending), ("receive", RECEIVING, receiving)):
+    for side, names, total in (("send", split.sending, sending), ("receive", split.receiving, receiving)):
         for name in names:
-            yield Row(f"breakdown/{side}/{name}", steps[name], None, "us", None, None)
-        yield Row(f"breakdown/{side}/rest", total - sum(steps[name] for name in names), None, "us", None, None)
-        yield Row(f"breakdown/{side}/cpu", total, None, "us", None, None)
-    yield Row("breakdown/wall", wall, None, "us", None, None)
+            yield Row(f"{split.prefix}/{side}/{name}", steps[name], None, "us", None, None)
+        yield Row(f"{split.prefix}/{side}/rest", total - sum(steps[name] for name in names), None, "us", None, None)
+        yield Row(f"{split.prefix}/{side}/cpu", total, None, "us", None, None)
+    yield Row(f"{split.prefix}/wall", wall, None, "us", None, None)
+
+
+STOCK = Split("breakdown", "api", Pipeline)
 
 
 def benchmarks() -> Iterable[Benchmark]:
     """The only one."""
-    names = [f"breakdown/{side}/{name}" for side, steps in (("send", SENDING), ("receive", RECEIVING)) for name in (*steps, "rest", "cpu")]
-    yield Benchmark((*names, "breakdown/wall"), breakdown)
+    yield Benchmark(STOCK.names, partial(breakdown, STOCK))

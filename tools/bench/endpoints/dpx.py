@@ -27,6 +27,8 @@ from tools.bench.plan import MIB
 
 PARAMS = Params(connection_window=4 * MIB, capability_window=4 * MIB, contexts=16)
 FRAME = PARAMS.max_frame
+CIPHER = AESGCM
+"""What two nodes of this kind agree on."""
 
 
 async def connect(stream: trio.SocketStream, key: PrivateKey, options: Options) -> tuple[Connection, DpxFraming]:
@@ -143,7 +145,7 @@ async def send_bytes(options: Options) -> dict[str, Any]:
 
 async def seal_bytes(options: Options) -> dict[str, Any]:
     """Encrypt such messages, record by record, and send them nowhere."""
-    encrypt, nonces = AESGCM(os.urandom(32)).encrypt, [number.to_bytes(12) for number in range(2)]
+    encrypt, nonces = CIPHER(os.urandom(32)).encrypt, [number.to_bytes(12) for number in range(2)]
     header, records = bytes(16), [os.urandom(size + -size % 16) for size in wire_sizes(options.size)]
     messages, begin = 0, time.perf_counter()
     while time.perf_counter() < begin + options.seconds:
