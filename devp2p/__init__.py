@@ -50,6 +50,7 @@ from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Tra
 from devp2p.trust import Profile, Trust
 from devp2p.version import __version__
 from devp2p.wire import Hello
+from devp2p.wire.dpx import Shaping
 
 if TYPE_CHECKING:
     from devp2p.book import Book, BookEntry, Source
@@ -118,6 +119,7 @@ __all__ = [
     "Request",
     "Response",
     "Session",
+    "Shaping",
     "SlotDecision",
     "Source",
     "StreamLink",

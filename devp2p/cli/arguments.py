@@ -11,6 +11,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.limits import check_cap
 from devp2p.records import NodeRecord
 from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
+from devp2p.wire.dpx import Shaping
 
 SCHEMES: frozenset[str] = frozenset(scheme for transport in default_transports() for scheme in transport.schemes)
 """What the nodes of this command can dial and listen at."""
@@ -152,6 +153,40 @@ def client_id(text: str) -> str:
 def _check_scheme(address: Address) -> None:
     if address.scheme not in SCHEMES:
         raise argparse.ArgumentTypeError(f"there is no transport {address.scheme!r}: use {' or '.join(sorted(SCHEMES))}")
+
+
+def shaping(text: str) -> Shaping:
+    """``off``, ``buckets``, ``cells[:CELL]``, ``paced:RATE[:CELL]``, or ``constant:RATE[-MOST][:CELL]``."""
+    kind, *parts = text.split(":")
+    cell = {"cell": count(parts.pop())} if len(parts) == (1 if kind == "cells" else 2) else {}
+    try:
+        match kind, parts:
+            case "off", []:
+                return Shaping()
+            case "buckets", []:
+                return Shaping.buckets()
+            case "cells", []:
+                return Shaping.cells(**cell)
+            case "paced", [rate]:
+                return Shaping.paced(_rate(rate), **cell)
+            case "constant", [rates]:
+                least, _, most = rates.partition("-")
+                return Shaping.constant(_rate(least), _rate(most) if most else None, **cell)
+            case _:
+                wanted = "off, buckets, cells[:CELL], paced:RATE[:CELL] or constant:RATE[-MOST][:CELL] is expected, such as constant:20K"
+                raise argparse.ArgumentTypeError(f"{wanted}, not {text[:80]!r}")
+    except LocalProtocolError as error:
+        raise argparse.ArgumentTypeError(f"{error}, in {text[:80]!r}") from None
+
+
+def _rate(text: str) -> float:
+    """Read bytes a second."""
+    found = _RATE.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(
+            f"a number of bytes a second is expected, with K, M or G for thousands, such as 20K, not {text[:80]!r}"
+        )
+    return float(found[1]) * _UNITS[found[2].upper()]
 
 
 def bandwidth(text: str) -> tuple[str, float]:

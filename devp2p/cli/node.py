@@ -31,6 +31,7 @@ from devp2p.limits import Limits
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
 from devp2p.records import PRESETS, NodeRecord, enode_address
 from devp2p.transports import DEFAULT_LISTEN
+from devp2p.wire.dpx import UNSHAPED, Shaping
 
 SUMMARY = "run a node"
 DESCRIPTION = """\
@@ -94,6 +95,7 @@ class Plan:
     metrics: Address | None = None
     metrics_names: tuple[str, ...] = ()
     limits: Limits | None = None
+    shaping: Shaping = UNSHAPED
     max_upload: Mapping[str, float] = field(default_factory=dict[str, float])
     max_download: Mapping[str, float] = field(default_factory=dict[str, float])
 
@@ -142,6 +144,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             parser.error(f"argument {option}: one cap is given twice, for the node or for a capability")
     if options.no_discovery and (options.bootnode or options.network or options.external):
         parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
+    if options.no_dpx and options.shaping != UNSHAPED:
+        parser.error("--shaping is for sessions of dpx/1, and --no-dpx leaves it out: give one or the other")
     if options.no_dpx and options.reveal_key:
         parser.error("--reveal-key answers a question that dpx/1 asks, and --no-dpx does not speak it: give one or the other")
     if options.no_dpx and options.introductions != "none":
@@ -179,6 +183,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
                 max_upload=dict(options.max_upload).get(""),
                 max_download=dict(options.max_download).get(""),
             ),
+            shaping=options.shaping,
             max_upload={name: rate for name, rate in options.max_upload if name},
             max_download={name: rate for name, rate in options.max_download if name},
             **_find_peers(options),
@@ -215,6 +220,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 static_peers=plan.peers,
                 trusted_peers=plan.trusted,
                 slots=plan.slots,
+                shaping=plan.shaping,
                 max_upload=plan.max_upload,
                 max_download=plan.max_download,
                 max_peers=plan.max_peers,

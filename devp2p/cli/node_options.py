@@ -14,11 +14,13 @@ from devp2p.cli.arguments import (
     metrics_address,
     node_record,
     seconds,
+    shaping,
     slots,
 )
 from devp2p.records import PRESETS
 from devp2p.transports import DEFAULT_LISTEN
 from devp2p.version import default_client_id
+from devp2p.wire.dpx import Shaping
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -65,6 +67,14 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")
     group.add_argument("--client-id", metavar="TEXT", type=client_id, help=f"what it calls itself (default: {default_client_id()})")
+    group.add_argument(
+        "--shaping",
+        metavar="KIND",
+        type=shaping,
+        default=Shaping(),
+        help="hide the sizes and times of what is sent to peers that speak dpx/1: off (the default), buckets, cells[:CELL], "
+        "paced:RATE[:CELL] or constant:RATE[-MOST][:CELL], with rates in bytes a second such as 20K; see docs/shaping.md",
+    )
     group.add_argument("--no-dpx", action="store_true", help="speak stock RLPx with every peer, and do not offer dpx/1")
     group.add_argument(
         "--reveal-key", action="store_true", help="tell the node's key to whoever asks, as `devp2p ping tcp://HOST:PORT` does"

@@ -34,7 +34,7 @@ from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
 from devp2p.transports import Carriers, Transport
-from devp2p.wire.dpx import Consent
+from devp2p.wire.dpx import UNSHAPED, Consent, Shaping
 from devp2p.wire.rlpx import Extension
 
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
@@ -73,6 +73,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     dpx: bool = True,
     reveal_key: bool = False,
     introductions: str = "none",
+    shaping: Shaping = UNSHAPED,
     max_upload: Mapping[str, float | None] | None = None,
     max_download: Mapping[str, float | None] | None = None,
 ) -> AsyncGenerator["Node"]:
@@ -114,6 +115,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         extension=extension,
         dpx=dpx,
         reveal_key=reveal_key,
+        shaping=shaping,
         max_upload=max_upload,
         max_download=max_download,
     )

@@ -22,6 +22,7 @@ from devp2p.capability import Arriving, Gate, Outbox, Turn, urgency_of
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.session.line import Side, sending
 from devp2p.session.opening import CHUNK, Session
+from devp2p.session.shaped import PadWatch, Shaped
 from devp2p.session.slowed_credit import SlowedCredit
 from devp2p.session.stream_line import StreamLine
 from devp2p.session.watch import Watch
@@ -43,13 +44,10 @@ class CreditLine(StreamLine):
         assert isinstance(framing, DpxFraming)  # noqa: S101  (see LINES)
         self._dpx = framing
         self._ledgers = framing.ledgers
-        self._sender = Sender(
-            outbox,
-            Turns(outbox.weights),
-            self._ledgers.sending,
-            max_frame=min(framing.max_frame, _MOST_FRAME),
-            compressed=framing.compressed,
-        )
+        self._shaped = Shaped.of(session.local, framing, outbox)
+        self._padding = PadWatch(side)
+        most = min(framing.max_frame, _MOST_FRAME if self._shaped is None else self._shaped.max_frame)
+        self._sender = Sender(outbox, Turns(outbox.weights), self._ledgers.sending, max_frame=most, compressed=framing.compressed)
         if self._outflow is not None:
             self._sender.may_send = partial(_may_send, self._outflow)
         self._slowed = SlowedCredit(side.shares.download, self._ledgers.receiving, outbox.look_again)
@@ -81,13 +79,18 @@ class CreditLine(StreamLine):
                     if outbox.is_paused and not self._sender.has_begun:
                         await self._send_batch(wire.Outgoing(base.LAST, base.encode_last(1)), outbox.get_nowait)
                         return True
-                    await outbox.wait_filled(self._outflow)
+                    await (outbox if self._shaped is None else self._shaped).wait_filled(self._outflow)
+            if self._shaped is not None:
+                self._shaped.shaper.is_over = True
             if not self._is_mute:
                 await self._finish()
         return False
 
     async def _send_some(self) -> bool:
         """Send what is next; False if there is nothing that may be sent."""
+        shaped = self._shaped
+        if shaped is not None and shaped.is_steady:
+            return await shaped.send_cell(self._gather, self._egress, self._outflow)
         if batch := self._gather():
             if self._outflow is not None:
                 self._outflow.leave()
@@ -97,7 +100,14 @@ class CreditLine(StreamLine):
             self._prepare()
             await trio.lowlevel.checkpoint()
             return True
-        return False
+        return shaped is not None and await shaped.send_cover(self._egress, self._outflow)
+
+    async def _send_all(self, data: bytearray) -> None:
+        if self._shaped is not None:
+            before, data = len(data), self._shaped.flush(data)
+            if self._outflow is not None:
+                self._outflow.spent(None, len(data) - before)
+        await super()._send_all(data)
 
     def _gather(self) -> bytearray:
         """The next frames."""
@@ -107,7 +117,8 @@ class CreditLine(StreamLine):
                 batch += piece
             if message.code == base.PING:
                 self._pinged.set()
-        if self._tokens > 0:
+        may_send = self._shaped is None or self._shaped.room > 0  # else only the base protocol may
+        if self._tokens > 0 and may_send:
             self._add_controls(batch)
         if sender.is_preparing:
             self._prepare()
@@ -119,6 +130,9 @@ class CreditLine(StreamLine):
         if gate is not None:
             room = min(room, _room_at(gate, outbox))
             sender.turns.window = min(window, gate.quantum)
+        if self._shaped is not None:
+            room = min(room, self._shaped.room - len(batch))
+            sender.turns.window = min(sender.turns.window, self._shaped.max_frame)
         before, channel, seal = len(batch), self._side.channel, framing.seal_frame
         try:
             for frame in sender.frames(room, trio.current_time()):
@@ -130,7 +144,8 @@ class CreditLine(StreamLine):
         except LocalProtocolError as error:
             self._side.end(PeerDisconnected(DisconnectReason.SUBPROTOCOL_ERROR, by_remote=False, detail=str(error)))
         if len(batch) == before:
-            self._add_controls(batch)
+            if may_send:
+                self._add_controls(batch)
         else:
             self._tokens = min(_CONTROLS_AT_ONCE, self._tokens + (len(batch) - before) / _PART_OF_CONTROLS)
         return batch
@@ -158,7 +173,7 @@ class CreditLine(StreamLine):
         while True:
             while await self._send_some():
                 pass
-            if not self._has_more or heard > _MOST_HEARD:
+            if not _has_more(self._side.outbox) or heard > _MOST_HEARD:
                 break
             with trio.CancelScope(deadline=deadline) as scope:
                 await self._received.wait()
@@ -173,12 +188,6 @@ class CreditLine(StreamLine):
         while (message := outbox.get_nowait()) is not None:
             if message.capability is None:
                 await self._send_batch(message, lambda: None)
-
-    @property
-    def _has_more(self) -> bool:
-        """Whether messages of capabilities are to be sent."""
-        outbox = self._side.outbox
-        return any(outbox.waiting(index)[0] for index in range(len(outbox.weights)))
 
     def _hear(self, data: bytes | bytearray) -> bool:
         """Look for credit in what comes after the end, of which nothing else counts any more; whether more may come."""
@@ -211,7 +220,7 @@ class CreditLine(StreamLine):
             raise
 
     def _stop_receiving(self) -> None:
-        if not (self._side.outbox.is_ended and self._has_more):
+        if not (self._side.outbox.is_ended and _has_more(self._side.outbox)):
             super()._stop_receiving()
         self._incoming.close()
         self._joining.close()
@@ -261,10 +270,15 @@ class CreditLine(StreamLine):
                 case control.Weight(capability, weight):
                     if capability <= len(self._side.outbox.weights):
                         sender.turns.weigh(capability - 1, weight)
-                case control.Pad() | control.Shape() | control.GoAway() | control.Unknown():
+                case control.Pad(size):
+                    self._padding.came(size)
+                case control.Shape():
+                    self._padding.announced(message)
+                case control.GoAway() | control.Unknown():
                     pass  # who goes away says so again, by a Disconnect
                 case _:
                     framing.pact.heard(message)
+        self._padding.judge(framing.frames)
 
     async def wait_last(self) -> None:
         """See `Line.wait_last`. Meanwhile nothing is sent but what the peer needs in order to finish what it has begun."""
@@ -344,3 +358,8 @@ def _room_at(gate: Gate, outbox: Outbox) -> int:
 
 def _may_send(gate: Gate, index: int, lane: Lane) -> bool:
     return gate.may_pass(index, urgency_of(lane))
+
+
+def _has_more(outbox: Outbox) -> bool:
+    """Whether messages of capabilities are to be sent."""
+    return any(outbox.waiting(index)[0] for index in range(len(outbox.weights)))

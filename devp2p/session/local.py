@@ -7,14 +7,17 @@ from functools import cached_property
 
 from devp2p import wire
 from devp2p.arguments import require, several
+from devp2p.bandwidth import Bucket
 from devp2p.capability import NO_CAPS, AnyCapability, Bandwidth, Budget, Capability, Direction, MessageTable
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits, check_cap
 from devp2p.version import default_client_id
 from devp2p.wire import base
-from devp2p.wire.dpx import Dpx
+from devp2p.wire.dpx import UNSHAPED, Dpx, Shaping
 from devp2p.wire.rlpx import Combined, Contained, Entropy, Extension, Handshake, SeenAuths
+
+_COVER = 0.2  # the part of the line that cover may take, of all sessions together
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,8 @@ class LocalNode:
     """Bytes that all inboxes may hold together; by default a session has a budget of its own."""
     bandwidth: Bandwidth = NO_CAPS
     """What all sessions may use together."""
+    shaping: Shaping = UNSHAPED
+    """How what is sent to peers that speak dpx/1 is shaped."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
     """What refuses an auth that came before."""
 
@@ -51,6 +56,12 @@ class LocalNode:
                 raise LocalProtocolError(f"two capabilities are called {table.spec.offer}")
             tables[table.spec.offer] = capability, table
         return tables
+
+    @cached_property
+    def cover(self) -> Bucket | None:
+        """What all sessions may send together of padding with nothing before it, where the node has a cap."""
+        cap = self.limits.max_upload
+        return None if cap is None else Bucket(cap * _COVER, cap * _COVER * 60)
 
     @cached_property
     def hello(self) -> base.Hello:
@@ -97,6 +108,7 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     extension: Extension | None = None,
     dpx: bool = True,
     reveal_key: bool = False,
+    shaping: Shaping = UNSHAPED,
     max_upload: Mapping[str, float | None] | None = None,
     max_download: Mapping[str, float | None] | None = None,
 ) -> LocalNode:
@@ -122,6 +134,7 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     require(limits, Limits, "limits is a Limits", "Limits(ping_interval=...) changes one of them")
     if extension is not None:
         require(extension, Extension, "extension is an object of a class derived from Extension")
+    require(shaping, Shaping, "shaping is a Shaping", "Shaping.cells() makes one, for example")
     require(dpx, bool, "dpx is True, or False for sessions with stock frames only")
     require(reveal_key, bool, "reveal_key is True or False")
     if reveal_key and not dpx:
@@ -139,13 +152,23 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         dpx=Dpx(os.urandom) if dpx else None,
         reveal_key=reveal_key,
         budget=Budget(limits.total_inbox_bytes),
-        bandwidth=Bandwidth(
-            Direction(limits.max_upload, _caps_of(own, "max_upload", max_upload)),
-            Direction(limits.max_download, _caps_of(own, "max_download", max_download)),
-        ),
+        shaping=shaping,
+        bandwidth=_bandwidth_of(own, limits, max_upload, max_download),
     )
     local.check()
     return local
+
+
+def _bandwidth_of(
+    own: tuple[AnyCapability, ...],
+    limits: Limits,
+    max_upload: Mapping[str, float | None] | None,
+    max_download: Mapping[str, float | None] | None,
+) -> Bandwidth:
+    return Bandwidth(
+        Direction(limits.max_upload, _caps_of(own, "max_upload", max_upload)),
+        Direction(limits.max_download, _caps_of(own, "max_download", max_download)),
+    )
 
 
 def _caps_of(capabilities: tuple[AnyCapability, ...], what: str, wanted: Mapping[str, float | None] | None) -> dict[str, float]:

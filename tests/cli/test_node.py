@@ -13,7 +13,6 @@ import trio
 
 from devp2p import Address, DialError, DisconnectReason, NodeRecord, PrivateKey, open_node
 from devp2p.cli import main
-from devp2p.cli.arguments import bandwidth
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.node import Plan, serve
 from devp2p.cli.output import Exit, Failure
@@ -339,6 +338,13 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         ),
         (["--max-download", "=2M"], "argument --max-download: [NAME=]RATE is expected"),
         (["--max-download", "2M", "--max-download", "3M"], "argument --max-download: one cap is given twice, for the node or for a cap"),
+        (
+            ["--shaping", "fast"],
+            "argument --shaping: off, buckets, cells[:CELL], paced:RATE[:CELL] or constant:RATE[-MOST][:CELL] is expec",
+        ),
+        (["--shaping", "cells:1000"], "argument --shaping: cell of a Shaping is a multiple of 16, not 1000: 992 is one, in 'cells:1000'"),
+        (["--shaping", "paced:1"], "argument --shaping: rate_min of a Shaping is at least 4096 bytes a second, not 1.0, in 'paced:1'"),
+        (["--shaping", "cells", "--no-dpx"], "--shaping is for sessions of dpx/1, and --no-dpx leaves it out: give one or the other"),
         (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
         (["--no-dpx", "--introductions", "any"], "--introductions needs dpx/1, and --no-dpx does not speak it: give one or the other"),
         (["--introductions", "all"], "argument --introductions: invalid choice: 'all'"),
@@ -380,19 +386,3 @@ def test_what_cannot_be_run_is_one_line(argv, problem, capsys):
     assert output.out == ""
     assert output.err.startswith(problem)
     assert output.err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "cap"),
-    [
-        ("2M", ("", 2_000_000)),
-        ("1.5m", ("", 1_500_000)),
-        ("500K", ("", 500_000)),
-        ("65536", ("", 65_536)),
-        ("64KiB/s", ("", 65_536)),
-        ("2MB", ("", 2_000_000)),
-        ("eth=1 GiB", ("eth", 2**30)),
-    ],
-)
-def test_bandwidths_are_written_as_people_write_them(text, cap):
-    assert bandwidth(text) == cap

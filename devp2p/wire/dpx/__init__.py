@@ -45,12 +45,14 @@ from devp2p.wire.dpx.records import RECORDS_PER_KEY, Cipher, RecordOpener, Recor
 from devp2p.wire.dpx.resumption import Resumption, TrustLost
 from devp2p.wire.dpx.schedule import Turns, window_for
 from devp2p.wire.dpx.sender import Frame, Sender
+from devp2p.wire.dpx.shaping import UNSHAPED, PadAllowance, Shaper, Shaping, ShapingMode, pads_of
 
 __all__ = [
     "FAILURES",
     "LEAST_CHUNK",
     "OURS",
     "RECORDS_PER_KEY",
+    "UNSHAPED",
     "Accept",
     "Answering",
     "Asking",
@@ -71,6 +73,7 @@ __all__ = [
     "Mode",
     "Offer",
     "Pact",
+    "PadAllowance",
     "Params",
     "PreludeEntropy",
     "RecordOpener",
@@ -79,6 +82,9 @@ __all__ = [
     "Resumption",
     "SendCredit",
     "Sender",
+    "Shaper",
+    "Shaping",
+    "ShapingMode",
     "Token",
     "TrustLost",
     "Turns",
@@ -95,6 +101,7 @@ __all__ = [
     "header",
     "introduction",
     "missing_of_request",
+    "pads_of",
     "rekeyed",
     "window_for",
 ]

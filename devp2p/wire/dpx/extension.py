@@ -36,10 +36,13 @@ from devp2p.wire.dpx.keys import derive
 from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.records import RecordOpener, RecordSealer
 from devp2p.wire.dpx.resumption import NOTHING_OFFERED, Resumption
+from devp2p.wire.dpx.shaping import padme
 from devp2p.wire.rlpx import Ack, Agreement, Auth, Extension
 
 SHARE_SIZE: Final = 32
-OURS: Final = REQUIRED | Feature.AES_256_GCM
+_AUTH_SIZES: Final = 384, 584  # bytes of packets: those of go-ethereum and reth
+_ACK_SIZES: Final = 317, 416
+OURS: Final = REQUIRED | Feature.AES_256_GCM | Feature.SHAPE
 """All that we can do."""
 
 
@@ -55,6 +58,7 @@ class Dpx(Extension):
         """The node's part in introductions; without one they are neither offered nor accepted."""
         self.resumption: Resumption | None = None
         """What the node keeps of its peers' sessions; without it none is resumed."""
+        self._sizes = _AUTH_SIZES
         self._pacts: dict[bytes, Pact] = {}
         """Of handshakes that have proved nobody yet, by the nonce of our own packet."""
 
@@ -68,11 +72,13 @@ class Dpx(Extension):
         """See `Extension`."""
         share, features = self._random_bytes(SHARE_SIZE), self.features
         tokens = () if self.resumption is None else self.resumption.offer(remote, auth, share, features)
+        self._sizes = _AUTH_SIZES
         shown = () if self.introductions is None else self.introductions.records_for(remote)
         return (encode_offer(Offer(features, share, tokens, shown, self._params)),)
 
     def answer(self, remote: PublicKey, auth: Auth, ack: Ack) -> tuple[bytes, ...]:
         """See `Extension`."""
+        self._sizes = _ACK_SIZES
         offer = _offer_in(auth)
         if offer is None:
             return ()
@@ -82,6 +88,17 @@ class Dpx(Extension):
         answer = NOTHING_OFFERED if self.resumption is None else self.resumption.answer(remote, auth, ack, offer, share)
         accept = Accept(features, share, answer.mode or mode, answer.sealed, Verdict(answer.verdict, codes), self._params)
         return (encode_accept(accept),)
+
+    def padding(self, size: int) -> bytes:
+        """See `Extension`: so much that the packet is of any size that other clients' have, whatever is in it (dpx/1, section 4.4).
+
+        Each packet is padded right after it was asked for elements. One that is too large for that, as with introductions, is of one of few
+        sizes.
+        """
+        least, most = self._sizes
+        least = max(least, size)
+        wanted = least + int.from_bytes(self._random_bytes(8)) % (most - least + 1) if least <= most else padme(size)
+        return self._random_bytes(wanted - size)
 
     def framing(self, agreement: Agreement) -> DpxFraming | None:
         """See `Extension`. HandshakeError for an ack with what was not offered, or malformed."""

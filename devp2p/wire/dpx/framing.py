@@ -245,6 +245,10 @@ class DpxFraming:
         """Seal a control message, which goes between two others."""
         return self._sealer.seal(_HEADERS[CONNECTION], control.encode(message))
 
+    def seal_encoded(self, data: bytes) -> bytes:
+        """The same for one that is encoded."""
+        return self._sealer.seal(_HEADERS[CONNECTION], data)
+
     @property
     def always_fits(self) -> int:
         """Bytes of data that fit in any case, as `devp2p.wire.ALWAYS_FITS`; fewer where the peer has less room."""

@@ -137,3 +137,28 @@ def test_nothing_is_kept_of_a_handshake_once_it_has_proved_its_peer_or_failed():
         one.framing()
         getattr(one, end)()
         assert not extension._pacts
+
+
+def sizes_of(caller: Extension | None, called: Extension | None, count: int) -> tuple[list[int], list[int]]:
+    """How large auths and acks are."""
+    auths, acks = list[int](), list[int]()
+    source = random.Random(3)
+    for _ in range(count):
+        initiator = Handshake(ONE, Entropy.draw(source.randbytes), remote=OTHER.public_key, extension=caller)
+        recipient = Handshake(OTHER, Entropy.draw(source.randbytes), extension=called)
+        auths.append(len(auth := initiator.data_to_send()))
+        recipient.receive_data(auth)
+        acks.append(len(recipient.data_to_send()))
+    return auths, acks
+
+
+def test_the_sizes_of_packets_are_those_of_other_clients_and_tell_nothing():
+    auths, acks = sizes_of(dpx(1), dpx(2), 150)
+    assert min(auths) >= 384
+    assert max(auths) <= 584
+    assert min(acks) >= 317
+    assert max(acks) <= 416
+    assert len(set(auths)) > 60, "evenly"
+    assert len(set(acks)) > 40
+    _, stock = sizes_of(dpx(1), None, 150)
+    assert max(stock) > 416, "as EIP-8 recommends, which is the control"
