@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from devp2p.addresses import GROUP, Address
 from devp2p.capability import AnyCapability, Peer
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from devp2p.node.pace import PolicyClock
     from devp2p.node.roster import Roster
     from devp2p.session import LocalNode
+
+_STEP: Final = 64  # peers that are looked at in one step, well within a millisecond
 
 _logger = logging.getLogger(__name__)
 
@@ -159,8 +161,10 @@ class Policy:
         for peer in self._roster:
             self._census.observe(peer, now)
         yield from self.ratings.refreshing(self.clock.now)
-        for peer in self._roster:
+        for number, peer in enumerate(self._roster):
             self._regard(peer)
+            if number % _STEP == _STEP - 1:
+                yield
 
     def deciding(self, candidates: Collection[SlotCandidate]) -> Generator[None, None, tuple[Change, ...]]:
         """What to change, to be asked each `TICK`; in such steps, too."""

@@ -9,6 +9,7 @@ looked up: or else whoever makes records up would learn from the answers whom th
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from devp2p.arguments import require
 from devp2p.bounded import Recent
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.keys import NodeId, PublicKey
@@ -117,8 +118,7 @@ def _names(record: IntroductionRecord) -> set[str]:
 
 def consent_of(text: str) -> Consent:
     """Read what a user says; LocalProtocolError for anything else, TypeError for what is no text."""
-    if not isinstance(text, str):
-        raise TypeError(f"introductions is 'none', 'known' or 'any', not {text!r}")
+    require(text, str, "introductions is 'none', 'known' or 'any'")
     found = next((consent for consent in Consent if consent.name.lower() == text), None)
     if found is None:
         raise LocalProtocolError(f"introductions is 'none', 'known' or 'any', not {text!r}")

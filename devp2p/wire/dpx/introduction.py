@@ -10,7 +10,7 @@ introducer, whether it wants to be introduced, and how often.
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Annotated, ClassVar, Final, Protocol, Self
 
@@ -136,8 +136,7 @@ class IntroductionRecord:
             *(bytes(65), subject.compressed, named, introducer, issued, issued + lifetime, seq, tuple(grades)),
             as_bytes(nonce, "the nonce of an introduction", 16),
         )
-        parts = {field.name: getattr(draft, field.name) for field in fields(cls)}
-        return cls(**parts | {"signature": key.sign(draft._digest())})
+        return replace(draft, signature=key.sign(draft._digest()))
 
     @classmethod
     def decode(cls, data: bytes | memoryview) -> "IntroductionRecord":
