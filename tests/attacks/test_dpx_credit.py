@@ -136,7 +136,7 @@ async def announce_and_send(count: int, size: int) -> int:
 
 
 async def test_x5_a_peer_has_as_many_messages_on_their_way_as_we_have_said():
-    assert await announce_and_send(40, 4 * FRAME) == 4 * 4 * FRAME
+    assert await announce_and_send(80, 2 * FRAME) == OURS.contexts * 2 * FRAME
 
 
 async def test_x5_control_who_counts_nothing_holds_whatever_comes(monkeypatch):
@@ -147,7 +147,7 @@ async def test_x5_control_who_counts_nothing_holds_whatever_comes(monkeypatch):
             return super().first(*frame)
 
     monkeypatch.setattr("devp2p.wire.dpx.ledgers.Contexts", Trusting)
-    assert await announce_and_send(40, 4 * FRAME) == 40 * 4 * FRAME
+    assert await announce_and_send(80, 2 * FRAME) == 80 * 2 * FRAME
 
 
 # X10: messages that are larger than their kind may be

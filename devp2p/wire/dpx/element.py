@@ -71,7 +71,7 @@ class Params:
     """Of the bodies of one capability."""
     reassembly: rlp.U32 = 16 * 1024 * 1024 + 64 * 1024
     """Of messages in chunks of one capability that are not whole yet, or were not taken."""
-    contexts: rlp.U16 = 4
+    contexts: rlp.U16 = 64
     """How many such messages of one capability there may be at a time."""
     max_frame: rlp.U32 = 16 * 1024 + 64
     """Of one frame's data. A message of 16 KiB goes in one, with its code and what snappy adds to it, and not in two."""

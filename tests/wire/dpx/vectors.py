@@ -26,7 +26,7 @@ from tests.wire.handshakes import KEY_A, KEY_B, VECTORS, Constant, fixed
 FILE = Path(__file__).parents[2] / "vectors" / "dpx1.json"
 K_I, K_R, RS = (sha256(name).digest() for name in (b"initiator's share", b"recipient's share", b"old secret"))
 PRELUDE = b"\xff\x01" + bytes(range(70))
-PARAMS = [4 * 1024 * 1024, 1024 * 1024, 16 * 1024 * 1024 + 64 * 1024, 4, 16 * 1024 + 64]
+PARAMS = [4 * 1024 * 1024, 1024 * 1024, 16 * 1024 * 1024 + 64 * 1024, 64, 16 * 1024 + 64]
 OFFER = [b"dpx1", 1 | 2 | 64, K_I, [], [], PARAMS]
 ACCEPT = [b"dpx1", 1 | 2 | 64, K_R, 0, [], [0, []], PARAMS]
 NUMBERS = (0, 1, 4095, 4096, 4097, 8191, 8192)
