@@ -102,6 +102,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         visited = {(kind, victim): count for (each, kind, victim), count in sorted(COUNTS.items()) if each == name}
         cancelled = ", ".join(f"{victim} {count}" for (kind, victim), count in visited.items() if kind == "cancel")
         failed = sum(count for (kind, _), count in visited.items() if kind != "cancel")
-        terminalreporter.write_line(f"{name}: cancelled at each step ({cancelled}), {failed} failing operations")
+        terminalreporter.write_line(f"{name}: cancelled at steps ({cancelled}), {failed} failing operations")
     if COUNTS:
         terminalreporter.write_line(f"points of cancellation and failure: {sum(COUNTS.values())} in all")

@@ -72,7 +72,7 @@ def is_in(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, *networks: str) -> 
 
 
 @given(IPS | st.sampled_from([ipaddress.ip_address(text) for text in NEAR + NEAR6]), st.booleans(), st.sampled_from(["tcp", "quic"]))
-@settings(max_examples=2000)
+@settings(max_examples=500)
 def test_an_ip_address_counts_for_the_same_networks_wherever_limits_ask(ip, in_clothes, scheme):
     """The rules, as they are promised where each is applied."""
     written = ipaddress.IPv6Address(f"::ffff:{ip}") if in_clothes and ip.version == 4 else ip

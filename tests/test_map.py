@@ -9,7 +9,7 @@ from tokenize import NAME, STRING, tokenize
 
 import pytest
 
-from tests.test_architecture import FLOORS
+from tests.test_architecture import FLOORS, statements
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
@@ -158,7 +158,7 @@ def prose_of(path: Path) -> Iterator[str]:
         yield text
         return
     yield from re.findall(r"(?:^|\s)# .*", text)
-    for node in ast.walk(ast.parse(text)):
+    for node in statements(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.value.value
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ def rows(text: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in cells}
 
 
+@cache
 def collected_in(path: Path) -> set[str]:
     """The names that pytest collects from a file: test functions, and what is assigned to a name such as TestStates."""
     names = set[str]()

@@ -161,6 +161,6 @@ def test_d3_junk_from_everywhere_takes_less_than_ten_megabytes():
 
 
 def test_d3_control_without_bounds_it_takes_ever_more():
-    grown(remembering(256), 4000)  # what is made once and kept, in the codecs, does not count
-    bounded = grown(remembering(256), 4000)
-    assert grown(remembering(10**9), 4000) > bounded + 50 * 4000
+    grown(remembering(256), 2500)  # what is made once and kept, in the codecs, does not count
+    bounded = grown(remembering(256), 2500)
+    assert grown(remembering(10**9), 2500) > bounded + 50 * 2500

@@ -291,16 +291,25 @@ async def dial(node: Node, record: NodeRecord) -> None:
         await node.connect(record)
 
 
+async def test_h8_of_80_that_are_dialled_and_dial_at_once_each_has_one_session() -> None:
+    await dial_each_other_at_once(80)
+
+
+@pytest.mark.simulation
 async def test_h8_of_200_that_are_dialled_and_dial_at_once_each_has_one_session() -> None:
+    await dial_each_other_at_once(200)
+
+
+async def dial_each_other_at_once(count: int) -> None:
     network = Network()
-    async with hub(network, 200) as (node, others):
+    async with hub(network, count) as (node, others):
         events = node.events()
         async with trio.open_nursery() as nursery:
             for other in others:
                 nursery.start_soon(dial, node, other.record)
                 nursery.start_soon(dial, other, node.record)
         await trio.sleep(10)
-        assert network.dials == 400
+        assert network.dials == 2 * count
         assert Counter(peer.public_key for peer in node.connected) == {other.public_key: 1 for other in others}
         assert all([peer.public_key for peer in other.connected] == [node.public_key] for other in others)
         for other in others:

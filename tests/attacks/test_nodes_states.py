@@ -172,7 +172,7 @@ class AnswersMachine(RuleBasedStateMachine):
 
 
 TestD15 = AnswersMachine.TestCase
-TestD15.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestD15.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
 
 
 def asked(distances: list[int]) -> tuple[Party, Stranger, bytes]:

@@ -181,5 +181,5 @@ class BookMachine(RuleBasedStateMachine):
             self.directory.cleanup()
 
 
-BookMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+BookMachine.TestCase.settings = settings(max_examples=35, stateful_step_count=30)
 TestBook = BookMachine.TestCase

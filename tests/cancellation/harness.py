@@ -191,22 +191,22 @@ def told(plays: list[Play]) -> list[str]:
     return [f"{', '.join(play.hits) or 'undisturbed'}: {text}" for play in plays for text in play.violations]
 
 
-def sweep(scenario: Scenario, victim: str, kind: str = "cancel") -> Sweep:
-    """Play a scenario once undisturbed, and once for each point."""
-    calm = play(scenario)
+def sweep(scenario: Scenario, victim: str, kind: str = "cancel", some: slice = slice(None), calm: Play | None = None) -> Sweep:
+    """Play a scenario once for each of its points, or `some` of them, and once undisturbed, unless this was done: `calm`."""
+    calm = calm or play(scenario)
     points = calm.steps if kind == "cancel" else calm.operations.get(victim, 0)
-    plays = [calm, *(play(scenario, Fault(victim, at, kind)) for at in range(1, points + 1))]
-    for number, one in enumerate(plays[1:], 1):
-        if not one.hits:
-            one.violations.append(f"point {number} of {points} was not reached")
-    COUNTS[scenario.name, kind, victim] = points
+    plays = [calm]
+    for at in range(1, points + 1)[some]:
+        plays.append(play(scenario, Fault(victim, at, kind)))
+        if not plays[-1].hits:
+            plays[-1].violations.append(f"point {at} of {points} was not reached")
+    COUNTS[scenario.name, kind, victim] = len(plays) - 1
     return Sweep(points, plays)
 
 
-def pairs(scenario: Scenario, count: int, seed: int) -> list[Play]:
-    """Play a scenario with two things going wrong at once, drawn at random."""
+def pairs(scenario: Scenario, count: int, seed: int, calm: Play) -> list[Play]:
+    """Play a scenario, of which `calm` was an undisturbed run, with two things going wrong at once, drawn at random."""
     dice = random.Random(f"{scenario.name} {seed}")
-    calm = play(scenario)
     points = [Fault(victim, at) for victim in scenario.victims for at in range(1, calm.steps + 1)]
     points += [Fault(owner, at, kind) for owner, many in calm.operations.items() for at in range(1, many + 1) for kind in KINDS]
     return [play(scenario, *dice.sample(points, 2)) for _ in range(count)]

@@ -49,7 +49,7 @@ async def test_capabilities_that_flood_share_the_line_by_weight_whatever_their_m
     theirs = [flood("large", 10, 1), flood("medium", 10, 1), flood("small", 10, 1)]
     async with wire.two_nodes(ours, theirs) as (one, _):
         (peer,) = one.connected
-        while sum(peer.traffic(type(capability)).bytes_out for capability in ours) < 6_000_000:
+        while sum(peer.traffic(type(capability)).bytes_out for capability in ours) < 3_000_000:
             await trio.lowlevel.checkpoint()
         traffic = [peer.traffic(type(capability)) for capability in ours]
     total = sum(counted.bytes_out for counted in traffic)

@@ -296,14 +296,14 @@ def test_the_contents_of_known_messages_get_no_further_either(flags, said):
 
 
 TestTwoConnections = TwoConnections.TestCase
-TestTwoConnections.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestTwoConnections.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
 def test_control_without_macs_the_adversary_gets_through(monkeypatch):
     """What he changed is noticed by a decoder at best, which is not what stands between two honest ends."""
     monkeypatch.setattr("devp2p.wire.rlpx.frames.compare_digest", lambda *_: True)
     once = settings(
-        max_examples=100, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate], report_multiple_bugs=False
+        max_examples=60, stateful_step_count=30, deadline=None, database=None, phases=[Phase.generate], report_multiple_bugs=False
     )
     with pytest.raises((AssertionError, RemoteProtocolError)):
         run_state_machine_as_test(TwoConnections, settings=once)
