@@ -77,6 +77,7 @@ class Contexts:
         places = len(sizes) + 1
         self._windows = [ours.connection_window, *[ours.capability_window] * len(sizes)]  # the peer's credit; the connection's first
         self._owed = [0] * places  # credit to be given back
+        self._half = (ours.capability_window + 1) // 2
         self._contexts: dict[_Key, _Incoming] = {}
         self._refused: dict[_Key, None] = {}  # in order
         self._over: list[_Key] = []
@@ -253,21 +254,23 @@ class Contexts:
         return compression.declared_size(data[incoming.start :]) <= incoming.size and size <= incoming.size + incoming.size // 6 + 32
 
     def _spend(self, capability: int, size: int) -> None:
-        if not 0 < capability < len(self._windows):
+        windows = self._windows
+        if not 0 < capability < len(windows):
             raise RemoteProtocolError(f"a frame of capability {capability}, which is not shared")
-        credit = min(self._windows[0], self._windows[capability])
-        if size > credit:
+        if size > windows[capability] or size > windows[0]:
+            credit = min(windows[0], windows[capability])
             raise RemoteProtocolError(f"a frame of {size} bytes of capability {capability}, beyond its credit of {credit}")
         self.came[capability] += size
-        self._windows[0] -= size
-        self._windows[capability] -= size
+        windows[0] -= size
+        windows[capability] -= size
 
     def _owe(self, capability: int, size: int) -> None:
         """Give credit back, half a capability's window at a time: also of the connection, so that those held up leave it to the others."""
+        owed, half = self._owed, self._half
         for place in (0, capability):
-            before = self._owed[place]
-            self._owed[place] = owed = before + size
-            if owed * 2 >= self.ours.capability_window > before * 2:
+            before = owed[place]
+            owed[place] = after = before + size
+            if after >= half > before:
                 self._due.append(place)
 
     def _has_credit(self, place: int) -> bool:

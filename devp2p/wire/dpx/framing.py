@@ -58,6 +58,7 @@ class DpxFraming:
         """Of messages that the peer has begun and given up, the capabilities by index, since this was emptied."""
         self._sealer = sealer
         self._opener = opener
+        self._wire_size = opener.wire_size
         self._shared: tuple[CapabilitySpec, ...] | None = None
         self._ledgers: Ledgers | None = None
         self._most = min(pact.theirs.reassembly, MAX_MESSAGE_SIZE)  # bytes of a message that the peer has room for
@@ -156,24 +157,27 @@ class DpxFraming:
 
     def _message(self, capability: int, data: bytes | memoryview) -> MessageReceived:
         """A whole message."""
-        self._known(capability).receiving.normal(capability, len(data))
-        assert self._shared is not None  # noqa: S101  (there are ledgers)
+        ledgers, shared, length = self._ledgers, self._shared, len(data)
+        if ledgers is None or shared is None:
+            raise RemoteProtocolError(f"a frame of capability {capability} came before Hello")
+        ledgers.receiving.normal(capability, length)
         code, start = data[0] if data else 0, 1
         if not 0 < code < 0x80:
             code, start = rlp.split_uint(data)
-        spec, body = self._shared[capability - 1], data[start:]
-        size = spec.sizes[code] if code < len(spec.sizes) else 0
+        spec, body = shared[capability - 1], data[start:]
+        sizes = spec.sizes
+        size = sizes[code] if code < len(sizes) else 0
         if not size:
             raise RemoteProtocolError(f"{spec.offer} defines no message {code:#x}")
         declared = compression.declared_size(body) if self.compressed else len(body)
         if declared > size:
             raise DecodingError(f"{spec.offer} message {code:#x} has {declared} bytes where {size} are allowed")
-        return MessageReceived(capability - 1, code, body, size, self.compressed, self._opener.wire_size(len(data)))
+        return MessageReceived(capability - 1, code, body, size, self.compressed, self._wire_size(length))
 
     def _chunk(self, capability: int, context: int, total: int, data: bytes | memoryview) -> MessageReceived | None:
         """A part of a message: all of it, if this was the last."""
         receiving, key = self._known(capability).receiving, (capability, context)
-        wire_size = self._opener.wire_size(len(data))
+        wire_size = self._wire_size(len(data))
         if total:
             if receiving.first(capability, context, total, data, self.now):
                 self._wire_sizes[key] = wire_size
