@@ -58,7 +58,7 @@ async def run_qos(options: QosOptions, view: QosView) -> int:
             summary["problems"].append(f"no plot: {error}")
             summary["errors"] += 1
     view.finish(board, summary)
-    worked = show.interrupted or all(state.answers for state in board.sides.values())
+    worked = show.interrupted or all(state.waits for state in board.sides.values())
     return 0 if worked and not summary["errors"] else 1
 
 
