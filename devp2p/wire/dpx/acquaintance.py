@@ -50,6 +50,11 @@ class Acquaintance:
         """When a session last added to what is kept; 0 for never."""
         return max((lineage.used for lineage in self.lineages), default=0.0)
 
+    @property
+    def ids(self) -> set[bytes]:
+        """Of all secrets."""
+        return {generation.id for lineage in self.lineages for generation in lineage.generations}
+
     def offered(self) -> tuple[tuple[Lineage, Generation], ...]:
         """What to offer, at most `MOST_TOKENS`.
 

@@ -5,7 +5,7 @@ under way, by the nonce of our own packet, and what is kept of a peer changes in
 for. Secrets are looked up under the key that the handshake is with, so nobody can resume what belongs to another.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -123,12 +123,17 @@ class Resumption:
         self._touched: Recent[bytes, _Touch] = Recent(_REMEMBERED, SETTLED)
         self._plain: Recent[bytes, frozenset[bytes]] = Recent(_REMEMBERED, _PLAIN_FOR)
         self._strikes: Recent[bytes, int] = Recent(_REMEMBERED, 7 * DAY)
+        self._confirmed: dict[bytes, PublicKey] = {}
+        """Those of them that the peer holds, too; older ones go when they are written down."""
         self._forgot = -inf
         self._changed: dict[bytes, None] = {}
-        self._promised: list[Callable[[], object]] = []
+        self._promised: deque[Callable[[], object]] = deque(maxlen=_REMEMBERED)
         """What is to be said when what has changed since the last `changes` is written down."""
-        self._being_saved: list[Callable[[], object]] = []
+        self._being_saved: deque[Callable[[], object]] = deque(maxlen=_REMEMBERED)
         """The same of what `changes` has given."""
+        self._unsaved: dict[bytes, bool] = {}
+        """The ids of secrets that are not written down yet, and whether `changes` has given them. They are not used: that would promise
+        them as well, since a peer that sees us use a secret lets go of the one before it."""
 
     # What is kept, for whoever writes it down.
 
@@ -149,19 +154,26 @@ class Resumption:
         """What is kept now of each node-ID of which it has changed since the last call; None if nothing is. `saved` is to follow."""
         changed, self._changed = self._changed, {}
         self._being_saved += self._promised
-        self._promised = []
+        self._promised.clear()
+        self._unsaved = dict.fromkeys(self._unsaved, True)
         found = {node_id: self._known.get(node_id) or self._strangers.get(node_id) for node_id in changed}
         return {node_id: None if one is None else encode(one) for node_id, one in found.items()}
 
     def saved(self) -> None:
         """What `changes` gave is written down: whoever is to know that is told."""
-        said, self._being_saved = self._being_saved, []
+        saved = {one for one, given in self._unsaved.items() if given}
+        self._unsaved = {one: given for one, given in self._unsaved.items() if not given}
+        for one in saved & self._confirmed.keys():
+            self.confirmed(self._confirmed.pop(one), one)
+        said = tuple(self._being_saved)
+        self._being_saved.clear()
         for say in said:
             say()
 
     def unsaved(self, changes: Iterable[bytes]) -> None:
         """What `changes` gave could not be written down: it is given again, and nobody is told anything."""
         self._changed = dict.fromkeys(changes) | self._changed
+        self._unsaved = dict.fromkeys(self._unsaved, False)
 
     def when_saved(self, say: Callable[[], object]) -> None:
         """Call this once what is kept now is written down: at once, if nobody writes it down."""
@@ -189,7 +201,7 @@ class Resumption:
         """Give the tokens for our auth, whose `share` and `features` the offer will have."""
         now = self._clock()
         is_plain = self._plain.has(remote.node_id, now)
-        offered = () if is_plain or Feature.RESUME not in features else self.of(remote.node_id).offered()
+        offered = () if is_plain or Feature.RESUME not in features else self._saved(self.of(remote.node_id).offered())
         tokens = tuple(seal_offer(one.secret, share, auth, features) for _, one in offered)
         for token in tokens:
             self._touch(token.id, auth.nonce, now)
@@ -200,9 +212,9 @@ class Resumption:
         """Answer the tokens in an offer; our ack's accept will have `share`."""
         kept, now = self.of(remote.node_id), self._clock()
         handshake = self._under_way[ack.nonce] = _UnderWay()
-        match = kept.match([token.id for token in offer.tokens]) if Feature.RESUME in offer.features else None
+        match = kept.match([self._if_saved(token.id) for token in offer.tokens]) if Feature.RESUME in offer.features else None
         if match is None:
-            handshake.is_overtaken = any(self._touched.has(token.id, now) for token in offer.tokens)
+            handshake.is_overtaken = any(self._touched.has(token.id, now) or token.id in self._unsaved for token in offer.tokens)
             handshake.failure = Failure.WITHHELD if kept.lineages and not handshake.is_overtaken else None
             return Answer(ResumeVerdict.UNKNOWN) if offer.tokens and Feature.RESUME in offer.features else NOTHING_OFFERED
         token, secret = offer.tokens[match.place], match.generation.secret
@@ -272,12 +284,19 @@ class Resumption:
                 new = new.started(secret, now)
             outcome = Outcome(why=why)
         self._keep(node_id, new)
-        return replace(outcome, committed=id_of(secret)) if new.holds(secret) else outcome
+        if not new.holds(secret):
+            return outcome
+        if self.is_kept:
+            self._unsaved[id_of(secret)] = False
+        return replace(outcome, committed=id_of(secret))
 
     def confirmed(self, remote: PublicKey, id: bytes) -> None:  # noqa: A002  (that is what it is called)
         """The peer, which has proved itself, says that it holds the secret with this id."""
         now = self._clock()
         kept = self.of(remote.node_id)
+        if id in self._unsaved:
+            self._confirmed[id] = remote
+            return
         self._keep(remote.node_id, kept.confirmed(id, now, self._recent_of(kept, now)))
 
     def _after_failure(self, agreement: Agreement, handshake: _UnderWay, kept: Acquaintance, now: float) -> tuple[Acquaintance, str]:
@@ -320,6 +339,14 @@ class Resumption:
             return kept, strikes
         return kept, 1
 
+    def _saved(self, offered: Iterable[tuple[Lineage, Generation]]) -> tuple[tuple[Lineage, Generation], ...]:
+        """Those that may be used."""
+        return tuple((lineage, one) for lineage, one in offered if one.id not in self._unsaved)
+
+    def _if_saved(self, id: bytes) -> bytes:  # noqa: A002
+        """An id, or nothing if its secret may not be used yet."""
+        return b"" if id in self._unsaved else id
+
     def _touch(self, id: bytes, nonce: bytes, now: float) -> None:  # noqa: A002
         """A secret is offered or used in a handshake, which is known by the nonce of our packet."""
         before = self._touched.when(id)
@@ -342,12 +369,20 @@ class Resumption:
             (self._known if new.is_known else self._strangers)[node_id] = new
         if new != old:
             self._changed[node_id] = None
+            self._let_go(old, new)
         if len(self) > self._most:
             crowded = self._strangers if len(self._strangers) > self._most // _SHARE_OF_STRANGERS or not self._known else self._known
-            gone, _ = crowded.popitem(last=False)
+            gone, old = crowded.popitem(last=False)
             self._changed[gone] = None
+            self._let_go(old, _NOBODY)
         if self._changed:
             self.on_change()
+
+    def _let_go(self, old: Acquaintance, new: Acquaintance) -> None:
+        """Nothing is remembered of secrets that are not kept any more."""
+        for one in old.ids - new.ids if self._unsaved else ():
+            self._unsaved.pop(one, None)
+            self._confirmed.pop(one, None)
 
 
 _SAID: Final = {ResumeVerdict.UNKNOWN: Failure.UNKNOWN, ResumeVerdict.DOES_NOT_OPEN: Failure.NOT_OPENED}

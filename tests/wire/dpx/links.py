@@ -45,7 +45,7 @@ def fork(resumption: Resumption) -> Resumption:
     for name, value in vars(resumption).items():
         if name == "_under_way":
             setattr(forked, name, {nonce: replace(one) for nonce, one in value.items()})
-        elif name in {"_known", "_strangers", "_changed"}:
+        elif name in {"_known", "_strangers", "_changed", "_unsaved", "_confirmed"}:
             setattr(forked, name, value.copy())
         elif name in {"_touched", "_plain", "_strikes"}:
             recent = type(value)(value._size, value._lifetime)
@@ -70,6 +70,8 @@ class Link:
     """The ends that have died."""
     proved: frozenset[int] = frozenset()
     """The sides that have seen the other's first record."""
+    promised: frozenset[int] = frozenset()
+    """The sides that will say that they keep the secret as soon as it is written down."""
 
     def agreement(self, side: int) -> Agreement:
         """What a side would have agreed on."""
@@ -96,6 +98,9 @@ class World:
     waits: int = 0
     span: tuple[int, int] = (128, 128)
     """Between which places in `POOL` all secrets are that were there."""
+    crashes: int = 0
+    written: tuple[bytes, bytes] | None = None
+    """What each side finds again after a crash; None: all that it kept, since it is written down in the same moment."""
     shared: bool = False
     """Whether the two ever had a secret in common."""
     lost: list[TrustLost] = field(default_factory=list)
@@ -154,8 +159,8 @@ class World:
             agreement = link.agreement(side)
             self.sides[side].failed(agreement.auth.nonce if side == link.initiator else agreement.ack.nonce, KEYS[1 - side])
 
-    def steps(self, dials: int, waits: int = 0) -> Iterator["World"]:
-        """Every world that can follow, with so many dials and long waits in all."""
+    def steps(self, dials: int, waits: int = 0, crashes: int = 0) -> Iterator["World"]:
+        """Every world that can follow, with so many dials, long waits and crashes in all."""
         for side in (0, 1):
             if (
                 (self.dials < dials and (self.dials or not side))
@@ -165,6 +170,12 @@ class World:
                 yield self.dialled(side)
         if self.waits < waits and not self.links:
             yield self.forked("a long time", waits=1)
+        if self.written is not None:
+            for side in (0, 1):
+                if self.written[side] != encode(self.kept(side)) or any(side in link.promised for link in self.links):
+                    yield self.writes(side)
+                    if self.crashes < crashes:
+                        yield self.crashed(side)
         for link in self.links:
             for side in (0, 1):
                 if side not in link.dead:
@@ -193,6 +204,40 @@ class World:
         world.with_link(replace(link, dead=link.dead | {side}, on_way=(on_way[0], on_way[1])))
         return world
 
+    def writes(self, side: int) -> "World":
+        """A side writes down what it keeps, and says so."""
+        world = self.forked(f"{side} writes")
+        world.sides[side].changes()
+        world.write(side)
+        world.sides[side].saved()
+        for link in self.links:
+            if side in link.promised:
+                link = replace(link, promised=link.promised - {side})  # noqa: PLW2901
+                world.with_link(link if side in link.dead else link.sent(side, id_of(link.secret)))
+        return world
+
+    def write(self, side: int) -> None:
+        assert self.written is not None
+        written = list(self.written)
+        written[side] = encode(self.kept(side))
+        self.written = written[0], written[1]
+
+    def crashed(self, side: int) -> "World":
+        """A side dies and begins anew with what it has written down."""
+        assert self.written is not None
+        world = self.forked(f"{side} crashes")
+        world.crashes += 1
+        for link in self.links:
+            on_way = list(link.on_way)
+            on_way[side] = ()
+            world.with_link(replace(link, dead=link.dead | {side}, on_way=(on_way[0], on_way[1])))
+        now = self.now
+        fresh = Resumption(lambda: now[0])
+        fresh.load({KEYS[1 - side].node_id: self.written[side]})
+        fresh.on_loss, fresh.is_kept = world.lost.append, True
+        world.sides = (fresh, world.sides[1]) if side == 0 else (world.sides[0], fresh)
+        return world
+
     def delivered(self, link: Link, side: int, *, newest: bool) -> "World":
         """What is on its way to a side comes there. A secret that is made then is newer or older than all others of its number."""
         what, *rest = link.on_way[side]
@@ -218,8 +263,10 @@ class World:
             case "record":
                 outcome = own.proved(link.agreement(side), FEATURES, link.secret)
                 link = replace(link, proved=link.proved | {side})
-                if outcome.committed is not None:
+                if outcome.committed is not None and self.written is None:
                     link = link.sent(side, outcome.committed)
+                elif outcome.committed is not None:
+                    link = replace(link, promised=link.promised | {side})
             case bytes(id):
                 own.confirmed(other, id)
             case _:
@@ -258,7 +305,12 @@ class World:
                 (nonce_place, one.used and ranks.get(one.used[1].id, -1), one.failure, one.is_overtaken)
                 for nonce_place, one in enumerate(resumption._under_way.values())
             )
-            return lineages, touched, under_way
+            return (
+                lineages,
+                touched,
+                under_way,
+                tuple(sorted((ranks.get(name, -1), name in resumption._confirmed) for name in resumption._unsaved)),
+            )
 
         links = tuple(
             (
@@ -269,24 +321,26 @@ class World:
                 tuple(tuple(ranks[w] if isinstance(w, bytes) else w for w in way) for way in link.on_way),
                 link.dead,
                 link.proved,
+                link.promised,
             )
             for place, link in enumerate(self.links)
         )
         sides = tuple(one_side(each, resumption) for each, resumption in zip(kept, self.sides, strict=True))
-        return sides, links, self.dials, self.waits, self.shared
+        unwritten = self.written and tuple(self.written[side] != encode(kept[side]) and self.written[side] for side in (0, 1))
+        return sides, links, self.dials, self.waits, self.crashes, unwritten, self.shared
 
 
-def search(start: World, dials: int, waits: int = 0) -> tuple[int, int]:
+def search(start: World, dials: int, waits: int = 0, crashes: int = 0) -> tuple[int, int]:
     """Look at every world that can follow: how many there are, and in how many the two share a secret."""
-    seen = {start.key()}
+    seen = {hash(start.key())}  # the keys themselves would take gigabytes
     front, shared = [start], 0
     while front:
         world = front.pop()
         shared += world.is_shared
         assert world.is_shared or not world.shared, "\n".join(("two nodes that shared a secret share none any more:", *world.story))
         assert not (world.shared and world.lost), "\n".join(("trust is lost without a reason:", repr(world.lost), *world.story))
-        for following in world.steps(dials, waits):
-            key = following.key()
+        for following in world.steps(dials, waits, crashes):
+            key = hash(following.key())
             if key not in seen:
                 seen.add(key)
                 front.append(following)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from devp2p.wire.dpx.acquaintance import Acquaintance
+from devp2p.wire.dpx.acquaintance import Acquaintance, encode
 from devp2p.wire.dpx.lineage import DAY, Generation, Lineage
 from devp2p.wire.dpx.sealing import id_of
 from tests.wire.dpx.links import POOL, World, search
@@ -55,6 +55,32 @@ def test_control_if_committed_did_not_name_its_secret_two_links_at_once_would_en
     monkeypatch.setattr(Acquaintance, "confirmed", committed)
     with pytest.raises(AssertionError, match="share none any more"):
         search(acquainted(), dials=2)
+
+
+def written() -> World:
+    """The same where each side begins anew with what it has written down, if it crashes."""
+    world = acquainted()
+    world.written = encode(world.kept(0)), encode(world.kept(1))
+    for side in world.sides:
+        side.is_kept = True
+    return world
+
+
+def test_a_crash_before_all_is_written_down_is_none_that_matters():
+    worlds, shared = search(written(), dials=1, crashes=2)
+    assert worlds == shared > 150
+
+
+def test_control_if_a_secret_were_promised_before_it_is_written_down_a_crash_would_end_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(World, "write", lambda *_: None)
+    with pytest.raises(AssertionError, match="share none any more"):
+        search(written(), dials=1, crashes=2)
+
+
+@pytest.mark.simulation
+def test_two_dials_and_a_crash():
+    worlds, shared = search(written(), dials=2, crashes=1)
+    assert worlds == shared > 10_000
 
 
 @pytest.mark.simulation

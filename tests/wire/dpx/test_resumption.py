@@ -259,6 +259,37 @@ def test_nothing_is_promised_before_it_is_saved():
     assert [type(message).__name__ for message in framing.pact.to_send] == ["Committed"]
 
 
+def test_what_is_not_saved_is_neither_offered_nor_taken_and_older_secrets_stay():
+    one, other, clock = acquainted()
+    one.resumption.is_kept = True
+    session(other, one)
+    kept = one.of(other).lineages[0].generations
+    assert len(kept) == 2, "the peer has said that it holds the newer one, but we may lose it yet"
+    assert next(generation for _, generation in other.of(one).offered()).id == kept[1].id
+    auth = an_auth(one.key.public_key, 9)
+    assert [token.id for token in one.resumption.offer(other.key.public_key, auth, bytes(32), FEATURES)] == [kept[0].id]
+    profiles = session(other, one).profiles()
+    assert {profile.mode for profile in profiles} == {"resumed"}
+    one.resumption.changes()
+    one.resumption.saved()
+    assert [generation.id for generation in one.of(other).lineages[0].generations] == [kept[1].id]
+    assert not one.resumption._unsaved
+    assert not one.resumption._confirmed
+    clock.now += SETTLED
+    assert {profile.trust for profile in session(one, other).profiles()} == {Trust.KNOWN}
+
+
+def test_while_nothing_can_be_saved_nothing_grows():
+    one, other, clock = acquainted()
+    one.resumption.is_kept = True
+    for _ in range(20):
+        clock.now += 2 * SETTLED
+        assert {profile.trust for profile in session(other, one).profiles()} == {Trust.KNOWN}
+        one.resumption.unsaved(one.resumption.changes())
+    assert len(one.resumption._unsaved) <= 2
+    assert len(one.resumption._confirmed) <= 2
+
+
 def test_an_ack_that_resumes_what_was_not_offered_ends_the_handshake():
     one, other, _ = acquainted()
     backup = other.backup(one)
