@@ -38,7 +38,7 @@ def test_weights_of_1_to_3_give_25_to_75_percent(lane: Lane, frame: int):
     st.lists(st.integers(1, 5), min_size=2, max_size=6), st.sampled_from([512, 3000, 16_384]), st.sampled_from([LEAST_WINDOW, MOST_WINDOW])
 )
 def test_shares_are_those_of_the_weights(weights, frame, window):
-    turns, total = Turns(weights), 3_000_000
+    turns, total = Turns(weights), 1_500_000
     turns.window = window
     sent = run(turns, {Lane.NORMAL: range(len(weights))}, total=total, frame=frame)
     for index, weight in enumerate(weights):
@@ -74,8 +74,8 @@ def test_an_urgent_message_goes_next_even_in_the_middle_of_a_turn():
 
 def test_who_was_idle_or_blocked_saves_up_nothing_and_who_was_alone_owes_nothing():
     for prepare in (
-        lambda turns: run(turns, {Lane.NORMAL: [0]}, total=3_000_000),
-        lambda turns: (turns.block(1, Lane.NORMAL), run(turns, {Lane.NORMAL: [0, 1]}, total=3_000_000)),
+        lambda turns: run(turns, {Lane.NORMAL: [0]}, total=1_000_000),
+        lambda turns: (turns.block(1, Lane.NORMAL), run(turns, {Lane.NORMAL: [0, 1]}, total=1_000_000)),
     ):
         turns = Turns([1, 1])
         prepare(turns)
@@ -107,7 +107,7 @@ def test_nobody_starves_however_the_others_come_and_go(seed: int):
     maker, turns = random.Random(seed), Turns([1, 1, 1, 1])
     turns.window = LEAST_WINDOW
     got = total = 0
-    while total < 3_000_000:
+    while total < 1_000_000:
         waiting = [2, *(index for index in (0, 1, 3) if maker.random() < 0.7)]
         turn = turns.next({Lane.NORMAL: waiting, Lane.URGENT: [], Lane.BULK: []}.__getitem__)
         assert turn is not None
@@ -121,7 +121,7 @@ def test_nobody_starves_however_the_others_come_and_go(seed: int):
 def test_finding_who_is_next_takes_no_longer_for_large_weights_and_debts():
     turns = Turns([1, 1_000_000])
     turns.window = LEAST_WINDOW
-    sent = run(turns, {Lane.NORMAL: [0, 1]}, total=50_000_000, frame=16_384)
+    sent = run(turns, {Lane.NORMAL: [0, 1]}, total=20_000_000, frame=16_384)
     assert sent[1, Lane.NORMAL] > 0.99 * sum(sent.values())
 
 

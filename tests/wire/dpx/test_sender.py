@@ -265,7 +265,7 @@ def test_busy_capabilities_share_by_weight_whatever_their_messages_weigh(window:
     sender = sender_of(source, ledger, 1, 1, 2)
     sender.turns.window = window
     joined, sent, sizes = Joined(ledger), [0, 0, 0], (200_000, 3000, 50)
-    while sum(sent) < 4_000_000:
+    while sum(sent) < 2_000_000:
         for index, size in enumerate(sizes):
             while len(source.lanes[index, Lane.NORMAL]) < 3 + 20_000 // size:
                 source.add(index, bytes(size))
