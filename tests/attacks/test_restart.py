@@ -215,7 +215,7 @@ def record_of(node: Node) -> NodeRecord:
     return NodeRecord(node.public_key, node.addresses)
 
 
-@pytest.mark.parametrize("away", [0, 1])
+@pytest.mark.parametrize("away", [0, pytest.param(1, marks=pytest.mark.simulation)])
 async def test_a_node_restarted_into_an_attack_keeps_its_anchors_and_three_honest_peers_that_it_dialled(tmp_path, away):
     outcome = await two_lives(tmp_path / "book", away=away)
     assert outcome.anchors == (HONEST[-1], HONEST[-2])[away:], "the two best of its first life"

@@ -149,12 +149,12 @@ with Book.open(sys.argv[1]) as book:
 """
 
 
-@pytest.mark.parametrize("last", [1, 2, 40, 500, 1003, 1777, 2500])
+@pytest.mark.parametrize("last", [1, 1003, *(pytest.param(more, marks=pytest.mark.simulation) for more in (2, 40, 500, 1777, 2500))])
 def test_a_process_that_is_killed_leaves_each_batch_complete_or_absent(path, last):
     check_killed(path, subprocess.run([sys.executable, "-c", WRITE, path, str(last)], stdout=subprocess.PIPE, check=False), path.parent)
 
 
-@pytest.mark.parametrize("batches", [1, 7, 20])
+@pytest.mark.parametrize("batches", [7, *(pytest.param(other, marks=pytest.mark.simulation) for other in (1, 20))])
 def test_a_process_that_is_killed_from_outside_leaves_each_batch_complete_or_absent(path, batches):
     with subprocess.Popen([sys.executable, "-c", WRITE, path, "0"], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -118,16 +118,18 @@ def check_killed(path: Path, code: int, said: bytes) -> None:
         book.standings = standings(5000)
 
 
-@pytest.mark.parametrize(
-    ("how", "last"), [*(("whole", last) for last in (1, 2, 5, 60, 107, 500, 1003)), *(("changed", last) for last in (5, 70, 400, 900))]
-)
+KILLED = [("whole", 5), ("whole", 107), ("changed", 70)]
+KILLED_ELSEWHERE = [*(("whole", last) for last in (1, 2, 60, 500, 1003)), *(("changed", last) for last in (5, 400, 900))]
+
+
+@pytest.mark.parametrize(("how", "last"), [*KILLED, *(pytest.param(*one, marks=pytest.mark.simulation) for one in KILLED_ELSEWHERE)])
 def test_a_process_that_is_killed_while_it_writes_leaves_all_of_it_or_all_of_what_was_before(tmp_path, how, last):
     path = tmp_path / "book"
     done = subprocess.run([sys.executable, "-c", WRITE, path, str(last), how], stdout=subprocess.PIPE, check=False)
     check_killed(path, done.returncode, done.stdout)
 
 
-@pytest.mark.parametrize("generations", [1, 7, 20])
+@pytest.mark.parametrize("generations", [7, *(pytest.param(other, marks=pytest.mark.simulation) for other in (1, 20))])
 def test_a_process_that_is_killed_from_outside_leaves_all_of_it_or_all_of_what_was_before(tmp_path, generations):
     path = tmp_path / "book"
     with subprocess.Popen([sys.executable, "-c", WRITE, path, "0", "changed"], stdout=subprocess.PIPE) as process:

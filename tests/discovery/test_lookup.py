@@ -2,7 +2,7 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p.addresses import Endpoint
@@ -199,6 +199,7 @@ def test_the_newer_record_of_a_node_is_believed():
     assert lookup.queries() == [at(1000, place=2, seq=2)]
 
 
+@settings(max_examples=40)
 @given(st.data(), st.randoms(use_true_random=False), st.integers(1, 5), st.integers(1, 4))
 def test_whatever_happens_it_ends_and_keeps_its_bounds(data, chance, alpha, attempts):
     pool = [at(1 + place, place=place // 3) for place in range(60)]

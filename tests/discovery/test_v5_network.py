@@ -70,7 +70,7 @@ def test_a_network_grows_though_datagrams_are_lost():
 
 
 def test_dead_nodes_leave_the_tables_and_a_newer_record_reaches_them():
-    wire, parties = grown(25, seed=3)
+    wire, parties = grown(18, seed=3)
     gone, changed, *others = parties
     knew = [party for party in others if gone.id in party.node.table]
     assert len(knew) > 10
