@@ -175,6 +175,7 @@ def _caps_of(capabilities: tuple[AnyCapability, ...], what: str, wanted: Mapping
     """What capabilities may send or receive, by their names: what is `wanted`, or what their classes say; of several versions the least."""
     wanted = {} if wanted is None else wanted
     require(wanted, Mapping, f"{what} is a dict of capabilities' names and bytes a second, such as {{'chat': 100_000}}")
+    capabilities = tuple(one for one in capabilities if hasattr(one, "name"))  # `LocalNode.check` complains of the others
     names = dict.fromkeys(capability.name for capability in capabilities)
     for name, rate in wanted.items():
         if name not in names:

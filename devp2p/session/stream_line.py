@@ -10,6 +10,7 @@ Its tasks own what they touch, so there are no locks:
 import math
 from collections.abc import Awaitable, Callable
 from functools import partial
+from random import SystemRandom
 from typing import NamedTuple
 
 import trio
@@ -22,7 +23,10 @@ from devp2p.session.egress import Egress
 from devp2p.session.line import Incoming, Side, receiving, sending
 from devp2p.session.opening import CHUNK, Session, close_link, hang_up
 from devp2p.wire import base
+from devp2p.wire.dpx import ShapingMode
 
+_UNEVEN = 0.7, 1.1  # of the time between two Pings, where traffic is shaped
+_CHANCE = SystemRandom()
 _EXCUSED = 4  # ping timeouts for which messages excuse a Pong that has not come; OpenEthereum waits as long for it
 
 
@@ -255,9 +259,10 @@ class StreamLine:
 
     async def keep_alive(self) -> None:
         """See `Line.keep_alive`."""
-        limits = self._limits
+        limits, is_shaped = self._limits, self._session.local.shaping.mode is not ShapingMode.OFF
         while True:
-            await trio.sleep(limits.ping_interval)
+            # Pings at even times tell somebody on the way what this is; that much can be hidden with stock peers, too.
+            await trio.sleep(limits.ping_interval * (_CHANCE.uniform(*_UNEVEN) if is_shaped else 1))
             self._pinged, self._ponged = trio.Event(), trio.Event()
             self._side.outbox.put_base(base.PING, base.EMPTY_LIST)
             await self._pinged.wait()  # it may have to stand behind a large message; writes have a deadline of their own

@@ -1,9 +1,7 @@
 """What is seen on the way of sessions that are shaped: sizes and times of all that is sent; and what padding never does."""
 
-import math
 import os
 import random
-from bisect import bisect_right
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +19,7 @@ from devp2p.transports import MemoryTransport
 from devp2p.wire.dpx import UNSHAPED, Shaping, ShapingMode
 from devp2p.wire.dpx.shaping import bucket_of
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
+from tests.likeness import likeness
 from tests.session.test_caps import Quiet, received
 from tests.session.test_quality_of_service import Flood, flood
 
@@ -132,17 +131,6 @@ async def test_x21_control_without_shaping_the_sizes_tell_what_was_said(seen: di
     sizes = await conversation(seen, UNSHAPED)
     assert sum(is_cells(size) or is_bucket(size) for size in sizes) < 0.2 * len(sizes)
     assert len(set(sizes)) > 20
-
-
-def likeness(one: Sequence[float], other: Sequence[float]) -> float:
-    """How likely two samples of one distribution are to differ as much as these (Kolmogorov and Smirnov), asymptotically."""
-    values, count = sorted({*one, *other}), len(one) * len(other) / (len(one) + len(other))
-    first, second = sorted(one), sorted(other)
-    distance = max(abs(bisect_right(first, at) / len(first) - bisect_right(second, at) / len(second)) for at in values)
-    if not distance:
-        return 1.0
-    scaled = distance * (math.sqrt(count) + 0.12 + 0.11 / math.sqrt(count))
-    return min(1.0, 2 * math.fsum((-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101)))
 
 
 async def babble(peer: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
@@ -299,6 +287,17 @@ async def test_stock_peers_see_nothing_of_it(seen: dict[int, Seen]) -> None:
             assert len(heard) == 10
         totals.append(sum(size for watched in seen.values() for _, size in watched.flushes))
     assert totals[0] == totals[1]
+
+
+@pytest.mark.parametrize(("shaping", "even"), [(UNSHAPED, True), (Shaping.cells(), False)], ids=["off", "cells"])
+async def test_with_stock_peers_pings_come_at_uneven_times(seen: dict[int, Seen], shaping: Shaping, *, even: bool) -> None:
+    limits = Limits(ping_interval=10)
+    async with shaped([chat(answer([]))], [chat(answer([]))], shaping, dpx=False, limits=limits):
+        await trio.sleep(200)
+    watched = next(iter(seen.values()))
+    gaps = {round(b - a, 3) for (a, _), (b, _) in pairwise(watched.flushes) if b > a}
+    assert (gaps == {10}) == even
+    assert all(7 <= gap <= 11 for gap in gaps) or not even
 
 
 async def test_when_the_budget_is_used_up_there_are_cells_and_nothing_more(seen: dict[int, Seen]) -> None:
