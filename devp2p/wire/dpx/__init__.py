@@ -13,6 +13,7 @@ Everybody else ignores the element that offers it, and has a stock session. The 
 - acquaintance: what is kept of one peer; lineage: one chain of secrets
 - introduction: what one node signs about another for a third
 - prelude:      asks a node whose key is not known who it is
+- shaping:      what somebody on the way sees of sizes and times
 """
 
 from devp2p.wire.dpx import control, header, introduction
