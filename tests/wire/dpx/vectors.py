@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import coincurve
 import rlp as ecosystem
@@ -35,8 +35,12 @@ CONTENTS = ((b"\xc1\x80", b"\x80" + bytes(range(31))), (b"\xc1\x01", b""), (b"\x
 Vectors = dict[str, Any]
 
 
+def encode(item: Any) -> bytes:
+    return cast("bytes", ecosystem.encode(item))
+
+
 def encoded(item: Any) -> str:
-    return str(ecosystem.encode(item).hex())
+    return encode(item).hex()
 
 
 def elements() -> list[Vectors]:
@@ -105,7 +109,7 @@ def prelude() -> list[Vectors]:
     request = b"\xff\x01" + (33 + len(padding)).to_bytes(2, "big") + e_i + padding
     static = coincurve.PrivateKey(bytes.fromhex(VECTORS["static_key_b"]))
     digest = specification.keccak256(b"dpx-anon-v1" + e_i + e_r)
-    claim = ecosystem.encode([static.public_key.format(compressed=False)[1:], static.sign_recoverable(digest, hasher=None)]) + bytes(11)
+    claim = encode([static.public_key.format(compressed=False)[1:], static.sign_recoverable(digest, hasher=None)]) + bytes(11)
     auth = bytes.fromhex(handshake()[0]["auth"])
     following = specification.prelude(request, e_r, agreed_x(*(key.hex() for key in keys.values())), claim, auth)
     inputs = {**keys, "padding": padding, "request": request, "claim": claim, "auth": auth}
@@ -120,8 +124,8 @@ def resumption() -> list[Vectors]:
     auth, ack = [b"\x51" * 65, b"\x52" * 64, auth_nonce, 4], [b"\x54" * 64, ack_nonce, 4]
     vectors = []
     for features in (7, 71 | 2**40):  # the second is of a later version: a bit that nobody knows is bound as any other
-        inputs = {"secret": RS, "k_i": K_I, "k_r": K_R, "auth": ecosystem.encode(auth), "ack": ecosystem.encode(ack)}
-        sealed = specification.sealing(inputs, auth_nonce, ack_nonce, ecosystem.encode(features))
+        inputs = {"secret": RS, "k_i": K_I, "k_r": K_R, "auth": encode(auth), "ack": encode(ack)}
+        sealed = specification.sealing(inputs, auth_nonce, ack_nonce, encode(features))
         vectors.append({"features": features, **hexadecimal(inputs), **hexadecimal(sealed)})
     return vectors
 
