@@ -21,7 +21,7 @@ from tests.dpx_scripts import DpxScript
 from tests.wires import WIRES
 
 BATCH = 100
-NOISE = random.Random(8).randbytes(50_000)
+NOISE = random.Random(8).randbytes(300_000)
 FLOODS: list[Control] = [Weight(1, 1), Delta(1, 1), Delta(CONNECTION, 1), Shape(0, 0, 0, 0, 0, 0), Committed()]
 
 
@@ -136,18 +136,18 @@ async def refuse_each(most: int, seconds: float = 0.0) -> int:
                 refused += raw.end is None
             if came:
                 await raw.tell(Delta(1, came), Delta(CONNECTION, came))
-            await trio.sleep(seconds)
+            await trio.sleep(seconds * len(begun))
     return refused
 
 
 async def test_x8_messages_that_are_refused_as_soon_as_they_come_end_the_session_at_fifty_a_minute():
     assert await refuse_each(80) == 50
-    assert await refuse_each(80, seconds=3) == 80
+    assert await refuse_each(80, seconds=1.5) >= 80
 
 
 async def test_x8_control_without_a_limit_whatever_is_made_is_refused(monkeypatch):
     unlimited(monkeypatch)
-    assert await refuse_each(80) == 80
+    assert await refuse_each(80) >= 80
 
 
 # X9: chunks of a byte
