@@ -36,8 +36,8 @@ class Stream:
     @property
     def names(self) -> tuple[str, ...]:
         """Of its rows: the stream itself, the two floors, and how much of them is reached."""
-        size = size_name(self.size)
-        return (f"dpx1/{'throughput' if self.size >= _LARGE else 'message'}/{size}", *(f"dpx1/{what}/{size}" for what in FLOORS))
+        name = f"dpx1/{'throughput' if self.size >= _LARGE else 'message'}/{size_name(self.size)}"
+        return (name, *(f"{name}/{what}" for what in FLOORS))
 
     def measure(self, plan: Plan) -> Iterator[Row]:
         """Its rows."""

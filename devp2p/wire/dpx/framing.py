@@ -231,11 +231,11 @@ class DpxFraming:
             return (self._sealer.seal(_HEADERS[number], head, body),)
         if credit.room(number) < total or not credit.may_open(number, total):
             raise LocalProtocolError(f"the peer takes no message of {total} bytes at the moment")
-        context, whole, records = credit.open(number, total), head + bytes(body), list[bytes]()
+        context, whole, records = credit.open(number, total), memoryview(head + body), list[bytes]()
         for at in range(0, total, self.max_frame):
             part = whole[at : at + self.max_frame]
             credit.spend(number, len(part), context)
-            records.append(self.seal_frame(Frame(capability, context, 0 if at else total, part, b"", 0)))
+            records.append(self.seal_frame(Frame(capability, context, 0 if at else total, b"", part, 0)))
         return records
 
     def seal_frame(self, frame: Frame) -> bytes:
