@@ -14,7 +14,7 @@ from devp2p.keys import PrivateKey
 from devp2p.limits import Limits, check_cap
 from devp2p.version import default_client_id
 from devp2p.wire import base
-from devp2p.wire.dpx import UNSHAPED, Dpx, Shaping
+from devp2p.wire.dpx import UNSHAPED, Dpx, Shaping, find
 from devp2p.wire.rlpx import Combined, Contained, Entropy, Extension, Handshake, SeenAuths
 
 _COVER = 0.2  # the part of the line that cover may take, of all sessions together
@@ -92,9 +92,14 @@ class LocalNode:
             extension = self.extension if self.dpx is None else Combined(self.extension, self.dpx)
             ours = Handshake(self.key, Entropy.draw(os.urandom), remote=self.key.public_key, extension=extension)
             theirs = Handshake(self.key, Entropy.draw(os.urandom), extension=extension)
-            theirs.receive_data(ours.data_to_send())
+            agreement = theirs.receive_data(ours.data_to_send())
             theirs.failed()
             ours.failed()
+            if self.dpx is not None and agreement is not None and not (find(agreement.elements) and find(agreement.own_elements)):
+                raise LocalProtocolError(
+                    f"beside what {type(self.extension).__name__} offers or answers a packet has no room for dpx/1: return fewer or shorter"
+                    " elements, or give dpx=False"
+                )
 
 
 def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)

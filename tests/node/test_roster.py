@@ -122,6 +122,9 @@ async def test_what_the_first_peer_would_find_wrong_is_found_at_the_start():
     ):
         async with open_node(PrivateKey.generate(), [chat()], extension=Constant(rlp.encode(bytes(3000)))):
             pass
+    with pytest.raises(LocalProtocolError, match="beside what Constant offers or answers a packet has no room for dpx/1"):
+        async with open_node(PrivateKey.generate(), [chat()], extension=Constant(rlp.encode(bytes(1740)))):
+            pass
     with pytest.raises(LocalProtocolError, match="name is too long"):
         async with open_node(PrivateKey.generate(), [chat()], client_id="x" * 3000):
             pass

@@ -11,7 +11,7 @@ from devp2p.keys import PrivateKey, PublicKey
 from devp2p.wire import base
 from devp2p.wire.dpx import OURS, Accept, Dpx, DpxFraming, Feature, Params, encode_accept
 from devp2p.wire.framing import Framing
-from devp2p.wire.rlpx import Ack, Auth, Combined, Entropy, Extension, Handshake
+from devp2p.wire.rlpx import ACK_ROOM, AUTH_ROOM, Ack, Auth, Combined, Contained, Entropy, Extension, Handshake
 
 ONE, OTHER = (PrivateKey.from_bytes(bytes(31) + bytes([number])) for number in (1, 2))
 
@@ -98,6 +98,22 @@ def test_it_rides_between_the_elements_of_others():
     one, other = (side.framing() for side in meet(Combined(before, dpx(1), after), Combined(before, dpx(2), after)))
     assert one.profile.protocol == other.profile.protocol == "dpx/1"
     talk(one, other)
+
+
+@pytest.mark.parametrize("wrap", [lambda extension: extension, Contained], ids=["bare", "contained"])
+@pytest.mark.parametrize(("calls", "room"), [(True, AUTH_ROOM), (False, ACK_ROOM)], ids=["auth", "ack"])
+def test_it_is_left_out_where_the_elements_of_others_leave_no_room(wrap, room: int, *, calls: bool):
+    """What it has to say grows with what is known of a peer, so that beside others it may be too much for one peer only."""
+    for size, protocol in ((room - 200, "dpx/1"), (room - 40, "RLPx")):
+        element = rlp.encode(bytes(size))
+        crowded = Combined(wrap(Constant(element)), wrap(dpx(1)))
+        sides = meet(crowded, dpx(2)) if calls else meet(dpx(2), crowded)
+        agreement = sides[not calls].agreement
+        assert agreement is not None
+        assert agreement.own_elements[0] == element
+        one, other = (side.framing() for side in sides)
+        assert one.profile.protocol == other.profile.protocol == protocol
+        talk(one, other)
 
 
 @pytest.mark.parametrize("element", [rlp.encode([b"dpx1"]), rlp.encode([b"dpx1", 1, b"short", [], [], []])])
