@@ -175,11 +175,12 @@ class CreditLine(StreamLine):
                 pass
             if not _has_more(self._side.outbox) or heard > _MOST_HEARD:
                 break
-            with trio.CancelScope(deadline=deadline) as scope:
+            data: bytes | bytearray = b""
+            with trio.CancelScope(deadline=deadline):
                 await self._received.wait()
                 data = await self._stream.receive_some(CHUNK)
                 self._dpx.now = trio.current_time()
-            if scope.cancelled_caught or not self._hear(data):
+            if not self._hear(data):
                 break
             heard += len(data)
         self._connection.stop_receiving()

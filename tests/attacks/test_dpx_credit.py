@@ -141,10 +141,10 @@ async def test_x5_a_peer_has_as_many_messages_on_their_way_as_we_have_said():
 
 async def test_x5_control_who_counts_nothing_holds_whatever_comes(monkeypatch):
     class Trusting(Contexts):
-        def first(self, *frame) -> bool:
+        def first(self, capability: int, context: int, total: int, data: bytes | memoryview, now: float) -> bool:
             self._counts = [0] * len(self._counts)
             self._reserved = [0] * len(self._reserved)
-            return super().first(*frame)
+            return super().first(capability, context, total, data, now)
 
     monkeypatch.setattr("devp2p.wire.dpx.ledgers.Contexts", Trusting)
     assert await announce_and_send(80, 2 * FRAME) == 80 * 2 * FRAME

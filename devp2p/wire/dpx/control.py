@@ -233,11 +233,21 @@ def _kind(code: int, kind: type[Control], max_size: int = SMALL_SIZE) -> _Kind:
 
 
 _PAD: Final = rlp.codec(_WirePad)
+
+
+def _decode_pad(data: bytes | memoryview, at: int) -> Pad:
+    return Pad(len(_PAD.decode(data, at).zeros))
+
+
+def _encode_pad(pad: Pad) -> bytes:
+    return _PAD.encode(_WirePad(bytes(pad.size)))
+
+
 _KINDS: Final[dict[type[Control], _Kind]] = {
     Delta: _kind(0x00, Delta),
     Reset: _kind(0x01, Reset),
     Weight: _kind(0x02, Weight),
-    Pad: _Kind(0x03, lambda data, at: Pad(len(_PAD.decode(data, at).zeros)), lambda pad: _PAD.encode(_WirePad(bytes(pad.size))), 2**24),
+    Pad: _Kind(0x03, _decode_pad, _encode_pad, 2**24),
     Shape: _kind(0x04, Shape),
     Committed: _kind(0x05, Committed),
     IntroductionRequest: _kind(0x06, IntroductionRequest),

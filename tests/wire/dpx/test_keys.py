@@ -67,7 +67,7 @@ def test_every_input_changes_every_key():
         derive(dataclasses.replace(agreed, static=b"s" * 32), SHARES, 0, None),
         derive(agreed, (b"x" * 32, SHARES[1]), 0, None),
         derive(agreed, (SHARES[0], b"x" * 32), 0, None),
-        derive(agreed, SHARES[::-1], 0, None),
+        derive(agreed, (SHARES[1], SHARES[0]), 0, None),
         derive(agreed, SHARES, 1, None),
         derive(agreed, SHARES, 2, b"o" * 32),
         derive(agreed, SHARES, 3, b"o" * 32),
