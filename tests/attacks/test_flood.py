@@ -31,7 +31,7 @@ from tests.discovery.services import eventually
 from tools.bench.flood import STRICT, closest, crowd
 from tools.bench.junk import Junk
 
-JUNK = 12_600
+JUNK = 9_000
 HOSTS = 8
 CROWD = 10
 
