@@ -10,7 +10,7 @@ of credit and contexts is acted on here (`ledgers`). Who drives the session find
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from devp2p import rlp
@@ -231,12 +231,16 @@ class DpxFraming:
             return (self._sealer.seal(_HEADERS[number], head, body),)
         if credit.room(number) < total or not credit.may_open(number, total):
             raise LocalProtocolError(f"the peer takes no message of {total} bytes at the moment")
-        context, whole, records = credit.open(number, total), memoryview(head + body), list[bytes]()
+        context, whole = credit.open(number, total), memoryview(head + body)
         for at in range(0, total, self.max_frame):
+            credit.spend(number, len(whole[at : at + self.max_frame]), context)
+        return self._seal_chunks(capability, context, whole)
+
+    def _seal_chunks(self, capability: int, context: int, whole: memoryview) -> Iterator[bytes]:
+        """Each when it is taken, so that the first can be on its way."""
+        for at in range(0, len(whole), self.max_frame):
             part = whole[at : at + self.max_frame]
-            credit.spend(number, len(part), context)
-            records.append(self.seal_frame(Frame(capability, context, 0 if at else total, b"", part, 0)))
-        return records
+            yield self.seal_frame(Frame(capability, context, 0 if at else len(whole), b"", part, 0))
 
     def seal_frame(self, frame: Frame) -> bytes:
         """Seal what a `Sender` has cut, in its order."""
