@@ -47,7 +47,6 @@ _logger = logging.getLogger(__name__)
 class _Asked:
     """A request of ours that is not answered yet."""
 
-    capability: str
     left: int
     """How many answers may still come."""
     found: list[NodeRecord] = field(default_factory=list[NodeRecord])
@@ -146,12 +145,12 @@ class Introducing:
         index = next((place for place, one in enumerate(talk.peer.capabilities, 1) if isinstance(one, capability)), None)
         if index is None:
             raise KeyError(f"{capability.__name__} is not shared with {talk.peer!r}, so it can introduce nobody who has it")
-        if talk.asked is not None:
-            raise LocalProtocolError(f"{talk.peer!r} was asked just now: wait for its introductions, or ask for up to {MOST_ASKED} at once")
         await trio.lowlevel.checkpoint()
         if talk.peer.ended is not None:
             raise talk.peer.ended.again()
-        asked = talk.asked = _Asked(talk.peer.capabilities[index - 1].name, count)
+        if talk.asked is not None:
+            raise LocalProtocolError(f"{talk.peer!r} was asked just now: wait for its introductions, or ask for up to {MOST_ASKED} at once")
+        asked = talk.asked = _Asked(count)
         try:
             talk.pact.say(control.IntroductionRequest(index, count))
             with trio.move_on_after(timeout):
@@ -176,11 +175,12 @@ class Introducing:
                 talk.otherwise(message)
 
     def _consented(self, talk: _Talk, message: control.IntroductionConsent) -> None:
-        if not self._consents.allows(talk.peer.id, self._policy.clock.trio()):
+        withdraws = message.mode == Consent.NONE  # which costs next to nothing, and counts however often a peer changes its mind
+        if not withdraws and not self._consents.allows(talk.peer.id, self._policy.clock.trio()):
             return
         try:
             audience = PublicKey.from_bytes(message.subject).node_id if message.subject else b""
-            enr = None if message.enr is None else Record.decode(message.enr)
+            enr = None if withdraws or message.enr is None else Record.decode(message.enr)
         except DecodingError as error:
             _logger.debug("%r consents to introductions in a way that means nothing: %s", talk.peer, error)
             return
@@ -194,15 +194,14 @@ class Introducing:
         if peer.trust is Trust.STRANGER or index > len(peer.capabilities):
             return
         capability = peer.capabilities[index - 1]
-        subjects = {
-            one.peer.id: one
+        standing = self._policy.ratings.standing
+        subjects = (  # which nobody looks at for a peer that asks too often
+            Subject(one.peer.id, standing(one.peer.id, capability.name, now).quantile)
             for one in self._talks.values()
             if one.enr is not None and one.peer.trust is Trust.KNOWN and capability in one.peer.active and one.peer.ended is None
-        }
-        standing = self._policy.ratings.standing
-        known = [Subject(node_id, standing(node_id, capability.name, now).quantile) for node_id in subjects]
-        for node_id in self._policy.referrals.choose(peer.id, peer.trust, known, count, now):
-            self._introduce(subjects[NodeId(node_id)], talk)
+        )
+        for node_id in self._policy.referrals.choose(peer.id, peer.trust, subjects, count, now):
+            self._introduce(self._talks[NodeId(node_id)], talk)
 
     def _introduce(self, subject: _Talk, audience: _Talk) -> None:
         wall = int(self._wall())
@@ -240,7 +239,8 @@ class Introducing:
             wrong = record.fault(found.public_key, self._key.public_key.node_id, self._wall())
             if is_its_own and wrong is None and record.is_signed():
                 self._vouching.hold(record, found.id)
-                self._policy.candidates.offer(found, SOURCE, introduced=True)
+                counts = self._policy.introducers.may_introduce(talk.peer.id, self._policy.clock.trio())
+                self._policy.candidates.offer(found, SOURCE, introduced=counts)  # else whoever is asked could have its own dialled first
                 asked.found.append(found)
             else:
                 _logger.debug("%r introduces %s, but %s", talk.peer, found.enode, wrong or "has not signed that")

@@ -12,7 +12,7 @@ on any clock that is not set.
 
 import enum
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -267,10 +267,10 @@ class Referrals:
         said = self._consents.get(subject) or {}
         return trust is not Trust.STRANGER and trust in said.get(audience, said.get(b"", frozenset()))
 
-    def choose(self, asker: bytes, trust: Trust, subjects: Sequence[Subject], count: int, now: float) -> tuple[bytes, ...]:
+    def choose(self, asker: bytes, trust: Trust, subjects: Iterable[Subject], count: int, now: float) -> tuple[bytes, ...]:
         """Whom to introduce to a peer that asks for so many: the best that consent, and nobody if it asks too often or is a stranger.
 
-        They count as introduced.
+        They count as introduced. `subjects` are looked at only if the peer may ask.
         """
         if trust is Trust.STRANGER or not self._asks.allows(asker, now):
             return ()

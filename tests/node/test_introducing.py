@@ -263,6 +263,35 @@ async def test_what_cannot_be_asked_is_refused_with_a_reason():
         assert subject.introductions == "any"
 
 
+async def test_of_two_that_ask_at_once_one_is_told_to_wait():
+    async with town() as found:
+        introducer, audience, _ = await three(found)
+        got = list[int | None]()
+
+        async def ask() -> None:
+            try:
+                got.append(len(await found.peer(audience, introducer).introduce_me(Served)))
+            except LocalProtocolError:
+                got.append(None)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            nursery.start_soon(ask)
+        assert got == [None, 1]
+
+
+@pytest.mark.parametrize("fit", [True, False])
+async def test_whom_anybody_names_is_not_dialled_before_others(*, fit):
+    async with town() as found:
+        introducer, audience, _ = await three(found)
+        if not fit:
+            audience.policy.introducers.unfit(introducer.public_key.node_id)
+        (record,) = await found.peer(audience, introducer).introduce_me(Served)
+        known = audience.policy.candidates.pool.get(record.id)
+        assert known is not None
+        assert known.introduced is fit
+
+
 class Other(Chat):
     """Which nobody runs."""
 

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 from typing import cast
+from unittest.mock import Mock
 
 import pytest
 import trio
@@ -13,6 +14,8 @@ from devp2p import Address, NodeRecord, Peer
 from devp2p.node.discovering import own_enr
 from devp2p.node.introducing import Introducing
 from devp2p.node.roster import Roster
+from devp2p.peers.introductions import ASKS
+from devp2p.records import Record
 from devp2p.trust import Trust
 from devp2p.wire.dpx import Accept, Feature, Offer, Pact, control
 from tests.node.introduced import Served, town
@@ -55,11 +58,24 @@ def test_only_four_notes_an_hour_and_four_consents_at_once_are_read():
     side, _, pact = conversation()
     for number in range(10):
         pact.heard(control.IntroductionNote(bytes([number]) * 32, bytes(16), WALL + 60))
-        pact.heard(control.IntroductionConsent(b"", number % 2))
+        pact.heard(control.IntroductionConsent(b"", 2 if number < 4 else 1))
     assert len(side.vouching._expected) == 4
-    assert side.policy.referrals.consents(I1.public_key.node_id, Trust.KNOWN, b"")  # of the fourth
+    assert side.policy.referrals.consents(I1.public_key.node_id, Trust.INTRODUCED, b"")  # of the fourth
+    pact.heard(control.IntroductionConsent(b"", 0))
+    assert not side.policy.referrals.consents(I1.public_key.node_id, Trust.KNOWN, b"")  # but who wants no more is always heard
     pact.heard(control.IntroductionNote(bytes(32), bytes(16), WALL - 1))
     assert len(side.vouching._expected) == 4
+
+
+def test_for_a_peer_that_asks_too_often_nobody_is_looked_at(monkeypatch):
+    side, found, pact = conversation()
+    (talk,) = found._talks.values()
+    talk.enr = Record.sign(I1, 1, {"ip": "5.1.0.1", "tcp": 30303})
+    standing = Mock(wraps=side.policy.ratings.standing)
+    monkeypatch.setattr(side.policy.ratings, "standing", standing)
+    for _ in range(10):
+        pact.heard(control.IntroductionRequest(1, 4))
+    assert standing.call_count == ASKS
 
 
 def test_nothing_holds_a_peer_when_its_session_is_over():
