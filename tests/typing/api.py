@@ -30,6 +30,7 @@ from devp2p import (
     Request,
     Response,
     Session,
+    Shaping,
     call,
     dial,
     local_node,
@@ -151,6 +152,7 @@ def open_rightly(key: PrivateKey, node: NodeRecord, text: str) -> None:
     open_node(key, {"chat": Chat()}.values(), listen={text: 1}, static_peers={text: node}.values(), bootnodes=(text for _ in "ab"))
     open_node(key, iter([Chat()]), listen=map(str, [1]), bootnodes=reversed([node]))
     open_node(key, [Chat()], dpx=True, reveal_key=True)
+    open_node(key, [Chat()], shaping=Shaping.cells(1024), max_upload={"chat": 500_000}, max_download={"chat": None})
 
 
 def open_wrongly(key: PrivateKey, node: Node, text: str) -> None:
@@ -163,6 +165,8 @@ def open_wrongly(key: PrivateKey, node: Node, text: str) -> None:
     open_node(key, [Chat()], bootnodes=text)  # type: ignore[arg-type]
     open_node(key, [Chat()], dns_trees=text)  # type: ignore[arg-type]
     open_node(key, [Chat()], slots={"chat": "3"})  # type: ignore[dict-item]
+    open_node(key, [Chat()], max_upload={"chat": "2M"})  # type: ignore[dict-item]
+    open_node(key, [Chat()], shaping="cells")  # type: ignore[arg-type]
     open_node(key, [Chat()], max_peers="50")  # type: ignore[arg-type]
     open_node(key, [Chat()], limits=Limits)  # type: ignore[arg-type]
     open_node(key, [Chat()], discovery=text)  # type: ignore[arg-type]
