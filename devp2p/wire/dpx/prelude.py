@@ -27,7 +27,7 @@ the keys of stock frames do not depend on what was said before the auth. Who onl
 recipient's later does not learn who called it, as from an auth that is not wrapped.
 
 The first two bytes would be the size 65281 of an auth, where 2048 is the most that anybody takes: stock nodes hang up at once, or after
-their time for handshakes. For a recipient a request costs about what an auth does, and tells its key to whoever asks. So it answers only
+their time for handshakes. For a recipient a request costs less than an auth does, but it tells its key to whoever asks. So it answers only
 where it was told to, and refuses a request whose e_i came before, as it does for auths (`rlpx.replays`).
 """
 
