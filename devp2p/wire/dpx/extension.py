@@ -154,11 +154,11 @@ class Dpx(Extension):
         outcome = resumption.proved(agreement, pact.features, pact.keys.resumption)
         mode = "resumed" if outcome.generation else pact.profile.mode
         pact.profile = replace(pact.profile, mode=mode, trust=outcome.trust, generation=outcome.generation, why=outcome.why)
-        otherwise = pact.heard
+        remote, otherwise = pact.remote, pact.heard  # and not the pact: two that hold each other would wait for the garbage collector
 
         def heard(message: control.Control) -> None:
             if isinstance(message, control.Committed):
-                resumption.confirmed(pact.remote, message.generation or b"")
+                resumption.confirmed(remote, message.generation or b"")
             else:
                 otherwise(message)
 

@@ -1,6 +1,8 @@
 """How two nodes come to dpx/1, and how they do not."""
 
+import gc
 import random
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +11,7 @@ from devp2p import rlp
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.wire import base
-from devp2p.wire.dpx import OURS, Accept, Dpx, DpxFraming, Feature, Params, encode_accept
+from devp2p.wire.dpx import OURS, Accept, Dpx, DpxFraming, Feature, Params, Resumption, encode_accept
 from devp2p.wire.framing import Framing
 from devp2p.wire.rlpx import ACK_ROOM, AUTH_ROOM, Ack, Auth, Combined, Contained, Entropy, Extension, Handshake
 
@@ -153,6 +155,23 @@ def test_nothing_is_kept_of_a_handshake_once_it_has_proved_its_peer_or_failed():
         one.framing()
         getattr(one, end)()
         assert not extension._pacts
+
+
+def test_what_was_agreed_goes_with_its_session_and_waits_for_no_garbage_collector():
+    """The keys of the session are in it."""
+    extension = dpx(1)
+    extension.resumption = Resumption(lambda: 1e9)
+    one, _ = meet(extension, dpx(2))
+    framing = one.framing()
+    one.proved()
+    assert isinstance(framing, DpxFraming)
+    pact = weakref.ref(framing.pact)
+    gc.disable()
+    try:
+        del framing
+        assert pact() is None
+    finally:
+        gc.enable()
 
 
 def sizes_of(caller: Extension | None, called: Extension | None, count: int) -> tuple[list[int], list[int]]:
