@@ -91,6 +91,11 @@ async def call(
 
 
 def _target(node: NodeRecord | str | Address, what: str) -> NodeRecord | Address:
+    require(
+        node,
+        (str, NodeRecord, Address),
+        f"{what} is text such as 'enode://<public key>@<host>:<port>', a NodeRecord, or an Address, for whoever is there",
+    )
     return node if isinstance(node, Address) else node_of(node, what)
 
 

@@ -216,16 +216,16 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
     RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one
     that took too long.
     """
-    if link.initiator and expect is None and link.peer is None:
-        if not ask_key:
-            raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls, or ask for it: ask_key=True")
-        if local.dpx is None:
-            raise LocalProtocolError("to ask a node for its key takes dpx/1, which this one does not speak (dpx=False)")
     opening: wire.Opening | None = None
     progress = progress or Progress()
     progress.asks_key = link.initiator and expect is None and link.peer is None
     progress.begin("handshake" if link.peer is None else "hello")
     try:
+        if progress.asks_key:
+            if not ask_key:
+                raise LocalProtocolError("the initiator of a handshake must know the key of the node it calls, or ask for it: ask_key=True")
+            if local.dpx is None:
+                raise LocalProtocolError("to ask a node for its key takes dpx/1, which this one does not speak (dpx=False)")
         opening = wire.Opening(local.hello, local.specs, link.peer or _handshake(link, local, expect))
         with trio.fail_after(local.limits.handshake_timeout):
             if heard is None:

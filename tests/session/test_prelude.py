@@ -112,10 +112,14 @@ async def test_misuse_is_told() -> None:
     ours, theirs = memory_link_pair()
     with pytest.raises(LocalProtocolError, match="must know the key of the node it calls, or ask for it: ask_key=True"):
         await open_session(ours, local_node(SMALL))
+    with trio.fail_after(1):
+        assert await theirs.stream.receive_some() == b"", "the link is closed, as always when this fails"
     with pytest.raises(LocalProtocolError, match="takes dpx/1, which this one does not speak"):
         await open_session(ours, local_node(SMALL, dpx=False), ask_key=True)
     with pytest.raises(LocalProtocolError, match="reveal_key=True answers a question that dpx/1 asks"):
         local_node(SMALL, dpx=False, reveal_key=True)
+    with pytest.raises(TypeError, match="a NodeRecord, or an Address, for whoever is there, not bytes"):
+        await call(b"node", local_node(SMALL))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="reveal_key is True or False"):
         local_node(SMALL, reveal_key="yes")  # type: ignore[arg-type]
     await theirs.aclose()
