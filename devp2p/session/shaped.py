@@ -68,19 +68,21 @@ class Shaped:
             return False
         if len(self._left) < cell:
             self._left += gather()
+        before = len(self._left)  # bytes that the gate knows of
         if self._left:
             self._pad(self._left, max(cell, shaper.padded(len(self._left))))
             shaper.sent(cell, now)
         else:
             self._pad(self._left, shaper.cover(now))
+        padding = len(self._left) - before
         batch, self._left = self._left[:cell], self._left[cell:]
-        return await _send(batch, egress, gate)
+        return await _send(batch, padding, egress, gate)
 
     async def send_cover(self, egress: Egress, gate: Gate | None) -> bool:
         """Send padding, if it is time."""
         batch = bytearray()
         self._pad(batch, self.shaper.cover(trio.current_time()))
-        return await _send(batch, egress, gate)
+        return await _send(batch, len(batch), egress, gate)
 
     async def wait_filled(self, gate: Gate | None) -> None:
         """Wait as the outbox does, but no longer than until there is something to send by itself."""
@@ -105,13 +107,15 @@ def _most_frame(shaping: Shaping) -> int:
             return _MOST_FRAME
 
 
-async def _send(batch: bytearray, egress: Egress, gate: Gate | None) -> bool:
+async def _send(batch: bytearray, padding: int, egress: Egress, gate: Gate | None) -> bool:
+    """Send what there is, of which the gate does not know the padding yet. If there is nothing, the line goes on waiting for the gate."""
+    if not batch:
+        return False
     if gate is not None:
         gate.leave()
-        gate.spent(None, len(batch))
-    if batch:
-        await egress.send(batch)
-    return bool(batch)
+        gate.spent(None, padding)
+    await egress.send(batch)
+    return True
 
 
 class PadWatch:

@@ -314,3 +314,13 @@ async def test_when_the_budget_is_used_up_there_are_cells_and_nothing_more(seen:
     assert watched.sizes == {1024}
     assert len(watched.since(10)) < 10
     assert heard == [Say("later")]
+
+
+@pytest.mark.parametrize("kind", ["buckets", "cells", "paced", "constant"])
+async def test_what_is_shaped_uses_all_that_a_bandwidth_cap_leaves(kind: str) -> None:
+    """Nobody else wakes what waits for the cap; and the bytes of a cell count once, whether they say something or not."""
+    shaping = {"paced": Shaping.paced(200_000), "constant": Shaping.constant(40_960)}.get(kind, KINDS[kind][0])
+    limits = Limits(max_upload=50_000, ping_interval=10**6)
+    async with shaped([flood("flood", 3_000, 1)], [Quiet()], shaping, limits=limits) as (_, other):
+        await trio.sleep(20)
+        assert received(other, Flood) / 20 > (30_000 if kind == "constant" else 40_000)
