@@ -1,4 +1,4 @@
-"""What is kept of peers that only the node itself may read: the secrets by which sessions are resumed (dpx/1, section 4.2).
+"""What is kept of peers that only the node itself may read: the secrets by which sessions are resumed (dpx/1, section 7).
 
     key    = HKDF-SHA256(node key, info = "dpx1 book", 32)
     sealed = nonce (12, random) || ChaCha20-Poly1305(key, nonce, data, ad = node-ID)

@@ -277,7 +277,7 @@ class Peer:
         *,
         timeout: float = 10.0,  # noqa: ASYNC109  (what has come until then is returned)
     ) -> tuple[NodeRecord, ...]:
-        """Ask this peer to introduce us to up to `count` (1 to 4) nodes that speak a capability (dpx/1, section 4.3).
+        """Ask this peer to introduce us to up to `count` (1 to 4) nodes that speak a capability (dpx/1, section 8).
 
         Returns those that it has introduced us to, after `timeout` seconds at the latest; none if it knows us too little, has nobody who
         agrees to it, or was asked too often (twice in a minute). A node that looks for peers dials them when a slot is free, and

@@ -100,7 +100,7 @@ class Dialer:
         return peer
 
     async def _called(self, record: NodeRecord) -> Session:
-        """Call a node; a second time at once, without secrets from before, if its first record was not authentic (dpx/1, section 4.2)."""
+        """Call a node; a second time at once, without secrets from before, if its first record was not authentic (dpx/1, section 7)."""
         resumption = None if self._local.dpx is None else self._local.dpx.resumption
         try:
             return await call(record, self._local, self._carriers)

@@ -1,4 +1,4 @@
-"""The conversation by which nodes introduce each other (dpx/1, section 4.3), over the control messages of their sessions.
+"""The conversation by which nodes introduce each other (dpx/1, section 8), over the control messages of their sessions.
 
     audience                        introducer                        subject
                                               <── IntroductionConsent ──

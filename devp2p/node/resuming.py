@@ -1,4 +1,4 @@
-"""Resumption of sessions in a node (dpx/1, section 4.2): the clock that it goes by, and who hears of trust that is lost."""
+"""Resumption of sessions in a node (dpx/1, section 7): the clock that it goes by, and who hears of trust that is lost."""
 
 import logging
 import time

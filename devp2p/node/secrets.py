@@ -1,4 +1,4 @@
-"""Writes the secrets by which sessions are resumed into the book, as soon as they change (dpx/1, section 4.2).
+"""Writes the secrets by which sessions are resumed into the book, as soon as they change (dpx/1, section 7).
 
 A peer is told that we keep a secret only when it is written down for good, and keeps the one before until it hears so. That may take a
 second, so what has changed is gathered for a moment, and the disk is waited for by a thread.

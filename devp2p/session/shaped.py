@@ -1,4 +1,4 @@
-"""Traffic that is shaped (dpx/1, section 4.4): the padding of what one session sends, and what a peer may send of it."""
+"""Traffic that is shaped (dpx/1, section 10): the padding of what one session sends, and what a peer may send of it."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Credit given late (dpx/1, section 4.1): so a cap on what one capability receives holds up nobody else over one stream."""
+"""Credit given late (dpx/1, section 6): so a cap on what one capability receives holds up nobody else over one stream."""
 
 from collections.abc import Callable
 from functools import partial

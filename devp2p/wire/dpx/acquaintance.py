@@ -1,4 +1,4 @@
-"""What is kept of one peer to resume sessions with it (dpx/1, section 4.2): its chains of secrets, and what made us doubt it.
+"""What is kept of one peer to resume sessions with it (dpx/1, section 7): its chains of secrets, and what made us doubt it.
 
 Two nodes have one chain, as a rule. A session that resumed none begins a second one beside it, for its other side holds the peer's key, and
 perhaps nothing else of the peer: the old chain is what the real one comes back with. It ends only when the new one is as much worth, that

@@ -1,4 +1,4 @@
-"""What comes in: credit that was given, and messages in chunks until they are whole, and taken (dpx/1, section 4.1).
+"""What comes in: credit that was given, and messages in chunks until they are whole, and taken (dpx/1, section 6).
 
 The receiver's side of what `credit` tells. A context is *open* while chunks of it are missing, *whole* until the application has taken its
 message, and *refused* if we have reset it: then what is still on its way is counted and dropped. From its first chunk until its `Release`

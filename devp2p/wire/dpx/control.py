@@ -1,4 +1,4 @@
-"""The control messages of dpx/1: what the two sides of a session tell each other beside their messages (dpx/1, section 4.1).
+"""The control messages of dpx/1: what the two sides of a session tell each other beside their messages (dpx/1, section 5).
 
     frame-data = rlp(code) || rlp([...])            in frames of "capability" 127; never compressed, never in chunks
 
@@ -100,7 +100,7 @@ class _WirePad:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the sender shapes its own traffic (dpx/1, section 4.4)."""
+    """How the sender shapes its own traffic (dpx/1, section 10)."""
 
     mode: rlp.U8
     cell: rlp.U32
@@ -116,7 +116,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The sender keeps the secret of this session: what was shared before it is needed no more (dpx/1, section 4.2)."""
+    """The sender keeps the secret of this session: what was shared before it is needed no more (dpx/1, section 7)."""
 
     generation: Annotated[bytes, rlp.MaxLength(16)] | None = None
     """Which secret it is, where that is said."""
@@ -124,7 +124,7 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class IntroductionRequest:
-    """Asks to be introduced to other nodes that speak a capability (dpx/1, section 4.3)."""
+    """Asks to be introduced to other nodes that speak a capability (dpx/1, section 8)."""
 
     capability: rlp.U8
     count: rlp.U8

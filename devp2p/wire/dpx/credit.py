@@ -1,4 +1,4 @@
-"""What may be sent: the credit that the peer has given, and the room that it has for messages in chunks (dpx/1, section 4.1).
+"""What may be sent: the credit that the peer has given, and the room that it has for messages in chunks (dpx/1, section 6).
 
 Theory of operation. There is a window for each capability and one for the connection; the body of every frame is taken from both, and a
 `Delta` adds to one of them. A message in chunks has, beside that, a *context*: its whole size is reserved in the peer's room for reassembly

@@ -1,4 +1,4 @@
-"""What auth and ack carry of dpx/1: the offer and the accept (dpx/1, "Negotiation").
+"""What auth and ack carry of dpx/1: the offer and the accept (dpx/1, section 1).
 
     offer  = ["dpx1", features, share (32), resume, introductions, params]              in auth
     accept = ["dpx1", features, share (32), mode, resume, verdict, params]              in ack, only if the auth had an offer

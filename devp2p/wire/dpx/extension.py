@@ -1,4 +1,4 @@
-"""How dpx/1 comes about: what a node offers and accepts in its handshakes (dpx/1, "Negotiation").
+"""How dpx/1 comes about: what a node offers and accepts in its handshakes (dpx/1, section 1).
 
 A side that offers finds out from the ack whether the other has taken it. If not, the session is a stock one, and nobody is told. What is
 malformed in an auth counts as absent, so that whoever writes such a thing has a stock session; in an ack it ends the handshake, since a
@@ -90,7 +90,7 @@ class Dpx(Extension):
         return (encode_accept(accept),)
 
     def padding(self, size: int) -> bytes:
-        """See `Extension`: so much that the packet is of any size that other clients' have, whatever is in it (dpx/1, section 4.4).
+        """See `Extension`: so much that the packet is of any size that other clients' have, whatever is in it (dpx/1, section 10).
 
         Each packet is padded right after it was asked for elements. One that is too large for that, as with introductions, is of one of few
         sizes.

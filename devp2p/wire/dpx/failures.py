@@ -1,7 +1,7 @@
-"""What happens to a peer's secrets, and to its trust, when a session begins in another way than expected (dpx/1, section 4.2): one table.
+"""What happens to a peer's secrets, and to its trust, when a session begins in another way than expected (dpx/1, section 7): one table.
 
 `FAILURES` is that table; `resumption` acts by it, and nothing else decides. No row acts before the peer's first record was authentic, since
-before that anybody may be at the other end. So what can fail only before (F2, F3, F4) changes nothing that is kept, and such rows say what
+before that anybody may be at the other end. So what can fail only before changes nothing that is kept, and such rows say what
 is done instead.
 """
 
@@ -17,7 +17,7 @@ class Failure(enum.Enum):
     """What went otherwise, between two nodes of which one at least has secrets with the other."""
 
     UNKNOWN = "it knows none of the secrets that we offered: it has lost what it kept, or somebody has its key"
-    """F1: an authenticated ack says so."""
+    """An authenticated ack says so."""
     NOT_RESUMED = "it has resumed nothing, though it was offered: it keeps nothing now, or somebody has its key"
     """An authenticated ack passes over our tokens, as of a node that has resumption switched off."""
     WITHHELD = "it offered none of the secrets that we share: it has lost what it kept, or somebody has its key"
@@ -27,11 +27,11 @@ class Failure(enum.Enum):
     NOT_OPENED = "it could not open what we had sealed with a secret that we share"
     """An authenticated ack says so."""
     WRONG_IDENTITY = "it hung up on our auth: perhaps another node is at this address"
-    """F2: it cannot read what was encrypted to the key that we called."""
+    """It cannot read what was encrypted to the key that we called."""
     NO_ACK = "there was no ack"
-    """F3: the link was reset, or it took too long."""
+    """The link was reset, or it took too long."""
     NOT_AUTHENTIC = "its ack was in order, and its first record not authentic: somebody may be on the way"
-    """F4."""
+    """Its header or its body does not open."""
 
 
 class Action(enum.Enum):

@@ -1,4 +1,4 @@
-"""Messages in records: the framing of dpx/1, which lets messages of all capabilities share one stream (dpx/1, sections 4.0 and 4.1).
+"""Messages in records: the framing of dpx/1, which lets messages of all capabilities share one stream (dpx/1, sections 3 and 4).
 
     header-data = [capability]                    a whole message; 0 is the base protocol, 1 to 126 a place among the shared, 127 control
                   [capability, context, total]    the first chunk of a message

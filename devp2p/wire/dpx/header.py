@@ -1,4 +1,4 @@
-"""What the header of a frame says of its data: whose it is, and whether it is a whole message (dpx/1, section 4.1).
+"""What the header of a frame says of its data: whose it is, and whether it is a whole message (dpx/1, section 4).
 
     normal      [capability] or [capability, 0]        a whole message
     chunked-0   [capability, context, total]           the beginning of a message of `total` bytes

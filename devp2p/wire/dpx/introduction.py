@@ -1,4 +1,4 @@
-"""Peer introduction: what one node signs about another for a third (dpx/1, section 4.3), and which records have been used.
+"""Peer introduction: what one node signs about another for a third (dpx/1, section 8), and which records have been used.
 
 An introducer tells an audience of a subject: "this key is that of a node that I know, and it takes you". The audience shows the record to
 the subject when it dials it, and both trust each other a little from then on. A record is good for one audience, for an hour at most, and

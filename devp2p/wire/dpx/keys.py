@@ -1,4 +1,4 @@
-"""The keys of a dpx/1 session, from what its handshake agreed on (dpx/1, section 4.0 "Keys").
+"""The keys of a dpx/1 session, from what its handshake agreed on (dpx/1, section 2).
 
     th  = keccak256(auth-packet || ack-packet [|| keccak256(prelude)])          Agreement.transcript
     prk = HKDF-Extract(salt = th, ikm = es || ss || k_i || k_r || rs)
@@ -32,7 +32,7 @@ class Keys:
     to_initiator: bytes = field(repr=False)
     """For those of the other direction."""
     resumption: bytes = field(repr=False)
-    """The secret by which the next session can resume this one (section 4.2)."""
+    """The secret by which the next session can resume this one (section 7)."""
     exporter: bytes = field(repr=False)
     """For whatever else wants a secret that is bound to this session."""
 

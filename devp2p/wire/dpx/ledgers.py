@@ -1,4 +1,4 @@
-"""Both ledgers of a session, the control messages that change them, and how many of these a peer may send (dpx/1, section 4.1).
+"""Both ledgers of a session, the control messages that change them, and how many of these a peer may send (dpx/1, sections 5 and 6).
 
 Control messages cost their sender nothing, as HTTP/2 has found (CVE-2019-9511 to 9518, CVE-2023-44487), so they are counted. But those that
 only follow from what we have sent cannot be a flood, and a fast link needs thousands of them a second: credit that was spent, half a window

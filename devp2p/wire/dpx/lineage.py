@@ -1,4 +1,4 @@
-"""Generations of secrets between two nodes: each session derives the next one from the last (dpx/1, section 4.2).
+"""Generations of secrets between two nodes: each session derives the next one from the last (dpx/1, section 7).
 
 Theory of operation. A session that resumes the secret u gives both sides the next secret, but neither knows at first whether the other
 has come so far. Each side keeps the next one as soon as the first record of the other was authentic, and says so (COMMITTED, which names it

@@ -1,4 +1,4 @@
-"""What goes before the handshake with a node whose address is known, and its key not (dpx/1, "Anonymous DH").
+"""What goes before the handshake with a node whose address is known, and its key not (dpx/1, section 9).
 
 RLPx cannot call a node without its key, since an auth is encrypted to it. So the initiator first asks who is there:
 

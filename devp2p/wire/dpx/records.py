@@ -1,4 +1,4 @@
-"""Records: what every byte of a dpx/1 session travels in after the handshake (dpx/1, section 4.0 "Record").
+"""Records: what every byte of a dpx/1 session travels in after the handshake (dpx/1, section 3).
 
     record = header (32) || body (ceil16(size) + 16)
     header = AEAD(key, nonce 2i,     ad = "",     size (3) || header-data (at most 13) || zeros)

@@ -1,4 +1,4 @@
-"""Resumption: all handshakes of a node in which secrets from before are offered, answered and kept (dpx/1, section 4.2).
+"""Resumption: all handshakes of a node in which secrets from before are offered, answered and kept (dpx/1, section 7).
 
 An auth proves nothing about its sender, and an ack nothing before the first record. So `offer`, `answer` and `resumed` keep only what is
 under way, by the nonce of our own packet, and what is kept of a peer changes in `proved`, and in `confirmed`, which its records have asked

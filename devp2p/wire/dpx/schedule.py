@@ -1,4 +1,4 @@
-"""Which capability, and which of its lanes, sends how many bytes next (pure; dpx/1, section 4.1, "Sender").
+"""Which capability, and which of its lanes, sends how many bytes next (pure; dpx/1, section 6, "What to send next").
 
 Theory of operation. Messages are cut into frames when they are sent, so the choice is made frame by frame. `Lane.URGENT` goes before
 `Lane.NORMAL`, and `Lane.BULK` only when nothing else can be sent. Urgent messages may be ahead of normal ones by half a round at most

@@ -1,4 +1,4 @@
-"""The share of a handshake, sealed under a secret that two nodes have from before (dpx/1, section 4.2).
+"""The share of a handshake, sealed under a secret that two nodes have from before (dpx/1, section 7).
 
     id(s)    = HKDF-Expand(s, "dpx1 id", 16)
     kek_i(s) = HKDF-Expand(s, "dpx1 kek i", 32)           and kek_r(s) with "r"

@@ -1,4 +1,4 @@
-"""Cuts messages into frames at the moment of sending (pure; dpx/1, section 4.1, "Sender").
+"""Cuts messages into frames at the moment of sending (pure; dpx/1, section 6).
 
 Theory of operation. `schedule.Turns` says whose turn it is; credit says how much the peer takes. A message of at most ``max_frame`` bytes,
 compressed, is one frame. A larger one is sent in chunks, and stays the first of its lane until the last of them: what its capability has

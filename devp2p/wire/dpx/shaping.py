@@ -1,4 +1,4 @@
-"""What somebody on the way sees of a session: how many bytes are sent at once, and when (pure; dpx/1, section 4.4).
+"""What somebody on the way sees of a session: how many bytes are sent at once, and when (pure; dpx/1, section 10).
 
 Theory of operation. Headers are encrypted, so the way shows only the sizes and the times of what is flushed. A `Shaper` says how large a
 flush is to become, by padding behind the last frame, and when there is one. Each kind of `Shaping` hides more than the one before it:

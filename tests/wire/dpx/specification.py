@@ -41,7 +41,7 @@ def key_schedule(inputs: dict[str, bytes], mode: int) -> dict[str, bytes]:
 
 
 def sealing(inputs: dict[str, bytes], auth_nonce: bytes, ack_nonce: bytes, features: bytes) -> dict[str, bytes]:
-    """From `secret`, both shares, and what is specified of `auth` and `ack`, to what the two packets have of it (section 4.2)."""
+    """From `secret`, both shares, and what is specified of `auth` and `ack`, to what the two packets have of it (section 7)."""
     secret = inputs["secret"]
     kek_i, kek_r = (hkdf_expand(secret, b"dpx1 kek " + side, 32) for side in (b"i", b"r"))
 

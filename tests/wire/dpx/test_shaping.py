@@ -1,4 +1,4 @@
-"""What a flush becomes, and when there is one (dpx/1, section 4.4): sizes, paces, cover, budgets."""
+"""What a flush becomes, and when there is one (dpx/1, section 10): sizes, paces, cover, budgets."""
 
 import math
 import random
