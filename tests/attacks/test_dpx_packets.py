@@ -98,12 +98,12 @@ def flip_all(*, step: int) -> int:
 
 
 def test_x1_a_changed_byte_of_auth_or_ack_leads_to_no_session():
-    assert flip_all(step=17) > 40
+    assert flip_all(step=17) >= sum(sizes()) // 17
 
 
 @pytest.mark.simulation
 def test_x1_any_changed_byte_of_auth_or_ack_leads_to_no_session():
-    assert flip_all(step=1) > 800
+    assert flip_all(step=1) == sum(sizes())
 
 
 def opened(packet: bytes, key: PrivateKey) -> bytes:
