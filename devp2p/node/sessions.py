@@ -10,7 +10,8 @@ nodes of this kind that dial each other at once never both close what the other 
 refused at once, or a connected node could have as many wait as it likes.
 
 Two nodes that speak dpx/1 need not wait where each has dialled the other: both keep the link that the one with the smaller public key has
-dialled, whichever came first. A first link that is not that one is ended when that one is there.
+dialled, whichever came first. A first link that is not that one is ended when that one is there. But no link of a stranger ends that of a
+known peer (`Trust.KNOWN`): whoever has but its key could end its sessions in this way.
 """
 
 import logging
@@ -29,6 +30,7 @@ from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.slots import Admit, Decision, Refuse
 from devp2p.session import Farewell, LocalNode, RunningSession, Session, run_session, wait_for_choice, with_time
+from devp2p.trust import Trust
 from devp2p.wire import printable
 
 _TIE_BREAK: Final = 1.0  # seconds that the node with the larger key waits longer for the other's choice between two links
@@ -125,6 +127,8 @@ class Sessions:
     def _is_preferred(self, session: Session, first: Peer) -> bool:
         """Whether both sides know that of two links, of which each has dialled one, a second one is to be kept."""
         if session.pact is None or first.profile.protocol != session.profile.protocol or first.inbound == session.inbound:
+            return False
+        if first.trust is Trust.KNOWN and session.profile.trust is not Trust.KNOWN:
             return False
         return session.inbound == (bytes(self._key) > bytes(session.public_key))
 

@@ -96,6 +96,19 @@ async def test_who_comes_with_a_known_nodes_key_only_is_a_stranger_and_the_real_
         assert {peer.trust for peer in await meet(one, other)} == {Trust.KNOWN}
 
 
+async def test_who_has_a_known_nodes_key_only_does_not_end_its_session():
+    network = Network()
+    async with opened(network, "one", SMALL) as one, opened(network, "other", LARGE) as other:
+        await make_known(one, other)
+        known = await other.connect(one.record)
+        assert known.trust is Trust.KNOWN
+        async with opened(network, "thief", SMALL, NOW + DAY) as thief:
+            stranger = await thief.connect(other.record)  # the smaller key has dialled this link, and the larger one the other
+            with trio.fail_after(10):
+                await stranger.wait_ended()
+            assert other.connected == (known,)
+
+
 async def news(events: AsyncIterator[object]) -> TrustRemoved:
     with trio.fail_after(60):
         while not isinstance(event := await anext(events), TrustRemoved):
