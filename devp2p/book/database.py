@@ -51,6 +51,7 @@ class Database:
         self._closed = False
         self._durable = False
         self._file = _file_at(path)
+        self._log = f"{os.path.realpath(path)}-wal"  # SQLite has it beside the file itself, wherever a link to that is
 
     @classmethod
     def open(cls, path: str, migrations: Sequence[Sequence[str]], application_id: int) -> "Database":
@@ -138,7 +139,7 @@ class Database:
         if self.path == MEMORY:
             return
         try:
-            log = os.open(f"{self.path}-wal", os.O_RDONLY)
+            log = os.open(self._log, os.O_RDONLY)
         except FileNotFoundError:
             return  # all of it is in the file, which SQLite has flushed
         try:

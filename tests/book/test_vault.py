@@ -102,13 +102,19 @@ def test_a_book_that_fails_keeps_nothing_and_says_so(path: Path, monkeypatch: py
         assert vault.keep({ONE: SECRET}, NOW)
 
 
-def test_what_was_flushed_was_written_to_the_log_before(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_was_flushed_was_written_to_the_log_before(path: Path, monkeypatch: pytest.MonkeyPatch, *, is_link: bool) -> None:
     flushed: list[int] = []
 
     def fsync(number: int) -> None:
         flushed.append(os.fstat(number).st_ino)
 
-    with Book.open(path) as book:
+    named = path
+    if is_link:
+        named = path.with_name("link.db")
+        path.touch()
+        named.symlink_to(path)
+    with Book.open(named) as book:
         vault = Vault(book, KEY)
         vault.keep({ONE: SECRET}, NOW)
         with monkeypatch.context() as patch:
@@ -116,6 +122,6 @@ def test_what_was_flushed_was_written_to_the_log_before(path: Path, monkeypatch:
             vault.flush()
         assert flushed == [path.with_name(f"{path.name}-wal").stat().st_ino]
         with pytest.raises(BookError, match="in use"):  # it has kept its locks
-            Book.open(path)
+            Book.open(named)
     with Book.open(":memory:") as book:
         Vault(book, KEY).flush()
