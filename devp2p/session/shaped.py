@@ -141,10 +141,12 @@ class PadWatch:
 
     def judge(self, frames: int) -> None:
         """So many frames have come in all, beside padding."""
+        if not self._padding:
+            return  # what belongs to these frames may still be on its way
         padding, self._padding = self._padding, 0
         fresh, self._frames = frames - self._frames, frames
         now = trio.current_time()
-        if padding and self._allowance.came(padding, fresh, now) and now - self._judged >= _JUDGED_EVERY:
+        if self._allowance.came(padding, fresh, now) and now - self._judged >= _JUDGED_EVERY:
             self._judged = now
             for index in range(len(self._side.outbox.weights)):
                 self._side.channel(index).conduct.invalid(1, "more padding than a peer may send")

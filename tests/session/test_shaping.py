@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,10 +14,13 @@ import trio
 
 from devp2p import Channel, DisconnectReason, Limits, Node, Peer, PrivateKey, open_node
 from devp2p.capability import AnyCapability
+from devp2p.conduct import ConductReport
 from devp2p.session.credit_line import CreditLine
 from devp2p.session.egress import Egress
+from devp2p.session.shaped import PadWatch
 from devp2p.transports import MemoryTransport
 from devp2p.wire.dpx import UNSHAPED, Shaping, ShapingMode
+from devp2p.wire.dpx.control import Shape
 from devp2p.wire.dpx.shaping import bucket_of
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
 from tests.likeness import likeness
@@ -324,3 +328,19 @@ async def test_what_is_shaped_uses_all_that_a_bandwidth_cap_leaves(kind: str) ->
     async with shaped([flood("flood", 3_000, 1)], [Quiet()], shaping, limits=limits) as (_, other):
         await trio.sleep(20)
         assert received(other, Flood) / 20 > (30_000 if kind == "constant" else 40_000)
+
+
+@pytest.mark.parametrize("says_something", [True, False])
+async def test_padding_that_comes_after_its_frame_is_still_behind_it(*, says_something: bool) -> None:
+    """A cell of 16 KiB comes in many pieces: first its frame, later its padding. Without a frame it is too much: the control."""
+    side: Any = SimpleNamespace(limits=Limits(max_download=50_000), outbox=SimpleNamespace(weights=(1,)))
+    conduct = ConductReport()
+    side.channel = lambda _: SimpleNamespace(conduct=conduct)
+    watch = PadWatch(side)
+    watch.announced(Shape(ShapingMode.CELLS, 2**14, 0, 0, 0, 0))
+    for frames in range(1, 101):
+        watch.judge(frames if says_something else 0)
+        await trio.sleep(0.5)
+        watch.came(16_000)
+        watch.judge(frames if says_something else 0)
+    assert (conduct.total.invalid == 0) == says_something
