@@ -114,10 +114,11 @@ class Dpx(Extension):
         if old is None and accept.sealed is not None:
             raise HandshakeError("an ack resumes what was not offered")
         keys = derive(agreement, (offer.share, accept.share), accept.mode, old)
+        sealing, opening = keys.pair(initiated=agreement.initiated)
+        keys = replace(keys, to_recipient=b"", to_initiator=b"")  # of which all later ones can be derived: only the records have them
         pact = Pact(agreement.remote, offer, accept, keys, initiated=agreement.initiated)
         self._pacts[_own_nonce(agreement)] = pact
         cipher = AESGCM if Feature.AES_256_GCM in accept.features else ChaCha20Poly1305
-        sealing, opening = keys.pair(initiated=agreement.initiated)
         return DpxFraming(pact, RecordSealer(sealing, cipher), RecordOpener(opening, cipher))
 
     def proved(self, agreement: Agreement) -> None:

@@ -30,6 +30,7 @@ class Pact:
         self.offer: Final = offer
         self.accept: Final = accept
         self.keys: Final = keys
+        """Those that outlive the first records: resumption and exporter."""
         names = tuple(name for bit, name in _NAMES.items() if bit in accept.features)
         self.profile: Profile = Profile(PROTOCOL, names, "introduced" if accept.mode is Mode.INTRODUCED else "plain")
         """What users see of it; whoever knows why the peer is trusted replaces it when the peer has proved itself."""

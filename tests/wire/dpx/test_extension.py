@@ -4,6 +4,7 @@ import gc
 import random
 import weakref
 from collections.abc import Sequence
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -11,7 +12,7 @@ from devp2p import rlp
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.wire import base
-from devp2p.wire.dpx import OURS, Accept, Dpx, DpxFraming, Feature, Params, Resumption, encode_accept
+from devp2p.wire.dpx import OURS, RECORDS_PER_KEY, Accept, Dpx, DpxFraming, Feature, Params, Resumption, encode_accept
 from devp2p.wire.framing import Framing
 from devp2p.wire.rlpx import ACK_ROOM, AUTH_ROOM, Ack, Auth, Combined, Contained, Entropy, Extension, Handshake
 
@@ -172,6 +173,31 @@ def test_what_was_agreed_goes_with_its_session_and_waits_for_no_garbage_collecto
         assert pact() is None
     finally:
         gc.enable()
+
+
+def test_keys_of_records_are_let_go_of_when_the_next_ones_are_there():
+    """Who reads a node's memory is not to read what came before, or else there would be no use in new keys."""
+    one, other = (side.framing() for side in meet(dpx(1), dpx(2)))
+    assert isinstance(one, DpxFraming)
+    first = one._sealer._keys._key
+    assert first in secrets_in(one)
+    for _ in range(RECORDS_PER_KEY + 1):
+        talk(one, other)
+    assert first not in secrets_in(one)
+    assert one.pact.keys.resumption in secrets_in(one)
+
+
+def secrets_in(framing: DpxFraming) -> set[bytes]:
+    """All byte strings of the size of a key in what a session refers to."""
+    found, seen, waiting = set[bytes](), set[int](), list[object]([framing])
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, bytes):
+            found |= {one} if len(one) == 32 else set()
+        elif id(one) not in seen and not isinstance(one, type | ModuleType | FunctionType):
+            seen.add(id(one))
+            waiting += gc.get_referents(one)
+    return found
 
 
 def sizes_of(caller: Extension | None, called: Extension | None, count: int) -> tuple[list[int], list[int]]:
