@@ -87,7 +87,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     RLPx with everybody. `reveal_key`: answer nodes that know where this one listens and not its key, and ask (dpx/1, section 9): whoever
     can reach it then finds out who it is. `introductions`: whom this node lets be introduced to it by peers that it knows well:
     ``"none"``, ``"known"`` (those whom the introducer knows from earlier sessions) or ``"any"`` (also those who were introduced to the
-    introducer). `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if
+    introducer). `shaping`: how to pad and time what goes to peers that speak dpx/1, such as ``Shaping.cells()``; by default not at all.
+    `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if
     `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port, and
     dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`: nodes from a source of your own,
     which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers
@@ -96,8 +97,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     than usual peers are rated, for demonstrations.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
-    TypeError for an argument of the wrong type, BookError for a book that cannot be opened, OSError if an address cannot be listened at. An
-    exception that leaves the block arrives in an ExceptionGroup, as from any trio nursery.
+    and for arguments of which one excludes the other, TypeError for an argument of the wrong type, BookError for a book that cannot be
+    opened, OSError if an address cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio
+    nursery.
     """
     require_trio("open_node")
     carriers = Carriers(transports)

@@ -142,10 +142,8 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     require(shaping, Shaping, "shaping is a Shaping", "Shaping.cells() makes one, for example")
     require(dpx, bool, "dpx is True, or False for sessions with stock frames only")
     require(reveal_key, bool, "reveal_key is True or False")
-    if reveal_key and not dpx:
-        raise LocalProtocolError(
-            "reveal_key=True answers a question that dpx/1 asks, and dpx=False does not speak it: give one or the other"
-        )
+    if not dpx:
+        _require_without_dpx(shaping, reveal_key=reveal_key)
     local = LocalNode(
         key,
         client_id or default_client_id(),
@@ -188,3 +186,13 @@ def _caps_of(capabilities: tuple[AnyCapability, ...], what: str, wanted: Mapping
         check_cap(rate, f"{what} of {name!r}")
     caps = [(one.name, wanted[one.name] if one.name in wanted else getattr(one, what)) for one in capabilities]
     return {name: min(rate for other, rate in caps if other == name and rate is not None) for name, cap in caps if cap is not None}
+
+
+def _require_without_dpx(shaping: Shaping, *, reveal_key: bool) -> None:
+    """Raise LocalProtocolError for what a node without dpx/1 cannot do."""
+    if reveal_key:
+        raise LocalProtocolError(
+            "reveal_key=True answers a question that dpx/1 asks, and dpx=False does not speak it: give one or the other"
+        )
+    if shaping.mode:
+        raise LocalProtocolError("shaping is for sessions of dpx/1, and dpx=False leaves them out: give one or the other")

@@ -343,7 +343,7 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
             "argument --shaping: off, buckets, cells[:CELL], paced:RATE[:CELL] or constant:RATE[-MOST][:CELL] is expec",
         ),
         (["--shaping", "cells:1000"], "argument --shaping: cell of a Shaping is a multiple of 16, not 1000: 992 is one, in 'cells:1000'"),
-        (["--shaping", "paced:1"], "argument --shaping: rate_min of a Shaping is at least 4096 bytes a second, not 1.0, in 'paced:1'"),
+        (["--shaping", "paced:1"], "argument --shaping: rate of a Shaping is at least 4096 bytes a second, not 1.0, in 'paced:1'"),
         (["--shaping", "cells", "--no-dpx"], "--shaping is for sessions of dpx/1, and --no-dpx leaves it out: give one or the other"),
         (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
         (["--no-dpx", "--introductions", "any"], "--introductions needs dpx/1, and --no-dpx does not speak it: give one or the other"),

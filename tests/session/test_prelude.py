@@ -28,7 +28,7 @@ from devp2p.testing import MemoryTransport
 from devp2p.transports import MemoryMuxTransport
 from devp2p.transports.memory import memory_link_pair
 from devp2p.trust import Trust
-from devp2p.wire.dpx import Asking, PreludeEntropy
+from devp2p.wire.dpx import Asking, PreludeEntropy, Shaping
 from tests.chat import Chat
 from tests.network import LARGE, SMALL, running
 
@@ -118,6 +118,8 @@ async def test_misuse_is_told() -> None:
         await open_session(ours, local_node(SMALL, dpx=False), ask_key=True)
     with pytest.raises(LocalProtocolError, match="reveal_key=True answers a question that dpx/1 asks"):
         local_node(SMALL, dpx=False, reveal_key=True)
+    with pytest.raises(LocalProtocolError, match="shaping is for sessions of dpx/1, and dpx=False leaves them out"):
+        local_node(SMALL, dpx=False, shaping=Shaping.cells())
     with pytest.raises(TypeError, match="a NodeRecord, or an Address, for whoever is there, not bytes"):
         await call(b"node", local_node(SMALL))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="reveal_key is True or False"):

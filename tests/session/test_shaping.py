@@ -58,14 +58,22 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[int, Seen]:
 
 @asynccontextmanager
 async def shaped(
-    left: Sequence[AnyCapability], right: Sequence[AnyCapability], ours: Shaping, theirs: Shaping = UNSHAPED, **options: Any
+    left: Sequence[AnyCapability],
+    right: Sequence[AnyCapability],
+    ours: Shaping,
+    theirs: Shaping = UNSHAPED,
+    *,
+    dpx: bool = True,
+    **options: Any,
 ) -> AsyncIterator[tuple[Node, Node]]:
-    """Two nodes, of which the first dials the second."""
+    """Two nodes, of which the first dials the second, which may not speak dpx/1."""
     network = MemoryTransport()
     options = {"limits": Limits(ping_interval=10**6), "strict": True, **options}
     async with (
         open_node(PrivateKey.generate(), left, transports=[network], shaping=ours, **options) as one,
-        open_node(PrivateKey.generate(), right, transports=[network], shaping=theirs, listen=["memory://right"], **options) as other,
+        open_node(
+            PrivateKey.generate(), right, transports=[network], shaping=theirs, dpx=dpx, listen=["memory://right"], **options
+        ) as other,
     ):
         events = other.events()
         await one.connect(other.record)

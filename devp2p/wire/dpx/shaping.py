@@ -79,10 +79,10 @@ class Shaping:
         whole(self.budget, "budget of a Shaping")
         if self.mode >= ShapingMode.PACED:
             for name in ("rate_min", "rate_max"):
-                rate = getattr(self, name)
-                number(rate, f"{name} of a Shaping, in bytes a second,")
+                rate, called = getattr(self, name), "rate" if self.rate_min == self.rate_max else name
+                number(rate, f"{called} of a Shaping, in bytes a second,")
                 if rate < _LEAST_RATE:
-                    raise LocalProtocolError(f"{name} of a Shaping is at least {_LEAST_RATE:g} bytes a second, not {rate!r}")
+                    raise LocalProtocolError(f"{called} of a Shaping is at least {_LEAST_RATE:g} bytes a second, not {rate!r}")
             if self.rate_min > self.rate_max:
                 raise LocalProtocolError(f"rate_min of a Shaping is {self.rate_min!r}, more than rate_max, which is {self.rate_max!r}")
 

@@ -194,7 +194,7 @@ def test_no_more_cover_than_the_budget_whatever_happens(budget: int, rate: float
         (lambda: Shaping.cells(500), "cell of a Shaping is a whole number from 512 to 16384, not 500"),
         (lambda: Shaping.cells(1000), "cell of a Shaping is a multiple of 16, not 1000: 992 is one"),
         (lambda: Shaping.constant(10_000, cell=512), "cell of a constant rate has 1024 bytes or more, not 512"),
-        (lambda: Shaping.paced(10), "rate_min of a Shaping is at least 4096 bytes a second, not 10"),
+        (lambda: Shaping.paced(10), "rate of a Shaping is at least 4096 bytes a second, not 10"),
         (lambda: Shaping.constant(10_000, 5_000), "rate_min of a Shaping is 10000, more than rate_max, which is 5000"),
         (lambda: Shaping.paced(10_000, gap=0), "gap of a Shaping, in seconds, is a finite number above 0, not 0"),
     ],
