@@ -72,6 +72,7 @@ class SecretsKeeper:
                 return False
             await trio.lowlevel.checkpoint()
         with self._book.trouble.survived("that what is kept survives a power failure"):
+            self._book.require_file()
             try:
                 await trio.to_thread.run_sync(self._vault.flush)
             except OSError as error:

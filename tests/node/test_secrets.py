@@ -97,6 +97,18 @@ async def test_a_peer_is_told_nothing_that_is_not_written_down(tmp_path: Path, m
             await until_confirmed(other, node)
 
 
+async def test_a_peer_is_told_nothing_that_is_written_into_a_file_that_is_gone(tmp_path: Path) -> None:
+    network, path, elsewhere = Network(), tmp_path / "one.db", tmp_path / "elsewhere.db"
+    async with running(network, "other", key=LARGE, dpx=True) as other, meeting(path, other, network) as (node, _):
+        path.rename(elsewhere)
+        for _ in range(5):
+            await trio.sleep(AGAIN)
+            await trio.to_thread.run_sync(time.sleep, 0.005)
+        assert confirmed(other, node) == [False]
+        elsewhere.rename(path)
+        await until_confirmed(other, node)
+
+
 async def test_a_node_that_was_known_comes_first_and_is_protected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Resumption, "is_known", lambda _self, node_id: node_id == LARGE.public_key.node_id)
     network = Network()
