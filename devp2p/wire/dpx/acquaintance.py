@@ -126,10 +126,9 @@ class Acquaintance:
 
     def current(self, now: float) -> "Acquaintance":
         """Without what has expired; times that are still to come, since the clock was ahead once, become `now`."""
-        if all(not one.is_over(now) and max(one.used, one.born) <= now for one in self.lineages):
+        if all(not one.is_over(now) and one.latest <= now for one in self.lineages):
             return self
-        rest = (replace(one, used=min(one.used, now), born=min(one.born, now)) for one in self.lineages if not one.is_over(now))
-        return replace(self, lineages=tuple(rest))
+        return replace(self, lineages=tuple(one.until(now) for one in self.lineages if not one.is_over(now)))
 
 
 # How it is kept: all times as milliseconds since 1970, 0 for none.

@@ -93,6 +93,17 @@ class Lineage:
         """Whether a session that resumes it makes the other side known: the chain is a day old."""
         return now - self.born >= DAY
 
+    @property
+    def latest(self) -> float:
+        """The latest of its times, but for that of its end."""
+        return max(self.born, self.used, *(one.made for one in self.generations))
+
+    def until(self, now: float) -> "Lineage":
+        """With `now` for times that are still to come, since the clock was ahead once."""
+        generations = tuple(replace(one, made=min(one.made, now)) for one in self.generations)
+        ends = None if self.ends is None else min(self.ends, now + DAY)
+        return replace(self, generations=generations, born=min(self.born, now), used=min(self.used, now), ends=ends)
+
     def is_over(self, now: float) -> bool:
         """Whether it has expired."""
         return now - self.used >= EXPIRY or (self.ends is not None and now >= self.ends)

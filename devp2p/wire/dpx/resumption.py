@@ -277,7 +277,7 @@ class Resumption:
             why = "" if lineage is None or not lineage.known else _why(used.number + 1, now - lineage.born)
             outcome = Outcome(trust, used.number + 1, why)
         else:
-            if any(kept.generations(lineage.root) != lineage.generations for lineage, _ in handshake.offered):
+            if any(_held(kept.generations(lineage.root)) != _held(lineage.generations) for lineage, _ in handshake.offered):
                 handshake.is_overtaken, handshake.failure = True, None
             new, why = self._after_failure(agreement, handshake, kept, now)
             if Feature.RESUME in features and not handshake.is_overtaken:
@@ -386,6 +386,11 @@ class Resumption:
 
 
 _SAID: Final = {ResumeVerdict.UNKNOWN: Failure.UNKNOWN, ResumeVerdict.DOES_NOT_OPEN: Failure.NOT_OPENED}
+
+
+def _held(generations: Iterable[Generation]) -> list[tuple[bytes, bool]]:
+    """Which secrets there are, and whether the peer is known to hold them."""
+    return [(one.id, one.confirmed) for one in generations]
 
 
 def _why(number: int, age: float) -> str:

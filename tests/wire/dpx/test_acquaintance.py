@@ -54,6 +54,24 @@ def test_a_clock_that_was_ahead_keeps_nothing_for_longer_and_makes_nobody_known(
     assert not resumed(kept, S[1], DAY + 10).is_known
 
 
+def test_after_a_clock_that_was_ahead_a_chain_goes_on_with_new_secrets():
+    kept = Acquaintance().started(S[0], 0.0).confirmed(id_of(S[0]), 0.0)
+    (chain,) = kept.lineages
+    kept = kept.resumed(chain.root, chain.generations[0], S[1], 100 * DAY)  # and the peer never heard of it
+    for number, now in ((2, DAY), (3, DAY + SETTLED)):
+        kept = kept.current(now)
+        (chain,) = kept.lineages
+        kept = kept.resumed(chain.root, chain.generations[0], S[number], now)
+    assert kept.holds(S[3])
+
+
+def test_after_a_clock_that_was_ahead_an_old_chain_ends_within_a_day():
+    old, new = Lineage.begun(S[0], 0.0), Lineage.begun(S[1], 0.0)
+    kept = Acquaintance((old, new)).resumed(new.root, new.generations[0], S[2], 100 * DAY)
+    assert kept.lineages[0].ends == 101 * DAY
+    assert [lineage.ends for lineage in kept.current(2 * DAY).lineages] == [3 * DAY, None]
+
+
 def test_there_are_four_chains_at_most_and_when_one_is_confirmed_idle_ones_behind_the_first_go():
     kept = Acquaintance()
     for number in range(6):
