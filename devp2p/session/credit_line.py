@@ -290,7 +290,7 @@ class CreditLine(StreamLine):
 
     async def _tell(self) -> None:
         with sending(self._side):
-            while True:
+            while not self._side.is_over:  # then `send` goes on by itself
                 batch = bytearray()
                 self._add_controls(batch)
                 if not batch:

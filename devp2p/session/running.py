@@ -338,7 +338,7 @@ class RunningSession:
 
     def lost(self, detail: str, *, by_remote: bool = True) -> None:
         """The peer is gone, and did not say why."""
-        if self._line.farewell is not None:
+        if self._end is not None or self._line.farewell is not None:
             return  # the peer has left, as it said: the line delivers what came before the farewell, and then ends the session
         self.end(PeerDisconnected(DisconnectReason.NETWORK_ERROR, by_remote=by_remote, detail=detail))
 

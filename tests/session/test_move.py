@@ -1,12 +1,16 @@
 """A session goes on over another line while it runs: nothing is lost, nothing comes twice, nothing overtakes."""
 
 import random
+from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.session.credit_line import CreditLine
+from devp2p.session.egress import Egress
+from devp2p.wire.dpx import control
 from tests.chat import Blob
 from tests.session.moving import (
     KINDS,
@@ -189,3 +193,44 @@ async def test_control_without_that_they_stay_where_they_are(monkeypatch: pytest
 
     monkeypatch.setattr(CreditLine, "_tell", tell_nothing)
     assert await move_in_the_middle_of_a_large_message() == ([False, False], [7])
+
+
+@pytest.mark.parametrize(
+    ("takes", "says"), [(0.1, 0.05), (3.0, -0.05)], ids=["behind the farewell", "before it, for longer than closing may take"]
+)
+async def test_who_ends_while_it_moves_sends_with_one_task_at_a_time(monkeypatch: pytest.MonkeyPatch, takes: float, says: float) -> None:
+    """There is credit to be given, at about the time of the farewell."""
+    send, sending = Egress.send, [0, 0]
+
+    async def slow(self: Egress, data: bytearray) -> None:
+        if self is line._egress:
+            sending[0] += 1
+            sending[1] = max(sending)
+            try:
+                await trio.sleep(takes)
+            finally:
+                sending[0] -= 1
+        await send(self, data)
+
+    async with talking("dpx", rounds=0) as (one, other, _):
+        sessions = await another("dpx", (one, other))
+        line: Any = one.session._line
+
+        async def move() -> None:
+            with pytest.raises(PeerDisconnected):
+                await one.session.move(sessions[0])
+
+        async def tell() -> None:
+            await trio.sleep(0.1 + says)
+            line._dpx.pact.say(control.Committed())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(move)
+            await wait_all_tasks_blocked()
+            monkeypatch.setattr(Egress, "send", slow)
+            nursery.start_soon(tell)
+            await trio.sleep(0.1)
+            one.session.end(PeerDisconnected(DisconnectReason.REQUESTED, by_remote=False))
+        await trio.sleep(1)
+    assert one.ended is not None
+    assert sending == [0, 1]  # now, and at most
