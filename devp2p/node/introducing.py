@@ -175,19 +175,20 @@ class Introducing:
                 talk.otherwise(message)
 
     def _consented(self, talk: _Talk, message: control.IntroductionConsent) -> None:
-        withdraws = message.mode == Consent.NONE  # which costs next to nothing, and counts however often a peer changes its mind
-        if not withdraws and not self._consents.allows(talk.peer.id, self._policy.clock.trio()):
+        # A mode of a later version says something that we do not understand: we introduce nobody by it.
+        to = next((to for mode, to in _TO.items() if mode == message.mode), ())
+        # To withdraw it costs next to nothing, and counts however often a peer changes its mind.
+        if to and not self._consents.allows(talk.peer.id, self._policy.clock.trio()):
             return
         try:
             audience = PublicKey.from_bytes(message.subject).node_id if message.subject else b""
-            enr = None if withdraws or message.enr is None else Record.decode(message.enr)
+            enr = Record.decode(message.enr) if to and message.enr is not None else None
         except DecodingError as error:
             _logger.debug("%r consents to introductions in a way that means nothing: %s", talk.peer, error)
             return
         if enr is not None and enr.public_key == talk.peer.public_key:
             talk.enr = enr
-        # A mode of a later version says something that we do not understand: we introduce nobody by it.
-        self._policy.referrals.consent(talk.peer.id, next((to for mode, to in _TO.items() if mode == message.mode), ()), audience)
+        self._policy.referrals.consent(talk.peer.id, to, audience)
 
     def _requested(self, talk: _Talk, index: int, count: int) -> None:
         peer, now = talk.peer, self._policy.clock.trio()

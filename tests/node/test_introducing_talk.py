@@ -61,10 +61,18 @@ def test_only_four_notes_an_hour_and_four_consents_at_once_are_read():
         pact.heard(control.IntroductionConsent(b"", 2 if number < 4 else 1))
     assert len(side.vouching._expected) == 4
     assert side.policy.referrals.consents(I1.public_key.node_id, Trust.INTRODUCED, b"")  # of the fourth
-    pact.heard(control.IntroductionConsent(b"", 0))
-    assert not side.policy.referrals.consents(I1.public_key.node_id, Trust.KNOWN, b"")  # but who wants no more is always heard
     pact.heard(control.IntroductionNote(bytes(32), bytes(16), WALL - 1))
     assert len(side.vouching._expected) == 4
+
+
+@pytest.mark.parametrize("mode", [0, 77], ids=["none", "of a later version"])
+def test_who_wants_no_more_of_it_is_always_heard(mode):
+    side, _, pact = conversation()
+    for _ in range(5):
+        pact.heard(control.IntroductionConsent(b"", 2))
+    assert side.policy.referrals.consents(I1.public_key.node_id, Trust.KNOWN, b"")
+    pact.heard(control.IntroductionConsent(b"", mode))
+    assert not side.policy.referrals.consents(I1.public_key.node_id, Trust.KNOWN, b"")
 
 
 def test_for_a_peer_that_asks_too_often_nobody_is_looked_at(monkeypatch):
