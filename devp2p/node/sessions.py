@@ -17,6 +17,7 @@ known peer (`Trust.KNOWN`): whoever has but its key could end its sessions in th
 import logging
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Final
 
 import trio
@@ -114,9 +115,9 @@ class Sessions:
             return Refuse(node_id, "no capability is shared", DisconnectReason.USELESS_PEER)
         while (first := self._roster.get(key)) is not None:
             on_wait()
-            if self._is_preferred(session, first):
+            if is_preferred := self._is_preferred(session, first):
                 self.end(node_id, DisconnectReason.ALREADY_CONNECTED, "both sides keep the link that the smaller key has dialled")
-            if not await self._is_chosen(session):
+            if not await self._is_chosen(session, is_preferred=is_preferred):
                 return Refuse(node_id, "there is a session with it already", DisconnectReason.ALREADY_CONNECTED)
         shared = [spec.name for spec in session.connection.space.shared]
         decision = self._policy.admit(key, shared, session.link.remote, inbound=session.inbound)
@@ -132,13 +133,16 @@ class Sessions:
             return False
         return session.inbound == (bytes(self._key) > bytes(session.public_key))
 
-    async def _is_chosen(self, session: Session) -> bool:
-        """A further link to a connected peer: whether the first has ended while this one waited. Only one waits."""
+    async def _is_chosen(self, session: Session, *, is_preferred: bool) -> bool:
+        """A further link to a connected peer: whether the first has ended while this one waited. Only one waits.
+
+        One that is preferred does so until the first has ended, for it is us who have begun to end that.
+        """
         node_id = session.public_key.node_id
         if node_id in self._seconds:
             return False
         larger = bytes(self._key) > bytes(session.public_key)
-        patience = self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        patience = inf if is_preferred else self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
         self._seconds.add(node_id)
         try:
             return await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience)
