@@ -48,6 +48,8 @@ class Census:
         """The IDs of peers whose sessions are being ended: they count no more."""
         self.wished: set[bytes] = set()
         """The IDs of nodes that the user wants."""
+        self.wishes: list[bytes] = []
+        """Those of them to which a session is still to come, which may take the place of one that ends."""
         self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
         self._roster = roster
         self._ratings = ratings
@@ -111,7 +113,8 @@ class Census:
     def gone(self, node_id: bytes) -> None:
         """A session is over."""
         self.leaving.discard(node_id)
-        self.wished.discard(node_id)
+        if node_id not in self.wishes:
+            self.wished.discard(node_id)
         self._nearest.pop(node_id, None)
 
     def candidate(self, known: Known, now: float) -> SlotCandidate:

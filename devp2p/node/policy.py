@@ -207,12 +207,18 @@ class Policy:
     @contextmanager
     def wish(self, key: PublicKey) -> Generator[None]:
         """The user wants a session with a node: while it lasts, the peer is protected. To be left by an exception if it cannot be had."""
-        self._census.wished.add(key.node_id)
+        node_id, census = key.node_id, self._census
+        census.wished.add(node_id)
+        census.wishes.append(node_id)
         try:
             yield
         except BaseException:
-            self._census.wished.discard(key.node_id)
+            census.wished.discard(node_id)
             raise
+        finally:
+            census.wishes.remove(node_id)
+        if self._roster.get(key) is None:  # it is over already
+            census.wished.discard(node_id)
 
     def ban(self, node_id: bytes, seconds: float, reason: str) -> Ban:
         """Let a node in no more, for some seconds of trio's clock. Whoever has introduced it answers for it."""

@@ -7,7 +7,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Address, Node, Peer, PrivateKey, PublicKey, Trust, TrustRemoved
+from devp2p import Address, Limits, Node, Peer, PrivateKey, PublicKey, Trust, TrustRemoved
 from devp2p.node.sessions import Sessions
 from devp2p.testing import MemoryTransport
 from devp2p.transports.links import ByteLink
@@ -157,6 +157,31 @@ async def test_control_if_each_waited_for_the_others_choice_it_would_take_second
             await ours.wait_ended()
             await wait_all_tasks_blocked()
         assert False in times
+
+
+class Second(MemoryTransport):
+    """Lets a link that the smaller key dials come second."""
+
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
+        link = await super().dial(address, expect=expect)
+        if expect == LARGE.public_key:
+            await trio.sleep(0.01)  # so long nothing else is left to do
+        return link
+
+
+@pytest.mark.parametrize("patience", [0.0, 2.0])
+async def test_who_called_second_and_is_kept_has_the_session_and_the_place_that_it_wished_for(patience: float):
+    network, limits = Second(), Limits(duplicate_wait=patience)
+    async with running(network, "one", key=SMALL, limits=limits) as one, running(network, "other", key=LARGE, limits=limits) as other:
+        await dial_each_other(one, other)
+        (ours,), (theirs,) = one.connected, other.connected
+        assert (ours.inbound, theirs.inbound) == (False, True)
+        assert one.policy._census.wished == {LARGE.public_key.node_id}
+        assert not one.policy._census.wishes
+        theirs.disconnect()
+        await ours.wait_ended()
+        await wait_all_tasks_blocked()
+        assert not one.policy._census.wished
 
 
 class Spoilt(MemoryTransport):
