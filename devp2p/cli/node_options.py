@@ -28,6 +28,7 @@ _LEVELS = ("debug", "info", "warning", "error")
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add them to the parser of the command."""
     _configure_identity(parser)
+    _configure_dpx(parser)
     _configure_peers(parser)
     _configure_discovery(parser)
     output = parser.add_argument_group("output")
@@ -67,6 +68,11 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")
     group.add_argument("--client-id", metavar="TEXT", type=client_id, help=f"what it calls itself (default: {default_client_id()})")
+
+
+def _configure_dpx(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("dpx/1", "What is offered to peers that speak dpx/1; see docs/qos.md.")
+    group.add_argument("--no-dpx", action="store_true", help="speak stock RLPx with every peer, and do not offer dpx/1")
     group.add_argument(
         "--shaping",
         metavar="KIND",
@@ -75,7 +81,6 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
         help="hide the sizes and times of what is sent to peers that speak dpx/1: off (the default), buckets, cells[:CELL], "
         "paced:RATE[:CELL] or constant:RATE[-MOST][:CELL], with rates in bytes a second such as 20K; see docs/shaping.md",
     )
-    group.add_argument("--no-dpx", action="store_true", help="speak stock RLPx with every peer, and do not offer dpx/1")
     group.add_argument(
         "--reveal-key", action="store_true", help="tell the node's key to whoever asks, as `devp2p ping tcp://HOST:PORT` does"
     )
