@@ -7,7 +7,7 @@ but may take little of the way.
 
     send         as in `stream_line`; after the end it also hears whether there is credit for what is still to be sent
     receive      as there
-    keep_alive   also looks every few seconds after what does not come on, on either side
+    keep_alive   also looks every few seconds for messages that make no progress, on either side
     wait_last    sends credit while a move stops everything else
 """
 

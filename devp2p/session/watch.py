@@ -1,4 +1,4 @@
-"""Looks every few seconds after what does not come on, where nobody has to wait for it: it would cost room, and nobody would notice."""
+"""Looks every few seconds for messages that make no progress. They take up room, and nobody waits for them who would notice."""
 
 from collections.abc import Callable
 from functools import partial

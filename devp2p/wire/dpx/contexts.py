@@ -59,7 +59,7 @@ class _Incoming:
         self.buffer = bytearray()
         self.code = self.start = self.size = 0  # the message's code, where its data begins, what it may inflate to
         self.state = _State.OPEN
-        self.since = now  # when it last came on
+        self.since = now  # when something of it last came
 
 
 class Contexts:

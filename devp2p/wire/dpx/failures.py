@@ -61,7 +61,7 @@ class Row:
     """Whether a peer that was known is so no more, which users are told."""
 
     def at(self, times: int) -> Action:
-        """What to do at the so manieth time."""
+        """What to do when it has happened so many times, this one included."""
         return self.again if self.again is not None and times >= self.times else self.first
 
 

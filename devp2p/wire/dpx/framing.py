@@ -23,7 +23,7 @@ from devp2p.wire.dpx.control import CANCEL, CONNECTION, Control, Delta, Release,
 from devp2p.wire.dpx.ledgers import Ledgers
 from devp2p.wire.dpx.pact import Pact
 from devp2p.wire.dpx.records import RecordOpener, RecordSealer
-from devp2p.wire.dpx.sender import Frame
+from devp2p.wire.dpx.sender import Frame, head_of
 from devp2p.wire.framing import ALWAYS_FITS, BaseReceived, MessageReceived
 from devp2p.wire.messages import CapabilitySpec, Ids
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _HEADERS: Final = tuple(header.encode(header.Header(capability)) for capability in range(CONNECTION + 1))
 _WHOLE: Final = {found.ljust(header.SIZE, b"\0"): capability for capability, found in enumerate(_HEADERS)}
-_CODES: Final = tuple(rlp.encode(code) for code in range(0x80))
 _ALL: Final = 0  # in `DpxFraming.credited`: the connection
 
 
@@ -146,7 +145,7 @@ class DpxFraming:
         if message.context:
             receiving.release(capability, message.context)
         else:
-            receiving.taken(capability, len(message.data) + len(_head(message.code)))
+            receiving.taken(capability, len(message.data) + len(head_of(message.code)))
 
     def expire(self) -> list[int]:
         """Want no more of messages of which nothing has come for a minute: of which capabilities, by index. To be called now and then."""
@@ -218,7 +217,7 @@ class DpxFraming:
 
     def seal(self, capability: int | None, code: int, data: bytes) -> Iterable[bytes]:
         """See `Framing.seal`. One of a capability goes in as many chunks as it takes; LocalProtocolError without credit for all."""
-        head = _head(code)
+        head = head_of(code)
         body = compression.compress(data) if self.compressed else data
         total = len(head) + len(body)
         if capability is None:
@@ -267,8 +266,4 @@ class DpxFraming:
         if len(data) <= self.always_fits:
             return True
         size = len(compression.compress(data)) if self.compressed else len(data)
-        return len(_head(code)) + size <= self._most
-
-
-def _head(code: int) -> bytes:
-    return _CODES[code] if 0 <= code < len(_CODES) else rlp.encode(code)
+        return len(head_of(code)) + size <= self._most

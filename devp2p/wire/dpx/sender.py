@@ -13,16 +13,20 @@ from typing import Final, NamedTuple, Protocol
 from devp2p import rlp
 from devp2p.errors import LocalProtocolError
 from devp2p.wire import compression
+from devp2p.wire.dpx.credit import LEAST_CHUNK
 from devp2p.wire.dpx.records import RecordOpener
 from devp2p.wire.dpx.schedule import Turn, Turns
 from devp2p.wire.schedule import Lane, Outgoing
 
-LEAST_CHUNK: Final = 512
-"""Bytes of a chunk that is not the last of its message; a peer counts smaller ones."""
 _AT_ONCE: Final = 256 * 1024  # bytes that are compressed without letting anybody else have a turn: a quarter of a millisecond
 _AT_LEAST_EVERY: Final = 20.0  # seconds; a peer gives up a message of which nothing comes for a minute
 _CODES: Final = tuple(rlp.encode(code) for code in range(0x80))
 _wire_size: Final = RecordOpener.wire_size
+
+
+def head_of(code: int) -> bytes:
+    """What the data of a message begins with."""
+    return _CODES[code] if 0 <= code < len(_CODES) else rlp.encode(code)
 
 
 class Source(Protocol):
@@ -191,7 +195,7 @@ class Sender:
             return None
         if found is None or found.message is not message:
             code, data, _ = message
-            head = _CODES[code] if 0 <= code < len(_CODES) else rlp.encode(code)
+            head = head_of(code)
             if self._compressed and len(data) > _AT_ONCE:
                 found = self._begun[index, lane] = _Message(message, head)
                 found.steps = compression.compress_in_steps(data)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from devp2p import rlp
 from devp2p.wire import compression
+from devp2p.wire.dpx.credit import LEAST_CHUNK
 from devp2p.wire.dpx.schedule import LEAST_WINDOW, Turns
-from devp2p.wire.dpx.sender import LEAST_CHUNK, Frame, Sender
+from devp2p.wire.dpx.sender import Frame, Sender
 from devp2p.wire.schedule import Lane, Outgoing
 
 FRAME = 4096
