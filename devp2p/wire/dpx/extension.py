@@ -7,7 +7,6 @@ peer that claims to speak dpx/1 and does not is broken.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -164,8 +163,14 @@ class Dpx(Extension):
                 otherwise(message)
 
         pact.heard = heard
-        if outcome.committed is not None:
-            resumption.when_saved(partial(pact.say, control.Committed(outcome.committed)))
+        if (committed := outcome.committed) is None:
+            return
+
+        def say() -> None:
+            if committed in resumption.of(pact.remote.node_id).ids:  # it took long, and another link can have taken its place
+                pact.say(control.Committed(committed))
+
+        resumption.when_saved(say)
 
     def _verdicts(self, remote: PublicKey, offer: Offer) -> tuple[IntroductionVerdict, ...]:
         return () if self.introductions is None else self.introductions.verdicts(remote, offer.introductions)

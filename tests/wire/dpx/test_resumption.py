@@ -242,6 +242,22 @@ def test_of_many_peers_those_go_first_that_are_strangers():
     assert set(full.changes()) >= {other.key.public_key.node_id}
 
 
+def test_a_secret_that_went_before_it_could_be_saved_is_not_promised():
+    one, other, clock = acquainted()
+    one.resumption.is_kept = True
+    first = Session(one, other).agree()
+    for to in (1, 0):
+        first.record(to)
+    clock.now += SETTLED + 1  # so long its book has failed
+    second = Session(one, other).agree()
+    second.record(0)
+    second.lose()
+    one.resumption.changes()
+    one.resumption.saved()
+    first.committed(1)
+    assert {profile.trust for profile in session(one, other).profiles()} == {Trust.KNOWN}
+
+
 def test_nothing_is_promised_before_it_is_saved():
     one, other, _ = acquainted()
     one.resumption.is_kept = True
