@@ -9,7 +9,7 @@ taken for it. Peers that know nothing of it pass over it (EIP-8). Further items 
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, TypeVar
 
 from devp2p import rlp
@@ -112,7 +112,7 @@ class Offer:
     """What an initiator offers."""
 
     features: Feature
-    share: bytes
+    share: bytes = field(repr=False)
     """32 random bytes, the initiator's part of the session's keys."""
     tokens: tuple[Token, ...] = ()
     """For resumption: the newest secret first, and then perhaps the one before it."""
@@ -126,7 +126,7 @@ class Accept:
     """What a recipient answers."""
 
     features: Feature
-    share: bytes
+    share: bytes = field(repr=False)
     mode: Mode = Mode.PLAIN
     sealed: bytes | None = None
     """The share, sealed under the secret that is resumed from; None if none is."""

@@ -124,3 +124,9 @@ def test_an_accept_that_contradicts_itself_is_refused() -> None:
             decode_accept(rlp.encode([*items[:3], mode, [], [resume, []], items[6]]))
     with pytest.raises(LocalProtocolError):
         encode_accept(Accept(Feature(1), bytes(32), Mode.RESUMED))
+
+
+def test_the_text_form_of_an_offer_or_accept_does_not_show_the_share():
+    share = bytes(range(65, 97))
+    for element in (Offer(Feature(3), share), Accept(Feature(3), share)):
+        assert "ABCDEF" not in repr(element)
