@@ -1,4 +1,4 @@
-"""Why a peer is trusted, and in what way a session with it is protected. Trust is no rating: it says nothing of what a peer is worth."""
+"""How far a peer is trusted, and what a session with it speaks. Trust is no rating: it says nothing of how well a peer serves."""
 
 import enum
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Trust(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What two peers speak with each other, as people read it."""
+    """What a session speaks, how it began, and how far its peer is trusted; `str` of it is for people."""
 
     protocol: str
     """``"RLPx"``, ``"dpx/1"``, or ``"plain"`` over a link that protects what it carries by itself."""
@@ -29,7 +29,7 @@ class Profile:
     generation: int = 0
     """How many sessions the chain has that this one continues, itself included; 0 without resumption."""
     why: str = ""
-    """Why the peer is trusted, or is so no more; empty for a stranger."""
+    """Why the peer is trusted, or is trusted no more; empty for a stranger that never was."""
 
     def __str__(self) -> str:
         """``dpx/1 (mux, resume; resumed, generation 3)``, or ``RLPx``."""
