@@ -47,8 +47,8 @@ what it prints:
   listening (always the first line; "enode" is what others dial, and "enr" the
   same as discovery tells it), connected, ready, dropped, refused, dial_failed,
   decision (which nodes it dials, refuses, replaces or drops, and why),
-  trust_removed (a node that was known is a stranger in a session, and why), slots
-  (which peers fill them, with ratings), left_out (counts of events that
+  trust_removed (a node that was known is a stranger in a session, and why),
+  slots (which peers fill them, with ratings), left_out (counts of events that
   strangers can repeat at will, which are therefore shown a few times only),
   lost (how many lines nobody read in time), or stopped (always the last).
   What a capability prints goes to stdout, too, but with --json to stderr.

@@ -25,7 +25,7 @@ CHECKPOINTS = {
     "refused": 32,
     "no Hello": 25,
     "request": 14,
-    "flood": 59,
+    "flood": 50,
     "flood in stock frames": 59,
     "hang-up": 26,
     "shutdown": 60,

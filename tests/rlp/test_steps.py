@@ -84,9 +84,19 @@ def outcome(decode: Callable[[], Any]) -> tuple[Any, bool]:
         return None, False
 
 
+def count(tree: object) -> int:
+    """How many items a tree has."""
+    return 1 + sum(map(count, tree)) if isinstance(tree, list) else 1
+
+
+def repeated(pair: tuple[Any, int]) -> list[Any]:
+    """One tree many times, but no more than some thousands of items: repeated in one another they would be millions."""
+    return [pair[0]] * min(pair[1], 1 + 3000 // count(pair[0]))
+
+
 trees = st.recursive(
     st.binary(max_size=3) | st.integers(0, 300) | st.binary(min_size=32, max_size=32),
-    lambda inner: st.lists(inner, max_size=5) | st.tuples(inner, st.integers(1, 300)).map(lambda pair: [pair[0]] * pair[1]),
+    lambda inner: st.lists(inner, max_size=5) | st.tuples(inner, st.integers(1, 300)).map(repeated),
     max_leaves=12,
 )
 
