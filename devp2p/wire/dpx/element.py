@@ -1,7 +1,7 @@
 """What auth and ack carry of dpx/1: the offer and the accept (dpx/1, section 1).
 
-    offer  = ["dpx1", features, share (32), resume, introductions, params]              in auth
-    accept = ["dpx1", features, share (32), mode, resume, verdict, params]              in ack, only if the auth had an offer
+    offer  = ["dpx1", features, share (32), tokens, introductions, params]              in auth
+    accept = ["dpx1", features, share (32), mode, sealed, verdict, params]              in ack, only if the auth had an offer
 
 Either is one more element behind the specified ones: the first *list* whose first item is "dpx1", so that a later official field cannot be
 taken for it. Peers that know nothing of it pass over it (EIP-8). Further items in either list are ignored.
