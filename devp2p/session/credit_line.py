@@ -126,7 +126,7 @@ class CreditLine(StreamLine):
             gate.spent(None, len(batch))
         sender.only_begun = outbox.is_paused
         sender.turns.window = window = window_for(self._egress.rate)
-        room = min(window, CHUNK, self._egress.room())
+        room = min(window, CHUNK)
         if gate is not None:
             room = min(room, _room_at(gate, outbox))
             sender.turns.window = min(window, gate.quantum)

@@ -19,8 +19,6 @@ _BLOCKED: Final = 0.002  # seconds; a send that takes longer has waited for the 
 _MOST_IDLE: Final = 0.1  # the part of a measurement in which nothing was sent; beyond it, it is a lower bound
 _BURST: Final = 2**20  # bytes that no buffer hides: TCP_NOTSENT_LOWAT keeps what is unsent short
 _PAUSE: Final = 0.01  # seconds without a write that end a burst
-WITHOUT_BOUND: Final = 2**62
-"""`Egress.room` where nothing limits it: more bytes than anybody sends."""
 
 
 class Egress:
@@ -37,10 +35,6 @@ class Egress:
     def rate(self) -> float:
         """Bytes a second that the stream accepts, an average that halves each second; infinity until it was once the bottleneck."""
         return self._meter.rate
-
-    def room(self) -> int:
-        """How many bytes may be sent now; ask as late as possible, then choose what to send."""
-        return WITHOUT_BOUND
 
     async def send(self, data: bytearray | bytes | memoryview) -> None:
         """Send everything; trio.TooSlowError if the peer does not take it in time. Otherwise raises as ``send_all``."""
