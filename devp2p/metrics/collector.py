@@ -70,6 +70,8 @@ class NodeCollector(Collector):
         text = "Bytes of these on the wire: whole frames, compressed, padded, with header and MACs."
         yield _counter("devp2p_wire_bytes_total", text, size, "capability", "direction")
         counts = self._node.statistics
+        padding = {("in",): counts.padding_in, ("out",): counts.padding_out}
+        yield _counter("devp2p_padding_bytes_total", "Bytes of padding and cover in sessions that are shaped.", padding, "direction")
         caps = {(name, "in"): rate for name, rate in counts.download_caps.items()}
         caps |= {(name, "out"): rate for name, rate in counts.upload_caps.items()}
         waits = {(name, "in"): seconds for name, seconds in counts.download_waits.items()}

@@ -311,6 +311,8 @@ class Node:
             rated=MappingProxyType({capability.name: ratings.population(capability.name) for capability in self.capabilities}),
             remembered=len(ratings),
             bans=len(self.policy.bans.active(trio.current_time())),
+            padding_in=self._local.padding["in"],
+            padding_out=self._local.padding["out"],
             upload_caps=self._local.bandwidth.upload.caps,
             download_caps=self._local.bandwidth.download.caps,
             upload_waits=self._local.bandwidth.upload.waits(),

@@ -39,6 +39,10 @@ class NodeStatistics:
     """Nodes whose conduct is remembered."""
     bans: int
     """Nodes that are not let in."""
+    padding_in: int
+    """Bytes of padding that came in sessions whose peers shape what they send (dpx/1, section 10)."""
+    padding_out: int
+    """Bytes of padding that we sent, cover among it."""
     upload_caps: Mapping[str, float]
     """Bytes a second that may be sent, by the capability's name; that of the whole node has the empty name."""
     download_caps: Mapping[str, float]

@@ -45,7 +45,7 @@ class CreditLine(StreamLine):
         self._dpx = framing
         self._ledgers = framing.ledgers
         self._shaped = Shaped.of(session.local, framing, outbox)
-        self._padding = PadWatch(side)
+        self._padding = PadWatch(side, session.local.padding)
         most = min(framing.max_frame, _MOST_FRAME if self._shaped is None else self._shaped.max_frame)
         self._sender = Sender(outbox, Turns(outbox.weights), self._ledgers.sending, max_frame=most, compressed=framing.compressed)
         if self._outflow is not None:

@@ -1,6 +1,7 @@
 """This side of every session: key, name, capabilities and limits. `local_node` makes it of what a user gives."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,6 +44,8 @@ class LocalNode:
     """What all sessions may use together."""
     shaping: Shaping = UNSHAPED
     """How what is sent to peers that speak dpx/1 is shaped."""
+    padding: Counter[str] = field(default_factory=Counter)
+    """Bytes of padding that were sent ("out") and came ("in") in all sessions."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
     """What refuses an auth that came before."""
 

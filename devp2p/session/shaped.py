@@ -1,6 +1,7 @@
 """Traffic that is shaped (dpx/1, section 10): the padding of what one session sends, and what a peer may send of it."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from random import SystemRandom
 from typing import Final
@@ -24,12 +25,14 @@ _OVERHEAD: Final = 48  # bytes of a record beside its data
 class Shaped:
     """Pads what a line flushes, and says when it may."""
 
-    def __init__(self, shaper: Shaper, framing: DpxFraming, outbox: Outbox) -> None:
+    def __init__(self, shaper: Shaper, framing: DpxFraming, outbox: Outbox, count: Counter[str]) -> None:
+        """`count`: where bytes of padding are counted."""
         self.shaper: Shaper = shaper
         self.max_frame: int = _most_frame(shaper.shaping)
         """Bytes of a frame, at most."""
         self._framing = framing
         self._outbox = outbox
+        self._count = count
         self._left = bytearray()  # sealed bytes that wait for the next cell
 
     @classmethod
@@ -38,7 +41,7 @@ class Shaped:
         shaping = local.shaping
         if shaping.mode is ShapingMode.OFF or Feature.SHAPE not in framing.pact.features:
             return None
-        found = cls(Shaper(shaping, trio.current_time(), SystemRandom().random, local.cover), framing, outbox)
+        found = cls(Shaper(shaping, trio.current_time(), SystemRandom().random, local.cover), framing, outbox, local.padding)
         rates = int(shaping.rate_min), int(shaping.rate_max)
         framing.pact.to_send.append(control.Shape(shaping.mode, shaping.cell, *rates, int(shaping.gap * 1000), shaping.budget))
         return found
@@ -92,6 +95,7 @@ class Shaped:
 
     def _pad(self, batch: bytearray, size: int) -> None:
         if size > len(batch):
+            self._count["out"] += size - len(batch)
             for encoded in pads_of(size - len(batch), min(self._framing.max_frame, 2**14)):
                 batch += self._framing.seal_encoded(encoded)
 
@@ -121,8 +125,10 @@ async def _send(batch: bytearray, padding: int, egress: Egress, gate: Gate | Non
 class PadWatch:
     """Counts the padding that comes; what is beyond a peer's allowance counts against its conduct."""
 
-    def __init__(self, side: Side) -> None:
+    def __init__(self, side: Side, count: Counter[str]) -> None:
+        """`count`: where bytes of padding are counted."""
         self._side = side
+        self._count = count
         self._link = side.limits.max_download or _LINK
         self._allowance = PadAllowance(self._link, trio.current_time())
         self._padding = self._frames = 0
@@ -131,6 +137,7 @@ class PadWatch:
     def came(self, padding: int) -> None:
         """So many bytes of padding came."""
         self._padding += padding
+        self._count["in"] += padding
 
     def announced(self, shape: control.Shape) -> None:
         """The peer has said how it shapes its traffic. One that would never send less than our line carries is refused."""

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -201,6 +202,8 @@ async def test_cover_never_reaches_a_capability_and_counts_as_no_traffic() -> No
         assert peer.traffic(Chat).messages_in == peer.traffic(Chat).bytes_in == 0
         assert peer.conduct(Chat).invalid == 0
         assert one.connected
+        sent, came = one.statistics.padding_out, other.statistics.padding_in
+        assert 0.9 * 60 * 20_480 < came <= sent < 60 * 20_480
 
 
 async def test_cover_is_no_sign_of_life() -> None:
@@ -344,7 +347,7 @@ async def test_padding_that_comes_after_its_frame_is_still_behind_it(*, says_som
     side: Any = SimpleNamespace(limits=Limits(max_download=50_000), outbox=SimpleNamespace(weights=(1,)))
     conduct = ConductReport()
     side.channel = lambda _: SimpleNamespace(conduct=conduct)
-    watch = PadWatch(side)
+    watch = PadWatch(side, Counter())
     watch.announced(Shape(ShapingMode.CELLS, 2**14, 0, 0, 0, 0))
     for frames in range(1, 101):
         watch.judge(frames if says_something else 0)
