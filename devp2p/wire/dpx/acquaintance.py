@@ -73,9 +73,9 @@ class Acquaintance:
                         found = Match(place, lineage, generation)
         return found
 
-    def generations(self, root: bytes) -> tuple[Generation, ...]:
-        """What is kept of the chain with this root."""
-        return next((lineage.generations for lineage in self.lineages if lineage.root == root), ())
+    def held(self, root: bytes) -> tuple[tuple[bytes, bool], ...]:
+        """See `Lineage.held`, of the chain with this root."""
+        return next((lineage.held for lineage in self.lineages if lineage.root == root), ())
 
     def holds(self, secret: bytes) -> bool:
         """Whether a secret is kept."""

@@ -85,6 +85,11 @@ class Lineage:
         """What to offer: all that there are, the newest first."""
         return self.generations[::-1]
 
+    @property
+    def held(self) -> tuple[tuple[bytes, bool], ...]:
+        """The ids of the secrets, and of each whether the other side is known to hold it."""
+        return tuple((one.id, one.confirmed) for one in self.generations)
+
     def find(self, id: bytes) -> Generation | None:  # noqa: A002  (that is what it is called)
         """The generation of a name, or None."""
         return next((one for one in self.generations if one.id == id), None)

@@ -212,7 +212,8 @@ class Resumption:
         """Answer the tokens in an offer; our ack's accept will have `share`."""
         kept, now = self.of(remote.node_id), self._clock()
         handshake = self._under_way[ack.nonce] = _UnderWay()
-        match = kept.match([self._if_saved(token.id) for token in offer.tokens]) if Feature.RESUME in offer.features else None
+        usable = [b"" if token.id in self._unsaved else token.id for token in offer.tokens]
+        match = kept.match(usable) if Feature.RESUME in offer.features else None
         if match is None:
             handshake.is_overtaken = any(self._touched.has(token.id, now) or token.id in self._unsaved for token in offer.tokens)
             handshake.failure = Failure.WITHHELD if kept.lineages and not handshake.is_overtaken else None
@@ -277,7 +278,7 @@ class Resumption:
             why = "" if lineage is None or not lineage.known else _why(used.number + 1, now - lineage.born)
             outcome = Outcome(trust, used.number + 1, why)
         else:
-            if any(_held(kept.generations(lineage.root)) != _held(lineage.generations) for lineage, _ in handshake.offered):
+            if any(kept.held(lineage.root) != lineage.held for lineage, _ in handshake.offered):
                 handshake.is_overtaken, handshake.failure = True, None
             new, why = self._after_failure(agreement, handshake, kept, now)
             if Feature.RESUME in features and not handshake.is_overtaken:
@@ -343,10 +344,6 @@ class Resumption:
         """Those that may be used."""
         return tuple((lineage, one) for lineage, one in offered if one.id not in self._unsaved)
 
-    def _if_saved(self, id: bytes) -> bytes:  # noqa: A002
-        """An id, or nothing if its secret may not be used yet."""
-        return b"" if id in self._unsaved else id
-
     def _touch(self, id: bytes, nonce: bytes, now: float) -> None:  # noqa: A002
         """A secret is offered or used in a handshake, which is known by the nonce of our packet."""
         before = self._touched.when(id)
@@ -368,15 +365,22 @@ class Resumption:
         if new.lineages:
             (self._known if new.is_known else self._strangers)[node_id] = new
         if new != old:
-            self._changed[node_id] = None
+            self._note(node_id)
             self._let_go(old, new)
         if len(self) > self._most:
             crowded = self._strangers if len(self._strangers) > self._most // _SHARE_OF_STRANGERS or not self._known else self._known
             gone, old = crowded.popitem(last=False)
-            self._changed[gone] = None
+            self._note(gone)
             self._let_go(old, _NOBODY)
         if self._changed:
             self.on_change()
+
+    def _note(self, node_id: bytes) -> None:
+        """What is kept of a node is to be written down, if anybody does. Of those of whom nothing is kept not too many are remembered."""
+        if self.is_kept:
+            self._changed[node_id] = None
+        if len(self._changed) > 2 * self._most:
+            self._changed = {one: None for one in self._changed if one in self._known or one in self._strangers}
 
     def _let_go(self, old: Acquaintance, new: Acquaintance) -> None:
         """Nothing is remembered of secrets that are not kept any more."""
@@ -386,11 +390,6 @@ class Resumption:
 
 
 _SAID: Final = {ResumeVerdict.UNKNOWN: Failure.UNKNOWN, ResumeVerdict.DOES_NOT_OPEN: Failure.NOT_OPENED}
-
-
-def _held(generations: Iterable[Generation]) -> list[tuple[bytes, bool]]:
-    """Which secrets there are, and whether the peer is known to hold them."""
-    return [(one.id, one.confirmed) for one in generations]
 
 
 def _why(number: int, age: float) -> str:

@@ -233,6 +233,7 @@ def test_of_many_peers_those_go_first_that_are_strangers():
     kept = one.backup(other) | {bytes([number]) * 32: one.backup(other)[other.key.public_key.node_id] for number in range(3)}
     full = Resumption(clock, most=4)
     full.load(kept)
+    full.is_kept = True
     one.dpx.resumption = full
     for number in range(10, 14):
         session(one, Node(number, clock))
@@ -240,6 +241,16 @@ def test_of_many_peers_those_go_first_that_are_strangers():
     assert full.of(other.key.public_key.node_id).is_known is False, "the one that was used longest ago made room"
     assert all(full.of(bytes([number]) * 32).is_known for number in range(3)), "a stranger has a quarter of the places"
     assert set(full.changes()) >= {other.key.public_key.node_id}
+
+
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_of_peers_without_number_no_more_is_remembered_than_is_kept_also_if_nobody_writes_it_down(*, is_kept: bool):
+    one, clock = Node(1, Clock()), Clock()
+    one.dpx.resumption = Resumption(clock, most=2)
+    one.resumption.is_kept = is_kept
+    for number in range(10, 20):
+        session(one, Node(number, clock))
+    assert len(one.resumption._changed) <= (4 if is_kept else 0)
 
 
 def test_a_secret_that_went_before_it_could_be_saved_is_not_promised():
