@@ -11,6 +11,7 @@ but may take little of the way.
     wait_last    sends credit while a move stops everything else
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Final
@@ -79,7 +80,10 @@ class CreditLine(StreamLine):
                     if outbox.is_paused and not self._sender.has_begun:
                         await self._send_batch(wire.Outgoing(base.LAST, base.encode_last(1)), outbox.get_nowait)
                         return True
-                    await (outbox if self._shaped is None else self._shaped).wait_filled(self._outflow)
+                    # Caps may hold up a message that has begun for longer than a peer waits for the rest of it.
+                    is_held_up = self._outflow is not None and not (self._shaped and self._shaped.is_steady)
+                    with trio.CancelScope(deadline=self._sender.due if is_held_up else math.inf):
+                        await (outbox if self._shaped is None else self._shaped).wait_filled(self._outflow)
             if self._shaped is not None:
                 self._shaped.shaper.is_over = True
             if not self._is_mute:

@@ -1,6 +1,7 @@
 """Bandwidth caps of whole nodes: they hold, sessions share them, urgent messages go first, and nobody is ended for them."""
 
 import random
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,7 @@ from devp2p.capability import AnyCapability
 from devp2p.transports import MemoryTransport
 from tests.chat import Blob, Chat, ChatMessage, Say, chat
 from tests.session.test_quality_of_service import Flood, Piece, flood
-from tests.wires import RLPX, Wire, only
+from tests.wires import RLPX, WIRES, Wire, only
 
 EACH = only("rlpx", "dpx", "streams", because="what differs is how messages share a stream, or do not")
 CAP = 200_000
@@ -244,3 +245,17 @@ def test_limits_and_classes_say_what_is_no_cap() -> None:
         Limits(max_download="2M")  # type: ignore[arg-type]
     with pytest.raises(LocalProtocolError, match="Low: max_upload is at least 4096"):
         type("Low", (Chat,), {"max_upload": 1})
+
+
+async def test_large_messages_go_on_however_many_share_the_cap_of_a_capability() -> None:
+    """Each comes to its turn once in minutes, when its receiver has long given it up; so it gets a little sooner."""
+    network, limits = WIRES["dpx"].network(), Limits(ping_interval=10**6)
+    serving = flood("flood", 300_000, 1)
+    type(serving).max_upload = 5_000
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(network.node([serving], "server", limits=limits))
+        takers = [await stack.enter_async_context(network.node([Quiet()], str(number), limits=limits)) for number in range(8)]
+        for taker in takers:
+            await taker.connect(server.record)
+        await trio.sleep(200)
+        assert [taker.connected[0].conduct(Flood).timeouts for taker in takers] == [0] * len(takers)

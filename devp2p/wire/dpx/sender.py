@@ -8,6 +8,7 @@ A message is compressed when it becomes the first of its lane: at once, or in st
 """
 
 from collections.abc import Callable, Collection, Generator, Iterator
+from math import inf
 from typing import Final, NamedTuple, Protocol
 
 from devp2p import rlp
@@ -128,6 +129,18 @@ class Sender:
         return any(found.context for found in self._begun.values())
 
     @property
+    def due(self) -> float:
+        """When to ask for `frames` at the latest, whatever holds them back: a peer gives up what does not come on. Infinity if never."""
+        return (
+            min((found.sent_at for (index, _), found in self._begun.items() if self._may_go_on(index, found)), default=inf)
+            + _AT_LEAST_EVERY
+        )
+
+    def _may_go_on(self, index: int, found: _Message) -> bool:
+        least = min(len(found.head) + len(found.body) - found.at, LEAST_CHUNK)
+        return found.context > 0 and self._credit.room(index + 1) >= least
+
+    @property
     def is_preparing(self) -> bool:
         """Whether there is something to do for `prepare`."""
         return bool(self._steps)
@@ -153,7 +166,7 @@ class Sender:
         """
         self._now = now
         for (index, lane), found in list(self._begun.items()):
-            if found.context and now - found.sent_at > _AT_LEAST_EVERY and (frame := self._cut(Turn(index, lane, 0), 0)) is not None:
+            if found.context and found.sent_at + _AT_LEAST_EVERY <= now and (frame := self._cut(Turn(index, lane, 0), 0)) is not None:
                 room -= _wire_size(len(frame.head) + len(frame.body))
                 yield frame
         while room > 0 and (turn := self.turns.next(self._waiting)) is not None:
