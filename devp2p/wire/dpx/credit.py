@@ -19,6 +19,9 @@ from devp2p.wire.dpx.element import Params
 LEAST_CHUNK: Final = 512
 """Bytes of a chunk that is not the last of its message; receivers count smaller ones, and end the session when there are many."""
 
+MOST_UNRELEASED: Final = 1024
+"""Messages in chunks of one capability that may be unreleased, though the peer allows more: what is kept of each is ours to hold."""
+
 
 class _Outgoing:
     """A message in chunks that the peer has not released."""
@@ -38,6 +41,7 @@ class SendCredit:
         """`theirs` is what the peer announced that it takes in."""
         self.theirs: Final = theirs
         self._windows = [theirs.connection_window, *[theirs.capability_window] * capabilities]  # the connection's first
+        self._most = min(theirs.contexts, MOST_UNRELEASED)
         self._full = [*self._windows]  # the most that each window ever was
         self._contexts: list[dict[int, _Outgoing]] = [{} for _ in self._windows]
         self._reserved = [0] * len(self._windows)
@@ -53,7 +57,7 @@ class SendCredit:
 
     def may_open(self, capability: int, total: int) -> bool:
         """Whether a message in chunks of `total` bytes may be begun now."""
-        return len(self._contexts[capability]) < self.theirs.contexts and self._reserved[capability] + total <= self.theirs.reassembly
+        return len(self._contexts[capability]) < self._most and self._reserved[capability] + total <= self.theirs.reassembly
 
     def open(self, capability: int, total: int) -> int:
         """Begin a message in chunks: its context, 1 to 65535. LocalProtocolError if it may not be begun."""

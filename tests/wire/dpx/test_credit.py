@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
 from devp2p.wire.dpx import Params, SendCredit
 from devp2p.wire.dpx.control import BUSY, CANCEL, CONNECTION, TOO_BIG, Delta, Release, Reset
+from devp2p.wire.dpx.credit import MOST_UNRELEASED
 
 THEIRS = Params(connection_window=4096, capability_window=2048, reassembly=10_000, contexts=2, max_frame=1024)
 
@@ -76,6 +77,19 @@ def test_only_so_many_contexts_are_unreleased():
     assert not sending.may_open(1, 2)
     sending.released(Release(1, first))
     assert sending.may_open(1, 2)
+
+
+def test_a_peer_that_releases_nothing_has_us_remember_a_bounded_number_of_messages():
+    """It may announce 65535 contexts, and whatever room and credit."""
+    most = 2**31 - 1
+    sending = credit(theirs=Params(connection_window=most, capability_window=most, reassembly=most, contexts=65535, max_frame=512))
+    opened = 0
+    while opened < 5000 and sending.may_open(1, 600):
+        ended(sending)
+        opened += 1
+    assert opened == MOST_UNRELEASED
+    sending.released(Release(1, 1))
+    assert sending.may_open(1, 600)
 
 
 def test_chunks_are_parts_of_their_message():
