@@ -132,7 +132,7 @@ class CreditLine(StreamLine):
         sender.turns.window = window = window_for(self._egress.rate)
         room = min(window, CHUNK)
         if gate is not None:
-            room = min(room, _room_at(gate, outbox))
+            room = min(room, _room_at(gate, outbox, sender.turns))
             sender.turns.window = min(window, gate.quantum)
         if self._shaped is not None:
             room = min(room, self._shaped.room - len(batch))
@@ -353,9 +353,9 @@ class CreditLine(StreamLine):
             self._side.outbox.look_again()
 
 
-def _room_at(gate: Gate, outbox: Outbox) -> int:
-    """How many bytes caps let through now, of what is most urgent."""
-    lane = next((lane for lane in Lane if any(_may_send(gate, index, lane) for index in outbox.waiting_in(lane))), None)
+def _room_at(gate: Gate, outbox: Outbox, turns: Turns) -> int:
+    """How many bytes caps let through now, of what is most urgent; what the peer gives no credit for is not."""
+    lane = next((lane for lane in Lane if any(_may_send(gate, at, lane) for at in outbox.waiting_in(lane) if turns.may(at, lane))), None)
     if lane is None or not gate.is_open(urgency_of(lane)):
         return 0
     return max(1, min(gate.room(), gate.quantum))

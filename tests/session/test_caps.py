@@ -259,3 +259,31 @@ async def test_large_messages_go_on_however_many_share_the_cap_of_a_capability()
             await taker.connect(server.record)
         await trio.sleep(200)
         assert [taker.connected[0].conduct(Flood).timeouts for taker in takers] == [0] * len(takers)
+
+
+async def test_an_urgent_message_for_which_there_is_no_credit_makes_nothing_else_urgent() -> None:
+    """A peer that leaves urgent messages unread gets no more of the cap than another."""
+
+    async def talk(peer: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
+        while True:
+            await channel.send(Say(random.Random(1).randbytes(450).hex()))
+
+    async def read_nothing(peer: Peer, channel: Channel[ChatMessage]) -> None:  # noqa: ARG001
+        await trio.sleep_forever()
+
+    network = WIRES["dpx"].network()
+    serving: list[AnyCapability] = [flood("flood", 5_000, 1), chat(talk, urgent=(Say,))]
+    async with (
+        network.node(serving, "server", limits=Limits(max_upload=CAP)) as server,
+        network.node([Quiet(), chat(read_nothing)], "deaf") as deaf,
+        network.node([Quiet()], "other") as other,
+    ):
+        await deaf.connect(server.record)
+        await trio.sleep(15)
+        assert server.connected[0].backlog(Chat).credit in range(1000), "there is none left for another one"
+        await other.connect(server.record)
+        await trio.sleep(5)
+        before = received(deaf, Flood), received(other, Flood)
+        await trio.sleep(10)
+        rates = [received(node, Flood) - old for node, old in zip((deaf, other), before, strict=True)]
+    assert 0.8 < rates[1] / rates[0] < 1.25, rates

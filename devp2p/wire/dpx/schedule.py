@@ -104,6 +104,10 @@ class Turns:
         """What a capability has in a lane may not be sent for now."""
         self._blocked[lane].add(index)
 
+    def may(self, index: int, lane: Lane) -> bool:
+        """Whether nothing of that kind is known."""
+        return index not in self._blocked[lane]
+
     def unblock(self, index: int) -> None:
         """A capability may perhaps send again, whatever it was that it waited for."""
         for blocked in self._blocked:

@@ -196,8 +196,8 @@ class Sender:
     def _waiting(self, lane: Lane) -> Collection[int]:
         if self.only_begun:
             return [index for (index, its), found in self._begun.items() if its is lane and found.context]
-        waiting, may_send = self._source.waiting_in(lane), self.may_send
-        return waiting if may_send is None else [index for index in waiting if may_send(index, lane)]
+        waiting, may_send, may = self._source.waiting_in(lane), self.may_send, self.turns.may
+        return waiting if may_send is None else [index for index in waiting if may(index, lane) and may_send(index, lane)]
 
     def _cut(self, turn: Turn, most: int) -> Frame | None:
         """The next frame of a lane, of about `most` bytes; None if there is none, after which the lane is blocked or empty."""
