@@ -204,6 +204,7 @@ def test_d21_giant_trees_cost_a_bounded_number_of_bytes():
     assert peak < 3.2 * 2**20
 
 
+@pytest.mark.simulation
 def test_d21_control_without_a_bound_on_entries_there_are_ever_more():
     known, _ = entries_known(replace(HASTY, entries=10**9, linked_entries=10**9), 7_500)
     assert known > 9_000

@@ -107,6 +107,7 @@ async def flood(node: Discovery, junk: set[bytes]) -> None:
                 await trio.lowlevel.checkpoint()
 
 
+@pytest.mark.simulation
 @pytest.mark.real_clock
 async def test_d3_searches_succeed_in_a_flood_of_which_little_costs_a_signature(monkeypatch):
     siege = await besiege(STRICT, monkeypatch)
@@ -117,6 +118,7 @@ async def test_d3_searches_succeed_in_a_flood_of_which_little_costs_a_signature(
     assert siege.recovered <= HOSTS * (61 + siege.seconds)  # each host has 60 at once, and one more each second
 
 
+@pytest.mark.simulation
 @pytest.mark.real_clock
 async def test_d3_control_without_buckets_each_ping_costs_one(monkeypatch):
     open_ = replace(STRICT, v4=replace(STRICT.v4, packets_per_minute=10**9, proved_packets_per_minute=10**9, strangers_per_second=10**9))
@@ -160,6 +162,7 @@ def test_d3_junk_from_everywhere_takes_less_than_ten_megabytes():
     assert grown(DiscoveryLimits(), 20_000) < 10_000_000
 
 
+@pytest.mark.simulation
 def test_d3_control_without_bounds_it_takes_ever_more():
     grown(remembering(256), 2500)  # what is made once and kept, in the codecs, does not count
     bounded = grown(remembering(256), 2500)

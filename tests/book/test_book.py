@@ -239,6 +239,7 @@ def test_a_closed_book_is_closed():
 # Cost
 
 
+@pytest.mark.simulation
 def test_ten_thousand_nodes_cost_ten_thousand_times_what_one_costs(book):
     """Counted in statements, and none of them may look at every row."""
     counts, statements = [], set()

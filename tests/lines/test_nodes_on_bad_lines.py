@@ -189,6 +189,7 @@ async def searched(nodes: list[Discovery], steps: range) -> float:
     return hits / (len(steps) * len(nodes))
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("version", [4, 5])
 async def test_searches_among_nodes_that_know_each_other_bear_bad_air(monkeypatch, version):
     monkeypatch.setattr("devp2p.discovery.table.kademlia._FAST", 0.2)

@@ -93,6 +93,7 @@ async def test_who_serves_well_takes_the_place_of_who_does_not() -> None:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.simulation
 async def test_at_random_it_would_not() -> None:
     """The control of the test above: without what the capability says, nobody is better than another."""
     network = Network()
