@@ -3,8 +3,8 @@
     key    = HKDF-SHA256(node key, info = "dpx1 book", 32)
     sealed = nonce (12, random) || ChaCha20-Poly1305(key, nonce, data, ad = node-ID)
 
-So whoever has the file without the node's key has nothing, and no row can be moved to another node. A row that does not open (another key,
-a damaged file) counts as none, and goes.
+So whoever has the file without the node's key has nothing, and no row can be moved to another node. A row that does not open
+(another key, a damaged file) counts as none. It stays for the key that it was sealed with, as long as there is room.
 
 A peer that is told that we keep a secret lets go of the one before it. So what was kept must have survived whatever comes, before it is
 told: see `Vault.flush`.
@@ -23,6 +23,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from devp2p.book.book import Book
 from devp2p.keys import PrivateKey
 
+MOST_ROWS: Final = 8192
+"""Rows from which on those that do not open go, those first that were used longest ago."""
 _NONCE: Final = 12
 _WHAT: Final = "secrets by which sessions are resumed"
 
@@ -49,11 +51,9 @@ class Vault:
                 except (InvalidTag, ValueError):
                     lost.append(node_id)
             if lost:
-                _logger.warning(
-                    "secrets of earlier sessions with %d nodes do not open: the key is another one, or they are damaged", len(lost)
-                )
+                _logger.warning("secrets of earlier sessions with %d nodes do not open: they are of another key, or damaged", len(lost))
                 with self._book.changes():
-                    for node_id in lost:
+                    for node_id in lost[: max(0, len(found) + len(lost) - MOST_ROWS)]:
                         self._book.keep_sealed(node_id, None, 0.0)
         return found
 

@@ -49,13 +49,23 @@ def test_the_file_shows_nothing_of_it(path: Path) -> None:
     assert not any(file.stat().st_mode & 0o077 for file in path.parent.iterdir())
 
 
-def test_with_another_key_nothing_opens_and_all_of_it_goes(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_with_another_key_nothing_opens_and_all_of_it_stays_for_the_right_one(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with Book.open(path) as book:
         Vault(book, KEY).keep({ONE: SECRET}, NOW)
         with caplog.at_level(logging.WARNING):
             assert Vault(book, OTHER).load() == []
         assert "1 nodes do not open" in caplog.text
-        assert Vault(book, KEY).load() == []
+        assert Vault(book, KEY).load() == [(ONE, SECRET)]
+
+
+def test_of_what_does_not_open_only_so_much_stays(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devp2p.book.vault.MOST_ROWS", 4)
+    with Book.open(path) as book:
+        for number in range(4):
+            Vault(book, KEY).keep({bytes([number]) * 32: SECRET}, NOW + number)
+        Vault(book, OTHER).keep({ONE: b"mine"}, NOW)
+        assert Vault(book, OTHER).load() == [(ONE, b"mine")]
+        assert [node_id[0] for node_id, _ in Vault(book, KEY).load()] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("damage", [b"", bytes(11), bytes(12), bytes(60)])
@@ -65,7 +75,6 @@ def test_what_is_damaged_counts_as_none_and_the_rest_is_read(path: Path, damage:
         vault.keep({ONE: SECRET}, NOW)
         book.keep_sealed(TWO, damage, NOW)
         assert vault.load() == [(ONE, SECRET)]
-        assert [node_id for node_id, _ in book.sealed] == [ONE]
 
 
 def test_a_row_belongs_to_one_node(path: Path) -> None:
