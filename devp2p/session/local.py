@@ -44,7 +44,7 @@ class LocalNode:
     """What all sessions may use together."""
     shaping: Shaping = UNSHAPED
     """How what is sent to peers that speak dpx/1 is shaped."""
-    padding: Counter[str] = field(default_factory=Counter)
+    padding: Counter[str] = field(default_factory=Counter[str])
     """Bytes of padding that were sent ("out") and came ("in") in all sessions."""
     seen_auths: SeenAuths = field(default_factory=SeenAuths)
     """What refuses an auth that came before."""

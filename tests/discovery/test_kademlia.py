@@ -92,18 +92,21 @@ def test_every_distance_has_a_bucket():
 
 
 def test_a_full_table_is_small():
-    chance = random.Random(1)
-    tracemalloc.start()
-    try:
+    def used() -> int:
+        """The bytes of a full table, and what other threads of the process do meanwhile."""
         before = tracemalloc.get_traced_memory()[0]
         table = table_of()
         for away in range(240, 257):
             for number in range(BUCKET_SIZE + WAITING_SIZE):
-                own = Endpoint(chance.randbytes(3)[:0] + bytes([20 + number, away - 240, number, 1]), 30303)
+                own = Endpoint(bytes([20 + number, away - 240, number, 1]), 30303)
                 table.add(Contact(id_at(away, number), own, 0, None), 0.0, live=True)
-        used = tracemalloc.get_traced_memory()[0] - before
+        after = tracemalloc.get_traced_memory()[0]
+        statistics = table.statistics()
+        assert (statistics.entries, statistics.waiting) == (17 * 16, 17 * 10)
+        return after - before
+
+    tracemalloc.start()
+    try:
+        assert min(used() for _ in range(3)) < 400_000
     finally:
         tracemalloc.stop()
-    statistics = table.statistics()
-    assert (statistics.entries, statistics.waiting) == (17 * 16, 17 * 10)
-    assert used < 400_000

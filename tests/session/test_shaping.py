@@ -335,6 +335,7 @@ async def test_when_the_budget_is_used_up_there_are_cells_and_nothing_more(seen:
 async def test_what_is_shaped_uses_all_that_a_bandwidth_cap_leaves(kind: str) -> None:
     """Nobody else wakes what waits for the cap; and the bytes of a cell count once, whether they say something or not."""
     shaping = {"paced": Shaping.paced(200_000), "constant": Shaping.constant(40_960)}.get(kind, KINDS[kind][0])
+    assert shaping is not None
     limits = Limits(max_upload=50_000, ping_interval=10**6)
     async with shaped([flood("flood", 3_000, 1)], [Quiet()], shaping, limits=limits) as (_, other):
         await trio.sleep(20)
