@@ -53,7 +53,7 @@ def fuzz_answer(data: bytes) -> None:
         try:
             assert side.receive_data(stream) is None
         except HandshakeError:
-            assert side.remote is None
+            assert side.remote in {None, KEY.public_key}  # it may be what comes behind the answer that is no ack
             continue
         assert side.remote is None or (side.remote == KEY.public_key and len(side.data_to_send()) > 300)
 
