@@ -1,10 +1,8 @@
 """The parent's course: start the workers, tell them the bootnode, watch until the end, stop everything, sum up."""
 
-import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ import trio
 from tools.show import gopeer
 from tools.show.board import Board
 from tools.show.children import Child, start_child
+from tools.show.ending import await_signals, unless_nobody_watches
 from tools.show.plan import GO, Choice, plan_nodes
 from tools.show.plot import NoPngError, write_plots, write_png
 from tools.show.reports import Event
@@ -98,7 +97,7 @@ class Show:
         async with trio.open_nursery() as everything:
             everything.start_soon(self._draw)
             everything.start_soon(self._sample)
-            everything.start_soon(self._await_signal)
+            everything.start_soon(await_signals, self._interrupt)
             async with trio.open_nursery() as processes:
                 with self._course:
                     async with trio.open_nursery() as nursery:
@@ -110,19 +109,13 @@ class Show:
                 await self._stop()
             everything.cancel_scope.cancel()
 
-    async def _await_signal(self) -> None:
-        wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        with trio.open_signal_receiver(*wanted) as signals:
-            async for _ in signals:
-                self._interrupt()
-
     def _interrupt(self) -> None:
         self.interrupted = True
         self._course.cancel()
 
     async def _draw(self) -> None:
         while True:
-            with self._unless_nobody_watches():
+            with unless_nobody_watches(self._interrupt):
                 self._view.tick(self.board, trio.current_time())
             await trio.sleep(_DRAW_EVERY)
 
@@ -204,16 +197,8 @@ class Show:
             self._boot_known.set()
         if self.board.connected == self._options.nodes:
             self._all_met.set()
-        with self._unless_nobody_watches():
+        with unless_nobody_watches(self._interrupt):
             self._view.event(event, self.board)
-
-    @contextmanager
-    def _unless_nobody_watches(self) -> Iterator[None]:
-        """End the show in order once its terminal is closed, or the reader of its output gone."""
-        try:
-            yield
-        except OSError:
-            self._interrupt()
 
 
 def has_ipv6() -> bool:

@@ -1,9 +1,7 @@
 """The parent's course: start a process for each side, let both begin at once, watch until the end, stop them, sum up."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Protocol
 import trio
 
 from tools.show.children import Child, start_child
+from tools.show.ending import await_signals, unless_nobody_watches
 from tools.show.plot import NoPngError, write_png
 from tools.show.qos.board import QosBoard, summary_of
 from tools.show.qos.plan import LOAD, Side
@@ -77,7 +76,7 @@ class QosShow:
         """Run from the first process to the end of the last."""
         async with trio.open_nursery() as everything:
             everything.start_soon(self._draw)
-            everything.start_soon(self._await_signal)
+            everything.start_soon(await_signals, self._interrupt)
             async with trio.open_nursery() as processes:
                 with self._course:
                     await self._watch(processes)
@@ -111,26 +110,12 @@ class QosShow:
         if event["event"] == "gone" and not self.board.closing:
             self._course.cancel()
 
-    async def _await_signal(self) -> None:
-        wanted = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-        with trio.open_signal_receiver(*wanted) as signals:
-            async for _ in signals:
-                self._interrupt()
-
     def _interrupt(self) -> None:
         self.interrupted = True
         self._course.cancel()
 
     async def _draw(self) -> None:
         while True:
-            with self._unless_nobody_watches():
+            with unless_nobody_watches(self._interrupt):
                 self._view.tick(self.board, trio.current_time())
             await trio.sleep(_DRAW_EVERY)
-
-    @contextmanager
-    def _unless_nobody_watches(self) -> Iterator[None]:
-        """End the show in order once its terminal is closed, or the reader of its output gone."""
-        try:
-            yield
-        except OSError:
-            self._interrupt()
