@@ -122,13 +122,18 @@ class Pipeline:
         received = await self._receive(await self._send())
         await self._take(received)
 
-    async def _send(self) -> bytearray:
+    async def _enqueue(self) -> None:
+        """Send a batch of messages, as far as the outbox."""
         watch, payload = self.watch, os.urandom(SIZE)
         watch.each("encode", lambda data: self._codec.encode(Blob(data)), [payload] * watch.batch)
         started = time.thread_time()
         for _ in range(watch.batch):
             await self._channel.send(Blob(payload))
         watch.add("encode and enqueue", started)
+
+    async def _send(self) -> bytearray:
+        watch = self.watch
+        await self._enqueue()
         started = time.thread_time()
         waiting = [self._outbox.get_nowait() for _ in range(watch.batch)]
         watch.add("schedule", started)

@@ -13,8 +13,7 @@ import trio
 
 from devp2p.wire import Connection, MessageReceived
 from devp2p.wire.dpx import Dpx, DpxFraming, RecordOpener, RecordSealer, Sender, Turns, window_for
-from tools.bench.breakdown import SIZE, Pipeline, Split, breakdown, connected
-from tools.bench.endpoints.basics import Blob
+from tools.bench.breakdown import Pipeline, Split, breakdown, connected
 from tools.bench.endpoints.dpx import CIPHER
 from tools.bench.plan import Benchmark
 
@@ -45,12 +44,8 @@ class DpxPipeline(Pipeline):
         return connected(lambda: Dpx(os.urandom))
 
     async def _send(self) -> bytearray:
-        watch, payload = self.watch, os.urandom(SIZE)
-        watch.each("encode", lambda data: self._codec.encode(Blob(data)), [payload] * watch.batch)
-        started = time.thread_time()
-        for _ in range(watch.batch):
-            await self._channel.send(Blob(payload))
-        watch.add("encode and enqueue", started)
+        watch = self.watch
+        await self._enqueue()
         started = time.thread_time()
         frames = [*self._sender.frames(2**20)]
         watch.add("cut", started)
