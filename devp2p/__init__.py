@@ -28,7 +28,7 @@ from devp2p.errors import (
     RemoteProtocolError,
     describe_reason,
 )
-from devp2p.keys import NodeId, PrivateKey, PublicKey
+from devp2p.keys import NodeId, PrivateKey, PublicKey, keccak256, recover
 from devp2p.limits import Limits
 from devp2p.node import (
     DialFailed,
@@ -131,10 +131,12 @@ __all__ = [
     "call",
     "describe_reason",
     "dial",
+    "keccak256",
     "local_node",
     "open_discovery",
     "open_node",
     "open_session",
+    "recover",
     "rlp",
     "run_session",
 ]

@@ -51,6 +51,8 @@ PURE = {
 IMPURE = {"trio", "time", "socket", "random", "secrets", "os.urandom"}
 IMPURE_IN = {"keys": {"secrets", "os.urandom"}}  # new keys
 ABOVE = {"tools", "tests", "examples"}
+PUBLIC = {"rlp", "testing", "capabilities"}
+"""What plugins may import of the library beside its root, and so may the capabilities that come with it."""
 SCHEMES = ("tcp", "unix", "memory")
 """Of transports: nobody else acts on one by its name. (UDP is discovery's.)"""
 NAMES_SCHEMES = {"transports", "addresses", "testing"}  # `addresses` says how they are written; `testing` is a user of the memory transport
@@ -141,6 +143,8 @@ def import_faults(root: Path) -> Iterator[str]:
             by_face = target in faces or (through in faces and inside.rpartition(".")[2] in faces[through])
             if not by_face and is_past_a_face(module, target):
                 yield f"{where}:{line}: {module} imports {target} past its face"
+            if group == "capabilities" and not (target.partition(".")[0] in PUBLIC or inside in {"", *faces["devp2p"]}):
+                yield f"{where}:{line}: {module} imports {target}, which is not public"
             if target == "devp2p" and floor <= PLACES["devp2p"][0]:
                 yield f"{where}:{line}: {module} imports the package root"
                 continue
@@ -230,13 +234,14 @@ BAD = {  # one file that breaks one rule -> how the fault is told, after the fil
     "cli/made.py": ('x = Address("unix", "/run")', ":1: cli.made names the scheme unix, which is for transports to do"),
     "cli/parsed.py": ('x = parse(f"tcp://{text}")', ":1: cli.parsed names the scheme tcp, which is for transports to do"),
     "records/changed.py": ('x = replace(y, scheme="memory")', ":1: records.changed names the scheme memory, which is for transports to do"),
+    "capabilities/eth.py": ("from devp2p.keys import x", ":1: capabilities.eth imports keys, which is not public"),
     "wire/_helpers.py": ("", ":1: a module called _helpers says nothing about what is in it"),
     "wire/long.py": ("\n" * 401, ":401: the module has 401 lines, more than 400"),
     "wire/slow.py": ("async def f():\n" + "    x\n" * 60, ":1: f has 61 lines, more than 60"),
     "wire/god.py": ("class C:\n" + "".join(f"    def f{n}(self): ...\n" for n in range(26)), ":1: C has 26 methods, more than 25"),
 }
 GOOD = {
-    "__init__.py": "from devp2p.node import open_node",
+    "__init__.py": "from devp2p.node import open_node\n__all__ = ['open_node']",
     "capability/__init__.py": "",
     "capability/channel.py": "",
     "session/__init__.py": "",
@@ -262,7 +267,7 @@ GOOD = {
     "errors.py": "",
     "transports/tcp.py": 'x = Address("tcp", host)',
     "discovery/settings.py": 'x = Address("udp", host)',
-    "capabilities/eth.py": "from devp2p import open_node",
+    "capabilities/eth.py": "import devp2p\nfrom devp2p import open_node\nfrom devp2p.rlp import encode",
 }
 
 
