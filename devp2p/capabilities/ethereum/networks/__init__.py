@@ -1,5 +1,7 @@
 """Ethereum networks: genesis blocks, forks, fork ids (EIP-2124)."""
 
+from devp2p.capabilities.ethereum.networks.fork_ids import ForkVerdict, Place, check_fork_id
 from devp2p.capabilities.ethereum.networks.network import ForkId, Network
+from devp2p.capabilities.ethereum.networks.presets import NETWORKS
 
-__all__ = ["ForkId", "Network"]
+__all__ = ["NETWORKS", "ForkId", "ForkVerdict", "Network", "Place", "check_fork_id"]
