@@ -19,7 +19,19 @@ field takes are ignored, as EIP-8 asks, up to 64 in a list, unless the class set
 A class whose ``__post_init__`` raises ValueError refuses bytes by that as well.
 """
 
-from devp2p.rlp.items import Encodable, Item, decode, encode, encode_list, first_uint, list_bounds, list_size, split_item, split_uint
+from devp2p.rlp.items import (
+    Encodable,
+    Item,
+    decode,
+    encode,
+    encode_bytes,
+    encode_list,
+    first_uint,
+    list_bounds,
+    list_size,
+    split_item,
+    split_uint,
+)
 from devp2p.rlp.lazy import Lazy
 from devp2p.rlp.markers import (
     U8,
@@ -71,6 +83,7 @@ __all__ = [
     "codec",
     "decode",
     "encode",
+    "encode_bytes",
     "encode_list",
     "first_uint",
     "list_bounds",
