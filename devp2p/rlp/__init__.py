@@ -7,6 +7,7 @@
         amount: int                            # up to 256 bits
         memo: str
         hashes: Lazy[Bytes32] = Lazy()         # a long list that stays encoded until an item is asked for
+        block: U64 | Bytes32                   # a number, or bytes of a length that no such number has
         expiry: U64 | None = None              # may be absent at the end of the list
 
     codec(Transfer).encode(transfer)           # bytes

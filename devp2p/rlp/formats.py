@@ -106,6 +106,21 @@ def fixed_bytes_format(size: int) -> Format:
     return Format(read, write, head=head, width=width)
 
 
+def number_or_bytes_format(bits: int, size: int) -> Format:
+    """Make the format of either an integer of ``bits`` bits or exactly ``size`` bytes, which are more than such an integer has."""
+    number, fixed = uint_format(bits), fixed_bytes_format(size)
+    string_bounds = items.string_bounds
+
+    def read(data: bytes, at: int, end: int, budget: list[int], /) -> tuple[int | bytes, int]:
+        start, stop = string_bounds(data, at, end)
+        return (fixed if stop - start == size else number).read(data, at, end, budget)
+
+    def write(value: int | bytes, /) -> bytes:
+        return number.write(value) if isinstance(value, int) else fixed.write(value)
+
+    return Format(read, write)
+
+
 def _tiny_bytes_format(size: int) -> Format:
     general = bytes_format(None)
 

@@ -160,8 +160,19 @@ def _compile_new(base: Any, marks: dict[type, Any], within: tuple[type, ...]) ->
     if ecosystem.is_serializable(base):
         return ecosystem.serializable_format(base)
     if origin in _UNIONS:
-        raise _unfit(base, "only `T | None = None` at the end of a dataclass is known")
+        return _compile_union(base)
     raise _unfit(base, "it has no RLP form")
+
+
+def _compile_union(base: Any) -> Format:
+    """Make the format of a number or bytes of a length that no such number has, as ``U64 | Bytes32``; nothing else tells itself apart."""
+    sides = dict(map(_split, get_args(base)))
+    if sides.keys() == {int, bytes} and Length in sides[bytes]:
+        bits, size = sides[int].get(Bits, _DEFAULT_BITS).bits, sides[bytes][Length].size
+        if size > (bits + 7) // 8:
+            return formats.number_or_bytes_format(bits, size)
+        raise _unfit(base, f"{size} bytes may be an integer of {bits} bits as well")
+    raise _unfit(base, "only `T | None = None` at the end of a dataclass is known, and a number or bytes, as in `U64 | Bytes32`")
 
 
 def _is_dataclass(schema: object) -> bool:
