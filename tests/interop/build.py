@@ -16,11 +16,12 @@ OUTPUT = HERE.parent.parent / "build" / "interop"
 GO_PACKAGES = {
     "testpeer": ".",
     "dpxpeer": "./dpxpeer",
+    "chaintool": "./chaintool",
     "devp2p": "github.com/ethereum/go-ethereum/cmd/devp2p",
     "geth": "github.com/ethereum/go-ethereum/cmd/geth",
 }
 TARGETS = (*GO_PACKAGES, "ethereumjs")
-DEFAULT_TARGETS = ("testpeer", "dpxpeer", "devp2p", "ethereumjs")
+DEFAULT_TARGETS = ("testpeer", "dpxpeer", "chaintool", "devp2p", "geth", "ethereumjs")
 
 
 class BuildError(Exception):

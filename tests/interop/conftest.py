@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.interop import peers
+from tests.interop import chains, peers
 from tests.interop.meeting import HANDSHAKES, NodeMaker
 
 
@@ -21,6 +21,19 @@ def dpxpeer() -> None:
     """The same for the second implementation of dpx/1."""
     if not peers.DPXPEER.is_file():
         pytest.fail("not built: dpxpeer; run `python tests/interop/build.py dpxpeer`, or `make interop`")
+
+
+@pytest.fixture(scope="session")
+def chaintool() -> None:
+    """The same for what executes and serves chains."""
+    if not chains.CHAINTOOL.is_file():
+        pytest.fail("not built: chaintool; run `python tests/interop/build.py chaintool`, or `make interop`")
+
+
+@pytest.fixture(scope="session")
+def exported(chaintool: None, tmp_path_factory: pytest.TempPathFactory) -> chains.Exported:  # noqa: ARG001
+    """The chain of go-ethereum's conformance suites, with all that its files do not say."""
+    return chains.export(tmp_path_factory.mktemp("chain"))
 
 
 @pytest.fixture(scope="session")

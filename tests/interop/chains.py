@@ -1,0 +1,68 @@
+"""The chain of go-ethereum's conformance suites: where it lies, and what go-ethereum makes of it (geth/README.md, "chaintool")."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from devp2p import rlp
+from tests.interop.peers import BUILT
+
+CHAINTOOL = BUILT / "chaintool"
+GO = Path(__file__).resolve().parent / "geth"
+
+LENGTH = 600
+STATES = (-1, -2, -128)
+"""Whose states are exported, as from the end: the head, its parent, and the oldest that a peer may ask for (snap, "Data format")."""
+
+
+@cache
+def suite_files() -> Path:
+    """The folder with genesis.json and chain.rlp, in the Go module of which the programs are built."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum"]
+    module = subprocess.run(command, cwd=GO, capture_output=True, text=True, check=True).stdout.strip()
+    return Path(module) / "cmd" / "devp2p" / "internal" / "ethtest" / "testdata"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A chain in files, as ``devp2p chain import`` takes them."""
+
+    genesis: Path
+    blocks: Path
+    receipts: Path
+    access_lists: Path
+    states: dict[int, Path]
+    """By the number of the block."""
+
+
+def chaintool(*arguments: str) -> list[dict[str, Any]]:
+    """Run a command to its end; what it printed."""
+    ended = subprocess.run([str(CHAINTOOL), *arguments], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
+def export(directory: Path, *, states: tuple[int, ...] = STATES) -> Exported:
+    """Let go-ethereum execute the chain, and write down what came of it."""
+    genesis, blocks = suite_files() / "genesis.json", suite_files() / "chain.rlp"
+    files = ["-genesis", str(genesis), "-chain", str(blocks), "-out", str(directory)]
+    (told,) = chaintool("export", *files, "-states", ",".join(map(str, states)))
+    assert told["head"] == told["receipts"] == LENGTH
+    written = {int(number): Path(path) for number, path in told["states"].items()}
+    return Exported(genesis, blocks, directory / "receipts.rlp", directory / "bals.rlp", written)
+
+
+def items(data: bytes, at: int = 0) -> Iterator[bytes]:
+    """The encodings that stand one behind the other from `at` on."""
+    while at < len(data):
+        item, at = rlp.split_item(data, at)
+        yield item
+
+
+def elements(encoded: bytes) -> list[bytes]:
+    """The encodings of what a list holds."""
+    return list(items(encoded, rlp.list_bounds(encoded, 0, len(encoded))[0]))
