@@ -1,7 +1,17 @@
 """Ethereum networks: genesis blocks, forks, fork ids (EIP-2124)."""
 
 from devp2p.capabilities.ethereum.networks.fork_ids import ForkVerdict, Place, check_fork_id
-from devp2p.capabilities.ethereum.networks.network import ForkId, Network
+from devp2p.capabilities.ethereum.networks.network import BLOCK_UPGRADES, TIME_UPGRADES, BlobParameters, ForkId, Network
 from devp2p.capabilities.ethereum.networks.presets import NETWORKS
 
-__all__ = ["NETWORKS", "ForkId", "ForkVerdict", "Network", "Place", "check_fork_id"]
+__all__ = [
+    "BLOCK_UPGRADES",
+    "NETWORKS",
+    "TIME_UPGRADES",
+    "BlobParameters",
+    "ForkId",
+    "ForkVerdict",
+    "Network",
+    "Place",
+    "check_fork_id",
+]
