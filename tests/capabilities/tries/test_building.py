@@ -27,10 +27,22 @@ LEAVES = st.dictionaries(KEYS, VALUES, max_size=24)
 def test_root_and_nodes_are_those_of_py_trie(leaves):
     root, nodes = oracle(leaves)
     built = list(trie_nodes(sorted(leaves.items())))
-    assert built[-1][0] == root == ordered_root(sorted(leaves.items()))
-    assert all(keccak256(node) == hash_ for hash_, node in built)
+    assert built[-1][:2] == ("", root)
+    assert root == ordered_root(sorted(leaves.items()))
+    assert all(keccak256(node) == hash_ for _, hash_, node in built)
+    assert len({path for path, _, _ in built}) == len(built)
     if leaves:
-        assert dict(built) == nodes
+        assert {hash_: node for _, hash_, node in built} == nodes
+
+
+@given(LEAVES.filter(bool))
+def test_nodes_are_where_they_say(leaves):
+    """py-trie, too, finds a node that each key's path goes through there."""
+    ordered = sorted(leaves.items())
+    nodes = list(trie_nodes(ordered))
+    trie = HexaryTrie({hash_: node for _, hash_, node in nodes}, nodes[-1][1])
+    for path, hash_, _ in nodes:
+        assert keccak256(rlp.encode(trie.traverse(tuple(int(nibble, 16) for nibble in path)).raw)) == hash_
 
 
 @settings(max_examples=8)
@@ -41,7 +53,7 @@ def test_root_of_a_list_is_that_of_its_indices(values):
 
 def test_empty():
     assert ordered_root([]) == list_root([]) == EMPTY_ROOT == keccak256(b"\x80")
-    assert list(trie_nodes([])) == [(EMPTY_ROOT, b"\x80")]
+    assert list(trie_nodes([])) == [("", EMPTY_ROOT, b"\x80")]
 
 
 # Facts of ethereum/tests, TrieTests/trieanyorder.json and trietest.json: leaves, and the root that all clients find.

@@ -12,6 +12,8 @@ from devp2p.capabilities.ethereum.tries.nodes import EMPTY, EMPTY_ROOT, HASHED, 
 
 Part: TypeAlias = tuple[str, bytes, bool]
 """A part of a trie: its path; the value of the leaf there, or, if the third is True, the reference to a node with all that is below it."""
+TrieNode: TypeAlias = tuple[str, bytes, bytes]
+"""Where in the trie a node is, by the nibbles above it; its hash; itself."""
 _VALUE: Final = 16
 """The place in a branch for the value of the key that ends there."""
 
@@ -22,7 +24,7 @@ def ordered_root(leaves: Iterable[tuple[bytes, bytes]]) -> bytes:
     Raises DecodingError if a key does not come after the one before, or if a value is empty: no trie has such leaves.
     """
     root = EMPTY_ROOT
-    for hash_, _ in trie_nodes(leaves):
+    for _, hash_, _ in trie_nodes(leaves):
         root = hash_
     return root
 
@@ -35,15 +37,16 @@ def list_root(values: Sequence[bytes]) -> bytes:
     return ordered_root(sorted((rlp.encode(index), value) for index, value in enumerate(values)))
 
 
-def trie_nodes(leaves: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield every node of the trie of ``leaves`` as (hash, node): each after those below it, so that the root is the last.
+def trie_nodes(leaves: Iterable[tuple[bytes, bytes]]) -> Iterator[TrieNode]:
+    """Yield every node of the trie of ``leaves`` as (path, hash, node): each after those below it, so that the root is the last.
 
-    Nodes of fewer than 32 bytes are part of their parents and do not come alone, but for the root. Raises as ``ordered_root`` does.
+    Nodes of fewer than 32 bytes are part of their parents and do not come alone, but for the root, whose path is "". Raises as
+    ``ordered_root`` does.
     """
     return join((key.hex(), value, False) for key, value in leaves)
 
 
-def join(parts: Iterable[Part]) -> Iterator[tuple[bytes, bytes]]:
+def join(parts: Iterable[Part]) -> Iterator[TrieNode]:
     """Yield the nodes of the trie of ``parts``, which come in the order of their paths, as ``trie_nodes`` does.
 
     Raises DecodingError if the parts are out of order, or if there is no trie that consists of them.
@@ -51,8 +54,9 @@ def join(parts: Iterable[Part]) -> Iterator[tuple[bytes, bytes]]:
     coming = iter(parts)
     part = next(coming, None)
     if part is None:
-        yield EMPTY_ROOT, EMPTY
-    made: list[tuple[bytes, bytes]] = []
+        yield "", EMPTY_ROOT, EMPTY
+    path = ""
+    made: list[TrieNode] = []
     depths = [-1]  # of the open branches, each in the one before; -1 is above the root
     branches: list[list[bytes]] = []  # what they refer to
 
@@ -60,7 +64,7 @@ def join(parts: Iterable[Part]) -> Iterator[tuple[bytes, bytes]]:
         if len(node) < 32 and at:
             return node
         hash_ = keccak256(node)
-        made.append((hash_, node))
+        made.append((path[:at], hash_, node))
         return HASHED + hash_
 
     while part is not None:
