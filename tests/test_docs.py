@@ -58,7 +58,7 @@ def test_the_readme_example_runs_as_printed(tmp_path):
         assert any(re.search(r"it is \d+ s past 1970 here$", line) for line in said)
 
 
-@pytest.mark.parametrize("name", ["chat", "bulk"])
+@pytest.mark.parametrize("name", ["chat", "bulk", "pairwise", "gossip", "group"])
 def test_the_examples_end_by_ctrl_c_without_a_traceback(name):
     command = [sys.executable, "-W", "error", "-u", str(ROOT / f"examples/{name}.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -69,7 +69,7 @@ def test_the_examples_end_by_ctrl_c_without_a_traceback(name):
     assert (out, err, process.returncode) == ("", "", 0)
 
 
-@pytest.mark.parametrize("name", ["chat", "bulk"])
+@pytest.mark.parametrize("name", ["chat", "bulk", "pairwise", "gossip"])
 def test_the_examples_say_in_a_line_what_is_wrong_with_an_enode(name):
     command = [sys.executable, "-W", "error", "-u", str(ROOT / f"examples/{name}.py"), "foo"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
