@@ -28,10 +28,13 @@ from devp2p.rlp.items import (
     encode_bytes,
     encode_list,
     first_uint,
+    item_end,
     list_bounds,
     list_size,
+    read_uint,
     split_item,
     split_uint,
+    string_bounds,
 )
 from devp2p.rlp.lazy import Lazy
 from devp2p.rlp.markers import (
@@ -56,6 +59,7 @@ from devp2p.rlp.markers import (
     Rest,
 )
 from devp2p.rlp.schema import Codec, codec
+from devp2p.rlp.splitting import split_list
 
 __all__ = [
     "U8",
@@ -87,8 +91,12 @@ __all__ = [
     "encode_bytes",
     "encode_list",
     "first_uint",
+    "item_end",
     "list_bounds",
     "list_size",
+    "read_uint",
     "split_item",
+    "split_list",
     "split_uint",
+    "string_bounds",
 ]
