@@ -9,7 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from devp2p import Devp2pError
 from devp2p.capabilities.ethereum.networks import Network
+
+
+class ChainError(Devp2pError):
+    """A chain or a state cannot be read at the moment, as when its disk fails. Its methods may raise it; peers then get nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +76,44 @@ class Chain(Protocol):
 
 
 class State(Protocol):
-    """The accounts of recent blocks, for snap and for whoever judges transactions."""
+    """The accounts of recent blocks, for snap and for whoever judges transactions.
+
+    A root is that of the state of one of the last 128 blocks. `size` is a soft limit, of the bytes of keys (32 each) and values: an answer
+    ends behind the item that makes it exceed `size`, so there is always one if there is any.
+    """
 
     async def account(self, address: bytes) -> Account | None:
         """Return an account at the head; None if there is none."""
         ...
 
     async def accounts(self, root: bytes, start: bytes, limit: bytes, *, size: int) -> Range | None:
-        """Return accounts in slim RLP (snap, "Data format") from `start` to the first behind `limit`; None for an unknown root."""
+        """Return accounts in slim RLP (snap, "Data format"); None for an unknown root.
+
+        They begin with the first at or behind `start`, and end with the first at or behind `limit`, though that be the same one. Proofs are
+        always there: of `start`, and of the last account.
+        """
         ...
 
     async def slots(self, root: bytes, accounts: Sequence[bytes], start: bytes, limit: bytes, *, size: int) -> Sequence[Range] | None:
-        """Return the storage of accounts, `start` being for the first and `limit` for the last of them; only the last range has a proof.
+        """Return a range for each account, empty ones too, `start` being for the first and `limit` for the last of them.
 
-        None for an unknown root or account.
+        As many as fit: the last may be cut where it makes the sum exceed 1.1 times `size`. It has a proof if it was cut, or `start` is not
+        zero; whole ranges have none. None for an unknown root or account.
         """
         ...
 
     async def codes(self, hashes: Sequence[bytes], *, size: int) -> Sequence[bytes]:
-        """Return the codes that are known, in the order of `hashes`; others are left out."""
+        """Return the codes that are known, in the order of `hashes`; others are left out. That of no code is known: ``b""``."""
         ...
 
     async def nodes(self, root: bytes, paths: Sequence[Sequence[bytes]], *, size: int) -> Sequence[bytes]:
-        """Return trie nodes by their paths (snap/1, GetTrieNodes), of the accounts or one account's storage; none for an unknown root."""
+        """Return trie nodes by their paths, in hex-prefix encoding (snap/1, GetTrieNodes); none for an unknown root.
+
+        Each element of `paths` is a path in the trie of accounts, or an account's hash and paths in its storage. ``b""`` stands for a node
+        that is not there, and for a path that is none, so that answers keep their places; but nothing for the paths of an unknown account.
+        """
         ...
 
     async def access_lists(self, hashes: Sequence[bytes], *, size: int) -> Sequence[bytes | None]:
-        """As `Chain.access_lists`; here those of blocks that did not stay in the chain are wanted as well."""
+        """As `Chain.access_lists`, up to the one that makes the sum exceed `size`; of blocks that did not stay in the chain as well."""
         ...
