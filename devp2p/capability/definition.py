@@ -21,7 +21,7 @@ from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
 from devp2p.keys import NodeId, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE, Limits, check_cap
-from devp2p.records import NodeRecord
+from devp2p.records import Entries, NodeRecord
 from devp2p.trust import Profile, Trust
 from devp2p.wire import CapabilitySpec, CapabilityVersion, Hello, printable
 
@@ -92,6 +92,15 @@ class Capability(ABC, Generic[M, H]):
         use only beside another (snap beside eth) should want what that one wants.
         """
         return True
+
+    def record_entries(self) -> Entries:
+        """What the node's own record (EIP-778) is to say for this capability, by key, such as Ethereum's ``eth`` with its fork id.
+
+        It is asked when the node begins to take part in discovery, and every few seconds from then on; the record changes when the answer
+        does. What the user has set stays, and what says who and where the node is cannot be set here. It must be quick; where it fails,
+        the record has no such entries. A record has 300 bytes in all.
+        """
+        return {}
 
     def metric(self, conduct: RecentConduct) -> float:
         """How good a peer is, by its recent conduct: any number, more is better, and below zero its faults outweigh its service.

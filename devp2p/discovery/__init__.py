@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended, Event, LookupDone, PingResult, Pong, RecordFound
     from devp2p.discovery.finding import Candidates
     from devp2p.discovery.protocol import Protocol
-    from devp2p.discovery.service import Discovery, DiscoveryLimits, Statistics, open_discovery
+    from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
     from devp2p.discovery.settings import VERSIONS, check_versions, parse_external, parse_externals, udp_address
+    from devp2p.discovery.statistics import Statistics
 else:
     __getattr__ = deferred(
         __name__,
@@ -36,7 +37,7 @@ else:
             "Pong": "events",
             "Protocol": "protocol",
             "RecordFound": "events",
-            "Statistics": "service",
+            "Statistics": "statistics",
             "VERSIONS": "settings",
             "check_versions": "settings",
             "open_discovery": "service",

@@ -1,6 +1,7 @@
 """The record that this node publishes while discovery runs: kept up to date, and its sequence number never used twice.
 
-EIP-778; discv5 theory, "Maintaining The Local Node Record". What the user has set stays; where others see us fills in the rest.
+EIP-778; discv5 theory, "Maintaining The Local Node Record". What the user has set stays; what capabilities offer, and where others see us,
+fills in the rest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from devp2p.addresses import Endpoint
 from devp2p.arguments import require
 from devp2p.discovery.external_address import ExternalAddress
-from devp2p.errors import BookError
+from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.records import WANTED_ENTRIES, Entries, LocalRecord, Record
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:  # who uses a protocol alone needs no book
     from devp2p.book import Book
 
 _LAST_SEQUENCE: Final = 2**64 - 2**32
+PLACES: Final = frozenset({b"id", b"secp256k1", b"ip", b"ip6", b"tcp", b"tcp6", b"udp", b"udp6"})
+"""What only the user and others, who see us, can say of a node."""
 
 
 class PublishesRecord(Protocol):
@@ -56,7 +59,7 @@ class OwnRecord:
         if any(bound.ip) and not any(len(endpoint.ip) == len(bound.ip) for endpoint in fixed):
             fixed.append(bound)
         where = {4: None, 16: None} | {len(endpoint.ip): endpoint for endpoint in fixed}
-        given = {(key.encode() if isinstance(key, str) else key): value for key, value in entries.items()}
+        given = {_key(key): value for key, value in entries.items()}
         places = {key.encode(): value for key, value in self._places(where[4], where[16]).items() if value is not None}
         last = book.sequence if book is not None else 0
         if last >= _LAST_SEQUENCE:
@@ -65,6 +68,7 @@ class OwnRecord:
             )
         self._local = LocalRecord(key, {**places, **given}, last_sequence=last or int(now * 1000))
         self._given = frozenset(given)
+        self._offered: frozenset[bytes] = frozenset()
         self._keep()
 
     @property
@@ -73,7 +77,26 @@ class OwnRecord:
         return self._local.record
 
     def update(self, entries: Entries) -> bool:
-        """Change entries; a value of None removes one. Tells whether there is a new record now. LocalProtocolError as `Record.sign`."""
+        """Change entries as the user says; a value of None removes one. Tells whether there is a new record now.
+
+        LocalProtocolError as `Record.sign`, which changes nothing.
+        """
+        changed = self._change(entries)
+        self._given |= {_key(key) for key in entries}
+        return changed
+
+    def offer(self, entries: Entries) -> bool:
+        """Have these entries, and none that were offered before, beside what the user has set and where we are."""
+        require(entries, Mapping, WANTED_ENTRIES)
+        offered = {_key(key): value for key, value in entries.items()}
+        if places := PLACES & offered.keys():
+            raise LocalProtocolError(f"{min(places).decode()!r} in a record says who and where the node is, and cannot be offered")
+        gone = dict.fromkeys(self._offered - offered.keys())
+        changed = self._change({key: value for key, value in {**gone, **offered}.items() if key not in self._given})
+        self._offered = frozenset(offered)
+        return changed
+
+    def _change(self, entries: Entries) -> bool:
         changed = self._local.update(entries)
         if changed:
             self._keep()
@@ -86,7 +109,7 @@ class OwnRecord:
         ipv4 = external.ipv4 or _endpoint(record.ip, record.udp)
         ipv6 = external.ipv6 or _endpoint(record.ip6, record.udp6)
         places = self._places(ipv4, ipv6)
-        return self.update({key: value for key, value in places.items() if key.encode() not in self._given})
+        return self._change({key: value for key, value in places.items() if key.encode() not in self._given})
 
     def _places(self, ipv4: Endpoint | None, ipv6: Endpoint | None) -> Mapping[str, object]:
         udp = ipv4.port if ipv4 is not None else self._port
@@ -103,6 +126,11 @@ class OwnRecord:
         if self._book is not None:
             with self._book.trouble.survived("the number of our own record"):
                 self._book.sequence = self.record.sequence
+
+
+def _key(key: str | bytes) -> bytes:
+    require(key, (str, bytes), "a key of a record is text or bytes")
+    return key.encode() if isinstance(key, str) else key
 
 
 def _endpoint(address: IPv4Address | IPv6Address | None, port: int | None) -> Endpoint | None:

@@ -36,7 +36,7 @@ from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, 
 from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
 from devp2p.discovery.own_record import OwnRecord
 from devp2p.discovery.settings import VERSIONS, check_versions, parse_externals, udp_address
-from devp2p.discovery.table import TableStatistics
+from devp2p.discovery.statistics import Statistics
 from devp2p.discovery.v4 import Discv4, Discv4Limits
 from devp2p.discovery.v5 import Discv5, Discv5Limits, TalkHandler, checked_handler
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
@@ -63,23 +63,6 @@ class DiscoveryLimits:
 
     def __post_init__(self) -> None:
         check_bounds(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """Counts since discovery began, and of the tables as they are."""
-
-    received: int
-    """Datagrams."""
-    sent: int
-    not_sent: int
-    """Datagrams that the system did not take, as for an address without a route."""
-    unhandled: int
-    """Datagrams that were of neither protocol."""
-    tables: Mapping[int, TableStatistics]
-    """The table of each version that runs."""
-    candidates: Mapping[str, int]
-    """Nodes that each source has named and that were news to somebody who wants candidates."""
 
 
 class Discovery:
@@ -146,6 +129,14 @@ class Discovery:
         LocalProtocolError for values that do not fit, or too many of them.
         """
         return self._own.update(entries)
+
+    def offer_entries(self, entries: Entries) -> bool:
+        """Have in our own record these entries, of all that are not the user's: what was offered before and is not now goes.
+
+        Entries given to `open_discovery` or by `update_record` are the user's, and stay. Tells whether there is a new record now;
+        LocalProtocolError as `update_record`, which changes nothing.
+        """
+        return self._own.offer(entries)
 
     def candidates(self, *filters: Filter) -> Candidates:
         """Iterate nodes that one could dial and that pass all `filters`, from all sources in turn, for as long as discovery runs.
@@ -218,7 +209,9 @@ class Discovery:
             now = self._clock.now()
             for data, sender in self._socket.receive():
                 if not any(one.protocol.receive_datagram(data, sender, now) for one in self._versions.values()):
-                    self._pass_on(data, sender)
+                    self._unhandled += 1
+                    if self._on_unhandled is not None:
+                        self._on_unhandled(data, sender)
             for one in self._versions.values():
                 if (due := one.protocol.next_timer()) is not None and due <= now:
                     one.protocol.handle_timer(now)
@@ -268,11 +261,6 @@ class Discovery:
     def _due(self) -> float:
         timers = (one.protocol.next_timer() for one in self._versions.values())
         return min((self._clock.to_trio(timer) for timer in timers if timer is not None), default=float("inf"))
-
-    def _pass_on(self, data: bytes, sender: Endpoint) -> None:
-        self._unhandled += 1
-        if self._on_unhandled is not None:
-            self._on_unhandled(data, sender)
 
     def _running(self, version: int | None) -> tuple[Awaited[Any], ...]:
         running = tuple(one for one in self._versions.values() if version in {None, one.version})

@@ -42,7 +42,7 @@ class DiscoverySettings:
     external: Several[str] = ()
     """Where others reach the node, at most one ``IP`` or ``IP:port`` of IPv4 and one of IPv6; else that is found out."""
     entries: Entries = field(default_factory=dict[str, object])
-    """What the node's record says beside where it is."""
+    """What the node's record says beside where it is; what capabilities say (`Capability.record_entries`) comes second to this."""
     talk: "Mapping[bytes, TalkHandler]" = field(default_factory=dict[bytes, "TalkHandler"])
     """Handlers of TALKREQ by protocol."""
     dials: bool = True

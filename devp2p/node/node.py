@@ -134,6 +134,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     from devp2p.node.introducing import Introducing  # noqa: PLC0415
     from devp2p.node.persistence import StandingsKeeper  # noqa: PLC0415
     from devp2p.node.policy import Policy  # noqa: PLC0415
+    from devp2p.node.record_entries import RecordEntries  # noqa: PLC0415
     from devp2p.node.secrets import SecretsKeeper  # noqa: PLC0415
     from devp2p.node.sessions import Sessions  # noqa: PLC0415
     from devp2p.node.steering import Steering  # noqa: PLC0415
@@ -165,6 +166,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         listeners = [await carriers.bind(address, stack) for address in addresses]
         bound = tuple(address for listener in listeners for address in listener.addresses)
         found = None if plan is None else await plan.begin(stack, key, bound, known, strict=strict)
+        entries = None if found is None else RecordEntries(local.capabilities, found, strict=strict)
         async with trio.open_nursery() as nursery:
             vouching = Vouching(key.public_key, policy, time.time, consent)
             if local.dpx is not None:
@@ -179,6 +181,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
                 await nursery.start(steering.run)
                 if secrets is not None:
                     nursery.start_soon(secrets.run)
+                if entries is not None:
+                    nursery.start_soon(entries.run)
                 if found is not None and plan is not None and plan.settings.dials:
                     nursery.start_soon(steering.collect, found.candidates(policy.candidates.takes))
                 if candidates is not None:

@@ -10,6 +10,7 @@ from devp2p.book import Book
 from devp2p.discovery.external_address import QUORUM
 from devp2p.discovery.own_record import OwnRecord
 from devp2p.discovery.settings import parse_external
+from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
 
 KEY = PrivateKey.generate()
@@ -96,3 +97,29 @@ def test_a_book_that_cannot_be_written_is_no_end(tmp_path, caplog):
 def test_external_addresses_are_read(text, endpoint):
     host, port = endpoint
     assert parse_external(text) == Endpoint(packed(host), port)
+
+
+def test_what_is_offered_is_there_until_it_is_not_offered_any_more():
+    own = make(tcp=30303)
+    assert own.offer({b"eth": b"\xc0", b"snap": b"\xc0"})
+    assert not own.offer({b"eth": b"\xc0", b"snap": b"\xc0"})
+    assert own.offer({"eth": b"\xc1\x05"})
+    assert (own.record.get("eth"), own.record.get("snap")) == (b"\xc1\x05", None)
+
+
+def test_what_is_offered_is_neither_the_users_nor_where_we_are():
+    own = make(tcp=30303, eth=b"\xc0")
+    assert not own.offer({"eth": b"\xc1\x05"})
+    own.update({"snap": b"\xc0"})
+    assert not own.offer({"eth": b"\xc1\x05", "snap": b"\xc1\x05"})
+    own.update({"snap": None})
+    assert not own.offer({"snap": b"\xc1\x05"})  # the user wants it away
+    with pytest.raises(LocalProtocolError, match="'ip' in a record says who and where the node is, and cannot be offered"):
+        own.offer({"ip": "203.0.113.5"})
+
+
+def test_an_address_that_the_user_sets_later_stays_too():
+    own = make(tcp=30303)
+    own.update({"ip": "203.0.113.5", "udp": 5})
+    assert not agree(own, "9.9.9.9", 40404)
+    assert where(own)[:2] == ("203.0.113.5", 5)

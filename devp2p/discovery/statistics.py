@@ -1,0 +1,23 @@
+"""What is counted while discovery runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from devp2p.discovery.table import TableStatistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Counts since discovery began, and of the tables as they are."""
+
+    received: int
+    """Datagrams."""
+    sent: int
+    not_sent: int
+    """Datagrams that the system did not take, as for an address without a route."""
+    unhandled: int
+    """Datagrams that were of neither protocol."""
+    tables: Mapping[int, TableStatistics]
+    """The table of each version that runs."""
+    candidates: Mapping[str, int]
+    """Nodes that each source has named and that were news to somebody who wants candidates."""
