@@ -17,14 +17,15 @@ import (
 type command func(ctx context.Context, flags *flag.FlagSet, args []string, out io.Writer) error
 
 var commands = map[string]command{
-	"export": export,
+	"export":    export,
+	"encodings": encodings,
 }
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: chaintool export [flags]")
+		fmt.Fprintln(os.Stderr, "usage: chaintool export|encodings [flags]")
 		os.Exit(2)
 	}
 	name := os.Args[1]
