@@ -83,7 +83,7 @@ def test_bodies():
         raw = data(line["rlp"])
         read = Body.decode(raw)
         assert Body(read.transactions, read.ommers, read.withdrawals).raw == raw
-        roots = {"transactions_root": data(line["transactions"]), "ommers_hash": data(line["ommers"])}
+        roots: dict[str, Any] = {"transactions_root": data(line["transactions"]), "ommers_hash": data(line["ommers"])}
         if line["withdrawals"] is not None:
             roots["withdrawals_root"] = data(line["withdrawals"])
             roots = {"base_fee": 1, **roots}
