@@ -164,7 +164,7 @@ def prose_of(path: Path) -> Iterator[str]:
 
 
 def test_no_prose_names_a_program_that_is_not_there():
-    others = {"docs/bounds.md", "CHANGELOG.md"}  # what other clients have; what is gone
+    others = {"docs/bounds.md", "CHANGELOG.md", "docs/plugins.md"}  # what other clients have; what is gone; what the reader writes
     documents = [path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")) if str(path.relative_to(ROOT)) not in others]
     there = [f"/{path.relative_to(ROOT)}" for path in PYTHON]
     checked = 0

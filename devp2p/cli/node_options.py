@@ -63,7 +63,8 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="run this capability: module:Class, imported as Python would do it in this directory, or the name of an installed plugin "
+        help="run this capability: module:Class, imported as Python would do it in this directory (or module:function, which makes one or "
+        "several), or the name of an installed plugin "
         f"(entry-point group {plugins.GROUP}); at least one, and several by repeating it",
     )
     group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")

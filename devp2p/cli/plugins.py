@@ -1,7 +1,8 @@
 """Finding the capabilities that ``devp2p node --capability`` names.
 
-They are named by ``module:Class`` (or ``module:object``, for one that is made with arguments), or by the name under which an installed
-distribution registers them in the entry-point group ``devp2p.capabilities``.
+They are named by ``module:Class``; ``module:object``, for one that is made with arguments; ``module:function``, for a function that makes
+one or several, such as all versions of a protocol, which share their state; or by the name under which an installed distribution has
+registered any of these in the entry-point group ``devp2p.capabilities``.
 
 What a user got wrong is a `Failure`. An exception out of the capability's own code goes on as it is, with its traceback: its author wants
 to see it.
@@ -12,7 +13,7 @@ import inspect
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from devp2p.capability import AnyCapability, Capability
 from devp2p.cli.output import Failure
@@ -29,14 +30,14 @@ def load(names: Iterable[str]) -> tuple[AnyCapability, ...]:
     """Make the named capabilities; `Failure` says what is wrong with one."""
     capabilities: dict[CapabilityVersion, AnyCapability] = {}
     for name in names:
-        capability = _load(name)
-        try:
-            offer = capability.table().spec.offer
-        except LocalProtocolError as error:
-            raise Failure(f"capability {name}: {error}") from None
-        if offer in capabilities:
-            raise Failure(f"capability {name}: there is a {offer} already")
-        capabilities[offer] = capability
+        for capability in _load(name):
+            try:
+                offer = capability.table().spec.offer
+            except LocalProtocolError as error:
+                raise Failure(f"capability {name}: {error}") from None
+            if offer in capabilities:
+                raise Failure(f"capability {name}: there is a {offer} already")
+            capabilities[offer] = capability
     return tuple(capabilities.values())
 
 
@@ -56,7 +57,7 @@ def _origin(found: "EntryPoint") -> str:
     return f" of {found.dist.name} {found.dist.version}" if found.dist else ""
 
 
-def _load(name: str) -> AnyCapability:
+def _load(name: str) -> tuple[AnyCapability, ...]:
     module, colon, attribute = name.partition(":")
     where = f"capability {name}"
     if not colon:
@@ -120,18 +121,29 @@ def _is_capability_class(value: object) -> TypeGuard[type[AnyCapability]]:
     return isinstance(value, type) and issubclass(value, Capability)
 
 
-def _make(found: object, where: str) -> AnyCapability:
+def _make(found: object, where: str) -> tuple[AnyCapability, ...]:
     if _is_capability(found):
-        return found
-    if not _is_capability_class(found):
-        kind = found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"
-        raise Failure(f"{where}: {kind} is no capability; it has to be a subclass of devp2p.Capability")
-    if inspect.isabstract(found):
+        return (found,)
+    if _is_capability_class(found) and inspect.isabstract(found):
         raise Failure(f"{where}: {found.__name__} does not define {', '.join(sorted(found.__abstractmethods__))}()")
+    if not callable(found) or (isinstance(found, type) and not _is_capability_class(found)):
+        raise Failure(f"{where}: {_what(found)} is no capability; it has to be a subclass of devp2p.Capability")
+    name: str = getattr(found, "__name__", repr(found))
     try:
         inspect.signature(found).bind()
     except TypeError as error:
-        raise Failure(
-            f"{where}: {found.__name__}() wants arguments ({error}); make one in a module, and name that object: module:object"
-        ) from None
-    return found()
+        raise Failure(f"{where}: {name}() wants arguments ({error}); make one in a module, and name that object: module:object") from None
+    made = _several(found())
+    capabilities = tuple(one for one in made if _is_capability(one))
+    if not capabilities or len(capabilities) < len(made):
+        what = next((_what(one) for one in made if not _is_capability(one)), "none")
+        raise Failure(f"{where}: {name}() makes {what}, where a capability is wanted, or a tuple of several")
+    return capabilities
+
+
+def _several(made: object) -> tuple[object, ...]:
+    return tuple(cast("Iterable[object]", made)) if isinstance(made, tuple | list) else (made,)
+
+
+def _what(found: object) -> str:
+    return found.__name__ if isinstance(found, type) else f"a {type(found).__name__}"

@@ -39,7 +39,16 @@ CHAT = """
         def __init__(self):
             raise ZeroDivisionError
 
+    class Chat2(Chat):
+        version = 2
+
     lobby = Room("lobby")
+
+    def both(): return Chat(), Chat2()
+    def one(): return Room("one")
+    def none(): return ()
+    def classes(): return Chat, Chat2
+    def named(title): return Room(title)
 """
 
 
@@ -100,6 +109,11 @@ def test_a_class_or_an_object_in_a_module(name, offer):
 
 def test_several_keep_their_order():
     assert [capability.name for capability in plugins.load(["chat_here:lobby", "chat_here:Chat"])] == ["room", "chat"]
+
+
+def test_a_function_makes_one_or_several():
+    assert [str(capability.table().spec.offer) for capability in plugins.load(["chat_here:both"])] == ["chat/1", "chat/2"]
+    assert [capability.name for capability in plugins.load(["chat_here:one"])] == ["room"]
 
 
 def test_what_the_module_imports_later_is_found_in_the_current_directory(directory):
@@ -163,11 +177,16 @@ def test_a_broken_plugin_is_named_with_its_distribution(value, problem, install)
         ("gone:Chat", "there is no module 'gone', neither in this directory ("),
         ("package.gone:Chat", "there is no module 'package.gone'"),
         ("chat_here.gone:Chat", "there is no module 'chat_here.gone'"),
-        ("chat_here:Gone", "there is no 'Gone' in the module; its capabilities: Chat, Room, Silent, Nameless, Failing"),
+        ("chat_here:Gone", "there is no 'Gone' in the module; its capabilities: Chat, Room, Silent, Nameless, Failing, Chat2"),
         ("chat_here:Outer.Gone", "there is no 'Outer.Gone' in the module"),
         ("empty:Chat", "there is no 'Chat' in the module; its capabilities: none"),
         ("chat_here:Say", "Say is no capability; it has to be a subclass of devp2p.Capability"),
-        ("chat_here:dataclass", "a function is no capability"),
+        ("chat_here:dataclass", "dataclass() makes a function, where a capability is wanted"),
+        ("chat_here:none", "none() makes none, where a capability is wanted, or a tuple of several"),
+        ("chat_here:classes", "classes() makes Chat, where a capability is wanted"),
+        ("chat_here:named", "named() wants arguments (missing a required argument: 'title')"),
+        ("chat_here:CHAT", "there is no 'CHAT' in the module"),
+        ("chat_here:__file__", "a str is no capability"),
         ("chat_here:Silent", "Silent does not define run()"),
         ("chat_here:Room", "Room() wants arguments (missing a required argument: 'title'); make one in a module, and name that object"),
         ("chat_here:Nameless", "Nameless does not set 'name'"),
