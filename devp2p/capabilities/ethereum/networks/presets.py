@@ -20,6 +20,7 @@ _TO_LONDON: Final = {
     "constantinople": 0,
     "petersburg": 0,
     "istanbul": 0,
+    "muirGlacier": 0,
     "berlin": 0,
     "london": 0,
 }
