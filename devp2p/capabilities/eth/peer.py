@@ -1,0 +1,272 @@
+"""`EthPeer`: a peer that has shown us its Status, and what it can be asked for."""
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from devp2p import Channel, ConductReport, LocalProtocolError, Peer
+from devp2p.capabilities.eth import answers
+from devp2p.capabilities.eth.answers import InvalidAnswer, ReceiptsInParts
+from devp2p.capabilities.eth.messages import (
+    BlockRangeUpdate,
+    EthMessage,
+    GetBlockAccessLists,
+    GetBlockBodies,
+    GetBlockHeaders,
+    GetCells,
+    GetPooledTransactions,
+    GetReceipts,
+    GetReceipts69,
+    NewPooledTransactionHashes,
+    NewPooledTransactionHashes71,
+    Status,
+    Transactions,
+    bitmap_of,
+    columns_of,
+)
+from devp2p.capabilities.eth.pool import CellGroups
+from devp2p.capabilities.ethereum.blocks import Body, Header, Transaction
+from devp2p.rlp import Lazy
+
+UNIT: Final = 1024
+"""Bytes of proved data that count as 1 in a peer's conduct."""
+MOST_PARTS: Final = 256
+"""Answers in which the receipts of one request may come; an honest peer fills each with 2 MiB or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRange:
+    """Which blocks a peer has with their bodies and receipts, as it says; headers it has from the first block on."""
+
+    earliest: int
+    latest: int
+    latest_hash: bytes
+
+
+class EthPeer:
+    """A peer of eth: ``peer[Eth]``, once both sides have accepted the other's Status.
+
+    What a request returns is proved by what it was asked with, and stands in the place of what was asked for; None stands where the peer
+    has not brought it, which is honest. A lie raises `InvalidAnswer`, is reported as malice, and ends the session. All requests raise
+    `trio.TooSlowError` if there is no answer within `timeout` seconds (by default `Eth.request_timeout`), `PeerDisconnected` after the
+    session's end, and LocalProtocolError for what no version of the message can say, or for one that the peer's version does not have.
+
+    What a peer is worth counts in KiB of proved data (`UNIT`).
+    """
+
+    def __init__(self, peer: Peer, channel: Channel[EthMessage], status: Status) -> None:
+        self.peer: Peer = peer
+        self.status: Status = status
+        """What it sent at the beginning."""
+        self.range: BlockRange = BlockRange(status.earliest, status.latest, status.latest_hash)
+        """Which blocks it has, by its latest word. Nobody has proved that."""
+        self._channel = channel
+
+    @property
+    def version(self) -> int:
+        """The version of eth that runs with it: 69 to 72."""
+        return self.status.version
+
+    @property
+    def head(self) -> int:
+        """The number of its newest block, by its latest word."""
+        return self.range.latest
+
+    @property
+    def conduct(self) -> ConductReport:
+        """Where its conduct is reported."""
+        return self._channel.conduct
+
+    # Blocks
+
+    async def headers(
+        self,
+        start: int | bytes,
+        count: int,
+        *,
+        skip: int = 0,
+        reverse: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  (it is counted in the peer's conduct)
+    ) -> tuple[Header, ...]:
+        """Ask for `count` headers from the block `start` on, its number or its hash, `skip` blocks apart (eth, 0x03).
+
+        Returns those that the peer has, from the first on; it serves 1,024 at once or some 2 MiB. They have the numbers that were asked
+        for, and neighbours are linked by their hashes; with a `skip` only the first is bound to `start`. Whether the chain is the right
+        one, the caller knows by a hash that it trusts.
+        """
+        answer = await self._channel.request(GetBlockHeaders(start, count, skip, reverse), timeout=timeout)
+        with self._no_lie():
+            answers.require_few(len(answer.headers), count, "headers")
+            raws = tuple(answer.headers.encodings())
+            headers = await answers.headers_of(raws, start, count, skip=skip, reverse=reverse)
+        self._brought(sum(map(len, raws)), f"{len(headers)} headers")
+        return headers
+
+    async def bodies(
+        self,
+        headers: Sequence[Header],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> tuple[Body | None, ...]:
+        """Ask for the bodies of blocks, given by their headers (eth, 0x05); they have the roots that the headers say."""
+        if not headers:
+            return ()
+        answer = await self._channel.request(GetBlockBodies(Lazy([header.hash for header in headers])), timeout=timeout)
+        with self._no_lie():
+            answers.require_few(len(answer.bodies), len(headers), "bodies")
+            raws = tuple(answer.bodies.encodings())
+            bodies = await answers.bodies_of(raws, headers)
+        self._brought(sum(map(len, raws)), f"{len(raws)} bodies")
+        return bodies
+
+    async def receipts(
+        self,
+        headers: Sequence[Header],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> tuple[tuple[bytes, ...] | None, ...]:
+        """Ask for the receipts of blocks, given by their headers (eth, 0x0f); each in RLP, as `Receipt.decode` takes it.
+
+        They have the root that the header says. From eth/70 on a large block comes in several answers, which are asked for one after
+        another, each within `timeout`.
+        """
+        if not headers:
+            return ()
+        if self.version < 70:
+            answer = await self._channel.request(GetReceipts69(Lazy([header.hash for header in headers])), timeout=timeout)
+            with self._no_lie():
+                answers.require_few(len(answer.receipts), len(headers), "lists of receipts")
+                raws = tuple(answer.receipts.encodings())
+                receipts = await answers.receipts_of(raws, headers)
+            self._brought(sum(map(len, raws)), f"receipts of {len(raws)} blocks")
+            return receipts
+        parts = ReceiptsInParts(headers)
+        for _ in range(MOST_PARTS):
+            request = GetReceipts(parts.first, Lazy([header.hash for header in parts.missing]))
+            part = await self._channel.request(request, timeout=timeout)
+            with self._no_lie():
+                if not await parts.add(tuple(part.receipts.encodings()), incomplete=part.incomplete):
+                    break
+        else:
+            with self._no_lie():
+                raise InvalidAnswer(f"receipts came in more than {MOST_PARTS} parts")
+        self._brought(parts.size, f"receipts of {len(parts.found)} blocks")
+        return (*parts.found, *[None] * len(parts.missing))
+
+    async def access_lists(
+        self,
+        headers: Sequence[Header],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> tuple[bytes | None, ...]:
+        """From eth/71 on, ask for the access lists of blocks, given by their headers (eth, 0x12); in RLP, each with the header's hash."""
+        if not headers:
+            return ()
+        self._require(71, "access lists")
+        answer = await self._channel.request(GetBlockAccessLists(Lazy([header.hash for header in headers])), timeout=timeout)
+        with self._no_lie():
+            answers.require_few(len(answer.access_lists), len(headers), "access lists")
+            found = await answers.access_lists_of(tuple(answer.access_lists.encodings()), headers)
+        brought = [raw for raw in found if raw is not None]
+        self._brought(sum(map(len, brought)), f"{len(brought)} access lists")
+        return found
+
+    # Pending transactions
+
+    async def transactions(
+        self,
+        hashes: Sequence[bytes],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> tuple[Transaction | None, ...]:
+        """Ask for pending transactions by their hashes (eth, 0x09). From eth/72 on those with blobs come without them: see `cells`."""
+        if not hashes:
+            return ()
+        raws = await self.fetch_transactions(hashes, timeout=timeout)
+        with self._no_lie():
+            transactions = await answers.transactions_of(raws, hashes)
+        self._brought(sum(map(len, raws)), f"{len(raws)} transactions")
+        return transactions
+
+    async def cells(
+        self,
+        hashes: Sequence[bytes],
+        columns: int,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> CellGroups:
+        """From eth/72 on, ask for cells of pending blob transactions (eth, 0x14). Only KZG can prove them, which is the caller's to do.
+
+        Bit i of `columns` stands for the cells at index i. Returns the hashes of the transactions that the peer has cells of, for each of
+        them its cells, by rising index and each of every blob, and the columns that came.
+        """
+        found, groups, came = await self.fetch_cells(hashes, columns, timeout=timeout)
+        with self._no_lie():
+            answers.check_cells(found, groups, came, hashes, columns)
+        return found, groups, came
+
+    # As a pool sees it: `pool.PoolPeer`
+
+    async def send_transactions(self, items: Sequence[bytes]) -> None:
+        """Send whole transactions (eth, 0x02), each as it stands in a list."""
+        await self._channel.send(Transactions(tuple(items)))
+
+    async def announce(self, types: bytes, sizes: Sequence[int], hashes: Sequence[bytes], cells: int) -> None:
+        """Announce transactions (eth, 0x08); `cells` goes out in eth/72 only."""
+        if self.version < 72:
+            await self._channel.send(NewPooledTransactionHashes71(types, Lazy(sizes), Lazy(hashes)))
+        else:
+            await self._channel.send(NewPooledTransactionHashes(types, Lazy(sizes), Lazy(hashes), bitmap_of(cells)))
+
+    async def fetch_transactions(
+        self,
+        hashes: Sequence[bytes],
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> Sequence[bytes]:
+        """Ask for transactions (eth, 0x09) and return the items as they came: no more than were asked for, and nothing else is checked."""
+        answer = await self._channel.request(GetPooledTransactions(Lazy(hashes)), timeout=timeout)
+        with self._no_lie():
+            answers.require_few(len(answer.transactions), len(hashes), "transactions")
+        return tuple(answer.transactions.encodings())
+
+    async def fetch_cells(
+        self,
+        hashes: Sequence[bytes],
+        columns: int,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109
+    ) -> CellGroups:
+        """Ask for cells (eth, 0x14) and return the answer as it came, with as many groups as were asked for at most."""
+        self._require(72, "cells")
+        answer = await self._channel.request(GetCells(Lazy(hashes), bitmap_of(columns)), timeout=timeout)
+        with self._no_lie():
+            answers.require_few(max(len(answer.hashes), len(answer.groups)), len(hashes), "groups of cells")
+            return answer.hashes[:], [group[:] for group in answer.groups], columns_of(answer.cells)
+
+    # What the session calls
+
+    def update(self, message: BlockRangeUpdate) -> None:
+        """Its blocks are now others."""
+        self.range = BlockRange(message.earliest, message.latest, message.latest_hash)
+
+    def _require(self, version: int, what: str) -> None:
+        if self.version < version:
+            raise LocalProtocolError(f"{self!r} cannot be asked for {what}: eth/{version} brought them")
+
+    def _brought(self, size: int, what: str) -> None:
+        if size:
+            self.conduct.useful(size / UNIT, f"brought {what}")
+
+    @contextmanager
+    def _no_lie(self) -> Generator[None]:
+        try:
+            yield
+        except InvalidAnswer as error:
+            self.conduct.invalid(4, str(error))
+            self.peer.disconnect(error.reason, str(error))
+            raise
+
+    def __repr__(self) -> str:
+        return f"<EthPeer {self.peer.id.hex()[:16]}… eth/{self.version}>"
