@@ -2,14 +2,17 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import trio
+
 from devp2p import rlp
-from tests.interop.peers import BUILT
+from tests.interop.peers import BUILT, Program, running
 
 CHAINTOOL = BUILT / "chaintool"
 GO = Path(__file__).resolve().parent / "geth"
@@ -66,3 +69,21 @@ def items(data: bytes, at: int = 0) -> Iterator[bytes]:
 def elements(encoded: bytes) -> list[bytes]:
     """The encodings of what a list holds."""
     return list(items(encoded, rlp.list_bounds(encoded, 0, len(encoded))[0]))
+
+
+@asynccontextmanager
+async def serving(exported: Exported, *arguments: str) -> AsyncIterator[Program]:
+    """Let go-ethereum serve the chain; its first event, "listening", is for the caller."""
+    async with running(
+        Program, [str(CHAINTOOL), "serve", "-genesis", str(exported.genesis), "-chain", str(exported.blocks), *arguments]
+    ) as go:
+        yield go
+
+
+async def fetched(genesis: Path, enode: str, kinds: Sequence[str], *arguments: str) -> dict[str, dict[str, Any]]:
+    """Let go-ethereum fetch from a node and check what it gets: "status", and each kind, with what it said of it."""
+    command = [str(CHAINTOOL), "fetch", "-genesis", str(genesis), "-from", enode, "-what", ",".join(kinds), *arguments]
+    ended = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    return {line.get("what", line["event"]): line for line in lines}

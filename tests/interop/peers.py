@@ -112,7 +112,7 @@ class EthereumJsPeer(Program):
 @asynccontextmanager
 async def geth_peer(*arguments: str) -> AsyncIterator[GethPeer]:
     """Run a go-ethereum peer with command-line `arguments`."""
-    async with _running(GethPeer, [str(TESTPEER), *arguments]) as peer:
+    async with running(GethPeer, [str(TESTPEER), *arguments]) as peer:
         listening = await peer.event("listening")
         peer.id, peer.enode = listening["id"], listening["enode"]
         peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
@@ -122,7 +122,7 @@ async def geth_peer(*arguments: str) -> AsyncIterator[GethPeer]:
 @asynccontextmanager
 async def ethereumjs_peer(*arguments: str) -> AsyncIterator[EthereumJsPeer]:
     """Run an ethereumjs peer with command-line `arguments`."""
-    async with _running(EthereumJsPeer, ["node", str(PEER_MJS), *arguments]) as peer:
+    async with running(EthereumJsPeer, ["node", str(PEER_MJS), *arguments]) as peer:
         listening = await peer.event("listening")
         peer.enode = listening["enode"]
         peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
@@ -130,7 +130,7 @@ async def ethereumjs_peer(*arguments: str) -> AsyncIterator[EthereumJsPeer]:
 
 
 @asynccontextmanager
-async def _running(kind: type[P], command: Sequence[str]) -> AsyncIterator[P]:
+async def running(kind: type[P], command: Sequence[str]) -> AsyncIterator[P]:
     """Run a program for the length of the block. It has to end well at the block's end, and is killed if the block fails."""
     async with trio.open_nursery() as nursery:
         run = partial(trio.run_process, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, check=False, deliver_cancel=_kill)

@@ -5,12 +5,23 @@ import json
 import pytest
 
 from devp2p import keccak256, rlp
-from tests.interop.chains import LENGTH, Exported, elements, items, suite_files
+from tests.interop.chains import LENGTH, Exported, elements, fetched, items, serving, suite_files
 
 pytestmark = [pytest.mark.interop]
 
 STATE_ROOT, ACCESS_LIST_HASH = 3, 21
 """Which fields of a header these are; the latter is EIP-7928's."""
+
+
+@pytest.mark.real_clock
+async def test_go_ethereum_fetches_the_chain_from_itself(exported: Exported):
+    """What tests and benchmarks compare this library with works, and finds nothing wrong."""
+    kinds = ("headers", "bodies", "receipts", "bals", "accounts")
+    async with serving(exported) as go:
+        listening = await go.event("listening")
+        brought = await fetched(exported.genesis, listening["enode"], kinds)
+    assert (brought["status"]["version"], brought["status"]["hash"]) == (72, listening["hash"])
+    assert [brought[kind]["items"] for kind in kinds] == [LENGTH, LENGTH, LENGTH, LENGTH, 48]
 
 
 def test_every_block_has_its_receipts(exported: Exported):

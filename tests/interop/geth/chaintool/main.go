@@ -19,13 +19,16 @@ type command func(ctx context.Context, flags *flag.FlagSet, args []string, out i
 var commands = map[string]command{
 	"export":    export,
 	"encodings": encodings,
+	"generate":  generate,
+	"serve":     serve,
+	"fetch":     fetch,
 }
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: chaintool export|encodings [flags]")
+		fmt.Fprintln(os.Stderr, "usage: chaintool export|encodings|generate|serve|fetch [flags]")
 		os.Exit(2)
 	}
 	name := os.Args[1]
