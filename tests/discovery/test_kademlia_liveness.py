@@ -123,6 +123,34 @@ def test_a_node_is_checked_once_at_a_time():
     assert table.next_revalidation(300.0) is entry
 
 
+def test_in_each_round_every_node_is_checked_once_in_another_order():
+    table, now, orders = table_of(), 0.0, list[tuple[bytes, ...]]()
+    nodes = full_bucket(table)
+    for each in nodes:
+        table.add(each, now, live=True)
+    for _ in range(3):
+        order = list[bytes]()
+        while len(order) < len(nodes):
+            now = max(now, table.next_timer() or 0.0)
+            entry = table.next_revalidation(now)
+            assert entry is not None
+            order.append(entry.contact.id)
+            assert table.revalidated(entry.contact.id, now, ok=True)
+        assert len(set(order)) == len(nodes)
+        orders.append(tuple(order))
+    assert len(set(orders)) == 3
+    newcomer = node(1, 255)
+    table.add(newcomer, now, live=True)
+    checked = list[bytes]()
+    for _ in range(3):
+        now = max(now, table.next_timer() or 0.0)
+        entry = table.next_revalidation(now)
+        assert entry is not None
+        checked.append(entry.contact.id)
+        table.revalidated(entry.contact.id, now, ok=True)
+    assert checked.count(newcomer.id) <= 1, "who is new does not make up for the rounds that it has missed"
+
+
 def test_new_nodes_are_checked_three_times_as_often():
     table = table_of()
     full_bucket(table)

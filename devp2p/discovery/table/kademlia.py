@@ -7,18 +7,18 @@ is one bucket, the next quarter another, and so on for 16 buckets; a 17th takes 
 nodes only eight belong there, whereas keys for it can be ground out by trying: buckets for all 256 distances would hand hundreds of places
 to whoever spends the time, and nothing to anyone else.
 
-Nodes are checked at random, one of the fast list (new ones, and those that were silent) at most every 3 s and one of the slow list at most
-every 9 s. An answer adds one to a node's ``checks``; silence divides them by three, and at zero the node loses its place to one that
-waits, at random and preferably to one that has proved itself. So an old node that answers is never displaced by a newcomer, and who
-floods the table with fresh keys can only fill it up. Against that: few nodes of one network, in a bucket and in the whole table (shares.py:
-one that has answered takes the place of a farther one, so that those are missing least that are near); at most half of a bucket for nodes
-that came by themselves, and none of those before our own search has filled the table (`accepts_incoming`).
+Nodes are checked in random order, one of the fast list (new ones, and those that were silent) at most every 3 s and one of the slow list
+at most every 9 s. An answer adds one to a node's ``checks``; silence divides them by three, and at zero the node loses its place to one
+that waits, at random and preferably to one that has proved itself. So an old node that answers is never displaced by a newcomer, and who
+floods the table with fresh keys can only fill it up. Against that: few nodes of one network, in a bucket and in the whole table
+(shares.py: one that has answered takes the place of a farther one, so that those are missing least that are near); at most half of a
+bucket for nodes that came by themselves, and none of those before our own search has filled the table (`accepts_incoming`).
 
 No node is told to others before it has answered from its endpoint, and one whose endpoint changes has to do so again.
 """
 
 import enum
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -76,6 +76,8 @@ class Entry(Generic[Record]):
     live: bool = False
     """It has answered from this endpoint, so it may be told to others."""
     agenda: "_Agenda[Record] | None" = field(default=None, repr=False)
+    turn: int = field(default=0, repr=False)
+    """In which round of its agenda it is checked next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,10 @@ class TableStatistics:
 
 
 class _Agenda(Generic[Record]):
-    """Nodes to be checked one after the other, in random order, and when the next one is due."""
+    """Nodes to be checked one after the other, and when the next one is due.
+
+    They come in rounds, in each of which every node is checked once, in random order: nobody can tell when, and nobody is left out.
+    """
 
     __slots__ = ("_interval", "_random", "due", "entries")
 
@@ -110,6 +115,7 @@ class _Agenda(Generic[Record]):
             return
         if entry.agenda is not None:
             entry.agenda.remove(entry)
+        entry.turn = min((other.turn for other in self.entries), default=0)
         self.entries.append(entry)
         entry.agenda = self
         if self.due is None:
@@ -120,6 +126,17 @@ class _Agenda(Generic[Record]):
         entry.agenda = None
         if not self.entries:
             self.due = None
+
+    def next(self, busy: Container[bytes]) -> Entry[Record] | None:
+        """Choose the next one of this round, or else of a later one, that is not `busy`."""
+        free = [entry for entry in self.entries if entry.contact.id not in busy]
+        turn = min((entry.turn for entry in free), default=0)
+        left = [entry for entry in free if entry.turn == turn]
+        if not left:
+            return None
+        chosen = left[int(self._random() * len(left))]
+        chosen.turn += 1
+        return chosen
 
     def schedule(self, now: float) -> None:
         self.due = now + self._interval * (1 - self._random())
@@ -237,9 +254,8 @@ class RoutingTable(Generic[Record]):
         for agenda in (self._fast, self._slow):
             if agenda.due is not None and agenda.due <= now:
                 agenda.schedule(now)
-                free = [entry for entry in agenda.entries if entry.contact.id not in self._asked]
-                if free:
-                    entry = self._choose(free)
+                entry = agenda.next(self._asked)
+                if entry is not None:
                     self._asked[entry.contact.id] = entry.contact.endpoint
                     return entry
         return None
