@@ -97,7 +97,7 @@ def _read_account(fields: Fields, last: int, most: int | None) -> AccountChanges
         raise DecodingError("a slot that was written as well")
     balances = _read_changes(fields.list(), last, Fields.uint)
     nonces = _read_changes(fields.list(), last, lambda change: change.uint(8))
-    codes = _read_changes(fields.list(), last, _read_code)
+    codes = _read_changes(fields.list(), last, lambda change: change.string(MAX_CODE_SIZE))
     fields.close()
     return AccountChanges(address, storage, reads, balances, nonces, codes)
 
@@ -145,13 +145,6 @@ def _read_changes(fields: Fields, last: int, read: Callable[[Fields], T]) -> tup
 
 def _read_word(fields: Fields) -> bytes:
     return fields.uint().to_bytes(32, "big")
-
-
-def _read_code(fields: Fields) -> bytes:
-    code = fields.string()
-    if len(code) > MAX_CODE_SIZE:
-        raise DecodingError(f"code of {len(code)} bytes, more than {MAX_CODE_SIZE}")
-    return code
 
 
 def _require_room(count: int, most: int | None) -> None:

@@ -1,6 +1,7 @@
 """The elements of an RLP list, taken one after another: for what is decoded so often that a schema would take too long."""
 
 from collections.abc import Sequence
+from sys import maxsize
 from typing import Self
 
 from devp2p import DecodingError
@@ -40,12 +41,14 @@ class Fields:
         value, self.at = read_uint(self.data, at, self.end, size)
         return value
 
-    def string(self) -> bytes:
-        """Take a byte string."""
+    def string(self, most: int = maxsize) -> bytes:
+        """Take a byte string of at most `most` bytes."""
         at = self.begun = self.at
         if at >= self.end:
             raise DecodingError("missing")
         start, self.at = string_bounds(self.data, at, self.end)
+        if self.at - start > most:
+            raise DecodingError(f"{self.at - start} bytes, more than {most}")
         return self.data[start : self.at]
 
     def fixed(self, size: int) -> bytes:

@@ -9,11 +9,14 @@ from devp2p import DecodingError, keccak256, rlp
 from devp2p.capabilities.ethereum.blocks.header import Header
 from devp2p.capabilities.ethereum.blocks.reading import Fields
 from devp2p.capabilities.ethereum.tries import EMPTY_ROOT, list_root
+from devp2p.rlp import list_bounds, string_bounds
 
 MAX_TOPICS: Final = 4
 """Of a log; the EVM has LOG0 to LOG4."""
 _NAMES: Final = ("tx-type", "post-state-or-status", "cumulative-gas", "logs")
+_TOPICS: Final = {33 * count for count in range(MAX_TOPICS + 1)}
 _BLOOM_HEAD: Final = b"\xb9\x01\x00"
+MAX_MASKS: Final = 4_096
 Masks: TypeAlias = dict[bytes, tuple[int, int, int]]
 """Which three bits of a bloom filter a value sets; a block's logs have much in common."""
 
@@ -94,11 +97,12 @@ def bloom_of(values: Iterable[bytes], masks: Masks | None = None) -> bytes:
     for value in values:
         bits = masks.get(value)
         if bits is None:
-            digest = keccak256(value)
-            first, second, third = (2047 - (int.from_bytes(digest[at : at + 2], "big") & 2047) for at in (0, 2, 4))
-            bits = masks[value] = first, second, third
+            digits = int.from_bytes(keccak256(value)[:6], "big")
+            bits = digits & 2047, digits >> 16 & 2047, digits >> 32 & 2047
+            if len(masks) < MAX_MASKS:
+                masks[value] = bits
         for bit in bits:
-            bloom[bit >> 3] |= 0x80 >> (bit & 7)
+            bloom[255 - (bit >> 3)] |= 1 << (bit & 7)
     return bytes(bloom)
 
 
@@ -111,13 +115,12 @@ def consensus_receipt(raw: bytes, masks: Masks | None = None) -> bytes:
     try:
         kind, status, gas = _read_start(fields)
         at = fields.at
-        values = _bloomed(fields.list())
-        logs = raw[at : fields.at]
+        logs = fields.list()
+        bloom = bloom_of(_bloomed(raw, logs.at, logs.end), masks)
         fields.close()
-        bloom = bloom_of(values, masks) if len(logs) > 1 else bytes(256)
     except DecodingError as error:
         raise fields.named("a receipt", _NAMES, error) from None
-    payload = rlp.encode_list(rlp.encode(status) + rlp.encode(gas) + _BLOOM_HEAD + bloom + logs)
+    payload = rlp.encode_list(rlp.encode_bytes(status) + rlp.encode(gas) + _BLOOM_HEAD + bloom + raw[at:])
     return bytes((kind,)) + payload if kind else payload
 
 
@@ -160,14 +163,26 @@ def _read_log(fields: Fields) -> Log:
     return log
 
 
-def _bloomed(logs: Fields) -> Iterable[bytes]:
-    """Read what goes into the bloom filter, and check the shape of all."""
-    while logs:
-        log = logs.list()
-        yield log.fixed(20)
-        yield from log.strings(32, MAX_TOPICS)
-        log.string()
-        log.close()
+def _bloomed(data: bytes, at: int, end: int) -> list[bytes]:
+    """Return the addresses and topics of logs, all that goes into the bloom filter; DecodingError if it is no list of logs."""
+    found: list[bytes] = []
+    while at < end:
+        at, stop = list_bounds(data, at, end)
+        if stop - at < 23 or data[at] != 0x94:
+            raise DecodingError("a log without an address of 20 bytes")
+        found.append(data[at + 1 : at + 21])
+        at, after = list_bounds(data, at + 21, stop)
+        if after - at not in _TOPICS:
+            raise DecodingError("topics that are not up to four of 32 bytes")
+        while at < after:
+            if data[at] != 0xA0:
+                raise DecodingError("a topic that has not 32 bytes")
+            found.append(data[at + 1 : at + 33])
+            at += 33
+        if after == stop or string_bounds(data, after, stop)[1] != stop:
+            raise DecodingError("a log of other elements than address, topics and data")
+        at = stop
+    return found
 
 
 def _encodable(logs: tuple[Log, ...]) -> tuple[tuple[bytes, tuple[bytes, ...], bytes], ...]:
