@@ -6,7 +6,8 @@ with a header or a request, and say in words what is wrong, or return None.
 
     header.py           Header; headers_fault
     body.py block.py    Body, Withdrawal, body_fault; Block, and files of them
-    transaction.py      Transaction, of types 0 to 4; transaction_fault
+    transaction.py      Transaction, of types 0 to 4
+    validity.py         transaction_fault: the rules for transactions that need no state
     signing.py          addresses, signatures, Authorization (EIP-7702)
     sidecar.py          Sidecar: blobs beside a transaction (EIP-4844, EIP-7594), or elided (EIP-8070)
     forks.py gas.py     Fork; what a transaction costs before it does anything
@@ -30,6 +31,7 @@ from devp2p.capabilities.ethereum.blocks.receipt import Log, Receipt, receipts_f
 from devp2p.capabilities.ethereum.blocks.sidecar import Sidecar, blob_hash_of
 from devp2p.capabilities.ethereum.blocks.signing import Authorization, address_of
 from devp2p.capabilities.ethereum.blocks.transaction import AccessList, Transaction
+from devp2p.capabilities.ethereum.blocks.validity import transaction_fault
 
 __all__ = [
     "EMPTY_OMMERS",
@@ -57,5 +59,6 @@ __all__ = [
     "read_items",
     "receipts_fault",
     "receipts_root",
+    "transaction_fault",
     "transactions_root",
 ]

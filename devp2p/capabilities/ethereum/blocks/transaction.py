@@ -105,12 +105,10 @@ class Transaction:
             except DecodingError as error:
                 raise fields.named("a transaction with a sidecar", (), error) from None
             fields = Fields.of(envelope, 1)
-        names = LAYOUTS[kind]
+        names, readers = LAYOUTS[kind], _READERS if kind < 3 else _READERS_OF_CALLS
         try:
-            values = {name: _READERS[name](fields) for name in names}
+            values = {name: readers[name](fields) for name in names}
             fields.close()
-            if kind >= 3 and values["to"] is None:
-                raise DecodingError("no address, though it cannot create a contract")
         except DecodingError as error:
             raise fields.named(f"a transaction of type {kind}", names, error) from None
         if not kind:
@@ -265,6 +263,8 @@ _READERS: Final[Mapping[str, Callable[[Fields], Any]]] = {
     "r": Fields.uint,
     "s": Fields.uint,
 }
+_READERS_OF_CALLS: Final[Mapping[str, Callable[[Fields], Any]]] = {**_READERS, "to": lambda fields: fields.fixed(20)}
+"""Those of transactions that create no contract."""
 _WRITERS: Final[Mapping[str, Callable[[Any], Any]]] = {
     "to": lambda to: to or b"",
     "authorizations": lambda authorizations: tuple(each.parts for each in authorizations),
