@@ -44,7 +44,7 @@ from devp2p.node import (
     TrustRemoved,
     open_node,
 )
-from devp2p.records import PRESETS, NodeRecord, Record
+from devp2p.records import PRESETS, Entries, NodeRecord, Record
 from devp2p.session import LocalNode, Progress, Session, call, dial, local_node, open_session, run_session
 from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Transport
 from devp2p.trust import Profile, Trust
@@ -89,6 +89,7 @@ __all__ = [
     "Discovery",
     "DiscoveryLimits",
     "DiscoverySettings",
+    "Entries",
     "Event",
     "HandshakeError",
     "Hello",
