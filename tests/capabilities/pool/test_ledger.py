@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from devp2p.capabilities.eth.pool.entries import Entry, Fault, Refusal
+from devp2p.capabilities.eth.pool.entries import Entry, Fault, Prices, Refusal
 from devp2p.capabilities.eth.pool.ledger import Added, Ledger, LedgerLimits
 
 LIMITS = LedgerLimits(count=12, size=2000, sender=8, guaranteed=2, futures=4, sender_futures=2, gap=3, bump=10)
@@ -16,7 +17,9 @@ RICH = 10**9
 _numbers = itertools.count(1)
 
 
-def entry(sender: int, nonce: int, tip: int = 10, *, size: int = 100, cost: int = 1, fee: int | None = None) -> Entry:
+def entry(  # noqa: PLR0913
+    sender: int, nonce: int, tip: int = 10, *, size: int = 100, cost: int = 1, fee: int | None = None
+) -> Entry:
     name = next(_numbers).to_bytes(32, "big")
     return Entry(name, bytes([sender]) * 20, nonce, 2, size, cost, tip + 100 if fee is None else fee, tip)
 
@@ -61,7 +64,8 @@ def test_a_replacement_pays_more_in_each_fee(field: str) -> None:
     old = dataclasses.replace(entry(1, 0, 100, fee=100), blob_fee=100)
     add(ledger, old)
     enough = dataclasses.replace(old, hash=bytes(32), fee=110, tip=110, blob_fee=110)
-    assert refused(ledger, dataclasses.replace(enough, **{field: 109})) is Fault.CHEAP
+    less: dict[str, Any] = {field: 109}
+    assert refused(ledger, dataclasses.replace(enough, **less)) is Fault.CHEAP
     assert add(ledger, enough).replaced == old
     assert list(ledger) == [enough]
     assert refused(ledger, enough) is Fault.KNOWN
@@ -164,7 +168,7 @@ def test_the_base_fee_decides_what_a_transaction_is_worth() -> None:
     low, high = entry(1, 0, 90, fee=100), entry(2, 0, 20, fee=1000)
     add(ledger, low)
     add(ledger, high)
-    ledger.base_fee = 95
+    ledger.prices = Prices(95)
     for each in (low, high):
         ledger.update(each.sender, 0, RICH)
     assert add(ledger, entry(3, 0, 10, fee=1000)).displaced == (low,)
@@ -189,11 +193,11 @@ class LedgerMachine(RuleBasedStateMachine):
         gone = {*result.displaced, *((result.replaced,) if result.replaced else ())}
         assert set(self.ledger) == before - gone | {new}
         if result.displaced and nonce > self.ledger.queue(new.sender).missing:  # type: ignore[union-attr]
-            assert all(victim.worth(self.ledger.base_fee) < tip for victim in result.displaced)
+            assert all(victim.worth(self.ledger.prices) < tip for victim in result.displaced)
 
     @rule(sender=st.integers(0, 5), nonce=st.integers(0, 7), balance=st.integers(0, 200), base_fee=st.integers(0, 40))
     def head(self, sender: int, nonce: int, balance: int, base_fee: int) -> None:
-        self.ledger.base_fee = base_fee
+        self.ledger.prices = Prices(base_fee)
         address = bytes([sender]) * 20
         self.accounts[address] = (nonce, balance)
         for each, (its, funds) in self.accounts.items():

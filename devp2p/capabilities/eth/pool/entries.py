@@ -2,6 +2,10 @@
 
 import enum
 from dataclasses import dataclass
+from typing import NamedTuple
+
+BLOB_TYPE = 3
+"""The type of blob transactions (EIP-4844)."""
 
 
 class Fault(enum.Enum):
@@ -34,6 +38,13 @@ class Refusal:
         return self.why
 
 
+class Prices(NamedTuple):
+    """What the next block takes from every transaction, in wei per gas."""
+
+    base_fee: int = 0
+    blob_base_fee: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """A transaction, as far as a `Ledger` cares. Prices are in wei per gas."""
@@ -55,9 +66,11 @@ class Entry:
     authorities: frozenset[bytes] = frozenset()
     """Accounts that it gives a delegation (EIP-7702)."""
 
-    def worth(self, base_fee: int) -> int:
-        """What whoever includes it gets for a gas; below zero, how much is missing to the base fee."""
-        return min(self.tip, self.fee - base_fee)
+    def worth(self, prices: Prices) -> int:
+        """What whoever includes it gets for a gas; below zero, how much is missing to what the block takes."""
+        own = min(self.tip, self.fee - prices.base_fee)
+        missing = self.blob_fee - prices.blob_base_fee if self.type == BLOB_TYPE else 0
+        return min(own, missing) if missing < 0 else own
 
     def bumps(self, other: "Entry", percent: int) -> bool:
         """Whether it pays so much more than another, in each of its fees."""

@@ -8,9 +8,9 @@ more itself, and one that refers to cheap ones before it is worth what they are 
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from devp2p.capabilities.eth.pool.entries import Entry, Fault, Refusal
+from devp2p.capabilities.eth.pool.entries import Entry, Fault, Prices, Refusal
 from devp2p.capabilities.eth.pool.queue import SenderQueue
 
 _Key = tuple[int, int, bytes]  # worth of the last, stamp, sender
@@ -60,8 +60,8 @@ class Ledger:
 
     def __init__(self, limits: LedgerLimits) -> None:
         self.limits = limits
-        self.base_fee = 0
-        """That of the next block, by which worth is reckoned; a sender's is reckoned anew when the sender is updated."""
+        self.prices = Prices()
+        """Those of the next block, by which worth is reckoned; a sender's is reckoned anew when the sender is updated."""
         self.size = 0
         """The bytes of all."""
         self.futures = 0
@@ -121,7 +121,7 @@ class Ledger:
             self._drop(victim)
         self._queues[entry.sender] = queue
         before = queue.futures
-        queue.put(entry, self.base_fee)
+        queue.put(entry, self.prices)
         self._count(entry, 1)
         if old is not None:
             del self._entries[old.hash]
@@ -143,7 +143,7 @@ class Ledger:
             return gone
         before = queue.futures
         queue.nonce, queue.balance = nonce, balance
-        queue.reckon(self.base_fee)
+        queue.reckon(self.prices)
         self.futures += queue.futures - before
         for last in sorted(queue.entries, reverse=True):
             too_many = queue.futures > self.limits.sender_futures or self.futures > self.limits.futures
@@ -161,6 +161,17 @@ class Ledger:
         if entry is not None:
             self._drop(entry)
         return entry
+
+    def resize(self, name: bytes, size: int) -> bool:
+        """Note that one that is here takes so many bytes now; False if that is too much, and nothing has changed."""
+        entry = self._entries[name]
+        total = self.size + size - entry.size
+        if total > self.limits.size:
+            return False
+        resized = replace(entry, size=size)
+        self._entries[name] = self._queues[entry.sender].entries[entry.nonce] = resized
+        self.size = total
+        return True
 
     def _fault(self, entry: Entry, queue: SenderQueue, old: Entry | None) -> Refusal | None:
         """What the sender's other transactions have against it."""
@@ -193,12 +204,12 @@ class Ledger:
         victims = list[Entry]()
         if short.is_over:
             return victims
-        self._choose(victims, short, entry, self._futures, entry.worth(self.base_fee) if is_future else None, least=0, future=True)
+        self._choose(victims, short, entry, self._futures, entry.worth(self.prices) if is_future else None, least=0, future=True)
         if short.is_over:
             return victims
         if is_future:
             return Refusal(Fault.FULL, "the pool is full, and it waits for another that is missing")
-        price = queue.worth_of(entry, self.base_fee)
+        price = queue.worth_of(entry, self.prices)
         if len(queue) >= limits.guaranteed:
             self._choose(victims, short, entry, self._large, price, least=limits.guaranteed, future=False)
         else:
@@ -218,7 +229,7 @@ class Ledger:
         while heap and not short.is_over:
             worth, stamp, sender = key = heapq.heappop(heap)
             queue, gone = self._queues.get(sender), taken.get(sender, 0)
-            if queue is None or queue.stamp != stamp or queue.worth_of_last(self.base_fee, gone, future=future) != worth:
+            if queue is None or queue.stamp != stamp or queue.worth_of_last(self.prices, gone, future=future) != worth:
                 continue
             if not gone:
                 kept.append(key)
@@ -229,7 +240,7 @@ class Ledger:
             victims.append(queue.last(gone, future=future))
             short.relieve(victims[-1].size)
             taken[sender] = gone + 1
-            following = queue.worth_of_last(self.base_fee, gone + 1, future=future)
+            following = queue.worth_of_last(self.prices, gone + 1, future=future)
             if following is not None:
                 heapq.heappush(heap, (following, stamp, sender))
         for key in kept:
@@ -268,12 +279,12 @@ class Ledger:
                 self._note(each, its)
 
     def _note(self, sender: bytes, queue: SenderQueue) -> None:
-        worth = queue.worth_of_last(self.base_fee, future=False)
+        worth = queue.worth_of_last(self.prices, future=False)
         if worth is not None:
             heapq.heappush(self._tails, (worth, queue.stamp, sender))
             if len(queue) > self.limits.guaranteed:
                 heapq.heappush(self._large, (worth, queue.stamp, sender))
-        worth = queue.worth_of_last(self.base_fee, future=True)
+        worth = queue.worth_of_last(self.prices, future=True)
         if worth is not None:
             heapq.heappush(self._futures, (worth, queue.stamp, sender))
 

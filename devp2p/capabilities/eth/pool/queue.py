@@ -1,6 +1,6 @@
 """The transactions of one sender, in the order of their nonces. Pure."""
 
-from devp2p.capabilities.eth.pool.entries import Entry
+from devp2p.capabilities.eth.pool.entries import Entry, Prices
 
 
 class SenderQueue:
@@ -45,27 +45,27 @@ class SenderQueue:
             return self.entries[sorted(nonce for nonce in self.entries if nonce >= self.missing)[-1 - taken]]
         return self.entries[self.missing - 1 - taken]
 
-    def worth_of_last(self, base_fee: int, taken: int = 0, *, future: bool) -> int | None:
+    def worth_of_last(self, prices: Prices, taken: int = 0, *, future: bool) -> int | None:
         """What it is worth, in the run with those before it taken into account; None if there is none."""
         if future:
-            return self.last(taken, future=True).worth(base_fee) if taken < self.futures else None
+            return self.last(taken, future=True).worth(prices) if taken < self.futures else None
         return self._worths[-1 - taken] if taken < len(self._worths) else None
 
-    def worth_of(self, entry: Entry, base_fee: int) -> int:
+    def worth_of(self, entry: Entry, prices: Prices) -> int:
         """What a newcomer would be worth at its place in the run."""
         before = entry.nonce - self.nonce
-        own = entry.worth(base_fee)
+        own = entry.worth(prices)
         return min(own, self._worths[before - 1]) if 0 < before <= len(self._worths) else own
 
-    def put(self, entry: Entry, base_fee: int) -> Entry | None:
+    def put(self, entry: Entry, prices: Prices) -> Entry | None:
         """Take one in; return what it replaces."""
         old = self.entries.get(entry.nonce)
         self.entries[entry.nonce] = entry
         self.cost += entry.cost - (old.cost if old else 0)
         if old is None and entry.nonce == self.missing:
-            self._extend(base_fee)
+            self._extend(prices)
         elif old is not None and entry.nonce < self.missing:
-            self.reckon(base_fee)
+            self.reckon(prices)
         return old
 
     def drop(self, nonce: int) -> Entry:
@@ -75,14 +75,14 @@ class SenderQueue:
         del self._worths[max(0, nonce - self.nonce) :]
         return entry
 
-    def reckon(self, base_fee: int) -> None:
-        """Find the run again, when the account or the base fee has changed."""
+    def reckon(self, prices: Prices) -> None:
+        """Find the run again, when the account or the prices have changed."""
         self._worths.clear()
-        self._extend(base_fee)
+        self._extend(prices)
 
-    def _extend(self, base_fee: int) -> None:
+    def _extend(self, prices: Prices) -> None:
         least = self._worths[-1] if self._worths else None
         while (entry := self.entries.get(self.missing)) is not None:
-            worth = entry.worth(base_fee)
+            worth = entry.worth(prices)
             least = worth if least is None else min(least, worth)
             self._worths.append(least)

@@ -1,0 +1,115 @@
+"""`Fetcher`: asks peers for what they have announced, and judges their answers."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import trio
+
+from devp2p import RemoteProtocolError
+from devp2p.capabilities.eth.pool.entries import BLOB_TYPE
+from devp2p.capabilities.eth.pool.limits import PoolLimits
+from devp2p.capabilities.eth.pool.peering import PeerState
+from devp2p.capabilities.eth.pool.telling import SPARSE
+from devp2p.capabilities.eth.pool.wanted import Said, Wanted
+from devp2p.capabilities.ethereum.blocks import Transaction
+
+LENIENCY: Final = 8
+"""Bytes by which an announced size may be wrong; go-ethereum's figure."""
+AT_ONCE: Final = 8
+"""Transactions that are decoded without giving way."""
+
+
+class Fetcher:
+    """The transactions that are wanted, and what is asked of each peer."""
+
+    def __init__(self, limits: PoolLimits) -> None:
+        self.wanted: Wanted[PeerState] = Wanted(limits)
+        self._limits = limits
+
+    async def next_answer(self, state: PeerState) -> list[Transaction]:
+        """Wait until there is something to ask a peer for, ask, and return what it brings.
+
+        RemoteProtocolError for an answer that is none, or that shows that the peer lied.
+        """
+        names = self.wanted.next_request(state, trio.current_time())
+        if not names:
+            deadline = self.wanted.next_time(state)
+            await state.fetch.heard(float("inf") if deadline is None else deadline)
+            return []
+        try:
+            with trio.fail_after(self._limits.fetch_timeout):
+                items = await state.peer.fetch_transactions(names)
+        except trio.TooSlowError:
+            state.peer.conduct.timed_out()
+            self.wake(self.wanted.failed(state, names))
+            return []
+        transactions = await decode_all(items)
+        check_answer(names, transactions)
+        for transaction in transactions:
+            check_sidecar(transaction, state.peer.version)
+            self.arrived(transaction, state)
+        self.wake(self.wanted.answered(state, names, {transaction.hash for transaction in transactions}))
+        return transactions
+
+    def arrived(self, transaction: Transaction, bringer: PeerState) -> None:
+        """Note that a transaction has come whole, and see who announced it as what it is not; RemoteProtocolError if it is the bringer."""
+        said = self.wanted.arrived(transaction.hash)
+        liars = {state: lie for state, its in said.items() if (lie := _lie(transaction, its, state, bringer))}
+        for state, lie in liars.items():
+            state.peer.conduct.invalid(2, lie)
+        if bringer in liars:
+            raise RemoteProtocolError(liars[bringer])
+
+    @staticmethod
+    def wake(states: Iterable[PeerState]) -> None:
+        """Let peers be asked."""
+        for state in states:
+            state.fetch.ring()
+
+
+async def decode_all(items: Sequence[bytes]) -> list[Transaction]:
+    """Decode transactions, giving way between them; DecodingError if one is none, or of an unknown type."""
+    transactions = list[Transaction]()
+    for number, item in enumerate(items):
+        if number % AT_ONCE == AT_ONCE - 1:
+            await trio.lowlevel.checkpoint()
+        transactions.append(Transaction.decode(item))
+    return transactions
+
+
+def check_answer(asked: Sequence[bytes], transactions: Sequence[Transaction]) -> None:
+    """See that an answer has what was asked for, in that order (eth, "PooledTransactions"); RemoteProtocolError if not."""
+    places = {name: place for place, name in enumerate(asked)}
+    last = -1
+    for transaction in transactions:
+        place = places.get(transaction.hash, -1)
+        if place <= last:
+            raise RemoteProtocolError(f"the transaction {transaction.hash.hex()}, which was not asked for, or not in this place")
+        last = place
+
+
+def check_sidecar(transaction: Transaction, version: int) -> None:
+    """See that a blob transaction has come with what it has in a version of eth; RemoteProtocolError if not."""
+    if transaction.type != BLOB_TYPE:
+        return
+    sidecar = transaction.sidecar
+    if sidecar is None:
+        raise RemoteProtocolError("a blob transaction without a sidecar")
+    fault = sidecar.fault(transaction.blob_hashes)
+    if fault is not None:
+        raise RemoteProtocolError(f"a blob transaction whose sidecar has {fault}")
+    if version >= SPARSE and sidecar.blobs:
+        raise RemoteProtocolError(f"a blob transaction with its blobs, which eth/{version} leaves out")
+    if version < SPARSE and not sidecar.blobs:
+        raise RemoteProtocolError(f"a blob transaction without its blobs, which eth/{version} has")
+
+
+def _lie(transaction: Transaction, said: Said, announcer: PeerState, bringer: PeerState) -> str | None:
+    """What is wrong with an announcement. Sizes with blobs and without them are not compared."""
+    if said.type != transaction.type:
+        return f"announced a transaction of type {transaction.type} as one of type {said.type}"
+    if transaction.type == BLOB_TYPE and (announcer.peer.version < SPARSE) != (bringer.peer.version < SPARSE):
+        return None
+    if abs(said.size - transaction.size) > LENIENCY:
+        return f"announced a transaction of {transaction.size} bytes with {said.size}"
+    return None

@@ -1,0 +1,201 @@
+"""`Sidecars`: blob transactions that wait for cells, and cells for those who ask (eth, "Blob Transaction and Cell Exchange")."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from devp2p import RemoteProtocolError
+from devp2p.capabilities.eth.pool.columns import ALL, CELL, COLUMNS, ENOUGH, ColumnPlan, first, indices
+from devp2p.capabilities.eth.pool.entries import Fault, Refusal
+from devp2p.capabilities.eth.pool.limits import PoolLimits
+from devp2p.capabilities.eth.pool.peering import PeerState
+from devp2p.capabilities.eth.pool.protocols import CellGroups
+from devp2p.capabilities.eth.pool.shelf import Kept, Shelf
+from devp2p.capabilities.ethereum.blocks import Transaction
+
+_EXTENDED = 8
+"""Transactions of which the columns beyond the blobs are kept for the next who asks."""
+
+
+class Prover(Protocol):
+    """What verifies and computes cells; `kzg.Kzg`."""
+
+    async def verify_cells(
+        self, commitments: Sequence[bytes], columns: Sequence[int], cells: Sequence[bytes], proofs: Sequence[bytes]
+    ) -> bool:
+        """Whether each cell, in its column, belongs to the blob of its commitment."""
+        ...
+
+    async def verify_blobs(self, blobs: Sequence[bytes], commitments: Sequence[bytes], proofs: Sequence[bytes]) -> bool:
+        """Whether blobs are those of their commitments, and all cells those of the proofs."""
+        ...
+
+    async def extend(self, blobs: Sequence[bytes]) -> list[list[bytes]]:
+        """All cells of each blob."""
+        ...
+
+    async def recover(self, columns: Sequence[int], cells: Sequence[Sequence[bytes]]) -> list[bytes]:
+        """Blobs, of cells in half of the columns."""
+        ...
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A good blob transaction, of which cells are missing."""
+
+    kept: Kept
+    bringer: PeerState
+    since: float
+    cells: dict[int, tuple[bytes, ...]] = field(default_factory=dict[int, tuple[bytes, ...]])
+
+    @property
+    def footprint(self) -> int:
+        """Bytes that it takes."""
+        return len(self.kept.item) + len(self.cells) * CELL * len(self.kept.transaction.blob_hashes)
+
+
+class Sidecars:
+    """Cells: those that are wanted, those that have come and are not enough yet, those that are asked of us."""
+
+    def __init__(self, shelf: Shelf, limits: PoolLimits, prover: Prover, random: Callable[[], float]) -> None:
+        self.plan: ColumnPlan[PeerState] = ColumnPlan(limits, ALL, random)
+        self._shelf = shelf
+        self._limits = limits
+        self._prover = prover
+        self._waiting: dict[bytes, Waiting] = {}
+        self._extended: dict[bytes, list[list[bytes]]] = {}
+
+    def __contains__(self, name: bytes) -> bool:
+        return name in self._waiting
+
+    def get(self, name: bytes) -> Waiting | None:
+        """Return one that waits."""
+        return self._waiting.get(name)
+
+    def expect(self, transaction: Transaction, bringer: PeerState, now: float) -> Refusal | None:
+        """Let a good transaction wait for its cells, or say why not."""
+        for name in [name for name, each in self._waiting.items() if each.since + self._limits.cells_for <= now]:
+            self.forget(name)
+        waiting = Waiting(Kept.of(transaction), bringer, now)
+        own = sum(each.bringer is bringer for each in self._waiting.values())
+        total = sum(each.footprint for each in self._waiting.values())
+        if own >= self._limits.cells_by_peer or total + waiting.footprint > self._limits.cells_bytes:
+            return Refusal(Fault.FULL, "too many blob transactions wait for their cells")
+        self._waiting[transaction.hash] = waiting
+        self.plan.expect(transaction.hash, len(transaction.blob_hashes), now)
+        return None
+
+    def done(self, name: bytes) -> Waiting | None:
+        """Return one that waits no more, if it did."""
+        return self._waiting.pop(name, None)
+
+    def forget(self, name: bytes) -> None:
+        """Forget one that waits, or has gone."""
+        self._waiting.pop(name, None)
+        self._extended.pop(name, None)
+        self.plan.forget(name)
+
+    async def verify_blobs(self, transaction: Transaction) -> None:
+        """See that a transaction's blobs are those that it names; RemoteProtocolError if not."""
+        sidecar = transaction.sidecar
+        if sidecar is None or not await self._prover.verify_blobs(sidecar.blobs, sidecar.commitments, sidecar.proofs):
+            raise RemoteProtocolError(f"blobs of the transaction {transaction.hash.hex()} that are not those of its commitments")
+
+    async def take(self, asked: list[bytes], columns: int, answer: CellGroups) -> dict[bytes, dict[int, tuple[bytes, ...]]]:
+        """Take the answer to a request of ours; return the cells by transaction and column. RemoteProtocolError if they are not those."""
+        hashes, groups, brought = answer
+        self._check(asked, columns, answer)
+        own = indices(brought)
+        found = dict[bytes, dict[int, tuple[bytes, ...]]]()
+        commitments, places, cells, proofs = list[bytes](), list[int](), list[bytes](), list[bytes]()
+        for name, group in zip(hashes, groups, strict=True):
+            transaction = self._transaction(name)
+            if transaction is None or transaction.sidecar is None:
+                continue  # it has gone since we asked
+            blobs = len(transaction.blob_hashes)
+            if len(group) != blobs * len(own):
+                raise RemoteProtocolError(f"{len(group)} cells for {len(own)} columns of {blobs} blobs")
+            found[name] = {column: tuple(group[at * blobs : (at + 1) * blobs]) for at, column in enumerate(own)}
+            for column, row in found[name].items():
+                commitments += transaction.sidecar.commitments
+                places += [column] * blobs
+                cells += row
+                proofs += [transaction.sidecar.proofs[blob * COLUMNS + column] for blob in range(blobs)]
+        if any(len(cell) != CELL for cell in cells):
+            raise RemoteProtocolError(f"a cell that has not {CELL} bytes")
+        if cells and not await self._prover.verify_cells(commitments, places, cells, proofs):
+            raise RemoteProtocolError("cells that are not those of their blobs")
+        for name, its in found.items():
+            waiting = self._waiting.get(name)
+            if waiting is not None:
+                waiting.cells |= its
+            else:
+                self._shelf.enrich(name, (), its)
+        return found
+
+    async def assemble(self, name: bytes) -> tuple[tuple[bytes, ...], dict[int, tuple[bytes, ...]]]:
+        """Return what has come of a transaction: its blobs, if the cells are enough for that, else the cells."""
+        waiting, kept = self._waiting.get(name), self._shelf.get(name)
+        transaction = self._transaction(name)
+        cells = dict(waiting.cells if waiting else kept.cells if kept else {})
+        if transaction is None or len(cells) < ENOUGH:
+            return (), cells
+        blobs = Kept(transaction, b"", cells=cells).data_cells()
+        if blobs is None:
+            columns = sorted(cells)
+            rows = [[cells[column][blob] for column in columns] for blob in range(len(transaction.blob_hashes))]
+            blobs = tuple(await self._prover.recover(columns, rows))
+        return blobs, {}
+
+    async def serve(self, hashes: Sequence[bytes], columns: int, size: int) -> CellGroups:
+        """Answer GetCells: the columns of the first transaction that are here, and of the others that have all of these."""
+        names, groups, room, told = list[bytes](), list[list[bytes]](), size, 0
+        for name in dict.fromkeys(hashes[: self._limits.fetch_cells_hashes]):
+            kept = self._shelf.get(name)
+            if kept is None or not kept.columns:
+                continue
+            blobs = len(kept.transaction.blob_hashes)
+            if not names:
+                told = first(columns & kept.columns, max(1, room // (CELL * blobs)))
+            cost = told.bit_count() * blobs * CELL
+            if not told or told & ~kept.columns or (names and cost > room):
+                continue
+            names.append(name)
+            groups.append(await self._cells(kept, told))
+            room -= cost
+        return names, groups, told
+
+    async def _cells(self, kept: Kept, columns: int) -> list[bytes]:
+        wanted, blobs = indices(columns), kept.blobs
+        if not blobs:
+            return [cell for column in wanted for cell in kept.cells[column]]
+        if wanted[-1] < COLUMNS // 2:
+            return [blob[column * CELL : (column + 1) * CELL] for column in wanted for blob in blobs]
+        name = kept.hash
+        extended = self._extended.pop(name, None)
+        if extended is None:
+            extended = await self._prover.extend(blobs)
+        self._extended[name] = extended
+        while len(self._extended) > _EXTENDED:
+            del self._extended[next(iter(self._extended))]
+        return [row[column] for column in wanted for row in extended]
+
+    def _transaction(self, name: bytes) -> Transaction | None:
+        waiting = self._waiting.get(name)
+        kept = self._shelf.get(name) if waiting is None else waiting.kept
+        return None if kept is None else kept.transaction
+
+    @staticmethod
+    def _check(asked: list[bytes], columns: int, answer: CellGroups) -> None:
+        """See that an answer is one to what was asked (eth, "Cells")."""
+        hashes, groups, brought = answer
+        if brought & ~columns:
+            raise RemoteProtocolError("cells of columns that nobody asked for")
+        if len(hashes) != len(groups):
+            raise RemoteProtocolError(f"{len(groups)} groups of cells for {len(hashes)} transactions")
+        places = {name: at for at, name in enumerate(asked)}
+        order = [places.get(name, -1) for name in hashes]
+        if -1 in order or order != sorted(set(order)):
+            raise RemoteProtocolError("cells of transactions that nobody asked for, or not in the order of the request")
+        if not brought and any(groups):
+            raise RemoteProtocolError("cells without a column")
