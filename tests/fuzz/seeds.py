@@ -10,6 +10,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from devp2p import rlp
+from devp2p.capabilities.ethereum.tries.nodes import write_extension, write_leaf
 from devp2p.errors import DisconnectReason
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
@@ -21,6 +22,7 @@ from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
 from tests.fuzz.prelude_targets import CLAIM, REQUEST, sealed
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
+from tests.fuzz.trie_targets import LINK
 from tests.fuzz.wire_targets import KEY, OTHER, entropy
 from tests.rlp.shapes import BAD_ITEMS
 from tests.rlp.test_items import GOOD_ITEMS
@@ -173,6 +175,19 @@ def of_v5() -> list[bytes]:
     return [*found, *(rlp.encode(body) for body in bodies), nodes]
 
 
+def of_tries() -> list[bytes]:
+    """Nodes, accounts; leaves and which of them are given; leaves and linked nodes."""
+    branch = rlp.encode([b"", LINK[1:], [b"\x20\x56", b"small"], *[b""] * 14])
+    nodes = [write_leaf("123", b"value"), write_leaf("", b"1"), write_extension("12", LINK), branch]
+    accounts = [rlp.encode([1, 10**18, b"", b""]), rlp.encode([1, 2, bytes(32), b""])]
+    leaves = b"".join(bytes([number >> 2, number << 6 & 0xFF, number]) for number in range(1, 9))
+    true = [bytes([8, cut, 9, 0, start]) + leaves for cut, start in ((9, 0), (3, 65), (0, 200))]
+    lie = bytes([8, 4, 1, 0, 0]) + leaves + b"\1\1\1"
+    linked = [write_extension("1", LINK), branch, write_leaf("34", b"v" * 40)]
+    forged = b"\1\x11\x34\x28" + b"v" * 40 + b"\0\0" + b"".join(bytes([len(node)]) + node for node in linked)
+    return [*nodes, *accounts, *true, lie, forged]
+
+
 OF: Final = {
     "rlp": of_rlp,
     "handshake": of_handshake,
@@ -184,6 +199,7 @@ OF: Final = {
     "records": of_records,
     "v4": of_v4,
     "v5": of_v5,
+    "tries": of_tries,
 }
 
 

@@ -17,6 +17,7 @@ from tests.fuzz import (
     rlp_targets,
     session_targets,
     stream_targets,
+    trie_targets,
     wire_targets,
 )
 
@@ -58,6 +59,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
     ),
     "v4": (discovery_targets.fuzz_v4_packet,),
     "v5": (discovery_targets.fuzz_v5_packet, discovery_targets.fuzz_v5_handshake, discovery_targets.fuzz_v5_message),
+    "tries": (trie_targets.fuzz_trie_node, trie_targets.fuzz_account, trie_targets.fuzz_true_range, trie_targets.fuzz_forged_range),
 }
 MAX_SIZE: Final = 1400
 """The most bytes of an input: a datagram has at most 1,280."""

@@ -3,6 +3,7 @@
 import pytest
 
 from devp2p import rlp
+from devp2p.capabilities.ethereum.tries import ranges
 from devp2p.discovery.v4 import packets as v4_packets
 from devp2p.discovery.v5 import crypto as v5_crypto
 from devp2p.records import enr
@@ -60,6 +61,7 @@ DEFECTS = {
     "records": (enr, "_quote", lambda key: ascii(key[:32].decode("latin-1"))),  # as it once was
     "v4": (v4_packets, "is_expired", lambda _packet, _now: False),
     "v5": (v5_crypto, "verify_id", unchecked),
+    "tries": (ranges, "EMPTY", b""),
 }
 
 
