@@ -89,8 +89,8 @@ class State(Protocol):
     async def accounts(self, root: bytes, start: bytes, limit: bytes, *, size: int) -> Range | None:
         """Return accounts in slim RLP (snap, "Data format"); None for an unknown root.
 
-        They begin with the first at or behind `start`, and end with the first at or behind `limit`, though that be the same one. Proofs are
-        always there: of `start`, and of the last account.
+        They begin with the first at or behind `start`, and end with the first at or behind `limit`, though that be the same one. The proof
+        is of `start` and of the last account; only where these are all accounts that there are, it may be left out.
         """
         ...
 

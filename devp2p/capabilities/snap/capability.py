@@ -1,0 +1,95 @@
+"""The capabilities snap/1 and snap/2, and `snap`, which makes both over one state."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import trio
+
+from devp2p import Capability, Channel, LocalProtocolError, Peer, rlp
+from devp2p.capabilities.ethereum import Chain, State
+from devp2p.capabilities.snap.messages import (
+    SHARED,
+    AnyRequest,
+    BlockAccessLists,
+    GetBlockAccessLists,
+    GetTrieNodes,
+    SnapMessage,
+    TrieNodes,
+)
+from devp2p.capabilities.snap.peer import SnapPeer
+from devp2p.capabilities.snap.serving import answer
+
+_AT_ONCE = 2
+"""Requests of one peer that are served at a time: while one answer waits for the line, the next is looked up."""
+_SATELLITE_OF = "eth"
+
+
+class Snap(Capability[SnapMessage, SnapPeer]):
+    """What both versions are; ``peer[Snap]`` is the `SnapPeer` of whichever runs.
+
+    snap is a satellite of eth ("Relation to eth"): with a peer that shares no eth it does nothing, and leaves the session to the other
+    capabilities; with others it begins when eth's handshake has found that both are on the same chain.
+    """
+
+    name = "snap"
+    optional = True  # where eth is not shared, it is done at once, and the session goes on
+    ready_within = 60.0  # it waits for eth, which has a deadline of its own
+
+    def __init__(self, chain: Chain, state: State) -> None:
+        """`chain` says which nodes are worth dialling, `state` what peers are served."""
+        self._chain = chain
+        self._state = state
+
+    async def run(self, peer: Peer, channel: Channel[SnapMessage]) -> None:
+        """Serve a peer, once eth has accepted it."""
+        eth = next((type(one) for one in peer.capabilities if one.name == _SATELLITE_OF), None)
+        if eth is None:
+            return
+        await peer.ready(eth)
+        channel.ready(SnapPeer(peer, channel, self.version))
+        free = trio.Semaphore(_AT_ONCE)
+        async with trio.open_nursery() as nursery:
+            async for message in channel:
+                if isinstance(message, AnyRequest):  # answers do not come this way
+                    await free.acquire()
+                    nursery.start_soon(self._serve, channel, message, free)
+
+    def record_entries(self) -> Mapping[str, rlp.Encodable]:
+        """Return the entry ``snap``, an empty list, as go-ethereum's nodes have it."""
+        return {"snap": ()}
+
+    async def _serve(self, channel: Channel[SnapMessage], request: AnyRequest, free: trio.Semaphore) -> None:
+        try:
+            await channel.send(await answer(self._state, request))
+        finally:
+            free.release()
+
+
+class Snap1(Snap):
+    """snap/1."""
+
+    version = 1
+    length: ClassVar[int | None] = 8
+    messages = {**SHARED, 0x06: GetTrieNodes, 0x07: TrieNodes}
+
+
+class Snap2(Snap):
+    """snap/2 (EIP-8189): access lists in place of trie nodes, whose ids stay reserved. What comes under them ends the session."""
+
+    version = 2
+    length: ClassVar[int | None] = 10
+    messages = {**SHARED, 0x08: GetBlockAccessLists, 0x09: BlockAccessLists}
+
+
+_VERSIONS: dict[int, type[Snap]] = {1: Snap1, 2: Snap2}
+
+
+def snap(chain: Chain, state: State, versions: Sequence[int] = (1, 2)) -> tuple[Snap, ...]:
+    """Make the capabilities of a node that serves `state`: ``open_node(key, [*eth(chain), *snap(chain, state)])``.
+
+    LocalProtocolError for a version that there is not.
+    """
+    for version in versions:
+        if version not in _VERSIONS:
+            raise LocalProtocolError(f"there is no snap/{version}: versions are {', '.join(map(str, _VERSIONS))}")
+    return tuple(_VERSIONS[version](chain, state) for version in versions)

@@ -1,0 +1,137 @@
+"""What a peer answered, held against what it was asked. Pure; a lie is a RemoteProtocolError that names it (a DecodingError is one, too).
+
+A range is proved as the specification's caveats say: the nodes on the ways to its first key, be it there or not, and to its last leaf fix
+the trie left and right of it, and all that lies between has to follow from the leaves. So a peer can send less than it has, at the end
+only, and nothing else. An answer of 2 MiB takes a quarter of a second, so all of this goes in steps: generators that yield about every 0.2
+ms, and return what was proved.
+"""
+
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from devp2p import DecodingError, RemoteProtocolError, keccak256, rlp
+from devp2p.capabilities.ethereum import Account
+from devp2p.capabilities.ethereum.blocks import Header, access_list_fault
+from devp2p.capabilities.ethereum.tries import check_range_in_steps, full_account
+from devp2p.capabilities.snap.messages import UNAVAILABLE, AccountRange, BlockAccessLists, StorageRanges
+from devp2p.rlp import Lazy
+
+T = TypeVar("T")
+K = TypeVar("K", bytes, tuple[bytes, ...])
+Steps = Generator[None, None, T]
+Leaves = Sequence[tuple[bytes, bytes]]
+Path = tuple[bytes, ...]
+
+_STEP = 64  # small items
+_ACCOUNT = rlp.codec(Account)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """Consecutive accounts of a state, which are proved to be all that there are between their keys."""
+
+    accounts: Mapping[bytes, Account]
+    """By the keccak of their addresses, in order."""
+    more: bool
+    """Whether the state has accounts behind the last of these."""
+    size: int
+    """Bytes of keys and values."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoragePage:
+    """The same of slots in an account's storage."""
+
+    slots: Mapping[bytes, int]
+    """Values by the keccak of their keys, in order."""
+    more: bool
+    size: int
+
+
+def check_accounts(root: bytes, start: bytes, limit: bytes, answer: AccountRange) -> Steps[AccountPage | None]:
+    """Prove a part of a state's accounts; None if the peer does not have that state."""
+    accounts, leaves = dict[bytes, Account](), list[tuple[bytes, bytes]]()
+    for count, one in enumerate(answer.accounts, 1):
+        try:
+            leaves.append((one.hash, full := full_account(one.body)))
+            accounts[one.hash] = _ACCOUNT.decode(full)
+        except DecodingError as error:
+            raise DecodingError(f"account {one.hash.hex()}: {error}") from None
+        if count % _STEP == 0:
+            yield
+    if not leaves and not answer.proof:
+        return None
+    more = yield from _check_leaves(root, start, limit, leaves, answer.proof)
+    return AccountPage(accounts, more, sum(len(key) + len(value) for key, value in leaves))
+
+
+def check_storage(accounts: Mapping[bytes, Account], start: bytes, limit: bytes, answer: StorageRanges) -> Steps[dict[bytes, StoragePage]]:
+    """Prove storage of accounts, by their hashes, of which none is empty; those at the end may be missing."""
+    lists = answer.slots
+    if not lists and answer.proof:
+        lists = Lazy([Lazy()])  # so go-ethereum says that there is nothing from `start` on
+    if len(lists) > len(accounts):
+        raise RemoteProtocolError(f"storage of {len(lists)} accounts came where {len(accounts)} were asked for")
+    pages: dict[bytes, StoragePage] = {}
+    for at, ((key, account), slots) in enumerate(zip(accounts.items(), lists, strict=False), 1):
+        values, leaves = dict[bytes, int](), list[tuple[bytes, bytes]]()
+        for count, slot in enumerate(slots, 1):
+            leaves.append((slot.hash, slot.data))
+            values[slot.hash] = _value(slot.data)
+            if count % _STEP == 0:
+                yield
+        more = yield from _check_leaves(account.storage_root, start, limit, leaves, answer.proof if at == len(lists) else ())
+        pages[key] = StoragePage(values, more, sum(len(key) + len(value) for key, value in leaves))
+    return pages
+
+
+def check_codes(hashes: Sequence[bytes], codes: Iterable[bytes]) -> Steps[dict[bytes, bytes]]:
+    """See which of the codes that were asked for came: any, but in the order of `hashes`."""
+    return _in_order([(one, one) for one in hashes], codes, "code")
+
+
+def check_nodes(wanted: Mapping[Path, bytes], nodes: Iterable[bytes]) -> Steps[dict[Path, bytes]]:
+    """The same for trie nodes, by their paths, with the hashes that they must have; empty ones stand for what is not there."""
+    return _in_order(list(wanted.items()), (node for node in nodes if node), "trie node")
+
+
+def check_access_lists(headers: Sequence[Header], answer: BlockAccessLists) -> Steps[tuple[bytes | None, ...]]:
+    """Hold access lists against the headers of their blocks; None for each that the peer does not have."""
+    if len(answer.access_lists) > len(headers):
+        raise RemoteProtocolError(f"{len(answer.access_lists)} access lists came where {len(headers)} were asked for")
+    found: list[bytes | None] = []
+    for header, raw in zip(headers, answer.access_lists, strict=False):
+        if raw != UNAVAILABLE and (fault := access_list_fault(header, raw)) is not None:
+            raise RemoteProtocolError(f"block {header.number}: {fault}")
+        found.append(None if raw == UNAVAILABLE else raw)
+        yield
+    return tuple(found)
+
+
+def _check_leaves(root: bytes, start: bytes, limit: bytes, leaves: Leaves, proof: Sequence[bytes]) -> Steps[bool]:
+    """Prove leaves, and say whether there are more behind them."""
+    if len(leaves) > 1 and leaves[-2][0] >= limit:
+        raise RemoteProtocolError(f"a range goes on behind {leaves[-2][0].hex()}, and was asked for up to {limit.hex()}")
+    return (yield from check_range_in_steps(root, start, leaves, proof))
+
+
+def _in_order(wanted: Iterable[tuple[K, bytes]], items: Iterable[bytes], what: str) -> Steps[dict[K, bytes]]:
+    """Find each item's place by its hash: items may be left out, but come in the order of `wanted`, which has names and hashes."""
+    found: dict[K, bytes] = {}
+    rest = iter(wanted)
+    for item in items:
+        own = keccak256(item)
+        name = next((name for name, expected in rest if expected == own), None)
+        if name is None:
+            raise RemoteProtocolError(f"{what} {own.hex()} came, which was not asked for, or not in this place")
+        found[name] = item
+        yield
+    return found
+
+
+def _value(data: bytes) -> int:
+    value = rlp.decode(data)
+    if not isinstance(value, bytes) or len(value) > 32:
+        raise RemoteProtocolError(f"a storage slot holds {data.hex()[:80]}, which is no number of 256 bits")
+    return int.from_bytes(value, "big")
