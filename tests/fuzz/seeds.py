@@ -10,6 +10,7 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from devp2p import rlp
+from devp2p.capabilities.ethereum.blocks import AccountChanges, Block, Receipt, Sidecar, Transaction, encode_access_list
 from devp2p.capabilities.ethereum.tries.nodes import write_extension, write_leaf
 from devp2p.errors import DisconnectReason
 from devp2p.keys import PrivateKey
@@ -153,6 +154,19 @@ def of_records() -> list[bytes]:
     return [record.encode(), entries, *introductions, *(text.encode() for text in texts)]
 
 
+def of_blocks() -> list[bytes]:
+    """Whole blocks of three forks, and of each type a transaction; a receipt in both encodings, an access list."""
+    given = vectors("ethereum_blocks")
+    blocks = [Block.decode(bytes.fromhex(each["rlp"])) for each in given["chain"]]
+    by_type = {Transaction.decode(item).type: item for block in blocks for item in block.body.transactions}
+    envelopes = [Transaction.decode(item).envelope for _, item in sorted(by_type.items())]
+    elided = Transaction.decode(by_type[3]).with_sidecar(Sidecar(1, (), (bytes(48),), (bytes(48),) * 2)).network_envelope
+    receipt = Receipt.from_consensus(bytes.fromhex(given["receipts"][2]))
+    changes = AccountChanges(b"a" * 20, ((bytes(32), ((1, b"v" * 32),)),), (b"r" * 32,), ((0, 1),), ((2, 1),), ((3, b"code"),))
+    body = rlp.encode([[], [], [[1, 2, b"a" * 20, 3]]])
+    return [*(block.raw for block in blocks[:2]), body, *envelopes, elided, receipt.raw, receipt.consensus, encode_access_list([changes])]
+
+
 def of_v4() -> list[bytes]:
     packets = [bytes.fromhex(each["packet"]) for each in vectors("discv4_packets")["packets"]]
     return [*packets, *(packet[98:] for packet in packets)]
@@ -197,6 +211,7 @@ OF: Final = {
     "dpx": of_dpx,
     "session": of_session,
     "records": of_records,
+    "blocks": of_blocks,
     "v4": of_v4,
     "v5": of_v5,
     "tries": of_tries,

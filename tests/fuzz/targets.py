@@ -9,6 +9,7 @@ from typing import Final
 
 from tests.fuzz import (
     adversary,
+    block_targets,
     discovery_targets,
     dns_targets,
     dpx_targets,
@@ -56,6 +57,13 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
         dns_targets.fuzz_dns_entry,
         dns_targets.fuzz_dns_root,
         introduction_targets.fuzz_introduction,
+    ),
+    "blocks": (
+        block_targets.fuzz_header,
+        block_targets.fuzz_block,
+        block_targets.fuzz_transaction,
+        block_targets.fuzz_receipt,
+        block_targets.fuzz_access_list,
     ),
     "v4": (discovery_targets.fuzz_v4_packet,),
     "v5": (discovery_targets.fuzz_v5_packet, discovery_targets.fuzz_v5_handshake, discovery_targets.fuzz_v5_message),
