@@ -9,6 +9,7 @@ from devp2p.capabilities.ethereum.networks.entries import (
     snap_entries,
     wants_node,
 )
+from devp2p.capabilities.ethereum.networks.first_headers import FIRST_HEADERS
 from devp2p.capabilities.ethereum.networks.fork_ids import ForkVerdict, Place, check_fork_id
 from devp2p.capabilities.ethereum.networks.genesis import Genesis, GenesisAccount, load_genesis
 from devp2p.capabilities.ethereum.networks.network import BLOCK_UPGRADES, TIME_UPGRADES, BlobParameters, ForkId, Network
@@ -16,6 +17,7 @@ from devp2p.capabilities.ethereum.networks.presets import NETWORKS
 
 __all__ = [
     "BLOCK_UPGRADES",
+    "FIRST_HEADERS",
     "NETWORKS",
     "TIME_UPGRADES",
     "BlobParameters",

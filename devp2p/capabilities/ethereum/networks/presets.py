@@ -106,7 +106,7 @@ NETWORKS: Final[Mapping[str, Network]] = MappingProxyType(
             network_id=17_000,
             chain_id=17_000,
             genesis=bytes.fromhex("b5f7f912443c940f21fd611f12828d75b534364ed9e95ca4e307729a4661bde4"),
-            timestamp=1_695_902_400,
+            timestamp=1_695_902_100,
             upgrades={
                 **_TO_LONDON,
                 "mergeNetsplit": 0,
