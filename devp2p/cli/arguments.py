@@ -4,6 +4,7 @@ import argparse
 import math
 import re
 import shutil
+from collections.abc import Sequence
 
 from devp2p.addresses import Address
 from devp2p.discovery import parse_external
@@ -27,6 +28,25 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=30, width=min(shutil.get_terminal_size().columns, _WIDEST) - 2)
+
+
+class IntermixedParser(argparse.ArgumentParser):
+    """A parser of a subcommand that takes options between several positional arguments, which argparse does not by itself."""
+
+    _begun = False
+
+    def parse_known_args(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  (its overloads, in one)
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse them; `parse_known_intermixed_args` itself comes by here, once for options and once for the rest."""
+        namespace = argparse.Namespace() if namespace is None else namespace
+        if self._begun:
+            return super().parse_known_args(args, namespace)
+        self._begun = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._begun = False
 
 
 def node_record(text: str) -> NodeRecord:

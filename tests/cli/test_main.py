@@ -12,7 +12,7 @@ from devp2p.cli import main
 from devp2p.cli.output import Exit, Failure, write_json, write_text
 from tests.cli.processes import COMMAND, ROOT
 
-COMMANDS = [[], ["key"], ["key", "generate"], ["key", "inspect"], ["ping"], ["node"]]
+COMMANDS = [[], ["chain"], ["chain", "import"], ["chain", "info"], ["key"], ["key", "generate"], ["key", "inspect"], ["ping"], ["node"]]
 NOT_FOR_HELP = {"importlib.metadata", "email", "zipfile", "asyncio", "rlp", "rich", "sqlite3"}  # slow to import
 
 
@@ -35,7 +35,7 @@ def test_help_says_what_a_command_is_for_and_fits_the_terminal(command, columns,
     text = capsys.readouterr().out
     assert text.startswith(f"usage: {' '.join(['devp2p', *command])} ")
     assert "\nexamples:\n  devp2p " in text
-    assert ("exit codes:\n  0  " in text) is (command not in ([], ["key"]))
+    assert ("exit codes:\n  0  " in text) is (command not in ([], ["chain"], ["key"]))
     assert max(map(len, text.splitlines())) <= min(int(columns), 100)
 
 

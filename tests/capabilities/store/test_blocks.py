@@ -54,7 +54,7 @@ def known_headers(start: int | bytes, count: int, step: int) -> list[BuiltBlock]
             blocks, start = SIDE.blocks[: beside.header.number + 1] if step < 0 else (beside,), beside.header.number if step < 0 else 0
         else:
             start = next((block.header.number for block in MAIN.blocks if block.hash == start), 2**64)
-    found = []
+    found: list[BuiltBlock] = []
     while 0 <= start < len(blocks) and len(found) < count:
         found.append(blocks[start])
         start += step
