@@ -128,17 +128,17 @@ class ColumnPlan(Generic[P]):
     def brought(self, peer: P, asked: list[bytes], brought: dict[bytes, int]) -> set[P]:
         """Note the end of a request, and which columns were brought. Returns who can be asked now.
 
-        A peer is not asked again for what it left out.
+        A peer is not asked again for what it left out; one that brought nothing of a transaction, for nothing of it.
         """
         free = set[P]()
         for name in asked:
             plan = self._plans.get(name)
             if plan is None:
                 continue
-            left_out = plan.asked.pop(peer, 0) & ~brought.get(name, 0)
-            plan.held |= brought.get(name, 0)
+            asked_for, came = plan.asked.pop(peer, 0), brought.get(name, 0)
+            plan.held |= came
             if peer in plan.sources:
-                plan.sources[peer] &= ~left_out
+                plan.sources[peer] = plan.sources[peer] & ~asked_for | came if came else 0
                 if not plan.sources[peer]:
                     del plan.sources[peer], self._by_peer[peer][name]
             free.update(plan.sources)
