@@ -50,8 +50,8 @@ class Limits:
 
     ping_interval: float = 15.0
     ping_timeout: float = 15.0
-    ping_burst: int = 5
-    """Pings that a peer may send at once."""
+    ping_burst: int = 10
+    """Pings that a peer may send at once; go-ethereum's conformance suite sends ten within a second."""
     ping_rate: float = 1.0
     """Pings a second that it may send in the long run."""
 

@@ -65,16 +65,16 @@ async def hear(peer: ScriptedPeer, siege: Siege) -> None:
             siege.farewell = base.decode_disconnect(data, compressed=False)
 
 
-async def test_f9_of_a_hundred_thousand_pings_in_a_second_five_are_answered_and_then_it_is_over(wire: Wire):
+async def test_f9_of_a_hundred_thousand_pings_in_a_second_ten_are_answered_and_then_it_is_over(wire: Wire):
     siege = await flood(wire, Limits(), FLOOD, at_once=1)
-    assert (siege.pongs, siege.farewell) == (5, DisconnectReason.PROTOCOL_BREACH)
-    assert siege.taken < 10
+    assert (siege.pongs, siege.farewell) == (10, DisconnectReason.PROTOCOL_BREACH)
+    assert siege.taken < 15
     assert siege.more_tasks <= 0
 
 
 async def test_f9_nor_are_more_answered_if_a_thousand_come_at_once(wire: Wire):
     siege = await flood(wire, Limits(), FLOOD, at_once=1000)
-    assert siege.pongs <= 5
+    assert siege.pongs <= 10
     assert siege.farewell == DisconnectReason.PROTOCOL_BREACH
     assert siege.more_tasks <= 0
 
