@@ -58,11 +58,12 @@ class Geth:
 
     async def until(self, method: str, *params: object, be: Any) -> None:
         """Ask again and again until the answer is `be`."""
-        answer = None
-        with trio.move_on_after(PATIENCE):
-            while (answer := await self.call(method, *params)) != be:
-                await trio.sleep(0.1)
-        assert answer == be, f"{method} is {answer} after {PATIENCE:g} s"
+        end, answer = trio.current_time() + PATIENCE, None
+        while trio.current_time() < end:
+            if (answer := await self.call(method, *params)) == be:
+                return
+            await trio.sleep(0.1)
+        raise AssertionError(f"{method} is {answer} after {PATIENCE:g} s")
 
 
 @asynccontextmanager
@@ -75,7 +76,7 @@ async def geth_node(genesis: Path, blocks: Path | None, *arguments: str, sync: s
         await _run_through("--datadir", str(directory), "init", str(genesis))
         if blocks is not None:
             await _run_through("--datadir", str(directory), "import", str(blocks))
-        network = str(json.loads(genesis.read_text())["config"]["chainId"])
+        network = str(json.loads(await trio.Path(genesis).read_text())["config"]["chainId"])
         options = ["--datadir", str(directory), "--networkid", network, "--syncmode", sync, *_QUIET, *_ALONE, *arguments]
         with (directory / "log").open("wb") as log:
             async with trio.open_nursery() as nursery:

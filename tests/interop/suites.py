@@ -138,7 +138,7 @@ class Engine:
         return {"jsonrpc": "2.0", "id": request["id"], "result": {"payloadStatus": status, "payloadId": None}}
 
 
-async def _more(stream: trio.SocketStream, had: bytes) -> bytes:
+async def _more(stream: trio.SocketStream, had: bytes | bytearray) -> bytes:
     data = await stream.receive_some(_MOST)
     assert data, "a request that breaks off"
     assert len(had) + len(data) <= _MOST, "a request that is too large"
