@@ -8,7 +8,7 @@ items that all have one size need no notes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar, cast, overload
+from typing import Any, NoReturn, TypeVar, cast, overload
 
 from devp2p.arguments import several
 from devp2p.errors import DecodingError, LocalProtocolError
@@ -28,12 +28,25 @@ class Lazy(Sequence[T_co]):
 
     Taking an item out of a received one (by index, slice or iteration, in a comparison or for a hash) raises DecodingError if its
     bytes are not a T. The length is known and true from the start. Lazy sequences, tuples and lists of equal items are equal.
+
+    ``Lazy.encoded(items)`` makes one for sending of items that are encoded already: see there.
     """
 
     __slots__ = ("_items",)
 
     def __init__(self, values: Iterable[T_co] = ()) -> None:
-        self._items: tuple[T_co, ...] | _Region = values if isinstance(values, _Region) else several(values, "Lazy")
+        self._items: tuple[T_co, ...] | _Region | _Encodings = (
+            values if isinstance(values, _Region | _Encodings) else several(values, "Lazy")
+        )
+
+    @classmethod
+    def encoded(cls, values: Iterable[bytes]) -> "Lazy[Any]":
+        """Make one for sending of items that are encoded already, each as one RLP item, which is trusted.
+
+        To encode 50,000 small objects takes 80 ms, in which nothing else happens: who has that many encodes them bit by bit beforehand, and
+        hands them over so. LocalProtocolError for whoever takes an item out.
+        """
+        return Lazy(cast("Iterable[Any]", _Encodings(several(values, "Lazy.encoded"))))
 
     def __len__(self) -> int:
         return len(self._items)
@@ -78,6 +91,28 @@ class Lazy(Sequence[T_co]):
         return f"<Lazy: {len(self)} items in {len(self._items.data)} bytes>"
 
 
+class _Encodings:
+    """Items that were given as their encodings."""
+
+    __slots__ = ("count", "data")
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        self.data = b"".join(values)
+        self.count = len(values)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self.value(index) for index in range(self.count)])
+
+    def value(self, index: int) -> NoReturn:
+        raise LocalProtocolError(f"item {index} of {self.count} that were given encoded: take it out by encodings()")
+
+    def encodings(self) -> Iterator[bytes]:
+        return _split(self.data)
+
+
 class _Region:
     """The encoded items of one list, and where they are."""
 
@@ -117,10 +152,14 @@ class _Region:
             raise _named(index, error) from None
 
     def encodings(self) -> Iterator[bytes]:
-        at, end = 0, len(self.data)
-        while at < end:
-            start, at = at, items.item_end(self.data, at, end)
-            yield self.data[start:at]
+        return _split(self.data)
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    at, end = 0, len(data)
+    while at < end:
+        start, at = at, items.item_end(data, at, end)
+        yield data[start:at]
 
 
 def _region(value: object) -> _Region | None:
@@ -157,6 +196,9 @@ def lazy_format(element: Format, most: int | None) -> Format:
         region = _region(value)
         if region is not None and region.format is element and region.count <= most:
             return items.encode_list(region.data)
+        given: object = getattr(value, "_items", None)
+        if isinstance(given, _Encodings) and given.count <= most:
+            return items.encode_list(given.data)
         return items.encode_list(b"".join(write_elements(value, element.write, most)))
 
     return Format(at_once(steps), write, steps=steps)

@@ -258,3 +258,24 @@ def test_made_from_values():
     assert repr(received) == "<Lazy: 3 items in 3 bytes>"
     assert received == lazy
     assert not rlp.Lazy()
+
+
+def test_made_of_encodings():
+    lazy = rlp.Lazy.encoded([rlp.encode([7, "seven"]), rlp.encode([8, ""])])
+    codec = rlp.codec(Items)
+    assert codec.encode(Items(1, lazy)) == codec.encode(Items(1, rlp.Lazy([Item(7, "seven"), Item(8)])))
+    assert (len(lazy), repr(lazy)) == (2, "<Lazy: 2 items in 11 bytes>")
+    assert [*lazy.encodings()] == [rlp.encode([7, "seven"]), rlp.encode([8, ""])]
+    for take in (lambda: lazy[1], lambda: lazy[:1], lambda: [*lazy], lambda: lazy == (1, 2)):
+        with pytest.raises(LocalProtocolError, match="given encoded"):
+            take()
+    nothing = rlp.Lazy.encoded([])
+    assert (len(nothing), nothing[:], [*nothing]) == (0, (), [])
+    assert rlp.codec(rlp.Lazy[rlp.Lazy[int]]).encode(rlp.Lazy.encoded([rlp.encode([3, 4])])) == rlp.encode([[3, 4]])
+
+
+def test_encodings_are_counted_as_values_are():
+    few = rlp.codec(Annotated[rlp.Lazy[int], rlp.MaxItems(3)])
+    assert few.encode(rlp.Lazy.encoded([b"\1"] * 3)) == rlp.encode([1, 1, 1])
+    with pytest.raises(LocalProtocolError):
+        few.encode(rlp.Lazy.encoded([b"\1"] * 4))

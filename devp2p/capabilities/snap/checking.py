@@ -14,7 +14,7 @@ from devp2p import DecodingError, RemoteProtocolError, keccak256, rlp
 from devp2p.capabilities.ethereum import Account
 from devp2p.capabilities.ethereum.blocks import Header, access_list_fault
 from devp2p.capabilities.ethereum.tries import check_range_in_steps, full_account
-from devp2p.capabilities.snap.messages import UNAVAILABLE, AccountRange, BlockAccessLists, StorageRanges
+from devp2p.capabilities.snap.messages import UNAVAILABLE, AccountRange, BlockAccessLists, SlotData, StorageRanges
 from devp2p.rlp import Lazy
 
 T = TypeVar("T")
@@ -51,38 +51,40 @@ class StoragePage:
 
 def check_accounts(root: bytes, start: bytes, limit: bytes, answer: AccountRange) -> Steps[AccountPage | None]:
     """Prove a part of a state's accounts; None if the peer does not have that state."""
-    accounts, leaves = dict[bytes, Account](), list[tuple[bytes, bytes]]()
+    accounts, leaves, size = dict[bytes, Account](), list[tuple[bytes, bytes]](), 0
     for count, one in enumerate(answer.accounts, 1):
         try:
             leaves.append((one.hash, full := full_account(one.body)))
             accounts[one.hash] = _ACCOUNT.decode(full)
         except DecodingError as error:
             raise DecodingError(f"account {one.hash.hex()}: {error}") from None
+        size += len(one.hash) + len(one.body)
         if count % _STEP == 0:
             yield
     if not leaves and not answer.proof:
         return None
     more = yield from _check_leaves(root, start, limit, leaves, answer.proof)
-    return AccountPage(accounts, more, sum(len(key) + len(value) for key, value in leaves))
+    return AccountPage(accounts, more, size)
 
 
 def check_storage(accounts: Mapping[bytes, Account], start: bytes, limit: bytes, answer: StorageRanges) -> Steps[dict[bytes, StoragePage]]:
     """Prove storage of accounts, by their hashes, of which none is empty; those at the end may be missing."""
     lists = answer.slots
     if not lists and answer.proof:
-        lists = Lazy([Lazy()])  # so go-ethereum says that there is nothing from `start` on
+        lists = (Lazy[SlotData](),)  # so go-ethereum says that there is nothing from `start` on
     if len(lists) > len(accounts):
         raise RemoteProtocolError(f"storage of {len(lists)} accounts came where {len(accounts)} were asked for")
     pages: dict[bytes, StoragePage] = {}
     for at, ((key, account), slots) in enumerate(zip(accounts.items(), lists, strict=False), 1):
-        values, leaves = dict[bytes, int](), list[tuple[bytes, bytes]]()
+        values, leaves, size = dict[bytes, int](), list[tuple[bytes, bytes]](), 0
         for count, slot in enumerate(slots, 1):
             leaves.append((slot.hash, slot.data))
             values[slot.hash] = _value(slot.data)
+            size += len(slot.hash) + len(slot.data)
             if count % _STEP == 0:
                 yield
         more = yield from _check_leaves(account.storage_root, start, limit, leaves, answer.proof if at == len(lists) else ())
-        pages[key] = StoragePage(values, more, sum(len(key) + len(value) for key, value in leaves))
+        pages[key] = StoragePage(values, more, size)
     return pages
 
 

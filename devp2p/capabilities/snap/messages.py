@@ -13,6 +13,8 @@ from devp2p.rlp import U64, Bytes32, Lazy, MaxItems, MaxLength, Raw
 
 SOFT_LIMIT = 2 * 2**20
 """Bytes after which an answer ends, whatever was asked for (EIP-8189, "Response Size Limit")."""
+MOST_LOOKUPS = 1024
+"""How many accounts, codes, nodes or access lists a request gets at most; go-ethereum has the same number for most of them."""
 UNAVAILABLE = b"\x80"
 """What stands for an access list that is not there: the RLP of an empty string."""
 
@@ -79,7 +81,7 @@ class SlotData:
 class StorageRanges(Response):
     """The answer to `GetStorageRanges` (0x03): a list for each account, and a proof for the last of them if it is not whole."""
 
-    slots: Lazy[Annotated[Lazy[SlotData], MaxItems(_MOST_LEAVES)]]
+    slots: Annotated[tuple[Annotated[Lazy[SlotData], MaxItems(_MOST_LEAVES)], ...], MaxItems(MOST_LOOKUPS)]
     proof: ProofNodes
     max_size: ClassVar[int] = _MOST_ANSWERED
 

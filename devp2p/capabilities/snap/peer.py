@@ -21,6 +21,7 @@ from devp2p.capabilities.snap.checking import (
     check_storage,
 )
 from devp2p.capabilities.snap.messages import (
+    MOST_LOOKUPS,
     GetAccountRange,
     GetBlockAccessLists,
     GetByteCodes,
@@ -28,7 +29,7 @@ from devp2p.capabilities.snap.messages import (
     GetTrieNodes,
     SnapMessage,
 )
-from devp2p.capabilities.snap.serving import LAST_KEY, MOST_LOOKUPS
+from devp2p.capabilities.snap.serving import LAST_KEY
 from devp2p.rlp import Lazy
 
 FIRST_KEY = bytes(32)

@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 from devp2p import Capability, Channel, Peer, keccak256, rlp
-from devp2p.capabilities.ethereum import Account, Range
+from devp2p.capabilities.ethereum import Account, Range, State
 from devp2p.capabilities.ethereum.tries import EMPTY_CODE, EMPTY_ROOT, TrieReader, slim_account, trie_nodes
+from devp2p.capabilities.snap import Snap1, Snap2
+from devp2p.capabilities.snap.messages import AnyRequest, GetBlockAccessLists
+from devp2p.capabilities.snap.serving import answer
 
 Leaf = tuple[bytes, bytes]
 
@@ -140,3 +144,10 @@ class PlainEth(Capability[Status, str]):
         async for _ in channel:
             if not channel.is_ready:
                 channel.ready("accepted")
+
+
+async def answered(state: State, request: AnyRequest) -> Any:
+    """An answer as it comes out of the wire at the other end."""
+    table = (Snap2 if isinstance(request, GetBlockAccessLists) else Snap1).table()
+    code, _, data = table.encode(await answer(state, request))
+    return table.decode(code, data)

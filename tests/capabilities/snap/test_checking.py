@@ -93,7 +93,7 @@ def test_slots_that_are_taken_are_those_of_the_state(start, limit, size, done):
     account = STATE.accounts_by_hash[STORED]
     honest, _ = STATE.some(account.storage_root, start, limit, size, lambda data: data)
     leaves, proof = changed(honest, STATE.proof(account.storage_root, start, honest), done)
-    answer = StorageRanges(1, Lazy([Lazy(SlotData(*leaf) for leaf in leaves)]), Lazy(proof))
+    answer = StorageRanges(1, (Lazy(SlotData(*leaf) for leaf in leaves),), Lazy(proof))
     try:
         pages = result(check_storage({STORED: account}, start, limit, answer))
     except RemoteProtocolError:

@@ -39,7 +39,7 @@ MESSAGES: list[tuple[type[Any], st.SearchStrategy[Any]]] = [
         GetStorageRanges,
         st.builds(GetStorageRanges, hashes, many_hashes, st.binary(max_size=32), st.binary(max_size=32), numbers, request_id=numbers),
     ),
-    (StorageRanges, st.builds(StorageRanges, numbers, st.lists(slots, max_size=4).map(Lazy), strings)),
+    (StorageRanges, st.builds(StorageRanges, numbers, st.lists(slots, max_size=4).map(tuple), strings)),
     (GetByteCodes, st.builds(GetByteCodes, many_hashes, numbers, request_id=numbers)),
     (ByteCodes, st.builds(ByteCodes, numbers, strings)),
     (
@@ -86,7 +86,7 @@ SHAPES = [
         [b"\7", [[A, [b"\1", b"\2", b"", b""]]], [b"node"]],
     ),
     (2, GetStorageRanges(A, Lazy([B, C]), b"", b"\xff", 0, request_id=7), [b"\7", A, [B, C], b"", b"\xff", b""]),
-    (3, StorageRanges(7, Lazy([Lazy([SlotData(A, b"\2")]), Lazy()]), Lazy()), [b"\7", [[[A, b"\2"]], []], []]),
+    (3, StorageRanges(7, (Lazy([SlotData(A, b"\2")]), Lazy()), Lazy()), [b"\7", [[[A, b"\2"]], []], []]),
     (4, GetByteCodes(Lazy([A, B]), 9, request_id=7), [b"\7", [A, B], b"\x09"]),
     (5, ByteCodes(7, Lazy([b"\x60\x00", b""])), [b"\7", [b"\x60\x00", b""]]),
     (6, GetTrieNodes(A, Lazy([(b"\0",), (B, b"\0", b"\x1b")]), 9, request_id=7), [b"\7", A, [[b"\0"], [B, b"\0", b"\x1b"]], b"\x09"]),
@@ -125,6 +125,7 @@ def test_sizes_of_requests_may_be_any_number_of_64_bits(size):
         (2, [b"\7", A, [B], b"\0" * 33, b"", b"\1"]),  # a start of more than 32 bytes
         (2, [b"\7", A, B, b"", b"", b"\1"]),  # a string in place of a list
         (1, [b"\7", [], [b""] * 513]),  # a proof of more nodes than any has
+        (3, [b"\7", [[]] * 1025, []]),  # of more accounts than are ever asked for
         (6, [b"\7", A, b"\0", b"\1"]),
     ],
 )

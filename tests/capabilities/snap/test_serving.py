@@ -21,9 +21,8 @@ from devp2p.capabilities.snap.messages import (
     StorageRanges,
     TrieNodes,
 )
-from devp2p.capabilities.snap.serving import answer
 from devp2p.rlp import Lazy
-from tests.capabilities.snap.states import MemoryState, small_state
+from tests.capabilities.snap.states import MemoryState, answered, small_state
 
 STATE = small_state()
 ROOT = STATE.root
@@ -56,7 +55,7 @@ def shifted(key: bytes, by: int) -> bytes:
     ],
 )
 async def test_accounts_of_a_range(start, limit, size, expected):
-    found = await answer(STATE, GetAccountRange(ROOT, start, limit, size, request_id=7))
+    found = await answered(STATE, GetAccountRange(ROOT, start, limit, size, request_id=7))
     assert isinstance(found, AccountRange)
     assert found.request_id == 7
     assert [one.hash for one in found.accounts] == expected
@@ -66,11 +65,11 @@ async def test_accounts_of_a_range(start, limit, size, expected):
 
 @pytest.mark.parametrize("root", [b"\x13\x37".ljust(32, b"\0"), STATE.accounts_by_hash[STORED].storage_root, EMPTY_ROOT])
 async def test_a_root_that_is_no_state_gets_an_empty_reply(root):
-    found: Any = await answer(STATE, GetAccountRange(root, FIRST, LAST, 4000, request_id=7))
+    found: Any = await answered(STATE, GetAccountRange(root, FIRST, LAST, 4000, request_id=7))
     assert (len(found.accounts), len(found.proof)) == (0, 0)
-    found = await answer(STATE, GetStorageRanges(root, Lazy([STORED]), b"", b"", 4000, request_id=7))
+    found = await answered(STATE, GetStorageRanges(root, Lazy([STORED]), b"", b"", 4000, request_id=7))
     assert (len(found.slots), len(found.proof)) == (0, 0)
-    found = await answer(STATE, GetTrieNodes(root, Lazy([(b"\0",)]), 4000, request_id=7))
+    found = await answered(STATE, GetTrieNodes(root, Lazy([(b"\0",)]), 4000, request_id=7))
     assert len(found.nodes) == 0
 
 
@@ -89,7 +88,7 @@ async def test_a_root_that_is_no_state_gets_an_empty_reply(root):
     ],
 )
 async def test_slots_of_a_range(start, limit, expected, proved):
-    found: Any = await answer(STATE, GetStorageRanges(ROOT, Lazy([STORED]), start, limit, 5000, request_id=7))
+    found: Any = await answered(STATE, GetStorageRanges(ROOT, Lazy([STORED]), start, limit, 5000, request_id=7))
     assert isinstance(found, StorageRanges)
     (slots,) = found.slots
     assert [one.hash for one in slots] == expected
@@ -100,7 +99,7 @@ async def test_slots_of_a_range(start, limit, expected, proved):
 
 async def test_of_several_accounts_only_the_one_that_was_cut_has_a_proof():
     keys = sorted(STATE.storage, key=lambda key: len(STATE.storage[key]))  # 1, 30, and 100 slots
-    found: Any = await answer(STATE, GetStorageRanges(ROOT, Lazy(keys), b"", b"", 2000, request_id=7))
+    found: Any = await answered(STATE, GetStorageRanges(ROOT, Lazy(keys), b"", b"", 2000, request_id=7))
     counts = [len(slots) for slots in found.slots]
     assert counts[:2] == [1, 30]
     assert 0 < counts[2] < 100
@@ -111,7 +110,7 @@ async def test_of_several_accounts_only_the_one_that_was_cut_has_a_proof():
 
 
 async def test_an_account_that_is_not_there_empties_the_reply():
-    found: Any = await answer(STATE, GetStorageRanges(ROOT, Lazy([STORED, b"\1" * 32]), b"", b"", 10_000, request_id=7))
+    found: Any = await answered(STATE, GetStorageRanges(ROOT, Lazy([STORED, b"\1" * 32]), b"", b"", 10_000, request_id=7))
     assert (len(found.slots), len(found.proof)) == (0, 0)
 
 
@@ -135,7 +134,7 @@ NO_CODE = keccak256(b"")
     ],
 )
 async def test_codes_that_are_known_in_the_order_of_the_request(hashes, size, count):
-    found: Any = await answer(STATE, GetByteCodes(Lazy(hashes), size, request_id=7))
+    found: Any = await answered(STATE, GetByteCodes(Lazy(hashes), size, request_id=7))
     assert [keccak256(code) for code in found.codes] == [one for one in hashes if one in STATE.code][:count]
     assert len(found.codes) == count
 
@@ -147,16 +146,16 @@ def compact(nibbles: str) -> bytes:
 async def test_trie_nodes_by_their_paths():
     key, account = KEYS[0].hex(), STATE.accounts_by_hash[STORED]
     paths = [(compact(key[:length]),) for length in range(65)]
-    found: Any = await answer(STATE, GetTrieNodes(ROOT, Lazy(paths), 50_000, request_id=7))
+    found: Any = await answered(STATE, GetTrieNodes(ROOT, Lazy(paths), 50_000, request_id=7))
     assert len(found.nodes) == 65
     assert keccak256(found.nodes[0]) == ROOT
     deepest = max(at for at, node in enumerate(found.nodes) if node)
     assert 0 < deepest < 10
     assert all(found.nodes[: deepest + 1])
     assert not any(found.nodes[deepest + 1 :])
-    backwards: Any = await answer(STATE, GetTrieNodes(ROOT, Lazy([paths[10], paths[1], paths[0]]), 50_000, request_id=7))
+    backwards: Any = await answered(STATE, GetTrieNodes(ROOT, Lazy([paths[10], paths[1], paths[0]]), 50_000, request_id=7))
     assert [*backwards.nodes] == [b"", found.nodes[1], found.nodes[0]]
-    stored: Any = await answer(STATE, GetTrieNodes(ROOT, Lazy([(STORED, compact(""), compact(SLOTS[0].hex()[0]))]), 50_000, request_id=7))
+    stored: Any = await answered(STATE, GetTrieNodes(ROOT, Lazy([(STORED, compact(""), compact(SLOTS[0].hex()[0]))]), 50_000, request_id=7))
     assert keccak256(stored.nodes[0]) == account.storage_root
     assert stored.nodes[1]
 
@@ -174,13 +173,13 @@ async def test_trie_nodes_by_their_paths():
     ],
 )
 async def test_odd_paths(paths, sizes):
-    found: Any = await answer(STATE, GetTrieNodes(ROOT, Lazy(paths), 5000, request_id=7))
+    found: Any = await answered(STATE, GetTrieNodes(ROOT, Lazy(paths), 5000, request_id=7))
     assert [min(len(node), NODE) for node in found.nodes] == sizes
 
 
 async def test_an_empty_set_of_paths_ends_the_session():
     with pytest.raises(RemoteProtocolError, match="empty set"):
-        await answer(STATE, GetTrieNodes(ROOT, Lazy([(), (b"\0",)]), 5000, request_id=7))
+        await answered(STATE, GetTrieNodes(ROOT, Lazy([(), (b"\0",)]), 5000, request_id=7))
 
 
 BLOCKS = [bytes([number]) * 32 for number in range(1, 6)]
@@ -200,7 +199,7 @@ LISTS = {block: b"\xc8\x87" + block[:7] for block in BLOCKS[:3]}
 )
 async def test_access_lists_keep_their_places(hashes, size, expected):
     state = MemoryState({}, {}, {}, LISTS)
-    found: Any = await answer(state, GetBlockAccessLists(Lazy(hashes), size, request_id=7))
+    found: Any = await answered(state, GetBlockAccessLists(Lazy(hashes), size, request_id=7))
     assert [*found.access_lists] == expected
 
 
@@ -241,7 +240,7 @@ class Watched(MemoryState):
 )
 async def test_what_a_request_may_have_looked_up_is_bounded(request_of, count, size):
     state = Watched({}, {}, {})
-    await answer(state, request_of(count, size))
+    await answered(state, request_of(count, size))
     assert state.asked == (min(count, 1024), min(size, SOFT_LIMIT))
 
 
@@ -256,12 +255,12 @@ class Failing(MemoryState):
     ("request_", "expected"),
     [
         (GetAccountRange(ROOT, FIRST, LAST, 1, request_id=7), AccountRange(7, Lazy(), Lazy())),
-        (GetStorageRanges(ROOT, Lazy([STORED]), FIRST, LAST, 1, request_id=7), StorageRanges(7, Lazy(), Lazy())),
+        (GetStorageRanges(ROOT, Lazy([STORED]), FIRST, LAST, 1, request_id=7), StorageRanges(7, (), Lazy())),
         (GetByteCodes(Lazy(CODES), 1, request_id=7), ByteCodes(7, Lazy())),
         (GetTrieNodes(ROOT, Lazy([(b"\0",)]), 1, request_id=7), TrieNodes(7, Lazy())),
         (GetBlockAccessLists(Lazy(BLOCKS), 1, request_id=7), BlockAccessLists(7, Lazy())),
     ],
 )
 async def test_a_state_that_cannot_be_read_is_none_to_peers(request_, expected):
-    assert await answer(Failing({}, {}, {}), request_) == expected
-    assert await answer(STATE, request_) != expected
+    assert await answered(Failing({}, {}, {}), request_) == expected
+    assert await answered(STATE, request_) != expected
