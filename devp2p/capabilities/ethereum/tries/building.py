@@ -5,6 +5,7 @@ where the leaf hangs, only the branches above the last leaf are open, and each i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final, TypeAlias
 
 from devp2p import DecodingError, keccak256, rlp
@@ -43,18 +44,19 @@ def trie_nodes(leaves: Iterable[tuple[bytes, bytes]]) -> Iterator[TrieNode]:
     Nodes of fewer than 32 bytes are part of their parents and do not come alone, but for the root, whose path is "". Raises as
     ``ordered_root`` does.
     """
-    return join((key.hex(), value, False) for key, value in leaves)
+    return chain.from_iterable(join((key.hex(), value, False) for key, value in leaves))
 
 
-def join(parts: Iterable[Part]) -> Iterator[TrieNode]:
-    """Yield the nodes of the trie of ``parts``, which come in the order of their paths, as ``trie_nodes`` does.
+def join(parts: Iterable[Part]) -> Iterator[list[TrieNode]]:
+    """Take the parts of a trie in the order of their paths, and yield after each the nodes that need nothing of those that follow.
 
-    Raises DecodingError if the parts are out of order, or if there is no trie that consists of them.
+    It is one list, emptied when the next is asked for. The nodes come as those of ``trie_nodes`` do. Raises DecodingError if the parts
+    are out of order, or if there is no trie that consists of them.
     """
     coming = iter(parts)
     part = next(coming, None)
     if part is None:
-        yield "", EMPTY_ROOT, EMPTY
+        yield [("", EMPTY_ROOT, EMPTY)]
     path = ""
     made: list[TrieNode] = []
     depths = [-1]  # of the open branches, each in the one before; -1 is above the root
@@ -98,7 +100,7 @@ def join(parts: Iterable[Part]) -> Iterator[TrieNode]:
                 reference = refer(write_extension(path[above + 1 : depth], reference), above + 1)
             if above >= 0:
                 branches[-1][int(path[above], 16)] = reference
-        yield from made
+        yield made
         made.clear()
 
 

@@ -16,7 +16,7 @@ from devp2p.capabilities.ethereum.tries.nodes import EMPTY, EMPTY_ROOT, Branch, 
 from devp2p.capabilities.ethereum.tries.reading import MissingNodeError, TrieReader
 
 _STEP = 32
-"""How many nodes are hashed in a step."""
+"""How many nodes of the proof, or leaves, are taken in a step."""
 
 
 def check_range(root: bytes, start: bytes, leaves: Sequence[tuple[bytes, bytes]], proof: Iterable[bytes]) -> bool:
@@ -39,7 +39,7 @@ def check_range(root: bytes, start: bytes, leaves: Sequence[tuple[bytes, bytes]]
 def check_range_in_steps(
     root: bytes, start: bytes, leaves: Sequence[tuple[bytes, bytes]], proof: Iterable[bytes]
 ) -> Generator[None, None, bool]:
-    """Check as ``check_range`` does, by a generator that yields after every 32 nodes, about 0.2 ms, and returns the result."""
+    """Check as ``check_range`` does, by a generator that yields after every 32 leaves, about 0.3 ms, and returns the result."""
     if leaves and leaves[0][0] < start:
         raise DecodingError(f"a range that begins at {leaves[0][0].hex()}, before its start {start.hex()}")
     nodes = dict[bytes, bytes]()
@@ -62,7 +62,9 @@ def check_range_in_steps(
         parts = chain(first.left, parts, reversed(last.right))
         is_more = bool(last.right)
     found = EMPTY_ROOT
-    for count, (_, found, _) in enumerate(join(parts), 1):  # noqa: B007  (the last hash is the root)
+    for count, made in enumerate(join(parts), 1):
+        if made:
+            found = made[-1][1]
         if count % _STEP == 0:
             yield
     if found != root:
