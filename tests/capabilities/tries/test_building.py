@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from trie.hexary import HexaryTrie
 
 from devp2p import DecodingError, keccak256, rlp
-from devp2p.capabilities.ethereum.tries import EMPTY_ROOT, list_root, ordered_root, trie_nodes
+from devp2p.capabilities.ethereum.tries import EMPTY_ROOT, full_account, list_root, ordered_root, trie_nodes
 
 
 def oracle(leaves):
@@ -56,7 +56,11 @@ def test_empty():
     assert list(trie_nodes([])) == [("", EMPTY_ROOT, b"\x80")]
 
 
-# Facts of ethereum/tests, TrieTests/trieanyorder.json and trietest.json: leaves, and the root that all clients find.
+def octets(text):
+    return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
+
+
+# Facts of ethereum/tests, TrieTests (trieanyorder.json, trietest.json): the leaves that are left, and the root that all clients find.
 PUBLISHED = {
     "singleItem": ({"A": "a" * 50}, "d23786fb4a010da3ce639d66d5e904a11dbc02746d1ce25029e53290cabf28ab"),
     "dogs": (
@@ -74,16 +78,56 @@ PUBLISHED = {
         {"0x0045": "0x0123456789", "0x4500": "0x9876543210"},
         "285505fcabe84badc8aa310e2aae17eddc7d120aabec8a476902c8184b3a3503",
     ),
+    "insert-middle-leaf": (
+        {
+            "key1aa": "0123456789012345678901234567890123456789xxx",
+            "key1": "0123456789012345678901234567890123456789Very_Long",
+            "key2bb": "aval3",
+            "key2": "short",
+            "key3cc": "aval3",
+            "key3": "1234567890123456789012345678901",
+        },
+        "cb65032e2f76c48b82b5c24b3db8f670ce73982869d38cd39a624f23d62a9e89",
+    ),
+    "jeff": (
+        {
+            "0x" + "45".zfill(64): "0x22b224a1420a802ab51d326e29fa98e34c4f24ea",
+            "0x" + "46".zfill(64): "0x" + "67706c2076330000".ljust(64, "0"),
+            "0x" + "697c7b8c961b56f675d570498424ac8de1a918f6".zfill(64): "0x"
+            + "6f6f6f6820736f2067726561742c207265616c6c6c793f".ljust(64, "0"),
+            "0x" + "7ef9e639e2733cb34e4dfc576d4b23f72db776b2".zfill(64): "0x" + "4655474156".ljust(64, "0"),
+            "0x" + "ec4f34c97e43fbb2816cfd95e388353c7181dab1".zfill(64): "0x" + "4e616d65526567".ljust(64, "0"),
+            "0x" + "4655474156".ljust(64, "0"): "0x7ef9e639e2733cb34e4dfc576d4b23f72db776b2",
+            "0x" + "4e616d65526567".ljust(64, "0"): "0xec4f34c97e43fbb2816cfd95e388353c7181dab1",
+            "0x" + "6f6f6f6820736f2067726561742c207265616c6c6c793f".ljust(64, "0"): "0x697c7b8c961b56f675d570498424ac8de1a918f6",
+        },
+        "9f6221ebb8efe7cff60a716ecb886e67dd042014be444669f0159d8e68b42100",
+    ),
 }
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_roots(name):
-    def octets(text):
-        return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
-
     leaves, root = PUBLISHED[name]
     assert ordered_root(sorted((octets(key), octets(value)) for key, value in leaves.items())).hex() == root
+
+
+def test_published_root_of_a_state():
+    """TrieTests, hex_encoded_securetrie_test.json, test1: the state of five accounts."""
+    code = "04bccc5d94f4d1f99aab44369a910179931772f2a5c001c3229f57831c102769"
+    storage = "ba4b47865c55a341a4a78759bb913cd15c3ee8eaf30a62fa8d1c8863113d84e8"
+    accounts = {
+        "a94f5374fce5edbc8e2a8697c15331677e6ebf0b": (1, 0x05F446A7, "", ""),
+        "095e7baea6a6c7c4c2dfeb977efac326af552d87": (1, 1, "", code),
+        "d2571607e241ecf590ed94b12d87c94babe36db6": (1, 0, storage, ""),
+        "62c01474f089b07dae603491675dc5b5748f7049": (0, 0, "", ""),
+        "2adc25665018aa1fe0e6bc666dac8fc2697ff9ba": (0, 0x019A59, "", ""),
+    }
+    leaves = [
+        (keccak256(bytes.fromhex(address)), full_account(rlp.encode([nonce, balance, bytes.fromhex(storage), bytes.fromhex(code)])))
+        for address, (nonce, balance, storage, code) in accounts.items()
+    ]
+    assert ordered_root(sorted(leaves)).hex() == "730a444e08ab4b8dee147c9b232fc52d34a223d600031c1e9d25bfc985cbd797"
 
 
 REFUSED = {

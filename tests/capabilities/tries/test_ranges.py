@@ -36,6 +36,26 @@ def test_no_proof_stands_for_all_leaves_from_the_start_on():
         assert verdict(Case(whole.root, start, whole.leaves, (), more=None)) is expected
 
 
+def test_keys_of_several_lengths_have_no_ranges():
+    """States have none, and go-ethereum takes care of nothing but the range there: a value in a branch would be left out unseen."""
+    trie = Trie({b"\x11": b"1", b"\x12": b"2", b"\x12\x34": b"3", b"\x12\x56": b"4"})
+    for start in (b"\x12", b"\x12\x34"):
+        assert verdict(Case(trie.root, start, trie.case(start, 9).leaves, tuple(trie.nodes.values()), more=None)) is None
+        with pytest.raises(DecodingError, match="several lengths"):
+            check_range(trie.root, start, (), trie.nodes.values())
+    alike = Trie({b"\x11\x00": b"1", b"\x12\x34": b"3", b"\x12\x56": b"4"})
+    assert verdict(alike.case(b"\x12\x34", 9)) is False
+
+
+def test_a_refusal_is_short_whatever_was_sent():
+    huge = bytes(10**5)
+    for start, leaves in ((ZERO, [(huge, b"1")]), (LAST, [(huge, b"1")]), (ZERO, [(ZERO, b"1"), (huge, b"1")]), (ZERO, [(ZERO, huge)])):
+        for proof in ((), MANY.nodes.values()):
+            with pytest.raises(DecodingError) as error:
+                check_range(MANY.root, start, leaves, proof)
+            assert len(str(error.value)) < 250
+
+
 @pytest.mark.parametrize("start", range(5))
 def test_where_more_leaves_are_is_told(start):
     """go-ethereum's TestHasRightElement."""

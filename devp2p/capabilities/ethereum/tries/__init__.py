@@ -5,6 +5,11 @@
     check_range(root, start, leaves, proof)          # whether there is more; DecodingError if it is a lie
     TrieReader(nodes.get).prove(root, key)
 
+    nodes.py accounts.py    nodes, and the accounts that are the leaves of states, written and read
+    building.py     from sorted leaves to roots and nodes
+    reading.py      leaves and proofs, from nodes by their hashes
+    ranges.py       what snap proves of a range of leaves
+
 Building is one pass over leaves in the order of their keys. It is 20 to 30 times as fast as py-trie (4.0, `HexaryTrie`: 200 transactions
 14 to 22 ms, here 0.7; 4,000 accounts 420 to 700 ms, here 16 to 20), which also has no proofs of ranges; so it serves as the oracle of the
 tests, and is not used here.

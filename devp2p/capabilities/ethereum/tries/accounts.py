@@ -41,5 +41,5 @@ def _split(account: bytes) -> tuple[bytes, bytes, bytes]:
         raise DecodingError("an account of more than four items")
     for hash_ in (root, code):
         if hash_ not in _NOTHING and (hash_[0] != 0xA0 or len(hash_) != 33):
-            raise DecodingError(f"{hash_.hex()} where the hash of an account's code or storage belongs")
+            raise DecodingError(f"an item of {len(hash_)} bytes where the hash of an account's code or storage belongs")
     return account[start:at], root, code

@@ -41,7 +41,7 @@ def check_range_in_steps(
 ) -> Generator[None, None, bool]:
     """Check as ``check_range`` does, by a generator that yields after every 32 leaves, about 0.3 ms, and returns the result."""
     if leaves and leaves[0][0] < start:
-        raise DecodingError(f"a range that begins at {leaves[0][0].hex()}, before its start {start.hex()}")
+        raise DecodingError(f"a leaf before the start of the range, {start.hex()}")
     nodes = dict[bytes, bytes]()
     for count, node in enumerate(proof, 1):
         nodes[keccak256(node)] = node
@@ -58,7 +58,7 @@ def check_range_in_steps(
             return False
         last = _edge(reader, root, leaves[-1][0])
         if not last.is_leaf:
-            raise DecodingError(f"the proof says that the trie has no leaf {leaves[-1][0].hex()}")
+            raise DecodingError("a proof which says that the last leaf is not in the trie")
         parts = chain(first.left, parts, reversed(last.right))
         is_more = bool(last.right)
     found = EMPTY_ROOT
