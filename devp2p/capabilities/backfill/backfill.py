@@ -1,0 +1,257 @@
+"""`backfill`: every peer of a node that speaks eth is asked, at the same time, until an order is filled."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import trio
+
+from devp2p import Devp2pError, DisconnectReason, Node, NodeId, Peer, PeerDisconnected, rlp
+from devp2p.capabilities.backfill.journal import Journal, JournalError, Part
+from devp2p.capabilities.backfill.parts import WINDOW, Parts
+from devp2p.capabilities.backfill.portion import Portion
+from devp2p.capabilities.backfill.span import PIECE, Piece, Span
+from devp2p.capabilities.eth import Eth, EthPeer, InvalidAnswer
+from devp2p.capabilities.ethereum.blocks import Header
+
+_FORGIVEN_AFTER = 30.0
+"""Seconds after which a peer is asked again for what it did not have: it may be syncing."""
+_GONE = (PeerDisconnected, trio.TooSlowError, InvalidAnswer)
+
+
+class BackfillError(Devp2pError):
+    """An order cannot be filled; the text says what is missing, and who was asked."""
+
+
+async def find_anchor(node: Node, number: int, *, patience: float = 30.0) -> bytes:
+    """Ask the peers of a node for the hash of a block, on which all that have it must agree.
+
+    That is as good as the peers are. Whoever knows the hash from elsewhere should use that. Raises `BackfillError` if two differ, or if
+    none has it in `patience` seconds.
+    """
+    found: dict[NodeId, bytes] = {}
+    with trio.move_on_after(patience):
+        async with trio.open_nursery() as nursery:
+
+            async def ask(peer: Peer) -> None:
+                try:
+                    headers = await peer[Eth].headers(number, 1)
+                except (*_GONE, KeyError):
+                    return
+                if headers:
+                    found[peer.id] = headers[0].hash
+                    nursery.cancel_scope.deadline = min(nursery.cancel_scope.deadline, trio.current_time() + 1)  # for the others
+
+            async for peer in node.peers(Eth):
+                nursery.start_soon(ask, peer)
+    votes = Counter(found.values())
+    if not votes:
+        raise BackfillError(f"no peer has block {number}: {_those_of(node)}")
+    if len(votes) > 1:
+        told = "; ".join(f"{peer.hex()[:16]}… says 0x{value.hex()}" for peer, value in found.items())
+        raise BackfillError(f"the peers do not agree on block {number}: {told}; give the hash of the one that you trust")
+    return votes.most_common(1)[0][0]
+
+
+async def backfill(node: Node, journal: Journal, *, patience: float = 60.0) -> None:
+    """Fetch what the journal's order says and is not in it yet, from all peers of a node that speak eth.
+
+    Everything is verified before it is kept: headers by their links down from the order's anchor, bodies and receipts by the roots in
+    these. A peer that leaves something out is asked for other things meanwhile, and another one for that. Returns when all is there.
+    Raises `BackfillError` if nothing came for `patience` seconds, `JournalError` if the file fails. What has come stays in the journal:
+    call it again to go on.
+    """
+    await _Backfill(journal).run(node, patience)
+
+
+class _Backfill:
+    def __init__(self, journal: Journal) -> None:
+        order = journal.order
+        edge, expected = journal.edge
+        self._journal = journal
+        self._one_at_a_time = trio.Lock()  # the journal
+        self._span: Span[Peer] = Span(order.first, edge, expected)
+        self._parts: dict[Part, Parts[Peer]] = {}
+        if order.bodies:
+            self._parts["body"] = Parts()
+        if order.receipts:
+            self._parts["receipts"] = Parts(ends_at_gaps=True)
+        self._kept = edge + 1  # the lowest block whose header is in the journal
+        self._loaded: dict[Part, int] = dict.fromkeys(self._parts, order.last + 1)  # down to which block these are wanted
+        self._news = trio.Event()
+        self._last_news = trio.current_time()
+
+    async def run(self, node: Node, patience: float) -> None:
+        """Ask everybody, until all is there."""
+        if self._is_done:
+            return
+        faults: list[Devp2pError] = []
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._watch, node, patience)
+                nursery.start_soon(self._ask_everybody, node)
+                while not self._is_done:
+                    await self._news.wait()
+                nursery.cancel_scope.cancel()
+        except* (BackfillError, JournalError) as group:
+            faults += _flat(group)
+        if faults:
+            raise faults[0]
+
+    @property
+    def _is_done(self) -> bool:
+        have, order = self._journal.progress, self._journal.order
+        return min(have.headers, have.bodies if order.bodies else math.inf, have.receipts if order.receipts else math.inf) >= have.blocks
+
+    async def _ask_everybody(self, node: Node) -> None:
+        async with trio.open_nursery() as nursery:
+            async for peer in node.peers(Eth):
+                nursery.start_soon(self._ask, peer)
+
+    async def _ask(self, peer: Peer) -> None:
+        """All that one peer is asked for, while it is there."""
+        try:
+            eth = peer[Eth]
+        except (KeyError, PeerDisconnected):
+            return  # it has left in this moment
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._fetch_headers, peer, eth)
+            for part in self._parts:
+                nursery.start_soon(self._fetch_parts, peer, eth, part)
+            await peer.wait_ended()
+            nursery.cancel_scope.cancel()
+
+    async def _watch(self, node: Node, patience: float) -> None:
+        """Ask again after a while; give up after a longer one."""
+        while True:
+            await trio.sleep(min(patience, _FORGIVEN_AFTER))
+            if trio.current_time() - self._last_news >= patience:
+                raise BackfillError(f"nothing came for {patience:g} s, and {self._missing}: {_those_of(node)}")
+            self._span.forgive()
+            for parts in self._parts.values():
+                parts.forgive()
+            self._tell()
+
+    async def _fetch_headers(self, peer: Peer, eth: EthPeer) -> None:
+        most = PIECE
+        while not self._span.is_done:
+            piece = self._span.take(peer, most)
+            if piece is None:
+                await self._news.wait()
+                continue
+            try:
+                headers = await eth.headers(piece.last, piece.count, reverse=True)
+            except BaseException as error:
+                self._span.give_back(peer, piece, blame=isinstance(error, InvalidAnswer))
+                self._tell()
+                if isinstance(error, trio.TooSlowError):
+                    most = max(1, most // 4)
+                elif isinstance(error, _GONE):
+                    return
+                else:
+                    raise
+            else:
+                await self._take_headers(peer, piece, headers)
+
+    async def _take_headers(self, peer: Peer, piece: Piece, headers: Sequence[Header]) -> None:
+        verified = self._span.put(peer, piece, headers)
+        for liar in verified.liars:
+            liar.disconnect(DisconnectReason.SUBPROTOCOL_ERROR, f"headers up to {piece.last} that are no part of the chain asked for")
+        if verified.headers:
+            await self._keep(self._journal.add_headers, verified.headers)
+            self._kept = min(self._kept, verified.headers[-1].number)
+            self._check_genesis(verified.headers[-1])
+        self._tell(came=bool(verified.headers))
+
+    async def _fetch_parts(self, peer: Peer, eth: EthPeer, part: Part) -> None:
+        parts, portion = self._parts[part], Portion()
+        fetch = _bodies if part == "body" else _receipts
+        while not self._is_done:
+            await self._refill(part)
+            asked = parts.take(peer, portion.size)
+            if not asked:
+                await self._news.wait()
+                continue
+            began = trio.current_time()
+            try:
+                brought = await fetch(eth, asked)
+            except BaseException as error:
+                parts.give_back(asked)
+                self._tell()
+                if isinstance(error, trio.TooSlowError):
+                    portion.timed_out()
+                elif isinstance(error, _GONE):
+                    return
+                else:
+                    raise
+            else:
+                came = [(header.number, value) for header, value in zip(asked, brought, strict=True) if value is not None]
+                portion.answered(len(asked), len(came), trio.current_time() - began)
+                if came:
+                    await self._keep(partial(self._journal.add, part), came)
+                parts.put(peer, asked, [value is not None for value in brought])
+                self._tell(came=bool(came))
+
+    async def _refill(self, part: Part) -> None:
+        """Let blocks that have headers in the journal be wanted, as many as there is room for."""
+        parts = self._parts[part]
+        async with self._one_at_a_time:  # so one task reads on where another has stopped
+            if len(parts) >= WINDOW // 2 or self._loaded[part] <= self._kept:
+                return
+            most = WINDOW - len(parts)
+            headers, self._loaded[part] = await trio.to_thread.run_sync(self._journal.lacking, part, self._loaded[part], most)
+            parts.add(headers)
+
+    async def _keep(self, add: Callable[[Any], None], values: Sequence[object]) -> None:
+        """Write into the journal; what has come is written even if we are told to end."""
+        with trio.CancelScope(shield=True):
+            async with self._one_at_a_time:
+                await trio.to_thread.run_sync(add, values)
+
+    def _tell(self, *, came: bool = False) -> None:
+        """Let all look again whether there is something for them."""
+        if came:
+            self._last_news = trio.current_time()
+        self._news.set()
+        self._news = trio.Event()
+
+    def _check_genesis(self, lowest: Header) -> None:
+        order = self._journal.order
+        if order.genesis is None or not self._span.is_done or lowest.number > 1:
+            return
+        found = lowest.parent_hash if lowest.number else lowest.hash
+        if found != order.genesis:
+            raise BackfillError(
+                f"block {order.last} with the hash 0x{order.anchor.hex()} is of another chain: that begins with 0x{found.hex()}, "
+                f"where 0x{order.genesis.hex()} was expected"
+            )
+
+    @property
+    def _missing(self) -> str:
+        have, order = self._journal.progress, self._journal.order
+        counts = {"headers": have.headers, **({"bodies": have.bodies} if order.bodies else {})}
+        counts |= {"receipts": have.receipts} if order.receipts else {}
+        return f"of {have.blocks} blocks there are missing {', '.join(f'{have.blocks - n} {what}' for what, n in counts.items())}"
+
+
+def _flat(group: BaseExceptionGroup[Devp2pError]) -> Iterator[Devp2pError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _flat(error)
+        else:
+            yield error
+
+
+async def _bodies(eth: EthPeer, headers: Sequence[Header]) -> list[bytes | None]:
+    return [None if body is None else body.raw for body in await eth.bodies(headers)]
+
+
+async def _receipts(eth: EthPeer, headers: Sequence[Header]) -> list[bytes | None]:
+    return [None if items is None else rlp.encode_list(b"".join(items)) for items in await eth.receipts(headers)]
+
+
+def _those_of(node: Node) -> str:
+    told = [f"{peer.id.hex()[:16]}… at {peer.address}" for peer in node.connected]
+    return f"connected are {', '.join(told)}" if told else "no peer is connected"
