@@ -6,7 +6,7 @@ from typing import Final
 
 import trio
 
-from devp2p import Capability, Channel, LocalProtocolError, Peer, RemoteProtocolError
+from devp2p import Capability, Channel, Entries, LocalProtocolError, NodeRecord, Peer, RemoteProtocolError
 from devp2p.capabilities.eth.greeting import check_range, check_status, status_of
 from devp2p.capabilities.eth.messages import (
     LENGTHS,
@@ -37,6 +37,7 @@ from devp2p.capabilities.eth.peer import EthPeer
 from devp2p.capabilities.eth.pool import Pool
 from devp2p.capabilities.eth.serving import Server
 from devp2p.capabilities.ethereum import Chain
+from devp2p.capabilities.ethereum.networks import eth_entries, wants_node
 
 UPDATE_INTERVAL: Final = 120.0
 """Seconds between two looks at our head, after which peers are told if it moved (eth, "BlockRangeUpdate")."""
@@ -67,6 +68,14 @@ class Eth(Capability[EthMessage, EthPeer]):
     def __init__(self, side: Side) -> None:
         self.side: Side = side
         """What is shared by all versions."""
+
+    def record_entries(self) -> Entries:
+        """The node's record says our fork id, which changes when the head passes a fork (enr-entries/eth.md)."""
+        return eth_entries(self.side.chain.network, self.side.chain.head)
+
+    def wants(self, record: NodeRecord) -> bool:
+        """A node that discovery has found is dialled if its record has a fork id that fits ours (EIP-2124)."""
+        return wants_node(self.side.chain.network, self.side.chain.head, record)
 
     async def run(self, peer: Peer, channel: Channel[EthMessage]) -> None:
         """Exchange Status, then serve and listen until the session ends."""

@@ -1,12 +1,13 @@
 """The capabilities snap/1 and snap/2, and `snap`, which makes both over one state."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import trio
 
-from devp2p import Capability, Channel, LocalProtocolError, Peer, rlp
+from devp2p import Capability, Channel, Entries, LocalProtocolError, NodeRecord, Peer
 from devp2p.capabilities.ethereum import Chain, State
+from devp2p.capabilities.ethereum.networks import snap_entries, wants_node
 from devp2p.capabilities.snap.messages import (
     SHARED,
     AnyRequest,
@@ -54,9 +55,13 @@ class Snap(Capability[SnapMessage, SnapPeer]):
                     await free.acquire()
                     nursery.start_soon(self._serve, channel, message, free)
 
-    def record_entries(self) -> Mapping[str, rlp.Encodable]:
-        """Return the entry ``snap``, an empty list, as go-ethereum's nodes have it."""
-        return {"snap": ()}
+    def record_entries(self) -> Entries:
+        """The node's record says that it serves snap, as go-ethereum's nodes do."""
+        return snap_entries()
+
+    def wants(self, record: NodeRecord) -> bool:
+        """What eth wants: a node whose fork id fits ours (EIP-2124). Many that serve snap do not say so."""
+        return wants_node(self._chain.network, self._chain.head, record)
 
     async def _serve(self, channel: Channel[SnapMessage], request: AnyRequest, free: trio.Semaphore) -> None:
         try:

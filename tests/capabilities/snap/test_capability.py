@@ -1,15 +1,15 @@
 """When snap runs, beside which eth, in which version, and how much of one peer it serves at a time."""
 
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import DisconnectReason, LocalProtocolError, rlp
-from devp2p.capabilities.ethereum import Chain
+from devp2p.capabilities.ethereum import GenesisChain
+from devp2p.capabilities.ethereum.networks import snap_entries
 from devp2p.capabilities.snap import Snap, Snap1, Snap2, snap
 from devp2p.capabilities.snap.messages import AccountRange, ByteCodes, GetAccountRange, GetByteCodes, GetTrieNodes, TrieNodes
 from devp2p.rlp import Lazy
@@ -17,7 +17,7 @@ from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
 from tests.capabilities.snap.states import MemoryState, PlainEth, Status, small_state
 from tests.chat import Chat, GetTime, Time
 
-CHAIN = cast("Chain", SimpleNamespace())
+CHAIN = GenesisChain.public("hoodi")
 STATE = small_state()
 ALL = GetAccountRange(STATE.root, bytes(32), b"\xff" * 32, 100_000, request_id=1)
 
@@ -131,5 +131,5 @@ async def test_of_one_peer_two_requests_are_served_at_a_time():
 
 def test_what_the_node_record_says():
     for one in both():
-        assert rlp.encode(one.record_entries()["snap"]) == b"\xc0"
+        assert one.record_entries() == snap_entries()
     assert Snap2.length == 10
