@@ -107,7 +107,7 @@ class Ledger:
             return Refusal(Fault.INVALID, f"its nonce is {entry.nonce}, and the account's next one is {nonce}")
         queue = self._queues.get(entry.sender)
         if queue is None:
-            queue = SenderQueue(nonce, balance)
+            queue = SenderQueue(nonce, balance, self.prices)
         elif (queue.nonce, queue.balance) != (nonce, balance):
             raise ValueError("update the sender of a transaction before you add it")
         old = queue.entries.get(entry.nonce)
@@ -121,7 +121,7 @@ class Ledger:
             self._drop(victim)
         self._queues[entry.sender] = queue
         before = queue.futures
-        queue.put(entry, self.prices)
+        queue.put(entry)
         self._count(entry, 1)
         if old is not None:
             del self._entries[old.hash]
@@ -134,7 +134,7 @@ class Ledger:
     def update(self, sender: bytes, nonce: int, balance: int) -> list[Entry]:
         """Tell of a sender's account at a new head; returns what had to go, the last ones first where the balance is too small."""
         queue = self._queues.get(sender)
-        if queue is None:
+        if queue is None or (queue.nonce, queue.balance, queue.prices) == (nonce, balance, self.prices):
             return []
         gone = [queue.entries[used] for used in sorted(queue.entries) if used < nonce]
         for entry in gone:
@@ -209,7 +209,7 @@ class Ledger:
             return victims
         if is_future:
             return Refusal(Fault.FULL, "the pool is full, and it waits for another that is missing")
-        price = queue.worth_of(entry, self.prices)
+        price = queue.worth_of(entry)
         if len(queue) >= limits.guaranteed:
             self._choose(victims, short, entry, self._large, price, least=limits.guaranteed, future=False)
         else:
@@ -229,7 +229,7 @@ class Ledger:
         while heap and not short.is_over:
             worth, stamp, sender = key = heapq.heappop(heap)
             queue, gone = self._queues.get(sender), taken.get(sender, 0)
-            if queue is None or queue.stamp != stamp or queue.worth_of_last(self.prices, gone, future=future) != worth:
+            if queue is None or queue.stamp != stamp or queue.worth_of_last(gone, future=future) != worth:
                 continue
             if not gone:
                 kept.append(key)
@@ -240,7 +240,7 @@ class Ledger:
             victims.append(queue.last(gone, future=future))
             short.relieve(victims[-1].size)
             taken[sender] = gone + 1
-            following = queue.worth_of_last(self.prices, gone + 1, future=future)
+            following = queue.worth_of_last(gone + 1, future=future)
             if following is not None:
                 heapq.heappush(heap, (following, stamp, sender))
         for key in kept:
@@ -279,12 +279,12 @@ class Ledger:
                 self._note(each, its)
 
     def _note(self, sender: bytes, queue: SenderQueue) -> None:
-        worth = queue.worth_of_last(self.prices, future=False)
+        worth = queue.worth_of_last(future=False)
         if worth is not None:
             heapq.heappush(self._tails, (worth, queue.stamp, sender))
             if len(queue) > self.limits.guaranteed:
                 heapq.heappush(self._large, (worth, queue.stamp, sender))
-        worth = queue.worth_of_last(self.prices, future=True)
+        worth = queue.worth_of_last(future=True)
         if worth is not None:
             heapq.heappush(self._futures, (worth, queue.stamp, sender))
 
