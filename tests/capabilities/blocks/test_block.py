@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devp2p import DecodingError, rlp
-from devp2p.capabilities.ethereum.blocks import Block, read_blocks, read_items
+from devp2p.capabilities.ethereum.blocks import Block, Body, read_blocks, read_items
 from tests.capabilities.blocks.shapes import FEW, headers
 from tests.capabilities.blocks.test_body import BODIES
+from tests.capabilities.blocks.test_header import SOME
 
 BLOCKS = st.builds(Block, headers(), BODIES) | st.builds(
     Block, headers(), BODIES.filter(lambda body: body.withdrawals is not None), st.just(b"\xc1\xc0")
@@ -46,6 +47,15 @@ def test_that_a_file_that_ends_early_says_where(item: bytes, data: st.DataObject
     cut = data.draw(st.integers(1, len(item) - 1))
     with pytest.raises(DecodingError, match="byte 3: "):
         list(read_items(BytesIO(b"\x01\x02\x03" + item[:cut])))
+
+
+def test_what_people_see() -> None:
+    block = Block(SOME, Body((b"\xc0",)))
+    name = f"0x{SOME.hash.hex()}"
+    assert repr(block) == f"<Block 5, {name}: 1 transactions>"
+    assert repr(block.header) == f"<Header of block 5, {name}>"
+    assert repr(block.body) == "<Body: 1 transactions, 0 ommers, no withdrawals>"
+    assert repr(Body(withdrawals=())) == "<Body: 0 transactions, 0 ommers, 0 withdrawals>"
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,36 @@ def test_that_mistakes_are_told(fields: Any, why: str) -> None:
         Transaction(**fields)
 
 
+def test_that_sidecars_have_parts_of_the_right_sizes() -> None:
+    for name, size in (("blobs", 131_072), ("commitments", 48), ("proofs", 48)):
+        with pytest.raises(LocalProtocolError, match=f"each of `{name}` in a Sidecar has {size} bytes"):
+            replace(SIDECAR, **{name: (b"x",)})  # type: ignore[arg-type]
+
+
+def test_that_lists_in_transactions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devp2p.capabilities.ethereum.blocks.transaction.MAX_ENTRIES", 3)
+    delegating = Transaction(type=4, chain_id=1, to=bytes(20)).signed(KEY)
+    for count in (3, 4):
+        bounded = [
+            elements(SIMPLE, 8, [[bytes(20), []]] * count),
+            elements(SIMPLE, 8, [[bytes(20), [bytes(32)] * count]]),
+            elements(BLOBS, 10, [bytes(32)] * count),
+            elements(delegating, 9, [[0, bytes(20), 0, 0, 0, 0]] * count),
+        ]
+        for envelope in bounded:
+            if count == 3:
+                assert Transaction.from_envelope(envelope).envelope == envelope
+            else:
+                with pytest.raises(DecodingError, match=r"(access_list|blob_hashes|authorizations): a list of more than 3 items"):
+                    Transaction.from_envelope(envelope)
+
+
+def test_what_people_see() -> None:
+    assert repr(SIMPLE) == f"<Transaction 0x{SIMPLE.hash.hex()}: type 2, nonce 0, to 0x{bytes(20).hex()}>"
+    assert repr(Transaction(chain_id=1, nonce=3)).endswith(": type 2, nonce 3, to a new contract>")
+    assert repr(SIDECAR) == "<Sidecar version 1: 1 blobs, 1 commitments, 128 proofs>"
+
+
 def test_fees_and_costs() -> None:
     assert (LEGACY.max_fee, LEGACY.max_priority_fee) == (1, 1)
     assert Transaction(chain_id=1, max_fee=9, max_priority_fee=2).gas_price == 9

@@ -14,13 +14,17 @@ MAX_BLOCK: Final = 64 * 1024 * 1024
 """Bytes of a block in a file."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Block:
     """A header and the body that belongs to it; `body_fault` tells whether it does. `access_list` is in RLP, if it is known."""
 
     header: Header
     body: Body
     access_list: bytes | None = None
+
+    def __repr__(self) -> str:
+        """Name the block, and count what is in it."""
+        return f"<Block {self.header.number}, 0x{self.hash.hex()}: {len(self.body.transactions)} transactions>"
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:

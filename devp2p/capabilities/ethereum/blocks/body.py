@@ -44,7 +44,7 @@ class Withdrawal:
         return rlp.encode((self.index, self.validator_index, self.address, self.amount))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Body:
     """A block body: all items in RLP, as they came.
 
@@ -54,6 +54,11 @@ class Body:
     transactions: tuple[bytes, ...] = ()
     ommers: tuple[bytes, ...] = ()
     withdrawals: tuple[bytes, ...] | None = None
+
+    def __repr__(self) -> str:
+        """Count what is in it."""
+        withdrawals = "no" if self.withdrawals is None else len(self.withdrawals)
+        return f"<Body: {len(self.transactions)} transactions, {len(self.ommers)} ommers, {withdrawals} withdrawals>"
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:

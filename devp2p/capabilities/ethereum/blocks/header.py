@@ -25,7 +25,7 @@ _SEAL: Final = Struct("1s32s1s8s")
 _SEAL_HEADS: Final = (b"\xa0", b"\x88")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Header:
     """A block header.
 
@@ -58,6 +58,10 @@ class Header:
     access_list_hash: bytes | None = None
     slot_number: int | None = None
     rest: tuple[bytes, ...] = ()
+
+    def __repr__(self) -> str:
+        """Name the block."""
+        return f"<Header of block {self.number}, 0x{self.hash.hex()}>"
 
     @classmethod
     def decode(cls, raw: bytes) -> Self:

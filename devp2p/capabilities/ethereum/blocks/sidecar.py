@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final, Self
 
-from devp2p import DecodingError, rlp
+from devp2p import DecodingError, LocalProtocolError, rlp
 from devp2p.capabilities.ethereum.blocks.reading import Fields
 
 BLOB_SIZE: Final = 131_072
@@ -18,7 +17,7 @@ MAX_BLOBS: Final = 128
 """Of a transaction that is decoded: far more than one may have (EIP-7594: 6), and few enough that their proofs are soon read."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sidecar:
     """The sidecar of a transaction of type 3.
 
@@ -30,6 +29,11 @@ class Sidecar:
     blobs: tuple[bytes, ...]
     commitments: tuple[bytes, ...]
     proofs: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        for name, size in (("blobs", BLOB_SIZE), ("commitments", PROOF_SIZE), ("proofs", PROOF_SIZE)):
+            if any(len(item) != size for item in getattr(self, name)):
+                raise LocalProtocolError(f"each of `{name}` in a Sidecar has {size} bytes")
 
     @classmethod
     def take(cls, fields: Fields) -> Self:
@@ -49,11 +53,21 @@ class Sidecar:
         fields.close()
         return cls(version, blobs, commitments, proofs)
 
-    @cached_property
+    def __repr__(self) -> str:
+        """Count what is in it, which is far too long to show."""
+        return f"<Sidecar version {self.version}: {len(self.blobs)} blobs, {len(self.commitments)} commitments, {len(self.proofs)} proofs>"
+
+    @property
     def content(self) -> bytes:
-        """What follows the transaction in the list that holds both."""
+        """What follows the transaction in the list that holds both. It is made anew each time, since it is large."""
         lists = b"".join(rlp.encode(items) for items in (self.blobs, self.commitments, self.proofs))
         return rlp.encode(self.version) + lists if self.version else lists
+
+    @property
+    def size(self) -> int:
+        """Bytes of `content`."""
+        blobs = rlp.list_size(sum(len(blob) + 4 for blob in self.blobs))
+        return (1 if self.version else 0) + blobs + sum(rlp.list_size(49 * len(items)) for items in (self.commitments, self.proofs))
 
     @property
     def is_elided(self) -> bool:

@@ -32,7 +32,7 @@ LAYOUTS: Final[tuple[tuple[str, ...], ...]] = (
 """By type: the elements of a transaction, in order (EIP-155, 2930, 1559, 4844, 7702)."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Transaction:
     """A transaction of any type.
 
@@ -81,6 +81,11 @@ class Transaction:
         else:
             self.__dict__["gas_price"] = self.max_fee
 
+    def __repr__(self) -> str:
+        """Say what it is, without its data."""
+        recipient = "a new contract" if self.to is None else f"0x{self.to.hex()}"
+        return f"<Transaction 0x{self.hash.hex()}: type {self.type}, nonce {self.nonce}, to {recipient}>"
+
     @classmethod
     def decode(cls, item: bytes) -> Self:
         """Make a transaction of an item of a list: an RLP list (type 0) or an RLP string with an envelope in it.
@@ -124,7 +129,12 @@ class Transaction:
     @cached_property
     def envelope(self) -> bytes:
         """The consensus encoding (EIP-2718), without a sidecar: what is hashed, and what blocks hold."""
-        return self._encode(LAYOUTS[self.type])
+        values: list[Any] = []
+        for name in LAYOUTS[self.type]:
+            value = getattr(self, name)
+            values.append(_WRITERS[name](value) if name in _WRITERS else value)
+        payload = rlp.encode(values)
+        return bytes((self.type,)) + payload if self.type else payload
 
     @property
     def network_envelope(self) -> bytes:
@@ -153,12 +163,17 @@ class Transaction:
         """Bytes of `network_envelope`, as announcements tell it (eth, NewPooledTransactionHashes)."""
         if self.sidecar is None:
             return len(self.envelope)
-        return 1 + rlp.list_size(len(self.envelope) - 1 + len(self.sidecar.content))
+        return 1 + rlp.list_size(len(self.envelope) - 1 + self.sidecar.size)
 
     @cached_property
     def signing_hash(self) -> bytes:
         """What is signed (EIP-155 for type 0, if it is for one chain)."""
-        return keccak256(self._encode(LAYOUTS[self.type][:-3], () if self.type or self.chain_id is None else (self.chain_id, 0, 0)))
+        envelope, kind = self.envelope, self.type
+        start = rlp.list_bounds(envelope, 1 if kind else 0, len(envelope))[0]
+        unsigned = envelope[start : len(envelope) - sum(len(rlp.encode(number)) for number in (self.v, self.r, self.s))]
+        if kind:
+            return keccak256(bytes((kind,)) + rlp.encode_list(unsigned))
+        return keccak256(rlp.encode_list(unsigned if self.chain_id is None else unsigned + rlp.encode(self.chain_id) + b"\x80\x80"))
 
     @property
     def y_parity(self) -> int:
@@ -206,12 +221,6 @@ class Transaction:
         """The most that it can take from its sender, in wei: gas at `max_fee`, blobs at `max_blob_fee`, and `value`."""
         return self.gas_limit * self.max_fee + self.blob_gas * self.max_blob_fee + self.value
 
-    def _encode(self, names: tuple[str, ...], more: tuple[int, ...] = ()) -> bytes:
-        values: list[Any] = [getattr(self, name) for name in names]
-        values = [_WRITERS[name](value) if name in _WRITERS else value for name, value in zip(names, values, strict=True)]
-        payload = rlp.encode([*values, *more])
-        return bytes((self.type,)) + payload if self.type else payload
-
 
 def rlp_item(data: bytes) -> bytes:
     """Return `data`, which is one item; DecodingError if it is not."""
@@ -227,10 +236,17 @@ def _read_to(fields: Fields) -> bytes | None:
     return to or None
 
 
+def require_few(count: int) -> None:
+    """Raise DecodingError if a list with so many entries has one more."""
+    if count == MAX_ENTRIES:
+        raise DecodingError(f"a list of more than {MAX_ENTRIES} items")
+
+
 def _read_access_list(fields: Fields) -> AccessList:
     inner = fields.list()
     found: list[tuple[bytes, tuple[bytes, ...]]] = []
     while inner:
+        require_few(len(found))
         entry = inner.list()
         found.append((entry.fixed(20), entry.strings(32, MAX_ENTRIES)))
         entry.close()
@@ -241,6 +257,7 @@ def _read_authorizations(fields: Fields) -> tuple[Authorization, ...]:
     inner = fields.list()
     found: list[Authorization] = []
     while inner:
+        require_few(len(found))
         found.append(Authorization.take(inner.list()))
     return tuple(found)
 
