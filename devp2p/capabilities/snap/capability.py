@@ -10,11 +10,14 @@ from devp2p.capabilities.ethereum import Chain, State
 from devp2p.capabilities.ethereum.networks import snap_entries, wants_node
 from devp2p.capabilities.snap.messages import (
     SHARED,
+    AccountRange,
     AnyRequest,
     BlockAccessLists,
+    ByteCodes,
     GetBlockAccessLists,
     GetTrieNodes,
     SnapMessage,
+    StorageRanges,
     TrieNodes,
 )
 from devp2p.capabilities.snap.peer import SnapPeer
@@ -29,7 +32,8 @@ class Snap(Capability[SnapMessage, SnapPeer]):
     """What both versions are; ``peer[Snap]`` is the `SnapPeer` of whichever runs.
 
     snap is a satellite of eth ("Relation to eth"): with a peer that shares no eth it does nothing, and leaves the session to the other
-    capabilities; with others it begins when eth's handshake has found that both are on the same chain.
+    capabilities; with others it begins when eth's handshake has found that both are on the same chain. Answers are bulk, up to 2 MiB each
+    that nobody waits for, so they go when the line is free.
     """
 
     name = "snap"
@@ -76,6 +80,7 @@ class Snap1(Snap):
     version = 1
     length: ClassVar[int | None] = 8
     messages = {**SHARED, 0x06: GetTrieNodes, 0x07: TrieNodes}
+    bulk = {AccountRange, StorageRanges, ByteCodes, TrieNodes}
 
 
 class Snap2(Snap):
@@ -84,6 +89,7 @@ class Snap2(Snap):
     version = 2
     length: ClassVar[int | None] = 10
     messages = {**SHARED, 0x08: GetBlockAccessLists, 0x09: BlockAccessLists}
+    bulk = {AccountRange, StorageRanges, ByteCodes, BlockAccessLists}
 
 
 _VERSIONS: dict[int, type[Snap]] = {1: Snap1, 2: Snap2}

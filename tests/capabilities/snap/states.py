@@ -6,13 +6,14 @@ from itertools import chain
 from typing import Any
 
 from devp2p import Capability, Channel, Peer, keccak256, rlp
-from devp2p.capabilities.ethereum import Account, Range, State
+from devp2p.capabilities.ethereum import Account, GenesisChain, Range, State
 from devp2p.capabilities.ethereum.tries import EMPTY_CODE, EMPTY_ROOT, TrieReader, slim_account, trie_nodes
 from devp2p.capabilities.snap import Snap1, Snap2
 from devp2p.capabilities.snap.messages import AnyRequest, GetBlockAccessLists
 from devp2p.capabilities.snap.serving import answer
 
 Leaf = tuple[bytes, bytes]
+CHAIN = GenesisChain.public("hoodi")
 
 
 def number(value: int) -> bytes:

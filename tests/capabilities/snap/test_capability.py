@@ -7,17 +7,15 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import DisconnectReason, LocalProtocolError, rlp
-from devp2p.capabilities.ethereum import GenesisChain
-from devp2p.capabilities.ethereum.networks import snap_entries
-from devp2p.capabilities.snap import Snap, Snap1, Snap2, snap
+from devp2p import DisconnectReason, LocalProtocolError, NodeRecord, PrivateKey, Record, rlp
+from devp2p.capabilities.ethereum.networks import NETWORKS, eth_entries, serves_snap
+from devp2p.capabilities.snap import Snap, Snap1, snap
 from devp2p.capabilities.snap.messages import AccountRange, ByteCodes, GetAccountRange, GetByteCodes, GetTrieNodes, TrieNodes
 from devp2p.rlp import Lazy
 from devp2p.testing import ScriptedPeer, scripted_peer, two_nodes
-from tests.capabilities.snap.states import MemoryState, PlainEth, Status, small_state
+from tests.capabilities.snap.states import CHAIN, MemoryState, PlainEth, Status, small_state
 from tests.chat import Chat, GetTime, Time
 
-CHAIN = GenesisChain.public("hoodi")
 STATE = small_state()
 ALL = GetAccountRange(STATE.root, bytes(32), b"\xff" * 32, 100_000, request_id=1)
 
@@ -129,7 +127,10 @@ async def test_of_one_peer_two_requests_are_served_at_a_time():
         assert trio.current_time() - started == pytest.approx(5, abs=0.1)
 
 
-def test_what_the_node_record_says():
-    for one in both():
-        assert one.record_entries() == snap_entries()
-    assert Snap2.length == 10
+@pytest.mark.parametrize(("network", "wanted"), [("hoodi", True), ("mainnet", False)])
+def test_the_node_record_says_snap_and_nodes_of_the_same_network_are_wanted(network, wanted):
+    one, *_ = both()
+    entries: Any = {"ip": "203.0.113.5", "tcp": 30303, **dict[Any, Any](one.record_entries()), **eth_entries(NETWORKS[network], CHAIN.head)}
+    record = NodeRecord.from_enr(Record.sign(PrivateKey.generate(), 1, entries))
+    assert serves_snap(record)
+    assert one.wants(record) is wanted

@@ -11,14 +11,13 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import LocalProtocolError, Node, RemoteProtocolError, keccak256, rlp
-from devp2p.capabilities.ethereum import Chain
 from devp2p.capabilities.ethereum.blocks import Header
 from devp2p.capabilities.ethereum.tries import EMPTY_ROOT
 from devp2p.capabilities.snap import AccountPage, Snap, SnapPeer, snap
 from devp2p.capabilities.snap.messages import AccountData, GetAccountRange, SlotData
 from devp2p.rlp import Lazy
 from devp2p.testing import scripted_peer
-from tests.capabilities.snap.states import MemoryState, PlainEth, Status, answered, small_state
+from tests.capabilities.snap.states import CHAIN, MemoryState, PlainEth, Status, answered, small_state
 
 STATE = small_state()
 KEYS = sorted(STATE.accounts_by_hash)
@@ -40,7 +39,7 @@ STATE.lists = {header.hash: raw for header, raw in zip(HEADERS, LISTS, strict=Tr
 @asynccontextmanager
 async def asked(lie: Lie, *, version: int = 1, state: MemoryState = STATE) -> AsyncIterator[tuple[Node, SnapPeer]]:
     """A node, and the handle of its peer, which answers from a state, after `lie` has changed what it says."""
-    capabilities = snap(cast("Chain", SimpleNamespace()), state, [version])
+    capabilities = snap(CHAIN, state, [version])
     async with scripted_peer([PlainEth(), *capabilities]) as (node, script), trio.open_nursery() as nursery:
 
         async def reply() -> None:
@@ -258,7 +257,7 @@ async def test_what_makes_no_sense_is_refused_here():
 
 
 async def test_a_peer_that_does_not_answer_is_no_liar_but_slow():
-    async with scripted_peer([PlainEth(), *snap(cast("Chain", SimpleNamespace()), STATE)]) as (node, script):
+    async with scripted_peer([PlainEth(), *snap(CHAIN, STATE)]) as (node, script):
         await script.send_message(Status())
         handle = await node.connected[0].ready(Snap)
         with pytest.raises(trio.TooSlowError):
