@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, cast
 
 from devp2p import keccak256, rlp
 from devp2p.capabilities.ethereum.store.additions import Misfit
-from devp2p.capabilities.ethereum.tries import ordered_root
+from devp2p.capabilities.ethereum.tries import EMPTY_ROOT, ordered_root
 
 _CHUNK: Final = 256 * 1024
 _HASH: Final = 32
@@ -196,6 +196,8 @@ def _storage(slots: object, root: bytes) -> tuple[tuple[bytes, bytes], ...]:
     """The leaves of a storage trie that has this root."""
     if not isinstance(slots, dict):
         raise Misfit(f"storage is an object, not {slots!r:.40}")
+    if not slots and root == EMPTY_ROOT:
+        return ()
     values = {
         _bytes(key, _HASH, "a slot of the storage"): _bytes(value, None, f"slot {key}").lstrip(b"\0")
         for key, value in cast("Mapping[str, object]", slots).items()
@@ -216,11 +218,12 @@ def _bytes(value: object, size: int | None, what: str) -> bytes:
     """Read hexadecimal digits, with or without 0x."""
     if isinstance(value, str):
         digits = value.removeprefix("0x")
+        digits = digits if len(digits) % 2 == 0 else f"0{digits}"
         try:
-            found = bytes.fromhex(digits if len(digits) % 2 == 0 else f"0{digits}")
+            found = bytes.fromhex(digits)
         except ValueError:
             found = None
-        if found is not None and not any(character in _SPACE for character in digits) and (size is None or len(found) == size):
+        if found is not None and 2 * len(found) == len(digits) and size in {None, len(found)}:  # `fromhex` passes over spaces
             return found
     raise Misfit(f"{what} is {f'{size} bytes' if size else 'bytes'} in hexadecimal, not {value!r:.80}")
 
