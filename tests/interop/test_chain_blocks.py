@@ -16,6 +16,7 @@ from devp2p.capabilities.ethereum.blocks import (
     access_list_fault,
     body_fault,
     check_access_list,
+    child_fault,
     headers_fault,
     read_blocks,
     receipts_fault,
@@ -37,8 +38,9 @@ def test_headers(blocks: list[Block]):
     headers = [block.header for block in blocks]
     assert headers_fault(headers, 1, LENGTH) is None
     assert headers_fault(headers[::-1], headers[-1].hash, LENGTH, reverse=True) is None
+    first = load_genesis(suite_files() / "genesis.json").header
+    assert [child_fault(child, parent) for parent, child in pairwise([first, *headers])] == [None] * LENGTH
     assert headers_fault(headers[::7], headers[0].hash, LENGTH, skip=6) is None
-    assert headers[0].parent_hash == load_genesis(suite_files() / "genesis.json").header.hash
     assert b"".join(replace(block).raw for block in blocks) == (suite_files() / "chain.rlp").read_bytes()
 
 

@@ -5,6 +5,7 @@ stays encoded until somebody asks, since its roots and hashes are of those bytes
 with a header or a request, and say in words what is wrong, or return None.
 
     header.py           Header; headers_fault
+    succession.py       whether a header may follow another; base fees
     body.py block.py    Body, Withdrawal, body_fault; Block, and files of them
     transaction.py      Transaction, of types 0 to 4
     validity.py         transaction_fault: the rules for transactions that need no state
@@ -30,6 +31,7 @@ from devp2p.capabilities.ethereum.blocks.header import EMPTY_OMMERS, Header, hea
 from devp2p.capabilities.ethereum.blocks.receipt import Log, Receipt, receipts_fault, receipts_root
 from devp2p.capabilities.ethereum.blocks.sidecar import Sidecar, blob_hash_of
 from devp2p.capabilities.ethereum.blocks.signing import Authorization, address_of
+from devp2p.capabilities.ethereum.blocks.succession import child_fault, next_base_fee
 from devp2p.capabilities.ethereum.blocks.transaction import AccessList, Transaction
 from devp2p.capabilities.ethereum.blocks.validity import transaction_fault
 
@@ -53,8 +55,10 @@ __all__ = [
     "blob_hash_of",
     "body_fault",
     "check_access_list",
+    "child_fault",
     "encode_access_list",
     "headers_fault",
+    "next_base_fee",
     "read_blocks",
     "read_items",
     "receipts_fault",

@@ -87,6 +87,8 @@ class Header:
 
 _NAMES: Final = tuple(Header.__dataclass_fields__)
 _CORE: Final = _NAMES.index("base_fee")
+LATER_FIELDS: Final = _NAMES[_CORE:-1]
+"""Those that forks have brought, in their order."""
 _SIZES: Final = (32, 32, 20, 32, 32, 32, 256, -32, -8, -8, -8, -8, 0, 32, 8, -32, 32, -8, -8, 32, 32, 32, -8)
 """In the order of the fields, how many bytes each has; -n stands for an integer of at most n, and 0 for any string."""
 _LATER: Final = _SIZES[_CORE:]
