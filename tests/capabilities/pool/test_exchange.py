@@ -298,3 +298,51 @@ async def test_two_thousand_of_one_sender_go_through_at_once() -> None:
     async with scripted(pool, reader):
         await trio.sleep(0.1)
         assert reader.told == {each.hash for each in transactions}
+
+
+async def test_transactions_that_wait_too_long_for_another_go() -> None:
+    chain = LittleChain()
+    pool = pool_of(chain, future_for=100.0)
+    await pool.add(transfer(0, 1))
+    await pool.add(transfer(1, 0))
+    for wait, left in ((90, 2), (20, 1)):
+        await trio.sleep(wait)
+        chain.advance()
+        await pool.refresh()
+        assert len(pool) == left
+
+
+async def test_what_is_too_large_is_not_even_decoded() -> None:
+    pool, peer = pool_of(junk=1), Script()
+    await pool.received(peer, [b"\xba\x02\x10\x00" + b"\x02" + bytes(0x20FFF)])  # it is no transaction, which would end the session
+    assert peer.faults == 1
+    with pytest.raises(DecodingError):
+        await pool.received(peer, [b"\xb9\x10\x00" + b"\x02" + bytes(0xFFF)])
+
+
+@pytest.mark.real_clock
+async def test_a_large_transaction_is_read_beside_the_loop() -> None:
+    pool, peer = pool_of(), Script()
+    touched = tuple((bytes(20), ()) for _ in range(4000))
+    large = transfer(access_list=touched, gas_limit=15_000_000)
+    assert 64 * 1024 < large.size < 128 * 1024
+    await pool.received(peer, [large.raw])
+    assert large.hash in pool
+
+
+async def test_an_answer_larger_than_any_transaction_ends_the_session() -> None:
+    pool, peer = pool_of(), Script(answer=lambda _: [bytes(3 * 2**20)])
+    async with scripted(pool, peer):
+        await pool.announced(peer, *announcement(transfer()))
+        await trio.sleep(2)
+        assert "announced as a smaller one" in str(peer.ended)
+
+
+async def test_a_peer_whose_transactions_we_know_already_does_not_wait() -> None:
+    pool = pool_of()
+    raws = [transfer(0, nonce).raw for nonce in range(8)]
+    first, second = Script(), Script()
+    await pool.received(first, raws)
+    began = trio.current_time()
+    await pool.received(second, raws)
+    assert (trio.current_time(), second.faults) == (began, 0)

@@ -1,11 +1,12 @@
 """`Fetcher`: asks peers for what they have announced, and judges their answers."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import trio
 
-from devp2p import RemoteProtocolError
+from devp2p import DecodingError, RemoteProtocolError, rlp
 from devp2p.capabilities.eth.pool.entries import BLOB_TYPE
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
@@ -17,6 +18,12 @@ LENIENCY: Final = 8
 """Bytes by which an announced size may be wrong; go-ethereum's figure."""
 AT_ONCE: Final = 8
 """Transactions that are decoded without giving way."""
+QUICK: Final = 32 * 1024
+"""Bytes of a transaction that are decoded in the loop; four times as many take ten milliseconds."""
+AROUND: Final = 16
+"""Bytes around an envelope in a list, and around a sidecar."""
+_BLOB: Final = 131_072 + 128 * 50
+"""Bytes of a blob with its proofs, about."""
 
 
 class Fetcher:
@@ -43,7 +50,7 @@ class Fetcher:
             state.peer.conduct.timed_out()
             self.wake(self.wanted.failed(state, names))
             return []
-        transactions = await decode_all(items)
+        transactions = await decode_all(items, most_bytes(self._limits))
         check_answer(names, transactions)
         for transaction in transactions:
             check_sidecar(transaction, state.peer.version)
@@ -67,13 +74,46 @@ class Fetcher:
             state.fetch.ring()
 
 
-async def decode_all(items: Sequence[bytes]) -> list[Transaction]:
-    """Decode transactions, giving way between them; DecodingError if one is none, or of an unknown type."""
+def most_bytes(limits: PoolLimits) -> int:
+    """The largest item that can be a transaction which we take, with its blobs."""
+    return max(limits.transaction_size, limits.blob_size + limits.blobs * _BLOB) + AROUND
+
+
+async def decode(item: bytes) -> Transaction:
+    """Decode a transaction, a large one in a thread. DecodingError if it is none, or of an unknown type."""
+    if len(item) <= QUICK or _is_quick(item):
+        return Transaction.decode(item)
+    return await trio.to_thread.run_sync(_decode_with_sender, bytes(item))
+
+
+def _is_quick(item: bytes) -> bool:
+    """Whether a large item is a small transaction with a sidecar, of which little is looked at."""
+    start = max(1, item[0] - 0xB6)  # behind the head of a long string
+    if item[start] != BLOB_TYPE:
+        return False
+    try:
+        inner, _ = rlp.list_bounds(item, start + 1, len(item))
+        return rlp.list_bounds(item, inner, len(item))[1] - inner <= QUICK
+    except DecodingError:
+        return True  # it will be refused as soon
+
+
+def _decode_with_sender(item: bytes) -> Transaction:
+    transaction = Transaction.decode(item)
+    with suppress(DecodingError):  # it comes again when somebody asks for the sender
+        _ = transaction.hash, transaction.sender
+    return transaction
+
+
+async def decode_all(items: Sequence[bytes], most: int) -> list[Transaction]:
+    """Decode transactions, giving way between them; RemoteProtocolError if one is none, or larger than `most`."""
     transactions = list[Transaction]()
     for number, item in enumerate(items):
         if number % AT_ONCE == AT_ONCE - 1:
             await trio.lowlevel.checkpoint()
-        transactions.append(Transaction.decode(item))
+        if len(item) > most:
+            raise RemoteProtocolError(f"a transaction of {len(item)} bytes, which was announced as a smaller one")
+        transactions.append(await decode(item))
     return transactions
 
 

@@ -24,6 +24,8 @@ class PoolLimits:
     """The same of one sender."""
     nonce_gap: int = 64
     """How far the nonce of a transaction may lie behind the first that is missing."""
+    future_for: float = 10_800.0
+    """After so long without a new one of the same sender they go."""
     price_bump: int = 10
     """By how many percent a replacement has to pay more, in each of its fees; also what displaces another in a full pool."""
     minimum_tip: int = 1

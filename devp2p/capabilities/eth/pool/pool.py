@@ -11,7 +11,7 @@ from devp2p.capabilities.eth.pool.cell_fetching import CellFetcher
 from devp2p.capabilities.eth.pool.columns import ALL, COLUMNS
 from devp2p.capabilities.eth.pool.entries import BLOB_TYPE, Fault, Refusal
 from devp2p.capabilities.eth.pool.examining import Examined, Examiner
-from devp2p.capabilities.eth.pool.fetching import AT_ONCE, Fetcher, check_sidecar
+from devp2p.capabilities.eth.pool.fetching import AROUND, AT_ONCE, Fetcher, check_sidecar, decode
 from devp2p.capabilities.eth.pool.known import RefusedSet
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
@@ -145,11 +145,15 @@ class TransactionPool:
         await self.refresh()
         if not len(items):
             state.peer.conduct.invalid(1, "sent a Transactions message without a transaction")
-        seen, refused = set[bytes](), 0
+        seen, useless = set[bytes](), 0
         for number, item in enumerate(items):
             if number % AT_ONCE == AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
-            transaction = Transaction.decode(item)
+            if len(item) > self.limits.transaction_size + AROUND:
+                state.junk(1, "sent a transaction that is too large")
+                useless += 1
+                continue
+            transaction = await decode(item)
             if transaction.type == BLOB_TYPE:
                 raise RemoteProtocolError("a blob transaction that nobody asked for (EIP-4844)")
             if transaction.hash in seen:
@@ -157,10 +161,11 @@ class TransactionPool:
             seen.add(transaction.hash)
             if state.came(transaction.hash):
                 self._fetcher.arrived(transaction, state)
-                refused += await self._take(transaction, state) is not None
+                refusal = await self._take(transaction, state)
+                useless += refusal is not None and refusal.fault not in {Fault.KNOWN, Fault.CHEAP}
             else:
-                refused += 1
-        if 4 * refused > len(items):
+                useless += 1
+        if 4 * useless > len(items):
             await trio.sleep(self.limits.pause)
 
     async def announced(self, peer: PoolPeer, types: bytes, sizes: Sequence[int], hashes: Sequence[bytes], cells: int) -> None:
@@ -222,7 +227,7 @@ class TransactionPool:
         if is_blob and state.peer.version >= SPARSE and (kept is None or kept.columns != ALL):
             room = self._sidecars.plan.announce(state, name, cells, now) or not cells
             state.fetch_cells.ring()
-        if kept is not None or name in self._sidecars or (not is_blob and said.size > self.limits.transaction_size + AT_ONCE):
+        if kept is not None or name in self._sidecars or (not is_blob and said.size > self.limits.transaction_size + AROUND):
             return room
         at_once = is_blob or said.size > self.limits.broadcast_size
         return self._fetcher.wanted.announce(state, name, said, now if at_once else now + self.limits.broadcast_wait) and room
@@ -269,6 +274,7 @@ class TransactionPool:
         """Put a good transaction on the shelf, and tell peers of what can be executed by that."""
         self._settle(self._shelf.update(kept.transaction.sender, examined.account))
         kept.told = ALL if kept.blobs else kept.columns & self.custody
+        kept.since = trio.current_time()
         placed = self._shelf.add(kept, examined.account, delegated=examined.delegated, authorities=examined.authorities)
         if isinstance(placed, Refusal):
             return placed
@@ -325,3 +331,4 @@ class TransactionPool:
             except Devp2pError:  # the state's own trouble: what cannot be judged stays
                 continue
             self._settle(self._shelf.update(sender, account))
+            self._settle(self._shelf.expire(sender, trio.current_time() - self.limits.future_for))

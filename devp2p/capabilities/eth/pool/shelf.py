@@ -32,6 +32,8 @@ class Kept:
     """By column: the cell of each blob."""
     told: int = 0
     """The columns that peers are told of."""
+    since: float = 0.0
+    """When it came."""
 
     @classmethod
     def of(cls, transaction: Transaction, blobs: Sequence[bytes] = (), cells: Mapping[int, Sequence[bytes]] | None = None) -> "Kept":
@@ -174,6 +176,18 @@ class Shelf:
         plain = self._update(self.plain, sender, nonce, balance)
         blobs = self._update(self.blobs, sender, nonce, balance)
         return Placed(plain.ready + blobs.ready, plain.gone + blobs.gone)
+
+    def expire(self, sender: bytes, before: float) -> Placed:
+        """Let go a sender's transactions that cannot be executed, since one before them is missing, if none has come after a time."""
+        queue = self.plain.queue(sender)
+        if queue is None or not queue.futures:
+            return Placed((), ())
+        waiting = [entry for entry in queue.entries.values() if queue.is_future(entry)]
+        if any(self._kept[entry.hash].since > before for entry in waiting):
+            return Placed((), ())
+        for entry in waiting:
+            self.remove(entry.hash)
+        return Placed((), tuple(waiting))
 
     def reprice(self, prices: Prices) -> None:
         """Tell what the next block takes; a sender's transactions are reckoned anew by its next `update`."""
