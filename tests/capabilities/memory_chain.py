@@ -22,12 +22,13 @@ from devp2p.capabilities.ethereum.blocks import (
 from devp2p.capabilities.ethereum.tries import list_root
 
 KEY = PrivateKey(bytes(31) + b"\x07")
+AMSTERDAM = 10
 
 
 class MemoryChain:
-    """Blocks 0 to `length`; block n has ``n % 4`` transactions with receipts, and from `amsterdam` on an access list."""
+    """Blocks 0 to `length`; block n has ``n % 4`` transactions, with `logs` of `log_size` each, and from `AMSTERDAM` on an access list."""
 
-    def __init__(self, length: int = 20, *, amsterdam: int = 10, logs: int = 1, log_size: int = 8, name: bytes = b"") -> None:
+    def __init__(self, length: int = 20, *, logs: int = 1, log_size: int = 8, gas: int = 2**24, name: bytes = b"") -> None:
         self._bodies: dict[bytes, bytes] = {}
         self._receipts: dict[bytes, list[bytes]] = {}
         self._access_lists: dict[bytes, bytes] = {}
@@ -45,7 +46,7 @@ class MemoryChain:
             log = Log(b"\x01" * 20, (keccak256(b"topic"),), bytes(log_size))
             receipts = [Receipt(one.type, b"\x01", 21_000 * (at + 1), (log,) * logs).raw for at, one in enumerate(transactions)]
             access_list = encode_access_list([AccountChanges(bytes(19) + b"\x01", nonce_changes=((1, number),))])
-            self._add(name, body, receipts, access_list if number >= amsterdam else None)
+            self._add(name, body, receipts, access_list if number >= AMSTERDAM else None, gas)
         genesis = self.chain[0]
         self.network = Network.of(network_id=1337, chain_id=1, genesis=genesis.hash, timestamp=genesis.timestamp, times=[10**9])
         self.head = Head(length, self.chain[-1].hash, self.chain[-1].timestamp)
@@ -54,7 +55,7 @@ class MemoryChain:
         self.gate: trio.Event | None = None
         """If it is set, methods wait for it."""
 
-    def _add(self, name: bytes, body: Body, receipts: list[bytes], access_list: bytes | None) -> None:
+    def _add(self, name: bytes, body: Body, receipts: list[bytes], access_list: bytes | None, gas: int) -> None:
         number = len(self.chain)
         header = Header(
             parent_hash=self.chain[-1].hash if self.chain else bytes(32),
@@ -64,7 +65,7 @@ class MemoryChain:
             receipts_root=receipts_root(receipts),
             number=number,
             gas_limit=2**40,
-            gas_used=2**30 if receipts else 0,
+            gas_used=gas if receipts else 0,
             timestamp=1000 + 12 * number,
             base_fee=7,
             withdrawals_root=list_root(body.withdrawals or ()),
@@ -87,6 +88,15 @@ class MemoryChain:
     def forget(self, number: int) -> None:
         """Lose the body and the receipts of a block."""
         del self._bodies[self.chain[number].hash], self._receipts[self.chain[number].hash]
+
+    def body_of(self, number: int) -> bytes:
+        return self._bodies[self.chain[number].hash]
+
+    def receipts_of(self, number: int) -> list[bytes]:
+        return self._receipts[self.chain[number].hash]
+
+    def access_list_of(self, number: int) -> bytes:
+        return self._access_lists[self.chain[number].hash]
 
     async def headers(self, start: int | bytes, count: int, *, skip: int, reverse: bool, size: int) -> Sequence[bytes]:
         await self._asked("headers")

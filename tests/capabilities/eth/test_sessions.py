@@ -106,7 +106,7 @@ async def test_nothing_is_asked_for_nothing():
 
 
 async def test_receipts_of_a_large_block_come_in_parts():
-    large = MemoryChain(3, logs=4, log_size=1_100_000)  # block 3: three receipts of 4.4 MB
+    large = MemoryChain(3, logs=4, log_size=1_100_000, gas=2**30)  # block 3: three receipts of 4.4 MB
     async with two_nodes(eth(large), eth(large)) as (left, _):
         peer = await left.connected[0].ready(Eth)
         (receipts,) = await peer.receipts(large.chain[3:])
@@ -117,7 +117,7 @@ async def test_receipts_of_a_large_block_come_in_parts():
 
 
 async def test_in_eth_69_a_block_of_too_many_receipts_cannot_be_had():
-    large = MemoryChain(3, logs=4, log_size=1_100_000)
+    large = MemoryChain(3, logs=4, log_size=1_100_000, gas=2**30)
     async with two_nodes(eth(large, versions=[69]), eth(large)) as (left, _):
         peer = await left.connected[0].ready(Eth)
         assert await peer.receipts(large.chain[3:]) == (None,)
