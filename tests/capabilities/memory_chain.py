@@ -28,7 +28,7 @@ AMSTERDAM = 10
 class MemoryChain:
     """Blocks 0 to `length`; block n has ``n % 4`` transactions, with `logs` of `log_size` each, and from `AMSTERDAM` on an access list."""
 
-    def __init__(self, length: int = 20, *, logs: int = 1, log_size: int = 8, gas: int = 2**24, name: bytes = b"") -> None:
+    def __init__(self, length: int = 20, *, logs: int = 1, log_size: int = 8, gas: int = 2**18, name: bytes = b"") -> None:
         self._bodies: dict[bytes, bytes] = {}
         self._receipts: dict[bytes, list[bytes]] = {}
         self._access_lists: dict[bytes, bytes] = {}

@@ -36,7 +36,7 @@ from devp2p.capabilities.eth.messages import (
 from devp2p.capabilities.eth.peer import EthPeer
 from devp2p.capabilities.eth.pool import Pool
 from devp2p.capabilities.eth.serving import Server
-from devp2p.capabilities.ethereum import Chain
+from devp2p.capabilities.ethereum import Chain, GenesisChain
 from devp2p.capabilities.ethereum.networks import eth_entries, wants_node
 
 UPDATE_INTERVAL: Final = 120.0
@@ -173,21 +173,21 @@ class Eth72(Eth):
 VERSIONS: Final[dict[int, type[Eth]]] = {69: Eth69, 70: Eth70, 71: Eth71, 72: Eth72}
 
 
-def eth(chain: Chain, *, pool: Pool | None = None, versions: Iterable[int] = (69, 70, 71, 72)) -> tuple[Eth, ...]:
+def eth(chain: Chain | None = None, *, pool: Pool | None = None, versions: Iterable[int] = (69, 70, 71, 72)) -> tuple[Eth, ...]:
     """Make eth for a node, in all `versions` or some; with each peer the highest that both sides have runs.
 
-        async with open_node(key, eth(chain), bootnodes=NETWORK.bootnodes) as node:
+        async with open_node(key, eth(chain), bootnodes=bootnodes) as node:
             async for peer in node.peers(Eth):
                 headers = await peer[Eth].headers(peer[Eth].head, 1)
 
-    They share the chain that is served, and the `pool`, without which transactions of peers are ignored. LocalProtocolError for a version
-    that is none.
+    They share the chain that is served, by default the first block of mainnet, which is enough to ask others; and the `pool`, without which
+    transactions of peers are ignored. LocalProtocolError for a version that is none.
     """
-    side = Side(chain, pool)
     wanted = tuple(versions)
     unknown = [version for version in wanted if version not in VERSIONS]
     if unknown or not wanted:
         raise LocalProtocolError(f"versions of eth are some of {', '.join(map(str, VERSIONS))}, not {unknown or 'none'}")
+    side = Side(GenesisChain.public("mainnet") if chain is None else chain, pool)
     return tuple(VERSIONS[version](side) for version in sorted(set(wanted)))
 
 

@@ -64,7 +64,7 @@ def messages(kind: type) -> st.SearchStrategy[Any]:
 def test_every_message_comes_back_as_it_was(kind):
     codec = rlp.codec(kind)
 
-    @settings(max_examples=12)
+    @settings(max_examples=8)
     @given(messages(kind))
     def check(message):
         data = codec.encode(message)

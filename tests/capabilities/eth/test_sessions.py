@@ -105,6 +105,7 @@ async def test_nothing_is_asked_for_nothing():
         assert served.asked == []
 
 
+@pytest.mark.real_clock  # what is large is checked by a thread
 async def test_receipts_of_a_large_block_come_in_parts():
     large = MemoryChain(3, logs=4, log_size=1_100_000, gas=2**30)  # block 3: three receipts of 4.4 MB
     async with two_nodes(eth(large), eth(large)) as (left, _):
@@ -116,6 +117,7 @@ async def test_receipts_of_a_large_block_come_in_parts():
         assert left.connected[0].conduct(Eth).invalid == 0
 
 
+@pytest.mark.real_clock  # what is large is checked by a thread
 async def test_in_eth_69_a_block_of_too_many_receipts_cannot_be_had():
     large = MemoryChain(3, logs=4, log_size=1_100_000, gas=2**30)
     async with two_nodes(eth(large, versions=[69]), eth(large)) as (left, _):
@@ -195,3 +197,14 @@ def test_a_version_that_is_none_is_named():
     with pytest.raises(LocalProtocolError, match="not none"):
         eth(CHAIN, versions=[])
     assert [one.version for one in eth(CHAIN, versions=[72, 69, 72])] == [69, 72]
+
+
+async def test_without_a_chain_one_is_at_the_first_block_of_mainnet():
+    async with two_nodes(eth(), eth(versions=[70])) as (left, _):
+        peer = await left.connected[0].ready(Eth)
+        assert (peer.head, peer.status.network_id, peer.status.fork_id.hash.hex()) == (0, 1, "fc64ec04")
+        (header,) = await peer.headers(0, 5)
+        assert header.hash == peer.status.genesis
+        bodies = await peer.bodies([header])
+        assert bodies[0] is not None
+        assert not bodies[0].transactions
