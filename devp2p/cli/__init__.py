@@ -12,15 +12,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from devp2p.cli import chain, discover, dns, enr, key, node, ping
+from devp2p.cli import chain, discover, dns, enr, fetch, key, node, ping
 from devp2p.cli.arguments import HelpFormatter
 from devp2p.cli.output import Failure, cannot_write, warn
 from devp2p.version import __version__
 
 _DESCRIPTION = """\
 Make node keys, ask nodes what they are, run nodes with capabilities of your
-own over encrypted RLPx sessions, read, sign and publish node lists in DNS, and
-keep chains that nodes serve.
+own over encrypted RLPx sessions, read, sign and publish node lists in DNS,
+keep chains that nodes serve, and fetch chains from nodes.
 """
 _EPILOG = """\
 examples:
@@ -30,7 +30,7 @@ examples:
 
 `devp2p COMMAND --help` says more about each command, and its exit codes.
 """
-_COMMANDS = {"key": key, "ping": ping, "node": node, "discover": discover, "enr": enr, "dns": dns, "chain": chain}
+_COMMANDS = {"key": key, "ping": ping, "node": node, "discover": discover, "enr": enr, "dns": dns, "chain": chain, "fetch": fetch}
 _INTERRUPTED = 128 + signal.SIGINT
 _READER_GONE = 128 + 13  # what shells say of a program that SIGPIPE ended; Windows does not know the signal
 

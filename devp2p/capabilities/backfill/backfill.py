@@ -25,8 +25,10 @@ class BackfillError(Devp2pError):
     """An order cannot be filled; the text says what is missing, and who was asked."""
 
 
-async def find_anchor(node: Node, number: int, *, patience: float = 30.0) -> bytes:
+async def find_anchor(node: Node, number: int, *, peers: int | None = None, patience: float = 30.0) -> bytes:
     """Ask the peers of a node for the hash of a block, on which all that have it must agree.
+
+    It waits until so many `peers` have told it, or for a second after the first.
 
     That is as good as the peers are. Whoever knows the hash from elsewhere should use that. Raises `BackfillError` if two differ, or if
     none has it in `patience` seconds.
@@ -42,6 +44,8 @@ async def find_anchor(node: Node, number: int, *, patience: float = 30.0) -> byt
                     return
                 if headers:
                     found[peer.id] = headers[0].hash
+                    if len(found) == peers:
+                        nursery.cancel_scope.cancel()
                     nursery.cancel_scope.deadline = min(nursery.cancel_scope.deadline, trio.current_time() + 1)  # for the others
 
             async for peer in node.peers(Eth):
