@@ -136,11 +136,11 @@ def _run_import(options: argparse.Namespace) -> int:
                     counts[kind] += take(path)
             for block, path in states:
                 counts["states"] += importer.state(block, path)
-            progress.end()
             contents = importer.contents()
     except StoreError as error:
-        progress.end()
         raise Failure(str(error), Exit.FAILED) from None
+    finally:
+        progress.end()
     if options.json:
         write_json({"imported": counts, **_as_json(options.database, contents)})
     else:

@@ -150,6 +150,7 @@ async def test_a_disk_that_fails_while_a_node_runs_is_an_error_of_the_chain(copy
         connection.close()
         with pytest.raises(StoreError):
             await chain.bodies([CHAIN.head.hash], size=1)
+        assert chain.head.number == 10
         assert len(await chain.headers(0, 3, skip=0, reverse=False, size=10**6)) == 3
 
 

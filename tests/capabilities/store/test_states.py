@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from devp2p import keccak256
 from devp2p.capabilities.ethereum.chain import Account
-from devp2p.capabilities.ethereum.store import SqliteChain, state_rows
+from devp2p.capabilities.ethereum.store import Importer, SqliteChain, state_rows
 from devp2p.capabilities.ethereum.store.database import Database
 from devp2p.capabilities.ethereum.tries import EMPTY_CODE, EMPTY_ROOT, check_range, full_account, trie_nodes
-from tests.capabilities.chains import CONTRACT, State, build_chain, state_leaves
+from tests.capabilities.chains import CONTRACT, BuiltChain, State, build_chain, state_leaves
 
 PLENTY = 2**21
 FIRST, LAST = bytes(32), b"\xff" * 32
@@ -184,6 +184,7 @@ async def test_only_states_of_the_last_128_blocks_are_served(tmp_path: Path):
             return [n for n, root in roots.items() if await chain.accounts(root, FIRST, LAST, size=0) is not None]
 
         assert await served() == [3, 130]
+        assert chain.has_state
         await chain.set_head(built.blocks[129].hash)
         assert await served() == [2, 3]
         assert (await chain.account(CONTRACT)) == (account_at(built.blocks[3].state))
@@ -191,6 +192,27 @@ async def test_only_states_of_the_last_128_blocks_are_served(tmp_path: Path):
         assert await served() == [0]
         await chain.set_head(built.head.hash)
         assert [state.served for state in (await chain.contents()).states] == [True, True, False, False]
+
+
+@pytest.mark.real_clock
+async def test_it_is_known_whether_there_is_a_state_to_serve(tmp_path: Path):
+    built = build_chain(130, 0)
+    with Importer.open(tmp_path / "chain.db", built.genesis) as importer, SqliteChain.open(tmp_path / "chain.db") as chain:
+        assert chain.has_state
+        importer.blocks(built.write(tmp_path).chain)
+        assert not chain.has_state
+        assert await chain.account(CONTRACT) is None
+        await chain.set_head(built.blocks[127].hash)
+        assert chain.has_state
+        await chain.set_head(built.blocks[130].hash)
+        importer.state(100, write_dump(tmp_path, built, 100))
+        assert chain.has_state
+
+
+def write_dump(directory: Path, built: BuiltChain, number: int) -> Path:
+    path = directory / "dump.json"
+    path.write_text(built.dump(number))
+    return path
 
 
 def account_at(state: State) -> Account:

@@ -1,12 +1,13 @@
 """`SqliteChain`: a chain and its states in one SQLite file, served as `Chain` and `State`.
 
 Theory of operation. Each question runs in a thread, on a connection of its own from a small pool, in one snapshot, so that it sees one head
-throughout, while an import (of this or another process) writes. `head` is looked up in the loop: it is one row, and read again only when
-somebody has written.
+throughout, while an import (of this or another process) writes. `head` is looked up in the loop: it is a few rows, and read again only
+when somebody has written.
 """
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
 import trio
@@ -21,6 +22,8 @@ from devp2p.capabilities.ethereum.store.network_text import read_network
 
 READERS: Final = 4
 """How many questions are answered at the same time."""
+_GLANCE: Final = 5
+"""Milliseconds for which the loop may wait to read the head, where another program just repairs the log."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +44,8 @@ class SqliteChain:
         self._closed = False
         self._network = read_network(database)
         self._changed = database.changed
-        self._head = _head(database)
+        self._head, self._has_state = _look(database)
+        database.run(f"PRAGMA busy_timeout = {_GLANCE}")
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -74,12 +78,15 @@ class SqliteChain:
 
     @property
     def head(self) -> Head:
-        """The newest block; changed by `set_head`, and by imports into the file."""
-        self._require_open()
-        if (changed := self._watch.changed) != self._changed:
-            self._head = _head(self._watch)
-            self._changed = changed
+        """The newest block; changed by `set_head`, and by imports into the file. If the file fails, the last that could be read."""
+        self._glance()
         return self._head
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is the state of one of the last 128 blocks, so that there is something to serve, and to judge transactions by."""
+        self._glance()
+        return self._has_state
 
     async def set_head(self, hash_: bytes) -> Head:
         """Make a block of the file the newest of the chain, on whatever branch it is, as a consensus client tells (forkchoiceUpdated).
@@ -154,13 +161,23 @@ class SqliteChain:
 
         return await trio.to_thread.run_sync(working, limiter=self._limiter)
 
+    def _glance(self) -> None:
+        """See whether somebody has written, and what the head is then."""
+        self._require_open()
+        with suppress(StoreError):  # whoever reads more is told
+            if (changed := self._watch.changed) != self._changed:
+                self._head, self._has_state = _look(self._watch)
+                self._changed = changed
+
     def _require_open(self) -> None:
         if self._closed:
             raise StoreError(f"{self._path} was closed")
 
 
-def _head(database: Database) -> Head:
+def _look(database: Database) -> tuple[Head, bool]:
+    """The head, and whether there is a state to serve."""
     with database.snapshot():
         place = block_rows.head(database)
         header = Header.decode(place.raw)
-        return Head(place.number, header.hash, header.timestamp, block_rows.earliest(database, place.number))
+        head = Head(place.number, header.hash, header.timestamp, block_rows.earliest(database, place.number))
+        return head, state_rows.newest_state(database) is not None

@@ -24,6 +24,13 @@ _FROM_KEY: Final = "SELECT key, value FROM leaves WHERE trie = ? AND key >= ? OR
 
 def account(database: Database, address: bytes) -> Account | None:
     """`State.account`: in the newest state that is here, as long as its block is recent."""
+    trie = newest_state(database)
+    value = None if trie is None else _leaf(database, trie, keccak256(address))
+    return None if value is None else read_account(value)
+
+
+def newest_state(database: Database) -> int | None:
+    """Return the trie of the newest state of a recent block; None if there is none."""
     newest = block_rows.head(database).number
     found = database.row(
         """
@@ -32,8 +39,7 @@ def account(database: Database, address: bytes) -> Account | None:
         """,
         *(newest - RECENT + 1, newest),
     )
-    value = None if found is None else _leaf(database, found[0], keccak256(address))
-    return None if value is None else read_account(value)
+    return None if found is None else found[0]
 
 
 def read_account(slim: bytes) -> Account:
