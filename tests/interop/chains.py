@@ -12,14 +12,16 @@ from typing import Any
 import trio
 
 from devp2p import rlp
+from tests.cli.processes import COMMAND, ROOT
 from tests.interop.peers import BUILT, Program, running
 
 CHAINTOOL = BUILT / "chaintool"
 GO = Path(__file__).resolve().parent / "geth"
 
 LENGTH = 600
-STATES = (-1, -2, -128)
-"""Whose states are exported, as from the end: the head, its parent, and the oldest that a peer may ask for (snap, "Data format")."""
+STATES = (-1, -2, -65, -128)
+"""Whose states are exported, as from the end: the head, its parent, the one that geth syncs to before it executes blocks itself, and the
+oldest that a peer may ask for (snap, "Data format")."""
 
 
 @cache
@@ -57,6 +59,17 @@ def export(directory: Path, *, states: tuple[int, ...] = STATES) -> Exported:
     assert told["head"] == told["receipts"] == LENGTH
     written = {int(number): Path(path) for number, path in told["states"].items()}
     return Exported(genesis, blocks, directory / "receipts.rlp", directory / "bals.rlp", written)
+
+
+def imported(exported: Exported, database: Path) -> dict[str, Any]:
+    """Make a chain file of it by ``devp2p chain import``; what that printed."""
+    states = [f"--state={number}={path}" for number, path in exported.states.items()]
+    files = [f"--genesis={exported.genesis}", f"--receipts={exported.receipts}", f"--bals={exported.access_lists}", *states]
+    command = [*COMMAND, "chain", "import", "--json", str(database), str(exported.blocks), *files]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert ended.returncode == 0, ended.stderr
+    printed: dict[str, Any] = json.loads(ended.stdout)
+    return printed
 
 
 def items(data: bytes, at: int = 0) -> Iterator[bytes]:

@@ -1,9 +1,12 @@
 """The nodes on this side of the tests against other clients, and whether there are clients at all."""
 
 import shutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from devp2p.capabilities.ethereum.store import SqliteChain
 from tests.interop import chains, peers
 from tests.interop.meeting import HANDSHAKES, NodeMaker
 
@@ -34,6 +37,21 @@ def chaintool() -> None:
 def exported(chaintool: None, tmp_path_factory: pytest.TempPathFactory) -> chains.Exported:  # noqa: ARG001
     """The chain of go-ethereum's conformance suites, with all that its files do not say."""
     return chains.export(tmp_path_factory.mktemp("chain"))
+
+
+@pytest.fixture(scope="session")
+def database(exported: chains.Exported, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same as a chain file of ours."""
+    path = tmp_path_factory.mktemp("database") / "chain.db"
+    chains.imported(exported, path)
+    return path
+
+
+@pytest.fixture
+def chain(database: Path) -> Iterator[SqliteChain]:
+    """That file, open."""
+    with SqliteChain.open(database) as chain:
+        yield chain
 
 
 @pytest.fixture(scope="session")

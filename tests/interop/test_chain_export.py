@@ -45,7 +45,7 @@ def test_every_block_from_amsterdam_on_has_its_access_list(exported: Exported):
 def test_the_states_are_those_of_their_blocks(exported: Exported):
     headers = [elements(item)[0] for item in items(exported.blocks.read_bytes())]
     dumps = {number: json.loads(path.read_text()) for number, path in exported.states.items()}
-    assert dumps.keys() == {LENGTH, LENGTH - 1, LENGTH - 127}
+    assert dumps.keys() == {LENGTH, LENGTH - 1, LENGTH - 64, LENGTH - 127}
     for number, dump in dumps.items():
         assert bytes.fromhex(dump["root"]) == rlp.decode(elements(headers[number - 1])[STATE_ROOT])
     assert dumps[LENGTH] == json.loads((suite_files() / "headstate.json").read_text())
