@@ -11,7 +11,7 @@ from typing import Any
 
 import trio
 
-from devp2p import rlp
+from devp2p import PrivateKey, rlp
 from tests.cli.processes import COMMAND, ROOT
 from tests.interop.peers import BUILT, Program, running
 
@@ -19,6 +19,7 @@ CHAINTOOL = BUILT / "chaintool"
 GO = Path(__file__).resolve().parent / "geth"
 
 LENGTH = 600
+CHAIN_ID = 3503995874084926
 STATES = (-1, -2, -65, -128)
 """Whose states are exported, as from the end: the head, its parent, the one that geth syncs to before it executes blocks itself, and the
 oldest that a peer may ask for (snap, "Data format")."""
@@ -30,6 +31,21 @@ def suite_files() -> Path:
     command = ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/ethereum/go-ethereum"]
     module = subprocess.run(command, cwd=GO, capture_output=True, text=True, check=True).stdout.strip()
     return Path(module) / "cmd" / "devp2p" / "internal" / "ethtest" / "testdata"
+
+
+def accounts() -> list[tuple[str, PrivateKey]]:
+    """Addresses of accounts that have ether and no code, and their keys."""
+    found = json.loads((suite_files() / "accounts.json").read_text())
+    return [(address, PrivateKey(bytes.fromhex(found[address]["key"].removeprefix("0x")))) for address in sorted(found)]
+
+
+def told(number: int = LENGTH) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a consensus client tells geth: of a block, and that it is the head."""
+    payload = json.loads((suite_files() / "newpayload.json").read_text())[number]
+    choice = json.loads((suite_files() / "headfcu.json").read_text())
+    block = payload["params"][0]["blockHash"]
+    choice["params"][0] = dict.fromkeys(choice["params"][0], block)
+    return payload, choice
 
 
 @dataclass(frozen=True)

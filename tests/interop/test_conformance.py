@@ -14,6 +14,7 @@ from devp2p.capabilities.eth import eth
 from devp2p.capabilities.eth.pool import TransactionPool
 from devp2p.capabilities.ethereum.store import SqliteChain
 from devp2p.capabilities.snap import snap
+from devp2p.capability.definition import AnyCapability
 from tests.interop.suites import ETH, SNAP, SNAP2, Engine, engine_endpoint, run_suite
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("geth")]
@@ -30,7 +31,7 @@ async def node_and_engine(chain: SqliteChain, pool: TransactionPool) -> AsyncIte
         await chain.set_head(block)
         await pool.refresh()
 
-    capabilities = [*eth(chain, pool=pool), *snap(chain, chain)]
+    capabilities: list[AnyCapability] = [*eth(chain, pool=pool), *snap(chain, chain)]
     async with (
         open_node(PrivateKey.generate(), capabilities, listen=["tcp://127.0.0.1:0"]) as node,
         engine_endpoint(on_head, pool.set_custody) as engine,

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from devp2p.capabilities.eth.messages import MESSAGES
+from devp2p.capabilities.snap import Snap1, Snap2
 from devp2p.rlp import codec
 from tests.interop.encodings import Line, data, message_of, printed
 
 pytestmark = [pytest.mark.interop, pytest.mark.usefixtures("chaintool")]
 
-TABLES: dict[str, Mapping[int, Mapping[int, type[Any]]]] = {"eth": MESSAGES}
+TABLES: dict[str, Mapping[int, Mapping[int, type[Any]]]] = {"eth": MESSAGES, "snap": {1: Snap1.messages, 2: Snap2.messages}}
 
 NOT_GETH = {("eth", "NewBlockHashes"), ("eth", "NewBlock")}
 """What go-ethereum has no types for any more: peers may not send them since the merge."""

@@ -53,7 +53,7 @@ func snapRequests(p *printer) {
 		}
 		for _, count := range []int{0, 1, 85} {
 			p.message("GetByteCodes", snapBoth, snap.GetByteCodesMsg, &snap.GetByteCodesPacket{ID: id, Hashes: digests(count), Bytes: 4096})
-			p.message("GetAccessLists", snap2, snap.GetAccessListsMsg, &snap.GetAccessListsPacket{ID: id, Hashes: digests(count), Bytes: math.MaxUint64})
+			p.message("GetBlockAccessLists", snap2, snap.GetAccessListsMsg, &snap.GetAccessListsPacket{ID: id, Hashes: digests(count), Bytes: math.MaxUint64})
 		}
 		for _, paths := range [][][][]byte{{}, {{{0}}}, {{{}}}, {{{0x1f}, {0}, {0x20, 1}}, {digest(1).Bytes(), {0x00, 0xff}}}} {
 			sets := []snap.TrieNodePathSet{}
@@ -90,7 +90,7 @@ func snapAnswers(p *printer) {
 		p.message("TrieNodes", snap1, snap.TrieNodesMsg, &snap.TrieNodesPacket{ID: id})
 		p.message("TrieNodes", snap1, snap.TrieNodesMsg, &snap.TrieNodesPacket{ID: id, Nodes: proof})
 		for _, lists := range [][]rlp.RawValue{{}, {rlp.EmptyString, encoded, rlp.EmptyList}} {
-			p.message("AccessLists", snap2, snap.AccessListsMsg, &snap.AccessListsPacket{ID: id, AccessLists: listed(p, lists...)})
+			p.message("BlockAccessLists", snap2, snap.AccessListsMsg, &snap.AccessListsPacket{ID: id, AccessLists: listed(p, lists...)})
 		}
 	}
 }
