@@ -12,15 +12,19 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from devp2p import rlp
 from devp2p.capabilities.ethereum.blocks import AccountChanges, Block, Receipt, Sidecar, Transaction, encode_access_list
 from devp2p.capabilities.ethereum.tries.nodes import write_extension, write_leaf
+from devp2p.capabilities.snap.messages import AnyRequest, GetAccountRange, GetBlockAccessLists, GetByteCodes, GetStorageRanges, GetTrieNodes
+from devp2p.capabilities.snap.serving import answer
 from devp2p.errors import DisconnectReason
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
 from devp2p.records.node_record import NodeRecord
+from devp2p.rlp import Lazy
 from devp2p.rlp.items import encode_list
 from devp2p.wire import base, compression
 from devp2p.wire.dpx import control, header
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
+from tests.fuzz import snap_targets
 from tests.fuzz.prelude_targets import CLAIM, REQUEST, sealed
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
 from tests.fuzz.trie_targets import LINK
@@ -189,6 +193,27 @@ def of_v5() -> list[bytes]:
     return [*found, *(rlp.encode(body) for body in bodies), nodes]
 
 
+def of_snap() -> list[bytes]:
+    """Requests of each kind, and the answers to them, each behind its version and id."""
+    state, (key, *_) = snap_targets.STATE, snap_targets.STORED
+    requests: list[AnyRequest] = [
+        GetAccountRange(state.root, bytes(32), b"\xff" * 32, 2**20, request_id=1),
+        GetAccountRange(state.root, bytes(32), b"\xff" * 32, 0, request_id=1),
+        GetStorageRanges(state.root, Lazy([*snap_targets.STORED]), b"", b"", 40, request_id=1),
+        GetStorageRanges(state.root, Lazy([key]), b"\1", b"\xf0" + bytes(31), 100, request_id=1),
+        GetByteCodes(Lazy([*state.code]), 100, request_id=1),
+        GetTrieNodes(state.root, Lazy([(b"\0",), (key, b"\0", b"\x11")]), 2000, request_id=1),
+        GetBlockAccessLists(Lazy([bytes(32)]), 1, request_id=1),
+    ]
+    found: list[bytes] = []
+    for request in requests:
+        version = 1 if isinstance(request, GetBlockAccessLists) else 0
+        for message in (request, snap_targets.returned(answer(state, request))):
+            code, _, data = snap_targets.TABLES[version].encode(message)
+            found.append(bytes([code << 1 | version]) + data)
+    return [data for data in found if len(data) <= 1400]
+
+
 def of_tries() -> list[bytes]:
     """Nodes, accounts; leaves and which of them are given; leaves and linked nodes."""
     branch = rlp.encode([b"", LINK[1:], [b"\x20\x56", b"small"], *[b""] * 14])
@@ -214,6 +239,7 @@ OF: Final = {
     "blocks": of_blocks,
     "v4": of_v4,
     "v5": of_v5,
+    "snap": of_snap,
     "tries": of_tries,
 }
 

@@ -17,6 +17,7 @@ from tests.fuzz import (
     prelude_targets,
     rlp_targets,
     session_targets,
+    snap_targets,
     stream_targets,
     trie_targets,
     wire_targets,
@@ -67,6 +68,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
     ),
     "v4": (discovery_targets.fuzz_v4_packet,),
     "v5": (discovery_targets.fuzz_v5_packet, discovery_targets.fuzz_v5_handshake, discovery_targets.fuzz_v5_message),
+    "snap": (snap_targets.fuzz_snap,),
     "tries": (trie_targets.fuzz_trie_node, trie_targets.fuzz_account, trie_targets.fuzz_true_range, trie_targets.fuzz_forged_range),
 }
 MAX_SIZE: Final = 1400
