@@ -97,6 +97,15 @@ def test_rules_that_are_broken(accounts: Any, why: str) -> None:
         check_access_list(rlp.encode(accounts))
 
 
+@pytest.mark.parametrize("lists", [{"reads": [1, 2, 3]}, {"storage": [[slot, [[1, 1]]] for slot in (1, 2, 3)]}])
+def test_that_one_account_cannot_have_more_slots_than_gas_allows(lists: Any) -> None:
+    check_access_list(rlp.encode([account(**lists)]), gas_limit=8_000)
+    with pytest.raises(DecodingError, match="more items than a block of 7999 gas has"):
+        check_access_list(rlp.encode([account(**lists)]), gas_limit=7_999)
+    with pytest.raises(DecodingError, match="more slots than the gas of the block allows"):
+        check_access_list(rlp.encode([account(**lists)]), gas_limit=5_999)
+
+
 def test_that_lists_begin_at_once() -> None:
     # Account by account, so that whoever reads a long list can give way: the first comes although the second is bad.
     accounts = account_changes(rlp.encode([account(balances=[[0, 5]]), b""]))

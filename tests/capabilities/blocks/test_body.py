@@ -51,6 +51,22 @@ def test_that_no_body_fits_the_header_of_another(one: Body, other: Body) -> None
     assert (body_fault(header_of(one), other) is None) == (one == other)
 
 
+@pytest.mark.parametrize(
+    ("header_has", "body_has", "why"),
+    [
+        (Body((LEGACY,)), Body((TYPED,)), "its transactions have another root"),
+        (Body((LEGACY, TYPED)), Body((TYPED, LEGACY)), "its transactions have another root"),
+        (Body(ommers=(OMMER,)), Body(), "its ommers have another hash"),
+        (Body(), Body(withdrawals=()), "it has withdrawals, and its header has no root of them"),
+        (Body(withdrawals=()), Body(), "it has no withdrawals, and its header has a root of them"),
+        (Body(withdrawals=()), Body(withdrawals=(WITHDRAWAL.raw,)), "its withdrawals have another root"),
+    ],
+)
+def test_which_part_does_not_fit(header_has: Body, body_has: Body, why: str) -> None:
+    assert body_fault(header_of(header_has), header_has) is None
+    assert body_fault(header_of(header_has), body_has) == why
+
+
 def test_that_a_legacy_transaction_has_one_encoding() -> None:
     # As a string in the list it would be the same leaf of the trie, and thus of the same root.
     disguised = Body((rlp.encode(LEGACY),))

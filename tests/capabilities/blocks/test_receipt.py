@@ -9,7 +9,7 @@ from trie.hexary import HexaryTrie
 
 from devp2p import DecodingError, keccak256, rlp
 from devp2p.capabilities.ethereum.blocks import Log, Receipt, receipts_fault, receipts_root
-from devp2p.capabilities.ethereum.blocks.receipt import consensus_receipt
+from devp2p.capabilities.ethereum.blocks.receipt import Masks, consensus_receipt
 from tests.capabilities.blocks.shapes import FEW, LOGS, RECEIPTS
 from tests.capabilities.blocks.test_header import SOME
 
@@ -32,6 +32,13 @@ def test_bloom_filters(logs: list[Log]) -> None:
         for pair in (0, 2, 4):
             wanted |= 1 << (int.from_bytes(keccak256(value)[pair : pair + 2], "big") % 2048)
     assert Receipt(0, b"", 0, tuple(logs)).bloom == wanted.to_bytes(256, "big")
+
+
+def test_that_what_is_remembered_of_blooms_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devp2p.capabilities.ethereum.blocks.receipt.MAX_MASKS", 1)
+    masks: Masks = {}
+    assert [consensus_receipt(RECEIPT.raw, masks) for _ in range(2)] == [RECEIPT.consensus] * 2
+    assert len(masks) == 1
 
 
 @FEW
