@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from devp2p import Limits
+from devp2p.capabilities.eth.pool import PoolLimits
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
 from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
-SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits}
+SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits, "The transaction pool": PoolLimits}
 
 
 def shown(value: object) -> str:
