@@ -1,6 +1,7 @@
 """When snap runs, beside which eth, in which version, and how much of one peer it serves at a time."""
 
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
 import pytest
@@ -125,6 +126,40 @@ async def test_of_one_peer_two_requests_are_served_at_a_time():
         assert all(isinstance(one, ByteCodes) for one in answers)
         assert state.most == 2
         assert trio.current_time() - started == pytest.approx(5, abs=0.1)
+
+
+class Large(MemoryState):
+    """Answers with 2 MiB each time."""
+
+    asked = 0
+
+    async def codes(self, hashes: Sequence[bytes], *, size: int) -> Sequence[bytes]:  # noqa: ARG002
+        self.asked += 1
+        await trio.lowlevel.checkpoint()
+        return [NOISE]
+
+
+NOISE = Random(1).randbytes(2**21)
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_for_a_peer_that_takes_no_answers_few_are_looked_up(reads):
+    state, asked = Large({}, {}, {}), 12
+    async with scripted_peer([PlainEth(), *both(state)]) as (_, peer), trio.open_nursery() as nursery:
+        await peer.send_message(Status())
+        for number in range(asked):
+            await peer.send_message(GetByteCodes(Lazy([STATE.root]), 2**21, request_id=number))
+
+        async def read() -> None:
+            for _ in range(asked):
+                await receive(peer)
+
+        if reads:
+            nursery.start_soon(read)
+        with trio.move_on_after(1):
+            await trio.sleep_forever()
+        assert state.asked == asked if reads else state.asked <= 6  # 4 MiB wait for the line, one is on it, two are looked up
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize(("network", "wanted"), [("hoodi", True), ("mainnet", False)])
