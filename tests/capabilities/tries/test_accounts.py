@@ -34,6 +34,7 @@ BAD = {
     "five items": rlp.encode([1, 2, b"", b"", b""]),
     "a short hash": rlp.encode([1, 2, b"", bytes(31)]),
     "a long hash": rlp.encode([1, 2, bytes(33), b""]),
+    "a list for a hash": rlp.encode([1, 2, [bytes(31)], b""]),
     "a number for a hash": rlp.encode([1, 2, 3, b""]),
     "more behind it": rlp.encode([1, 2, b"", b""]) + b"\x80",
     "cut": rlp.encode([1, 2, b"", bytes(32)])[:-1],

@@ -62,11 +62,12 @@ BAD = {
     "a reference too short": rlp.encode([b"\x11", bytes(31)]),
     "a reference too long": rlp.encode([b"\x11", bytes(33)]),
     "a reference of one byte": rlp.encode([b"\x11", b"\x01"]),
-    "an embedded node too large": rlp.encode([b"\x11", [b"\x20", bytes(30)]]),
+    "an embedded node of 32 bytes": rlp.encode([b"\x11", [b"\x20", bytes(29)]]),
     "a branch with a short reference": rlp.encode([b"\x01", *[b""] * 16]),
     "a branch whose value is a list": rlp.encode([*[b""] * 16, []]),
     "a length that could be shorter": b"\xf8\x02\x20\x01",
     "a hash past its end": b"\xc2\x11\xa0",
+    "a value past its end": b"\xc5\x20\xa0abc",
 }
 
 

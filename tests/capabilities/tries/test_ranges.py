@@ -43,8 +43,19 @@ def test_keys_of_several_lengths_have_no_ranges():
         assert verdict(Case(trie.root, start, trie.case(start, 9).leaves, tuple(trie.nodes.values()), more=None)) is None
         with pytest.raises(DecodingError, match="several lengths"):
             check_range(trie.root, start, (), trie.nodes.values())
+    whole = HONEST["all, without a proof"]
+    assert verdict(Case(whole.root, bytes(31), whole.leaves, (), more=None)) is None
     alike = Trie({b"\x11\x00": b"1", b"\x12\x34": b"3", b"\x12\x56": b"4"})
     assert verdict(alike.case(b"\x12\x34", 9)) is False
+    assert verdict(alike.case(b"\x12", 9)) is None
+
+
+def test_a_gap_that_leaves_one_child_of_a_branch_is_named():
+    trie = Trie({b"\x12\x00": b"1", b"\x12\x50": b"2", b"\x30\x00": b"3"})
+    honest = trie.case(b"\x12\x20", 9)
+    assert verdict(honest) is False
+    with pytest.raises(DecodingError, match="a single node, at 120, "):
+        check_range(trie.root, honest.start, honest.leaves[1:], honest.proof)
 
 
 def test_a_refusal_is_short_whatever_was_sent():

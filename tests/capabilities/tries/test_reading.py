@@ -99,6 +99,18 @@ def test_nodes_that_lead_back_to_themselves_come_to_an_end(use):
             USES[use](reader, b"\xaa" * 32, ZERO)
 
 
+def test_to_read_on_from_a_key_takes_the_nodes_above_it():
+    read = list[bytes]()
+
+    def get(hash_: bytes) -> bytes:
+        read.append(hash_)
+        return MANY.nodes[hash_]
+
+    reader = TrieReader(get)
+    assert next(reader.iterate(MANY.root, MANY.leaves[250][0])) == MANY.leaves[250]
+    assert read == [keccak256(node) for node in MANY.reader.prove(MANY.root, MANY.leaves[250][0])]
+
+
 def test_leaves_of_embedded_nodes_are_read():
     assert tuple(EMBEDDED.reader.iterate(EMBEDDED.root)) == EMBEDDED.leaves
     assert len(EMBEDDED.nodes) == 2
