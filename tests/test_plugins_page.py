@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/plugins.md").read_text("utf-8")
 BLOCK = re.compile(r"^`([\w./]+)`(?:, continued)?:\n\n```\w+\n(.*?)```", re.MULTILINE | re.DOTALL)
@@ -25,10 +23,8 @@ def files() -> dict[str, str]:
     return {name: "\n\n".join(parts) for name, parts in found.items()}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugin, installed as its author does it, in an environment of its own that sees all that this one has."""
-    folder: Path = tmp_path_factory.mktemp("plugins") / "weather"
+def install(folder: Path) -> None:
+    """Install the plugin as its author does it, in an environment of its own that sees all that this one has."""
     for name, text in files().items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, "utf-8")
@@ -38,7 +34,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (packages / "here.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT}\n")
     offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check", "--quiet"]
     subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", *offline, "-e", "."], cwd=folder, check=True)
-    return folder
 
 
 @contextmanager
@@ -58,20 +53,19 @@ def test_each_block_of_code_belongs_to_a_file():
     assert [*files()] == ["pyproject.toml", "weather.py", "tests/test_weather.py", "station.py"]
 
 
-def test_the_plugin_passes_its_own_tests(folder):
+def test_the_plugin_installs_passes_its_tests_and_runs_as_printed(tmp_path):
+    folder = tmp_path / "weather"
+    install(folder)
+
     command = [str(folder / ".venv/bin/python"), "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     assert "9 passed" in done.stdout
 
-
-def test_the_node_command_finds_the_plugin_in_both_versions(folder):
     arguments = ["-m", "devp2p.cli", "node", "--json", "--capability", "weather", "--listen", "127.0.0.1:0", "--no-discovery"]
     with started(folder, *arguments) as lines:
         assert json.loads(next(lines))["capabilities"] == ["weather/1", "weather/2"]
 
-
-def test_two_stations_talk_as_printed(folder):
     with started(folder, "station.py") as first:
         enode = next(first).removeprefix("listening at ").strip()
         with started(folder, "station.py", enode) as second:
