@@ -16,6 +16,26 @@ from devp2p.peers.slots import PeerView, SlotsView
 _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
 
 
+class ChainNews(Protocol):
+    """The chain of a node that runs eth, told to programs and to people."""
+
+    def as_json(self) -> dict[str, object]:
+        """What the node has of it."""
+        ...
+
+    def as_text(self) -> str:
+        """The same in a line."""
+        ...
+
+    def peer_as_json(self, peer: Peer, capability: AnyCapability) -> dict[str, object]:
+        """What a peer has told of its own, when a capability became ready; nothing if it is not about chains."""
+        ...
+
+    def peer_as_text(self, peer: Peer, capability: AnyCapability) -> str:
+        """The same, to be written behind the capability's name."""
+        ...
+
+
 class News(Protocol):
     """Where the news of a node goes."""
 
@@ -38,11 +58,12 @@ class News(Protocol):
 class JsonNews:
     """One object a line; the keys of each are in the help of ``devp2p node``, and `as_json`."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, chain: ChainNews | None = None) -> None:
         self._file = file
+        self._chain = chain
 
     def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
-        """The first line."""
+        """The first line, and the second if there is a chain."""
         self._write(
             {
                 "event": "listening",
@@ -55,10 +76,15 @@ class JsonNews:
                 **({"metrics": list(metrics)} if metrics else {}),
             }
         )
+        if self._chain is not None:
+            self._write({"event": "chain", **self._chain.as_json()})
 
     def happened(self, event: Event) -> None:
         """A line for each event."""
-        self._write(as_json(event, trio.current_time()))
+        of_its_chain: dict[str, object] = {}
+        if self._chain is not None and isinstance(event, PeerReady):
+            of_its_chain = self._chain.peer_as_json(event.peer, event.capability)
+        self._write({**as_json(event, trio.current_time()), **of_its_chain})
 
     def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
         """A line with the counts."""
@@ -79,8 +105,9 @@ class JsonNews:
 class TextNews:
     """A few lines about the node, then one for each event, with the time of day."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, chain: ChainNews | None = None) -> None:
         self._file = file
+        self._chain = chain
 
     def started(self, node: Node, capabilities: Sequence[AnyCapability], metrics: Sequence[str] = ()) -> None:
         """What the node is, and how to reach it."""
@@ -93,11 +120,16 @@ class TextNews:
             write_text(f"enr        {node.enr}", self._file)
         for url in metrics:
             write_text(f"metrics    {url}", self._file)
+        if self._chain is not None:
+            write_text(f"chain      {self._chain.as_text()}", self._file)
         write_text("Ctrl-C ends it.", self._file)
 
     def happened(self, event: Event) -> None:
         """A line for each event."""
-        write_text(f"{time.strftime('%H:%M:%S')}  {as_text(event, trio.current_time())}", self._file)
+        of_its_chain = ""
+        if self._chain is not None and isinstance(event, PeerReady):
+            of_its_chain = self._chain.peer_as_text(event.peer, event.capability)
+        write_text(f"{time.strftime('%H:%M:%S')}  {as_text(event, trio.current_time())}{of_its_chain}", self._file)
 
     def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
         """A line with the counts."""

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -33,6 +33,9 @@ from devp2p.records import PRESETS, NodeRecord, enode_address
 from devp2p.transports import DEFAULT_LISTEN
 from devp2p.wire.dpx import UNSHAPED, Shaping
 
+if TYPE_CHECKING:
+    from devp2p.cli.networks import Served
+
 SUMMARY = "run a node"
 DESCRIPTION = """\
 Run a node until Ctrl-C, SIGTERM or SIGHUP: listen, keep the given peers
@@ -40,12 +43,15 @@ connected, run the given capabilities with every peer that shares one, and
 report what happens.
 It takes part in node discovery at the UDP port of the same number, so that
 others find it, and dials the nodes that it finds if it knows where to begin.
+With --network or --chain it is a node of an Ethereum network.
 """
 EPILOG = """\
 what it prints:
   A line for each event. With --json the line is an object, whose "event" is
   listening (always the first line; "enode" is what others dial, and "enr" the
-  same as discovery tells it), connected, ready, dropped, refused, dial_failed,
+  same as discovery tells it), chain (the second line where there is one: its
+  network, head and fork id), connected, ready (of eth with the peer's "status":
+  its network, head and fork id), dropped, refused, dial_failed,
   decision (which nodes it dials, refuses, replaces or drops, and why),
   trust_removed (a node that was known is a stranger in a session, and why),
   slots (which peers fill them, with ratings), left_out (counts of events that
@@ -62,12 +68,15 @@ examples:
   devp2p node --capability chat:Chat --bootnode enr:-IS4QHCYrYZbAKW... \\
       --book nodes.db
   devp2p node --capability chat:Chat --metrics 127.0.0.1:9100
+  devp2p node --network sepolia
+  devp2p node --network genesis.json --chain chain.db --json
 
 exit codes:
   0  ended by Ctrl-C, SIGTERM or SIGHUP; every peer was told
-  1  an address could not be listened at, or the book not be opened; or it had
-     not ended two seconds after the signal, as a capability kept it busy
-  2  wrong arguments, no key where one should be, or no such capability
+  1  an address could not be listened at, or the book or the chain not be
+     opened; or it had not ended two seconds after the signal, as a capability
+     kept it busy
+  2  wrong arguments, no key where one should be, no such capability or network
 """
 _logger = logging.getLogger(__name__)
 
@@ -132,18 +141,18 @@ def _settings(options: argparse.Namespace) -> DiscoverySettings:
 
 
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
-    if not options.capability:
+    if not options.capability and not options.network and not options.chain:
         parser.error(
             "a node without a capability has nothing to share, and every peer would leave it: add --capability NAME, "
-            f"for example --capability examples.chat:Chat ({plugins.describe_installed()})"
+            f"for example --capability examples.chat:Chat ({plugins.describe_installed()}), or --network NAME for eth"
         )
     if len({name for name, _ in options.slots}) < len(options.slots):
         parser.error("argument --slots: a capability is named twice, and has one number of slots")
     for option, caps in (("--max-upload", options.max_upload), ("--max-download", options.max_download)):
         if len({name for name, _ in caps}) < len(caps):
             parser.error(f"argument {option}: one cap is given twice, for the node or for a capability")
-    if options.no_discovery and (options.bootnode or options.network or options.external):
-        parser.error("--bootnode, --network and --external are for discovery, and --no-discovery leaves it out: give one or the other")
+    if options.no_discovery and (options.bootnode or options.external):
+        parser.error("--bootnode and --external are for discovery, and --no-discovery leaves it out: give one or the other")
     if options.no_dpx and options.shaping != UNSHAPED:
         parser.error("--shaping is for sessions of dpx/1, and --no-dpx leaves it out: give one or the other")
     if options.no_dpx and options.reveal_key:
@@ -160,12 +169,18 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
     log_to_stderr(options.log_level)
     keep_freed_memory()
-    news = JsonNews(sys.stdout) if options.json else TextNews(sys.stdout)
-    # JSON has stdout for itself.
-    with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):
+    with contextlib.ExitStack() as stack:
+        served = _open_served(options, stack)
+        news = JsonNews(sys.stdout, served) if options.json else TextNews(sys.stdout, served)
+        # JSON has stdout for itself.
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout))
         plan = Plan(
             key=PrivateKey.generate() if options.key is None else read_key(options.key),
-            capabilities=plugins.load(options.capability),
+            capabilities=(
+                plugins.load(options.capability)
+                if served is None
+                else plugins.load(served.capabilities(options.capability), served.arguments)
+            ),
             listen=tuple(options.listen or (DEFAULT_LISTEN,)),
             peers=tuple(options.peer),
             trusted=tuple(options.trusted),
@@ -190,6 +205,14 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
         )
         trio.run(_until_signal, plan, news, streams)
     streams.check()
+
+
+def _open_served(options: argparse.Namespace, stack: contextlib.ExitStack) -> "Served | None":
+    if options.network is None and options.chain is None:
+        return None
+    from devp2p.cli.networks import open_served  # noqa: PLC0415  (other nodes need not wait for it)
+
+    return open_served(options.network, options.chain, stack)
 
 
 def _warn_of_output(error: OSError) -> None:

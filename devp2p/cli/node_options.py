@@ -65,7 +65,12 @@ def _configure_identity(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="run this capability: module:Class, imported as Python would do it in this directory (or module:function, which makes one or "
         "several), or the name of an installed plugin "
-        f"(entry-point group {plugins.GROUP}); at least one, and several by repeating it",
+        f"(entry-point group {plugins.GROUP}); at least one, unless there is a chain, and several by repeating it",
+    )
+    group.add_argument(
+        "--chain",
+        metavar="DB",
+        help="the chain to serve, from a file of `devp2p chain import`: eth runs over it, and snap if it has the state of a recent block",
     )
     group.add_argument("--key", metavar="FILE", help="the node's key, see `devp2p key generate` (default: a new one for this run)")
     group.add_argument("--client-id", metavar="TEXT", type=client_id, help=f"what it calls itself (default: {default_client_id()})")
@@ -162,7 +167,12 @@ def _configure_discovery(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="begin to look for peers at this node (enode:// or enr:); can be repeated",
     )
-    group.add_argument("--network", choices=sorted(PRESETS), help="begin at the bootnodes, and with the DNS node list, of a public network")
+    group.add_argument(
+        "--network",
+        metavar="NAME|GENESIS.json",
+        help=f"the network to be in: {', '.join(sorted(PRESETS))}, where to find nodes at its bootnodes and in its DNS node list, or the "
+        "genesis file of another. Without --capability, eth runs over its first block",
+    )
     group.add_argument(
         "--external",
         metavar="IP",

@@ -4,6 +4,9 @@ They are named by ``module:Class``; ``module:object``, for one that is made with
 one or several, such as all versions of a protocol, which share their state; or by the name under which an installed distribution has
 registered any of these in the entry-point group ``devp2p.capabilities``.
 
+A class or function whose parameters are called ``chain``, ``state`` or ``pool`` gets those of the node that ``devp2p node --network`` or
+``--chain`` describes; others must have defaults.
+
 What a user got wrong is a `Failure`. An exception out of the capability's own code goes on as it is, with its traceback: its author wants
 to see it.
 """
@@ -11,8 +14,9 @@ to see it.
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from devp2p.capability import AnyCapability, Capability
@@ -24,13 +28,19 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "devp2p.capabilities"
+NOTHING: Mapping[str, object] = MappingProxyType({})
+_WANTED = {
+    "chain": "--network NAME or GENESIS.json, or --chain DB, says which chain that is",
+    "state": "--chain DB names a chain with the state of one of its last blocks, which `devp2p chain import --state` brings into it",
+}
+"""Parameters for which a node has something, and what to write where it has nothing."""
 
 
-def load(names: Iterable[str]) -> tuple[AnyCapability, ...]:
-    """Make the named capabilities; `Failure` says what is wrong with one."""
+def load(names: Iterable[str], given: Mapping[str, object] = NOTHING) -> tuple[AnyCapability, ...]:
+    """Make the named capabilities; `Failure` says what is wrong with one. `given`: arguments for parameters of these names."""
     capabilities: dict[CapabilityVersion, AnyCapability] = {}
     for name in names:
-        for capability in _load(name):
+        for capability in _load(name, given):
             try:
                 offer = capability.table().spec.offer
             except LocalProtocolError as error:
@@ -57,7 +67,7 @@ def _origin(found: "EntryPoint") -> str:
     return f" of {found.dist.name} {found.dist.version}" if found.dist else ""
 
 
-def _load(name: str) -> tuple[AnyCapability, ...]:
+def _load(name: str, given: Mapping[str, object]) -> tuple[AnyCapability, ...]:
     module, colon, attribute = name.partition(":")
     where = f"capability {name}"
     if not colon:
@@ -68,7 +78,7 @@ def _load(name: str) -> tuple[AnyCapability, ...]:
         raise Failure(f"{where}: a file is named as Python imports it: {_as_module(module)}:{attribute}")
     if not attribute or not all(part.isidentifier() for part in f"{module}.{attribute}".split(".")):
         raise Failure(f"{where}: '{module}:{attribute}' is not of the form module:Class, such as examples.chat:Chat")
-    return _make(_find_attribute(_import(module, where), attribute, where), where)
+    return _make(_find_attribute(_import(module, where), attribute, where), where, given)
 
 
 def _as_module(path: str) -> str:
@@ -121,7 +131,7 @@ def _is_capability_class(value: object) -> TypeGuard[type[AnyCapability]]:
     return isinstance(value, type) and issubclass(value, Capability)
 
 
-def _make(found: object, where: str) -> tuple[AnyCapability, ...]:
+def _make(found: object, where: str, given: Mapping[str, object]) -> tuple[AnyCapability, ...]:
     if _is_capability(found):
         return (found,)
     if _is_capability_class(found) and inspect.isabstract(found):
@@ -129,11 +139,18 @@ def _make(found: object, where: str) -> tuple[AnyCapability, ...]:
     if not callable(found) or (isinstance(found, type) and not _is_capability_class(found)):
         raise Failure(f"{where}: {_what(found)} is no capability; it has to be a subclass of devp2p.Capability")
     name: str = getattr(found, "__name__", repr(found))
+    signature = inspect.signature(found)
+    arguments = {parameter: value for parameter, value in given.items() if parameter in signature.parameters}
     try:
-        inspect.signature(found).bind()
+        signature.bind(**arguments)
     except TypeError as error:
-        raise Failure(f"{where}: {name}() wants arguments ({error}); make one in a module, and name that object: module:object") from None
-    made = _several(found())
+        hint = "make one in a module, and name that object: module:object"
+        for parameter, instead in _WANTED.items():
+            if parameter in signature.parameters and parameter not in given:
+                hint = instead
+                break
+        raise Failure(f"{where}: {name}() wants arguments ({error}); {hint}") from None
+    made = _several(found(**arguments))
     capabilities = tuple(one for one in made if _is_capability(one))
     if not capabilities or len(capabilities) < len(made):
         what = next((_what(one) for one in made if not _is_capability(one)), "none")

@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from devp2p import Address, DialError, DisconnectReason, NodeRecord, PrivateKey, open_node
-from devp2p.cli import main
+from devp2p.cli import main, plugins
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.node import Plan, serve
 from devp2p.cli.output import Exit, Failure
@@ -311,7 +311,8 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         main(["node"])
     assert exited.value.code == Exit.USAGE
     error = capsys.readouterr().err
-    assert "add --capability NAME, for example --capability examples.chat:Chat (no plugin is installed)" in error
+    example = f"add --capability NAME, for example --capability examples.chat:Chat ({plugins.describe_installed()})"
+    assert f"{example}, or --network NAME for eth" in error
 
 
 @pytest.mark.parametrize(
@@ -348,7 +349,7 @@ def test_a_node_without_capability_is_a_usage_error_that_helps(capsys):
         (["--slots", "chat=3", "--slots", "chat=4"], "argument --slots: a capability is named twice, and has one number of slots"),
         (["--no-dpx", "--introductions", "any"], "--introductions needs dpx/1, and --no-dpx does not speak it: give one or the other"),
         (["--introductions", "all"], "argument --introductions: invalid choice: 'all'"),
-        (["--no-discovery", "--network", "mainnet"], "--bootnode, --network and --external are for discovery, and --no-discovery leaves"),
+        (["--no-discovery", "--external", "203.0.113.5"], "--bootnode and --external are for discovery, and --no-discovery leaves"),
     ],
 )
 def test_wrong_arguments_are_explained(argv, problem, capsys):

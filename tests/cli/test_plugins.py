@@ -79,7 +79,9 @@ def directory(tmp_path, monkeypatch):
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Make a distribution with plugins, as an installer would leave it on the path."""
+    """Make a distribution with plugins, as an installer would leave it on the path; those of this project are as if not installed."""
+    installed = plugins._installed
+    monkeypatch.setattr(plugins, "_installed", lambda: [one for one in installed() if not one.value.startswith("devp2p.")])
 
     def install(distribution: str, **entries: str) -> None:
         site = tmp_path / f"site-{distribution}"
