@@ -51,8 +51,9 @@ The forms of files:
                 a receipt is [type, status-or-root, cumulative-gas, logs]
   access lists  RLP lists [block-hash, access-list], one behind the other; with
                 the header instead of the hash for blocks outside the chain
-  states        as `geth dump` prints them, also with --iterative. The state of
-                the genesis block is in GENESIS.json.
+  states        as `geth dump --incompletes` prints them. So that it knows all
+                slots, geth must run with --cache.preimages from its init on.
+                The state of the genesis block is in GENESIS.json.
 """
 _IMPORT_EPILOG = f"""\
 examples:

@@ -3,17 +3,17 @@
 The counts and hashes are those of cmd/devp2p/internal/ethtest/snap.go, v1.17.8.
 """
 
-import json
+import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from devp2p import keccak256
 from devp2p.capabilities.ethereum.blocks import Header
-from devp2p.capabilities.ethereum.store import SqliteChain
-from devp2p.cli import main
-from tests.interop.chains import LENGTH, Exported, elements, items
+from devp2p.capabilities.ethereum.networks import load_genesis
+from devp2p.capabilities.ethereum.store import Importer, Misfit, SqliteChain
+from tests.interop.chains import LENGTH, Exported, elements, imported, items, suite_files
+from tests.interop.geth_node import GETH
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock]
 
@@ -25,14 +25,16 @@ CONTRACT = bytes.fromhex("8bebc8ba651aee624937e7d897853ac30c95a067")
 
 
 @pytest.fixture
-def path(exported: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+def path(exported: Exported, tmp_path: Path) -> Path:
     database = tmp_path / "chain.db"
-    states = [part for number, dump in exported.states.items() for part in ("--state", f"{number}={dump}")]
-    files = ["--receipts", str(exported.receipts), "--bals", str(exported.access_lists), *states]
-    assert main(["chain", "import", str(database), "--genesis", str(exported.genesis), str(exported.blocks), *files, "--json"]) == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
+    told = imported(exported, database)
     transacting = sum(len(elements(elements(item)[1])) > 0 for item in items(exported.blocks.read_bytes()))
-    assert told["imported"] == {"blocks": LENGTH, "receipts": transacting, "access_lists": ACCESS_LISTS, "states": 3}
+    assert told["imported"] == {
+        "blocks": LENGTH,
+        "receipts": transacting,
+        "access_lists": ACCESS_LISTS,
+        "states": len(exported.states),
+    }
     assert (told["earliest"], told["receipts"]) == (0, LENGTH + 1)
     return database
 
@@ -76,3 +78,29 @@ async def test_states_are_answered_as_the_suite_of_snap_wants_them(path: Path):
         assert [keccak256(node).hex()[:8] for node in nodes] == ["be3d75a1", "f4984a11"]
         [parent] = await chain.nodes(await root_at(LENGTH - 1), [[b"\0"], [b"\1", b"\0"]], size=5000)
         assert keccak256(parent) == await root_at(LENGTH - 1)
+
+
+def test_what_geth_itself_exports_and_dumps_is_taken(tmp_path: Path):
+    """Blocks, compressed, with the access lists in them, and a state of a geth that keeps preimages; and of one that does not, why not."""
+    genesis, blocks = suite_files() / "genesis.json", suite_files() / "chain.rlp"
+    exported, database = tmp_path / "exported.rlp.gz", tmp_path / "chain.db"
+
+    def geth(name: str, *arguments: str) -> bytes:
+        keeping = ["--cache.preimages"] if name == "keeping" else []
+        command = [str(GETH), "--verbosity=0", f"--datadir={tmp_path / name}", "--state.scheme=hash", *keeping, *arguments]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    for name in ("keeping", "forgetting"):
+        geth(name, "init", str(genesis))
+        geth(name, "import", str(blocks))
+        (tmp_path / f"{name}.json").write_bytes(geth(name, "dump", "--incompletes", str(LENGTH)))
+    geth("keeping", "export", str(exported))
+    with Importer.open(database, load_genesis(genesis)) as importer:
+        assert importer.blocks(exported) == LENGTH
+        assert importer.contents().access_lists == ACCESS_LISTS
+        with pytest.raises(Misfit, match="have geth keep preimages"):
+            importer.state(LENGTH, tmp_path / "forgetting.json")
+        (tmp_path / "some.json").write_bytes(geth("forgetting", "dump", str(LENGTH)))
+        with pytest.raises(Misfit, match="dump it with --incompletes"):
+            importer.state(LENGTH, tmp_path / "some.json")
+        assert importer.state(LENGTH, tmp_path / "keeping.json")

@@ -3,7 +3,8 @@
 There are two forms: one JSON object, ``{"root": ..., "accounts": {address: {...}, ...}}``, and, of ``geth dump --iterative``, an object a
 line, the first of which has the root and each other an account. An account has ``balance``, ``nonce``, ``root``, ``codeHash``, and where
 there are such ``code``, ``storage``, ``address`` and ``key``, which is the keccak of the address. Keys of ``storage`` are slots, or the
-keccak of slots in dumps of older versions: which of them, its root decides. Values are numbers in hexadecimal.
+keccak of slots in dumps of older versions: which of them, its root decides. Values are numbers in hexadecimal. What geth knows by its
+hash alone it leaves out, unless told otherwise: it must keep preimages (``--cache.preimages``), and accounts need ``--incompletes``.
 """
 
 import json
@@ -21,6 +22,7 @@ _ADDRESS: Final = 20
 _WORD: Final = 2**256
 _TOKEN: Final = 16
 """Characters: a value that fails so near to the end of what was read may only be cut off."""
+_HINT: Final = "dump it without --nostorage, and have geth keep preimages (--cache.preimages) from its init on"
 _SPACE: Final = " \t\r\n"
 
 
@@ -210,8 +212,8 @@ def _storage(slots: object, root: bytes) -> tuple[tuple[bytes, bytes], ...]:
         if ordered_root(leaves) == root:
             return leaves
     if not values:
-        raise Misfit(f"its storage, whose root is 0x{root.hex()}, is missing: dump it without --nostorage")
-    raise Misfit(f"its {len(values)} slots do not have the storage root that it says, 0x{root.hex()}: some are missing, or others")
+        raise Misfit(f"its storage, whose root is 0x{root.hex()}, is missing: {_HINT}")
+    raise Misfit(f"its {len(values)} slots do not have the storage root that it says, 0x{root.hex()}; if some are missing: {_HINT}")
 
 
 def _bytes(value: object, size: int | None, what: str) -> bytes:

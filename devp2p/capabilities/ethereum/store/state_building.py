@@ -36,7 +36,8 @@ def add_state(database: Database, block: int, root: bytes, accounts: Iterable[Du
         slots += len(account.storage)
     found = _add_nodes(database, trie, _full_leaves(database, trie))
     if found != root:
-        raise Misfit(f"its {count} accounts have the state root 0x{found.hex()}, not 0x{root.hex()}")
+        told = f"its {count} accounts have the state root 0x{found.hex()}, not 0x{root.hex()}"
+        raise Misfit(f"{told}; if some are missing: dump it with --incompletes, and without --start and --limit")
     database.run("INSERT INTO states (trie, root, block, accounts, slots) VALUES (?, ?, ?, ?, ?)", trie, root, block, count, slots)
 
 
