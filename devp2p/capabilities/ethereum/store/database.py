@@ -11,9 +11,10 @@ already open here (`_HELD`) are not looked at again, and what another program's 
 
 import os
 import sqlite3
+import threading
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -27,6 +28,7 @@ PATIENCE: Final = 10.0
 _OLDEST_SQLITE: Final = (3, 37)  # the first with STRICT tables
 _HELD: Final = Counter[tuple[int, int]]()
 """How many connections of this process a file (device and inode) has."""
+_HOLDING: Final = threading.Lock()
 _MAGIC: Final = b"SQLite format 3\0"
 _HEADER: Final = 108  # bytes: that of the file, and that of its first page
 _BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -53,7 +55,7 @@ class Database:
         self._connection = connection
         self._file = _file_at(path)
         self._closed = False
-        _HELD[self._file] += 1
+        self._hold(1)
 
     @classmethod
     def open(cls, path: str, *, create: bool = False) -> "Database":
@@ -127,8 +129,12 @@ class Database:
         """Close the connection; closing twice is no fault."""
         if not self._closed:
             self._closed = True
-            _HELD[self._file] -= 1
             self._connection.close()
+            self._hold(-1)
+
+    def _hold(self, more: int) -> None:
+        with _HOLDING:  # connections are opened in threads
+            _HELD[self._file] += more
 
     def _transaction(self, begin: str) -> Generator[None, None, None]:
         self.run(begin)
@@ -177,8 +183,8 @@ def _look(path: str, *, create: bool) -> None:
     try:
         if Path(path).is_dir():
             raise StoreError(f"{path} is a directory; name a file in it")
-        if create:
-            with Path(path).open("ab"):
+        if create and not Path(path).exists():
+            with suppress(FileExistsError), Path(path).open("xb"):
                 pass
         if _HELD[_file_at(path)]:
             return
