@@ -7,12 +7,11 @@ import pytest
 import trio
 import trio.lowlevel
 
-from devp2p import LocalProtocolError
 from devp2p.capabilities.eth.pool import CellGroups, TransactionPool
 from devp2p.capabilities.eth.pool.columns import ALL, DATA, indices
 from devp2p.capabilities.ethereum.blocks import Transaction
 from tests.capabilities.pool.seals import Seals, blob_transaction, cells_answer
-from tests.capabilities.pool.worlds import Script, announcement, linked, pool_of, scripted, transfer
+from tests.capabilities.pool.worlds import Script, announcement, linked, pool_of, scripted
 
 SAMPLE = sum(1 << column for column in (7, 19, 33, 52, 68, 90, 111, 126))
 
@@ -320,54 +319,3 @@ async def test_another_of_the_same_nonce_is_fetched_though_it_will_not_be_kept()
         await trio.sleep(2)
         assert {name for names, _ in holder.asked_cells for name in names} == {first.hash, second.hash}
         assert len(pool) == 1
-
-
-async def test_without_the_library_blob_transactions_are_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    pool, transaction = pool_of(), blob_transaction()
-    holder = Holder(transaction)
-    async with scripted(pool, holder):
-        await holder.announce_all(pool)
-        await trio.sleep(2)
-        assert not holder.asked
-    with pytest.raises(LocalProtocolError, match=r"pip install 'trio-devp2p\[kzg\]'"):
-        await pool.add(transaction)
-    with pytest.raises(LocalProtocolError, match="ckzg"):
-        await pool.warm_up()
-
-
-async def test_blob_transactions_that_wait_are_bounded_and_forgotten() -> None:
-    pool = pool_of(prover=Seals(), cells_by_peer=3, cells_for=50.0)
-    transactions = [blob_transaction(number, 1, number) for number in range(5)]
-    withholder = Holder(*transactions)
-    withholder.answer_cells = None
-    async with scripted(pool, withholder):
-        await withholder.announce_all(pool)
-        await trio.sleep(3)
-        assert withholder.asked_cells
-        assert len(pool._sidecars._waiting) == 3
-        await trio.sleep(50)
-        honest = Holder(transactions[4])
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(honest.run, pool)
-            await trio.lowlevel.checkpoint()
-            await honest.announce_all(pool)
-            await trio.sleep(2)
-            assert list(pool._sidecars._waiting) == []
-            assert transactions[4].hash in pool
-            nursery.cancel_scope.cancel()
-
-
-async def test_one_sender_is_in_one_of_both_pools() -> None:
-    pool = pool_of(prover=Seals())
-    await pool.add(blob_transaction(1, sender=0))
-    await pool.add(transfer(1))
-    with pytest.raises(LocalProtocolError, match="with blobs"):
-        await pool.add(transfer(0, 1))
-    with pytest.raises(LocalProtocolError, match="without blobs"):
-        await pool.add(blob_transaction(2, sender=1, nonce=1))
-    with pytest.raises(LocalProtocolError, match="to replace another"):
-        await pool.add(blob_transaction(3, sender=0, tip=19, max_fee=300))
-    dearer = blob_transaction(3, sender=0, tip=20, max_fee=220, max_blob_fee=200)
-    await pool.add(dearer)
-    assert dearer.hash in pool

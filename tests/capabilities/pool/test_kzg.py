@@ -1,5 +1,6 @@
 """True proofs, by ckzg in its process. They cost seconds, so that `make simulation` runs them; test_blobs.py needs none."""
 
+import hashlib
 import os
 import signal
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from devp2p.capabilities.ethereum.blocks import Sidecar, blob_hash_of
 from tests.capabilities.pool.test_blobs import SAMPLE
 from tests.capabilities.pool.worlds import Script, linked, pool_of, transfer
 
-pytestmark = [pytest.mark.simulation, pytest.mark.real_clock]
+pytestmark = pytest.mark.real_clock
 BLOB = b"\x00\x01" + bytes(131_070)
 
 
@@ -26,6 +27,7 @@ def prover() -> Iterator[kzg.Kzg]:
     found.close()
 
 
+@pytest.mark.simulation
 async def test_cells_are_proved_refuted_and_recovered(prover: kzg.Kzg) -> None:
     (commitment,), proofs = await prover.seal([BLOB])
     ((*cells,),) = await prover.extend([BLOB])
@@ -45,6 +47,7 @@ async def test_cells_are_proved_refuted_and_recovered(prover: kzg.Kzg) -> None:
         await prover.recover(odd[1:], [[cells[column] for column in odd[1:]]])
 
 
+@pytest.mark.simulation
 async def test_the_loop_goes_on_while_a_proof_is_computed(prover: kzg.Kzg) -> None:
     turns = 0
 
@@ -63,6 +66,7 @@ async def test_the_loop_goes_on_while_a_proof_is_computed(prover: kzg.Kzg) -> No
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.simulation
 async def test_a_process_that_dies_is_an_error_and_the_next_call_starts_another() -> None:
     prover = kzg.Kzg()
     try:
@@ -76,6 +80,7 @@ async def test_a_process_that_dies_is_an_error_and_the_next_call_starts_another(
         prover.close()
 
 
+@pytest.mark.simulation
 async def test_blobs_travel_between_pools_with_true_proofs(prover: kzg.Kzg) -> None:
     commitments, proofs = await prover.seal([BLOB])
     bare = transfer(type=3, blob_hashes=tuple(map(blob_hash_of, commitments)), max_blob_fee=100, gas_limit=100_000)
@@ -98,3 +103,9 @@ def test_a_setup_that_is_cut_short_is_refused(tmp_path: Path) -> None:
     short.write_bytes(Random(1).randbytes(1000))
     with pytest.raises(ValueError, match="has 1000 bytes, not 399456"):
         kzg_worker.load(short)
+
+
+def test_the_setup_is_that_of_the_ceremony() -> None:
+    """The points of go-ethereum's crypto/kzg4844/trusted_setup.json: g1_lagrange, g2_monomial, g1_monomial, one behind the other."""
+    data = (Path(kzg.__file__).parent / "trusted_setup.bin").read_bytes()
+    assert hashlib.sha256(data).hexdigest() == "608ac720ba55fc77f65d155391020fc5b0501db266a3e360e734d6c0db0dfae3"

@@ -234,5 +234,5 @@ class LedgerMachine(RuleBasedStateMachine):
         assert {each.sender for each in entries} == set(ledger.senders())
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+LedgerMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=25, deadline=None)
 TestLedger = LedgerMachine.TestCase

@@ -120,7 +120,7 @@ class WantedMachine(RuleBasedStateMachine):
             assert waiting is None or waiting >= 0
 
 
-WantedMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+WantedMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 TestWanted = WantedMachine.TestCase
 
 
@@ -196,7 +196,7 @@ class ColumnMachine(RuleBasedStateMachine):
         assert len(self.plan) <= LIMITS.announced
 
 
-ColumnMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+ColumnMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
 TestColumns = ColumnMachine.TestCase
 
 

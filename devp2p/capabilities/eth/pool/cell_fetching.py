@@ -1,13 +1,17 @@
 """`CellFetcher`: asks peers for the cells of blob transactions."""
 
+import logging
 from collections.abc import Iterable
 
 import trio
 
+from devp2p import LocalProtocolError
 from devp2p.capabilities.eth.pool.columns import ALL
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
 from devp2p.capabilities.eth.pool.sidecars import Sidecars
+
+LOG = logging.getLogger(__name__)
 
 
 class CellFetcher:
@@ -36,7 +40,12 @@ class CellFetcher:
             state.peer.conduct.timed_out()
             self.wake(plan.brought(state, names, {}))
             return []
-        found = await self._sidecars.take(names, columns, answer)
+        try:
+            found = await self._sidecars.take(names, columns, answer)
+        except LocalProtocolError as error:  # what proves has failed, for which the peer can do nothing
+            LOG.warning("cells of %d blob transactions are lost: %s", len(names), error)
+            self.wake(plan.brought(state, names, {}))
+            return []
         brought = answer[2]
         if has_all and found and brought != columns and len(found) == 1:
             state.peer.conduct.invalid(1, "left out cells that it had announced")

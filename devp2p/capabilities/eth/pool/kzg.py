@@ -33,7 +33,8 @@ class _Process:
 
     def __init__(self) -> None:
         command = [sys.executable, "-P", str(_FOLDER / "kzg_worker.py"), str(_FOLDER / "trusted_setup.bin")]
-        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603
+        # a session of its own: Ctrl-C is for us, and it ends with its input
+        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)  # noqa: S603
         self.input: IO[bytes] = cast("IO[bytes]", self._popen.stdin)
         self.output: IO[bytes] = cast("IO[bytes]", self._popen.stdout)
 
@@ -91,10 +92,9 @@ class Kzg:
 
     def close(self) -> None:
         """End the process; the next call starts another."""
-        with self._lock:
-            process, self._process = self._process, None
-            if process is not None:
-                process.end()
+        process, self._process = self._process, None  # without the lock: a call that is under way ends by this, with an error
+        if process is not None:
+            process.end()
 
     async def _call(self, name: str, *arguments: object) -> tuple[bool, Any]:
         if not is_available():

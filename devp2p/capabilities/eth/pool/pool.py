@@ -1,5 +1,6 @@
 """`TransactionPool`: the pool that the library brings."""
 
+import logging
 import random as _random
 from collections.abc import Sequence
 
@@ -23,6 +24,7 @@ from devp2p.capabilities.eth.pool.wanted import Said
 from devp2p.capabilities.ethereum import Chain, State
 from devp2p.capabilities.ethereum.blocks import Transaction
 
+LOG = logging.getLogger(__name__)
 _TYPES = 5
 """Types of transactions that we know."""
 _ANNOUNCED_AT_ONCE = 512
@@ -94,7 +96,10 @@ class TransactionPool:
 
     async def warm_up(self) -> None:
         """Get ready for blob transactions, which takes up to some seconds; LocalProtocolError without the library ckzg."""
-        await kzg.shared().start()
+        if self._prover is None:
+            raise LocalProtocolError(kzg.MISSING)
+        if isinstance(self._prover, kzg.Kzg):
+            await self._prover.start()
 
     async def add(self, transaction: Transaction) -> None:
         """Take a transaction of our own, and tell peers of it; blobs come with it, in its sidecar of version 1.
@@ -252,7 +257,8 @@ class TransactionPool:
         """Examine a transaction, and keep it or say why not; one of eth/72 with blobs waits for its cells first."""
         name = transaction.hash
         refusal = self._refused.get(name, trio.current_time()) if state is not None else None
-        if name in self._shelf or name in self._sidecars:
+        blobs = transaction.sidecar.blobs if transaction.sidecar else ()
+        if name in self._shelf or (name in self._sidecars and not blobs):
             refusal = Refusal(Fault.KNOWN, "it is here already")
         examined = refusal or await self._examiner.examine(transaction)
         if isinstance(examined, Examined):
@@ -260,10 +266,13 @@ class TransactionPool:
                 refusal = self._sidecars.expect(transaction, state, trio.current_time())
                 self._cells.wake(self._states.values())
             else:
-                if transaction.type == BLOB_TYPE:
-                    await self._sidecars.verify_blobs(transaction)
-                blobs = transaction.sidecar.blobs if transaction.sidecar else ()
-                refusal = self._place(Kept.of(transaction, blobs), examined, state)
+                try:
+                    if blobs:
+                        await self._sidecars.verify_blobs(transaction)
+                    refusal = self._place(Kept.of(transaction, blobs), examined, state)
+                    self._sidecars.forget(name)  # it need not wait for cells any more
+                except LocalProtocolError as error:  # what proves has failed, for which the peer can do nothing
+                    refusal = Refusal(Fault.UNSUPPORTED, str(error))
         else:
             refusal = examined
         if refusal is not None:
@@ -299,7 +308,11 @@ class TransactionPool:
 
     async def _complete(self, name: bytes) -> None:
         """Keep a blob transaction whose cells have come; or tell of the new cells of one that is here."""
-        blobs, cells = await self._sidecars.assemble(name)
+        try:
+            blobs, cells = await self._sidecars.assemble(name)
+        except LocalProtocolError as error:
+            LOG.warning("blobs of %s cannot be recovered: %s", name.hex(), error)
+            return
         waiting = self._sidecars.get(name)
         if waiting is not None:
             examined = await self._examiner.examine(waiting.kept.transaction)

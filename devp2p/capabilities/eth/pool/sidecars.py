@@ -1,10 +1,11 @@
 """`Sidecars`: blob transactions that wait for cells, and cells for those who ask (eth, "Blob Transaction and Cell Exchange")."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from devp2p import RemoteProtocolError
+from devp2p import LocalProtocolError, RemoteProtocolError
 from devp2p.capabilities.eth.pool.columns import ALL, CELL, COLUMNS, ENOUGH, ColumnPlan, first, indices
 from devp2p.capabilities.eth.pool.entries import Fault, Refusal
 from devp2p.capabilities.eth.pool.limits import PoolLimits
@@ -13,6 +14,7 @@ from devp2p.capabilities.eth.pool.protocols import CellGroups
 from devp2p.capabilities.eth.pool.shelf import Kept, Shelf
 from devp2p.capabilities.ethereum.blocks import Transaction
 
+LOG = logging.getLogger(__name__)
 _EXTENDED = 8
 """Transactions of which the columns beyond the blobs are kept for the next who asks."""
 
@@ -160,10 +162,15 @@ class Sidecars:
             cost = told.bit_count() * blobs * CELL
             if not told or told & ~kept.columns or (names and cost > room):
                 continue
+            try:
+                group = await self._cells(kept, told)
+            except LocalProtocolError as error:
+                LOG.warning("cells of %s cannot be computed: %s", name.hex(), error)
+                continue
             names.append(name)
-            groups.append(await self._cells(kept, told))
+            groups.append(group)
             room -= cost
-        return names, groups, told
+        return names, groups, told if names else 0
 
     async def _cells(self, kept: Kept, columns: int) -> list[bytes]:
         wanted, blobs = indices(columns), kept.blobs
