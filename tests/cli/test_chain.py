@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from devp2p.capabilities.ethereum.store import Importer, ImportProgress
+from devp2p.capabilities.ethereum.store import Importer, ImportProgress, additions, importing
 from devp2p.cli import main
 from devp2p.cli.chain import _Progress
 from tests.capabilities.chains import ChainFiles, build_chain
@@ -153,3 +153,26 @@ def test_progress_goes_to_stderr_now_and_then(capsys: pytest.CaptureFixture[str]
         assert importer.blocks(packed) == 5
     size = packed.stat().st_size
     assert reported[-1] == ImportProgress(str(packed), size, size, 5)
+
+
+def test_an_interrupted_import_goes_on_when_it_is_called_again(
+    capsys: pytest.CaptureFixture[str], files: ChainFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Ctrl-C comes in the middle of the second batch."""
+    add_block, added = additions.add_block, list[bool]()
+
+    def interrupted(*arguments: Any) -> bool:
+        if len(added) == 3:
+            raise KeyboardInterrupt
+        added.append(add_block(*arguments))
+        return added[-1]
+
+    database = str(tmp_path / "chain.db")
+    with monkeypatch.context() as patch:
+        patch.setattr(importing, "BATCH", 1000)  # bytes: two blocks
+        patch.setattr(additions, "add_block", interrupted)
+        assert main(["chain", "import", database, "--genesis", str(files.genesis), str(files.chain)]) == 130
+    assert capsys.readouterr() == ("", "")
+    assert json.loads(ran(capsys, "chain", "info", database, "--json"))["head"]["number"] == 2
+    told = json.loads(ran(capsys, "chain", "import", database, str(files.chain), "--json"))
+    assert (told["imported"]["blocks"], told["head"]["number"]) == (3, 5)
