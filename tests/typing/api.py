@@ -15,6 +15,7 @@ from devp2p import (
     Capability,
     Channel,
     DiscoverySettings,
+    Entries,
     Hello,
     Limits,
     Link,
@@ -65,6 +66,9 @@ class Chat(Capability[ChatMessage]):
     messages = {0x00: Say, 0x01: GetTime, 0x02: Time}
     urgent = {Time}
 
+    def record_entries(self) -> Entries:
+        return {"chat": Say("here"), "rooms": 3}
+
     async def run(self, peer: Peer, channel: Channel[ChatMessage]) -> None:
         assert_type(peer[Chat], Channel[ChatMessage])
         assert_type(await channel.receive(), Say | GetTime | Time)
@@ -110,6 +114,9 @@ class WrongRun(Capability[ChatMessage]):
 
     async def run(self, peer: Peer, channel: Channel[int]) -> None:  # type: ignore[override]
         pass
+
+    def record_entries(self) -> dict[int, str]:  # type: ignore[override]
+        return {}
 
 
 async def use(peer: Peer, node: Node) -> None:
