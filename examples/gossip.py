@@ -9,6 +9,7 @@ like, each connected to any other:
 
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated
@@ -27,7 +28,7 @@ class News:
 
 
 class Known:
-    """The news that came last; of older ones nothing is kept, so that nobody can fill our memory."""
+    """The news that came last; older ones are forgotten, so that nobody can fill our memory."""
 
     def __init__(self, most: int = 1024) -> None:
         self._most = most
@@ -42,6 +43,9 @@ class Known:
             del self._news[next(iter(self._news))]
         return True
 
+    def __iter__(self) -> Iterator[News]:
+        return iter(self._news)
+
 
 class Gossip(Capability[News]):
     name, version = "gossip", 1
@@ -54,6 +58,9 @@ class Gossip(Capability[News]):
     async def run(self, peer: Peer, channel: Channel[News]) -> None:
         send, queue = trio.open_memory_channel[News](64)
         known = self._peers[send] = Known()
+        for news in [*self.heard][-64:]:  # a newcomer hears what came last
+            known.add(news)
+            send.send_nowait(news)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell, channel, queue)

@@ -45,6 +45,7 @@ GroupMessage = Put | Get | Answer
 class Group(Capability[GroupMessage]):
     name, version = "group", 1
     messages = {0x00: Put, 0x01: Get, 0x02: Answer}
+    ready_within = 5.0
 
     def __init__(self, own: NodeId) -> None:
         self.values: dict[bytes, bytes] = {}
@@ -53,6 +54,7 @@ class Group(Capability[GroupMessage]):
 
     async def run(self, peer: Peer, channel: Channel[GroupMessage]) -> None:
         self._members[peer.id] = channel
+        channel.ready(channel)  # it is a member from now on
         at_once = trio.Semaphore(16)  # no member may have more questions under way
         try:
             async with trio.open_nursery() as nursery:
@@ -67,8 +69,9 @@ class Group(Capability[GroupMessage]):
         """Have a value kept or found, by the member that is nearest to its key."""
         nearest = min([self._own, *self._members], key=lambda one: distance(one, question.key))
         if nearest != self._own:
-            answer = await self._members[nearest].request(question)
-            self._members[nearest].conduct.useful(1, "kept or found a value")
+            member = self._members[nearest]
+            answer = await member.request(question)
+            member.conduct.useful(1, "kept or found a value")
             return answer
         if isinstance(question, Put) and (question.key in self.values or len(self.values) < 4096):
             self.values[question.key] = question.value
@@ -98,16 +101,17 @@ async def main() -> None:
     async with devp2p.open_node(own, [group], listen=["tcp://127.0.0.1:0"]) as node:
         print(f"listening at {node.enode}")
         for argument in sys.argv[1:]:
-            name, equals, value = argument.partition("=")
-            if argument.startswith("enode:"):
-                try:
-                    await node.connect(argument)
-                except (ValueError, devp2p.DialError) as error:  # it is no enode, or nobody answers there
-                    print(error)
-            else:
+            try:
+                if argument.startswith("enode:"):
+                    peer = await node.connect(argument)
+                    await peer.ready(Group)
+                    continue
+                name, equals, value = argument.partition("=")
                 key = keccak256(name.encode())
                 answer = await group.ask(Put(key, value.encode()) if equals else Get(key))
                 print(f"{name} is {answer.value.decode()!r} at node {answer.holder.hex()[:8]}")
+            except (ValueError, devp2p.DialError, PeerDisconnected, trio.TooSlowError) as error:  # no enode, nobody there, or no answer
+                print(error)
         await trio.sleep_forever()
 
 

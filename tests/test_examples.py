@@ -96,6 +96,15 @@ async def test_broadcast_news_cross_each_link_once_at_most_in_either_direction()
             assert not any(member.gossip.publish(News(number, "news")) for number in range(10))
 
 
+async def test_broadcast_a_newcomer_hears_what_came_last(capsys):
+    async with members(2, []) as nodes:
+        (one, first), (other, _) = nodes
+        first.gossip.publish(News(1, "It rains in Lisbon."))
+        await one.connect(other.record)
+        await wait_all_tasks_blocked()
+    assert capsys.readouterr().out.count("It rains in Lisbon.") == 1
+
+
 async def test_broadcast_a_peer_that_takes_nothing_holds_nobody_up(capsys):
     gossip = Gossip()
     async with scripted_peer([gossip]):
