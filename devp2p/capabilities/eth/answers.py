@@ -149,7 +149,6 @@ class ReceiptsInParts:
 
     async def add(self, raws: Sequence[bytes], *, incomplete: bool) -> bool:
         """Take in an answer to a request for `missing` from `first` on; return whether there is to be another request."""
-        require_few(len(raws), len(self.missing), "lists of receipts")
         if not raws:
             if incomplete:
                 raise InvalidAnswer("no receipts came, marked as incomplete")
@@ -187,7 +186,6 @@ class ReceiptsInParts:
 
 async def access_lists_of(raws: Sequence[bytes], headers: Sequence[Header]) -> tuple[bytes | None, ...]:
     """Check an answer to GetBlockAccessLists, which has an item for each hash, as far as it goes."""
-    require_few(len(raws), len(headers), "access lists")
     checks = Checks()
     found: list[bytes | None] = []
     for raw, header in zip(raws, headers, strict=False):

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from devp2p import Channel, ConductReport, LocalProtocolError, Peer
 from devp2p.capabilities.eth import answers
@@ -29,6 +29,10 @@ from devp2p.capabilities.eth.pool import CellGroups
 from devp2p.capabilities.ethereum.blocks import Body, Header, Transaction
 from devp2p.rlp import Lazy
 
+T = TypeVar("T")
+
+MOST_ASKED: Final = 1024
+"""Blocks that one request names; nobody serves more at once."""
 UNIT: Final = 1024
 """Bytes of proved data that count as 1 in a peer's conduct."""
 MOST_PARTS: Final = 256
@@ -48,9 +52,10 @@ class EthPeer:
     """A peer of eth: ``peer[Eth]``, once both sides have accepted the other's Status.
 
     What a request returns is proved by what it was asked with, and stands in the place of what was asked for; None stands where the peer
-    has not brought it, which is honest. A lie raises `InvalidAnswer`, is reported as malice, and ends the session. All requests raise
-    `trio.TooSlowError` if there is no answer within `timeout` seconds (by default `Eth.request_timeout`), `PeerDisconnected` after the
-    session's end, and LocalProtocolError for what no version of the message can say, or for one that the peer's version does not have.
+    has not brought it, which is honest, and beyond the first 1,024 blocks, since nobody serves more at once. A lie raises `InvalidAnswer`,
+    is reported as malice, and ends the session. All requests raise `trio.TooSlowError` if there is no answer within `timeout` seconds (by
+    default `Eth.request_timeout`), `PeerDisconnected` after the session's end, and LocalProtocolError for what no version of the message
+    can say, or for one that the peer's version does not have.
 
     What a peer is worth counts in KiB of proved data (`UNIT`).
     """
@@ -112,13 +117,14 @@ class EthPeer:
         """Ask for the bodies of blocks, given by their headers (eth, 0x05); they have the roots that the headers say."""
         if not headers:
             return ()
-        answer = await self._channel.request(GetBlockBodies(Lazy([header.hash for header in headers])), timeout=timeout)
+        asked = headers[:MOST_ASKED]
+        answer = await self._channel.request(GetBlockBodies(_hashes(asked)), timeout=timeout)
         with self._no_lie():
-            answers.require_few(len(answer.bodies), len(headers), "bodies")
+            answers.require_few(len(answer.bodies), len(asked), "bodies")
             raws = tuple(answer.bodies.encodings())
-            bodies = await answers.bodies_of(raws, headers)
+            bodies = await answers.bodies_of(raws, asked)
         self._brought(sum(map(len, raws)), f"{len(raws)} bodies")
-        return bodies
+        return _placed(bodies, headers)
 
     async def receipts(
         self,
@@ -133,26 +139,32 @@ class EthPeer:
         """
         if not headers:
             return ()
-        if self.version < 70:
-            answer = await self._channel.request(GetReceipts69(Lazy([header.hash for header in headers])), timeout=timeout)
-            with self._no_lie():
-                answers.require_few(len(answer.receipts), len(headers), "lists of receipts")
-                raws = tuple(answer.receipts.encodings())
-                receipts = await answers.receipts_of(raws, headers)
-            self._brought(sum(map(len, raws)), f"receipts of {len(raws)} blocks")
-            return receipts
+        asked = headers[:MOST_ASKED]
+        receipts = await (self._receipts69(asked, timeout) if self.version < 70 else self._receipts_in_parts(asked, timeout))
+        return _placed(receipts, headers)
+
+    async def _receipts69(self, headers: Sequence[Header], timeout: float | None) -> Sequence[tuple[bytes, ...] | None]:  # noqa: ASYNC109
+        answer = await self._channel.request(GetReceipts69(_hashes(headers)), timeout=timeout)
+        with self._no_lie():
+            answers.require_few(len(answer.receipts), len(headers), "lists of receipts")
+            raws = tuple(answer.receipts.encodings())
+            receipts = await answers.receipts_of(raws, headers)
+        self._brought(sum(map(len, raws)), f"receipts of {len(raws)} blocks")
+        return receipts
+
+    async def _receipts_in_parts(self, headers: Sequence[Header], timeout: float | None) -> Sequence[tuple[bytes, ...]]:  # noqa: ASYNC109
         parts = ReceiptsInParts(headers)
         for _ in range(MOST_PARTS):
-            request = GetReceipts(parts.first, Lazy([header.hash for header in parts.missing]))
-            part = await self._channel.request(request, timeout=timeout)
+            answer = await self._channel.request(GetReceipts(parts.first, _hashes(parts.missing)), timeout=timeout)
             with self._no_lie():
-                if not await parts.add(tuple(part.receipts.encodings()), incomplete=part.incomplete):
+                answers.require_few(len(answer.receipts), len(parts.missing), "lists of receipts")
+                if not await parts.add(tuple(answer.receipts.encodings()), incomplete=answer.incomplete):
                     break
         else:
             with self._no_lie():
                 raise InvalidAnswer(f"receipts came in more than {MOST_PARTS} parts")
         self._brought(parts.size, f"receipts of {len(parts.found)} blocks")
-        return (*parts.found, *[None] * len(parts.missing))
+        return parts.found
 
     async def access_lists(
         self,
@@ -164,13 +176,14 @@ class EthPeer:
         if not headers:
             return ()
         self._require(71, "access lists")
-        answer = await self._channel.request(GetBlockAccessLists(Lazy([header.hash for header in headers])), timeout=timeout)
+        asked = headers[:MOST_ASKED]
+        answer = await self._channel.request(GetBlockAccessLists(_hashes(asked)), timeout=timeout)
         with self._no_lie():
-            answers.require_few(len(answer.access_lists), len(headers), "access lists")
-            found = await answers.access_lists_of(tuple(answer.access_lists.encodings()), headers)
+            answers.require_few(len(answer.access_lists), len(asked), "access lists")
+            found = await answers.access_lists_of(tuple(answer.access_lists.encodings()), asked)
         brought = [raw for raw in found if raw is not None]
         self._brought(sum(map(len, brought)), f"{len(brought)} access lists")
-        return found
+        return _placed(found, headers)
 
     # Pending transactions
 
@@ -270,3 +283,12 @@ class EthPeer:
 
     def __repr__(self) -> str:
         return f"<EthPeer {self.peer.id.hex()[:16]}… eth/{self.version}>"
+
+
+def _hashes(headers: Sequence[Header]) -> Lazy[bytes]:
+    return Lazy([header.hash for header in headers])
+
+
+def _placed(found: Sequence[T | None], headers: Sequence[Header]) -> tuple[T | None, ...]:
+    """Say of the blocks behind those that were asked for, or came, that nothing was brought."""
+    return (*found, *[None] * (len(headers) - len(found)))

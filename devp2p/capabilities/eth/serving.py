@@ -2,8 +2,8 @@
 
 Theory of operation. The task that reads a peer's messages puts its requests into a queue and goes on reading, so that neither other
 messages nor the answers to our own requests wait for a disk or for the peer's line. A few tasks serve the queue. It is bounded: a peer
-that asks faster than it takes the answers is not read from for a while. Then its messages fill its own inbox, then its own line, and
-nobody else is held up; if nothing moves for too long the session ends, as with any capability that cannot keep up.
+that asks faster than it takes the answers is not read from for a while; its messages then fill its own inbox, then its own line, and
+nobody else is held up. If nothing moves for too long the session ends, as with any capability that cannot keep up.
 """
 
 import logging
@@ -40,8 +40,9 @@ from devp2p.capabilities.eth.pool import Pool, PoolPeer
 from devp2p.capabilities.ethereum import Chain, ChainError
 from devp2p.rlp import Lazy, encode_list
 
-AT_ONCE: Final = 4
-"""Requests of one peer that are being served."""
+AT_ONCE: Final = 2
+"""Requests of one peer that are being served: one may be read from a disk while the answer to another waits for the peer's line. With more
+of them a peer that takes nothing would have us hold more answers of megabytes."""
 WAITING: Final = 256
 """Requests of one peer that may wait, and their bytes."""
 WAITING_BYTES: Final = 2**20
@@ -76,6 +77,7 @@ class Server:
         self._waiting: deque[AnyRequest] = deque()
         self._bytes = 0
         self._changed = trio.lowlevel.ParkingLot()
+        self._sending = trio.Lock()
 
     async def put(self, request: AnyRequest) -> None:
         """Queue a request, waiting while too many wait."""
@@ -101,7 +103,8 @@ class Server:
             self._changed.unpark_all()
             answer = await self._answer(request)
             await trio.lowlevel.checkpoint()  # a chain in memory lets nobody else have a turn
-            await self._channel.send(answer)
+            async with self._sending:  # what is encoded waits for room, and only one is to do so
+                await self._channel.send(answer)
 
     async def _answer(self, request: AnyRequest) -> EthMessage:
         """Answer a request; with nothing, if the chain fails."""

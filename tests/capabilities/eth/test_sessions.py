@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from devp2p import LocalProtocolError, PeerDisconnected
-from devp2p.capabilities.eth import BlockRange, Eth, Eth69, Eth71, EthPeer, eth
+from devp2p.capabilities.eth import BlockRange, Eth, Eth69, Eth71, EthPeer, eth, serving
 from devp2p.capabilities.eth.capability import UPDATE_INTERVAL
 from devp2p.capabilities.ethereum import ChainError
 from devp2p.capabilities.ethereum.blocks import Receipt
@@ -105,9 +105,9 @@ async def test_nothing_is_asked_for_nothing():
         assert served.asked == []
 
 
-@pytest.mark.real_clock  # what is large is checked by a thread
-async def test_receipts_of_a_large_block_come_in_parts():
-    large = MemoryChain(3, logs=4, log_size=1_100_000, gas=2**30)  # block 3: three receipts of 4.4 MB
+async def test_receipts_of_a_large_block_come_in_parts(monkeypatch):
+    monkeypatch.setattr(serving, "HARD_LIMIT", 40_000)
+    large = MemoryChain(3, logs=4, log_size=4_000, gas=2**24)  # block 3: three receipts of 16 kB
     async with two_nodes(eth(large), eth(large)) as (left, _):
         peer = await left.connected[0].ready(Eth)
         (receipts,) = await peer.receipts(large.chain[3:])
@@ -117,13 +117,29 @@ async def test_receipts_of_a_large_block_come_in_parts():
         assert left.connected[0].conduct(Eth).invalid == 0
 
 
-@pytest.mark.real_clock  # what is large is checked by a thread
-async def test_in_eth_69_a_block_of_too_many_receipts_cannot_be_had():
-    large = MemoryChain(3, logs=4, log_size=1_100_000, gas=2**30)
+async def test_in_eth_69_a_block_of_too_many_receipts_cannot_be_had(monkeypatch):
+    monkeypatch.setattr(serving, "HARD_LIMIT", 40_000)
+    large = MemoryChain(3, logs=4, log_size=4_000, gas=2**24)
     async with two_nodes(eth(large, versions=[69]), eth(large)) as (left, _):
         peer = await left.connected[0].ready(Eth)
         assert await peer.receipts(large.chain[3:]) == (None,)
+        assert await peer.receipts(large.chain[2:]) == (tuple(large.receipts_of(2)), None)
         assert left.connected[0].conduct(Eth).invalid == 0
+
+
+@pytest.mark.real_clock  # a thread checks it
+async def test_what_is_large_is_proved_by_a_thread():
+    large = MemoryChain(1, logs=4, log_size=20_000, gas=2**24)
+    async with two_nodes(eth(large), eth(large)) as (left, _):
+        peer = await left.connected[0].ready(Eth)
+        assert await peer.receipts(large.chain) == ((), tuple(large.receipts_of(1)))
+
+
+async def test_of_more_blocks_than_anybody_serves_the_first_are_asked_for():
+    async with two_nodes(eth(CHAIN), eth(CHAIN)) as (left, _):
+        peer = await left.connected[0].ready(Eth)
+        bodies = await peer.bodies([CHAIN.chain[1]] * 1100)
+        assert [body is not None for body in bodies] == [True] * 1024 + [False] * 76
 
 
 async def test_a_chain_that_fails_answers_nothing_and_the_session_lives():
@@ -184,7 +200,7 @@ async def test_a_peer_that_asks_too_fast_waits_and_holds_up_neither_others_nor_i
             for _ in range(250):
                 nursery.start_soon(ask)
             await trio.testing.wait_all_tasks_blocked()
-            assert slow.asked.count("headers") == 4  # so many at a time
+            assert slow.asked.count("headers") == 2  # so many at a time
             assert len(await asked_back.headers(0, 5)) == 5  # an answer comes past the requests
             assert not answered
             slow.gate.set()
