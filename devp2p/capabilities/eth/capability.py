@@ -86,7 +86,7 @@ class Eth(Capability[EthMessage, EthPeer]):
         if not isinstance(theirs, Status):
             raise RemoteProtocolError(f"{type(theirs).__name__} came before Status")
         check_status(theirs, ours, chain)
-        handle = EthPeer(peer, channel, theirs)
+        handle = EthPeer(peer, channel, theirs, self.request_timeout)
         channel.ready(handle)
         server = Server(chain, pool, handle, channel)
         async with trio.open_nursery() as nursery:

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import trio
+
 from devp2p import Channel, ConductReport, LocalProtocolError, Peer
 from devp2p.capabilities.eth import answers
 from devp2p.capabilities.eth.answers import InvalidAnswer, ReceiptsInParts
@@ -35,8 +37,10 @@ MOST_ASKED: Final = 1024
 """Blocks that one request names; nobody serves more at once."""
 UNIT: Final = 1024
 """Bytes of proved data that count as 1 in a peer's conduct."""
-MOST_PARTS: Final = 256
-"""Answers in which the receipts of one request may come; an honest peer fills each with 2 MiB or more."""
+MOST_PARTS: Final = 32
+"""Answers in which the receipts of one request may come; an honest peer fills each with 2 MiB or more, so 300 million gas need 18."""
+PATIENCE: Final = 4
+"""How many times the timeout of one answer all of these may take together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,15 @@ class EthPeer:
     What a peer is worth counts in KiB of proved data (`UNIT`).
     """
 
-    def __init__(self, peer: Peer, channel: Channel[EthMessage], status: Status) -> None:
+    def __init__(self, peer: Peer, channel: Channel[EthMessage], status: Status, timeout: float) -> None:
+        """`timeout`: seconds for an answer where a request says nothing else."""
         self.peer: Peer = peer
         self.status: Status = status
         """What it sent at the beginning."""
         self.range: BlockRange = BlockRange(status.earliest, status.latest, status.latest_hash)
         """Which blocks it has, by its latest word. Nobody has proved that."""
         self._channel = channel
+        self._timeout = timeout
 
     @property
     def version(self) -> int:
@@ -135,7 +141,7 @@ class EthPeer:
         """Ask for the receipts of blocks, given by their headers (eth, 0x0f); each in RLP, as `Receipt.decode` takes it.
 
         They have the root that the header says. From eth/70 on a large block comes in several answers, which are asked for one after
-        another, each within `timeout`.
+        another, each within `timeout`, and all within four times that.
         """
         if not headers:
             return ()
@@ -154,8 +160,11 @@ class EthPeer:
 
     async def _receipts_in_parts(self, headers: Sequence[Header], timeout: float | None) -> Sequence[tuple[bytes, ...]]:  # noqa: ASYNC109
         parts = ReceiptsInParts(headers)
+        each = self._timeout if timeout is None else timeout
+        deadline = trio.current_time() + PATIENCE * each
         for _ in range(MOST_PARTS):
-            answer = await self._channel.request(GetReceipts(parts.first, _hashes(parts.missing)), timeout=timeout)
+            left = max(0.0, deadline - trio.current_time())
+            answer = await self._channel.request(GetReceipts(parts.first, _hashes(parts.missing)), timeout=min(each, left))
             with self._no_lie():
                 answers.require_few(len(answer.receipts), len(parts.missing), "lists of receipts")
                 if not await parts.add(tuple(answer.receipts.encodings()), incomplete=answer.incomplete):

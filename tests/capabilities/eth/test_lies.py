@@ -284,5 +284,24 @@ async def test_receipts_do_not_come_in_drops_for_ever():
                 await peer.send_message(Receipts(request.request_id, incomplete=True, receipts=lazy(rlp.encode([b""]))))
 
         nursery.start_soon(drip)
-        with pytest.raises(InvalidAnswer, match="more than 256 parts"):
+        with pytest.raises(InvalidAnswer, match="more than 32 parts"):
             await handle.receipts(MemoryChain(1, gas=2**24).chain[1:])
+
+
+async def test_receipts_that_come_drop_by_drop_are_waited_for_no_longer_than_four_answers():
+    async with script(72) as (node, peer, handle), trio.open_nursery() as nursery:
+
+        async def drip() -> None:
+            while True:
+                request = await peer.receive_message()
+                await trio.sleep(9)
+                await peer.ping()
+                await peer.send_message(Receipts(request.request_id, incomplete=True, receipts=lazy(rlp.encode([b""]))))
+
+        nursery.start_soon(drip)
+        started = trio.current_time()
+        with pytest.raises(trio.TooSlowError):
+            await handle.receipts(MemoryChain(1, gas=2**24).chain[1:], timeout=10)
+        assert trio.current_time() - started == pytest.approx(40)
+        assert node.connected[0].conduct(Eth).timeouts == 1
+        nursery.cancel_scope.cancel()
