@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from devp2p import DecodingError, RemoteProtocolError, rlp
-from devp2p.capabilities.eth.checking import Checks
+from devp2p.capabilities.eth.checking import EACH, Checks, cost
 from devp2p.capabilities.eth.messages import CELL_SIZE, MISSING
 from devp2p.capabilities.ethereum.blocks import (
     Body,
@@ -81,6 +81,7 @@ class _Kind(Generic[Item]):
     fault: Callable[[Header, Item], str | None]
     root_of: Callable[[Item], bytes]
     root_in: Callable[[Header], bytes]
+    cost: Callable[[bytes], int]
 
     def judge(self, header: Header, raw: bytes) -> tuple[Item, str | None]:
         """Decode an item, and compare it with a header."""
@@ -97,11 +98,12 @@ async def _placed(raws: Iterable[bytes], headers: Sequence[Header], kind: _Kind[
             if len(found) == len(headers):
                 raise InvalidAnswer(f"a {kind.name} of no block that was asked for, or in another order")
             next_one = headers[len(found)]
-            item, fault = await checks.run(len(raw), kind.judge, next_one, raw)
+            price = kind.cost(raw)
+            item, fault = await checks.run(price, kind.judge, next_one, raw)
             if fault is not None:
-                root = await checks.run(len(raw), kind.root_of, item)
+                root = await checks.run(price, kind.root_of, item)
                 place = next((at for at in range(len(found) + 1, len(headers)) if kind.root_in(headers[at]) == root), None)
-                if place is None or await checks.run(len(raw), kind.fault, headers[place], item) is not None:
+                if place is None or await checks.run(price, kind.fault, headers[place], item) is not None:
                     raise InvalidAnswer(f"a {kind.name} that is not that of block {next_one.number}, nor of one behind it: {fault}")
                 found += [None] * (place - len(found))
             found.append(item)
@@ -115,10 +117,19 @@ def split(raw: bytes) -> tuple[bytes, ...]:
     return tuple(_items.decode(raw).encodings())
 
 
+def _receipts_cost(raw: bytes) -> int:
+    return max(4 * len(raw), cost(raw))  # their bloom filters are most of it
+
+
 _BODY: Final = _Kind(
-    "body", Body.decode, body_fault, lambda body: transactions_root(body.transactions), lambda header: header.transactions_root
+    "body",
+    Body.decode,
+    body_fault,
+    lambda body: transactions_root(body.transactions),
+    lambda header: header.transactions_root,
+    lambda raw: cost(raw, 2),
 )
-_RECEIPTS: Final = _Kind("list of receipts", split, receipts_fault, receipts_root, lambda header: header.receipts_root)
+_RECEIPTS: Final = _Kind("list of receipts", split, receipts_fault, receipts_root, lambda header: header.receipts_root, _receipts_cost)
 
 
 class ReceiptsInParts:
@@ -155,7 +166,7 @@ class ReceiptsInParts:
             return False
         try:
             for index, raw in enumerate(raws):
-                receipts = await self._checks.run(len(raw), split, raw)
+                receipts = await self._checks.run(cost(raw), split, raw)
                 if incomplete and index == len(raws) - 1:
                     self._keep(receipts)
                     return True
@@ -167,7 +178,7 @@ class ReceiptsInParts:
     async def _finish(self, receipts: list[bytes]) -> None:
         header = self.missing[0]
         size = sum(map(len, receipts))
-        if fault := await self._checks.run(size, receipts_fault, header, receipts):
+        if fault := await self._checks.run(max(4 * size, EACH * len(receipts)), receipts_fault, header, receipts):
             raise InvalidAnswer(f"receipts that are not those of block {header.number}: {fault}")
         self._part = []
         self.size += size
