@@ -11,7 +11,7 @@ from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
 from devp2p.capabilities.eth.pool.sidecars import Sidecars
 
-LOG = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 
 class CellFetcher:
@@ -43,7 +43,7 @@ class CellFetcher:
         try:
             found = await self._sidecars.take(names, columns, answer)
         except LocalProtocolError as error:  # what proves has failed, for which the peer can do nothing
-            LOG.warning("cells of %d blob transactions are lost: %s", len(names), error)
+            _logger.warning("cells of %d blob transactions are lost: %s", len(names), error)
             self.wake(plan.brought(state, names, {}))
             return []
         brought = answer[2]

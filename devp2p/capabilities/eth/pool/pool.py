@@ -24,7 +24,7 @@ from devp2p.capabilities.eth.pool.wanted import Said
 from devp2p.capabilities.ethereum import Chain, State
 from devp2p.capabilities.ethereum.blocks import Transaction
 
-LOG = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 _TYPES = 5
 """Types of transactions that we know."""
 _ANNOUNCED_AT_ONCE = 512
@@ -311,7 +311,7 @@ class TransactionPool:
         try:
             blobs, cells = await self._sidecars.assemble(name)
         except LocalProtocolError as error:
-            LOG.warning("blobs of %s cannot be recovered: %s", name.hex(), error)
+            _logger.warning("blobs of %s cannot be recovered: %s", name.hex(), error)
             return
         waiting = self._sidecars.get(name)
         if waiting is not None:
@@ -325,7 +325,9 @@ class TransactionPool:
                 self._reject(name, refusal, state)
         else:
             richer = self._shelf.enrich(name, blobs, cells)
-            if richer is not None:
+            if richer is None:
+                self._sidecars.forget(name)
+            else:
                 richer.told = ALL if blobs else richer.columns & self.custody
                 self._teller.spread([richer], self._states.values(), again=True)
         if blobs:

@@ -14,7 +14,7 @@ from devp2p.capabilities.eth.pool.protocols import CellGroups
 from devp2p.capabilities.eth.pool.shelf import Kept, Shelf
 from devp2p.capabilities.ethereum.blocks import Transaction
 
-LOG = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 _EXTENDED = 8
 """Transactions of which the columns beyond the blobs are kept for the next who asks."""
 
@@ -165,7 +165,7 @@ class Sidecars:
             try:
                 group = await self._cells(kept, told)
             except LocalProtocolError as error:
-                LOG.warning("cells of %s cannot be computed: %s", name.hex(), error)
+                _logger.warning("cells of %s cannot be computed: %s", name.hex(), error)
                 continue
             names.append(name)
             groups.append(group)
