@@ -39,6 +39,7 @@ class Snap(Capability[SnapMessage, SnapPeer]):
     name = "snap"
     optional = True  # where eth is not shared, it is done at once, and the session goes on
     ready_within = 60.0  # it waits for eth, which has a deadline of its own
+    request_timeout = 15.0  # what 2 MiB take at 1.2 Mbit/s, as in eth
 
     def __init__(self, chain: Chain, state: State) -> None:
         """`chain` says which nodes are worth dialling, `state` what peers are served."""
