@@ -170,8 +170,8 @@ def _configure_discovery(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--network",
         metavar="NAME|GENESIS.json",
-        help=f"the network to be in: {', '.join(sorted(PRESETS))}, where to find nodes at its bootnodes and in its DNS node list, or the "
-        "genesis file of another. Without --capability, eth runs over its first block",
+        help=f"the network to be in: {', '.join(sorted(PRESETS))}, whose bootnodes and DNS node list say where to find nodes, or another's "
+        "genesis file. Without --capability, eth runs over its first block",
     )
     group.add_argument(
         "--external",

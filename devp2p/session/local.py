@@ -135,7 +135,8 @@ def local_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
     own = several(capabilities, "capabilities")
     for capability in own:
-        require(capability, Capability, "each of capabilities is an object of a class derived from Capability")
+        hint = "write *f() for a function that makes several" if isinstance(capability, tuple | list) else ""
+        require(capability, Capability, "each of capabilities is an object of a class derived from Capability", hint)
     if client_id is not None:
         require(client_id, str, "client_id is text")
     limits = Limits() if limits is None else limits

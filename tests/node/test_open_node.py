@@ -68,6 +68,11 @@ WRONG_ARGUMENTS = [
     ),
     ({"capabilities": Chat()}, TypeError, "capabilities is a list, not a Chat: write capabilities=[...]"),
     ({"capabilities": Chat}, TypeError, "capabilities is a list, not the class Chat: write capabilities=[...]"),
+    (
+        {"capabilities": [(Chat(),)]},
+        TypeError,
+        "each of capabilities is an object of a class derived from Capability, not a tuple: write *f() for a function that makes several",
+    ),
     ({"capabilities": ["chat"]}, TypeError, "each of capabilities is an object of a class derived from Capability, not a str"),
     ({"listen": "tcp://127.0.0.1:0"}, TypeError, "listen is a list, not one text: write listen=['tcp://127.0.0.1:0']"),
     (

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p import Address, Capability, Channel, DiscoverySettings, Entries, NodeRecord, Peer, PrivateKey, Record, open_node, rlp
@@ -16,6 +16,7 @@ from devp2p.capabilities.ethereum.networks import (
     ForkId,
     SnapEntry,
     advertised_fork_id,
+    check_fork_id,
     eth_entries,
     serves_snap,
     snap_entries,
@@ -82,6 +83,18 @@ def test_round_trip(fork_id, later):
     entry = EthEntry(fork_id, tuple(map(rlp.encode, later)))
     assert rlp.codec(EthEntry).decode(rlp.codec(EthEntry).encode(entry)) == entry
     assert rlp.codec(SnapEntry).decode(rlp.codec(SnapEntry).encode(SnapEntry(entry.later))).later == entry.later
+
+
+ITEMS = st.recursive(st.binary(max_size=9), lambda inner: st.lists(inner, max_size=3), max_leaves=8)
+
+
+@settings(max_examples=50)
+@given(ITEMS)
+def test_whatever_a_stranger_signs_is_read_or_passed_over(item):
+    found = node(eth=rlp.encode(item), snap=rlp.encode(item))
+    assert serves_snap(found) == isinstance(item, list)
+    fork_id = advertised_fork_id(found)
+    assert wants_node(MAINNET, CANCUN, found) == (fork_id is not None and check_fork_id(MAINNET, CANCUN, fork_id).compatible)
 
 
 @dataclass(frozen=True)
