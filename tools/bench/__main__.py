@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from tools.bench import (
+    blockchain,
     breakdown,
     discovery,
     dpx,
@@ -48,7 +49,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def every_benchmark() -> list[Benchmark]:
     """All that there are, in the order of the table."""
-    parts = (streams, dpx, sharing, dpx_sharing, discovery, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks)
+    parts = (streams, dpx, sharing, dpx_sharing, blockchain, discovery, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks)
     return [benchmark for part in parts for benchmark in part.benchmarks()]
 
 

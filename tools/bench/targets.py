@@ -56,6 +56,7 @@ TARGETS: dict[str, Target] = {
     **_least_ratio("api/throughput/16KiB", "api/throughput/256KiB", "api/throughput/1MiB", ratio=0.9),
     **_least_ratio("api/message/32B", ratio=1 / 4),
     **dict.fromkeys(("qos/share_of_flood", "qos/share_of_small", "qos/share_of_medium"), Target("ours", 0.8, 1.25)),
+    **_least_ratio("eth/bodies/fetched", "eth/bodies/served", ratio=1.0),
     **_least_ratio("discv4/encode", "discv4/decode", ratio=1 / 1.3),
     **_least_ratio("discv5/handshake", ratio=1.0),
     **_least_ratio("discv5/decode", ratio=1 / 4),

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/eth/protocols/eth"
 	"github.com/ethereum/go-ethereum/rlp"
+	"github.com/ethereum/go-ethereum/trie"
 )
 
 // What a chain file does not say of a block; each is one RLP item of a file.
@@ -131,23 +131,68 @@ func exportState(chain *core.BlockChain, number uint64, path string) error {
 	if header == nil {
 		return fmt.Errorf("-states: there is no block %d", number)
 	}
-	database, err := chain.StateAt(header.Root, header.Number, header.Time)
+	dump, err := dumpState(chain, header.Root)
 	if err != nil {
 		return fmt.Errorf("state of block %d: %v", number, err)
 	}
-	dump := database.RawDump(&state.DumpConfig{})
-	for key := range dump.Accounts {
-		if strings.HasPrefix(key, "pre(") {
-			return fmt.Errorf("state of block %d: the address of %s is unknown", number, key)
-		}
+	return writeJSON(path, dump)
+}
+
+// dumpState is StateDB.RawDump, which looks for the storage of each account in a database in memory; that takes minutes for some thousands.
+func dumpState(chain *core.BlockChain, root common.Hash) (*state.Dump, error) {
+	accounts, err := trie.NewStateTrie(trie.StateTrieID(root), chain.TrieDB())
+	if err != nil {
+		return nil, err
 	}
-	file, err := os.Create(path)
+	dump := &state.Dump{Root: root.Hex()[2:], Accounts: map[string]state.DumpAccount{}}
+	err = eachLeaf(accounts, func(hash common.Hash, key, value []byte) error {
+		var account types.StateAccount
+		if err := rlp.DecodeBytes(value, &account); err != nil {
+			return err
+		}
+		address := common.BytesToAddress(key)
+		dumped := state.DumpAccount{
+			Balance: account.Balance.Dec(), Nonce: account.Nonce, Root: account.Root[:], CodeHash: account.CodeHash,
+			Address: &address, AddressHash: hash[:],
+		}
+		if common.BytesToHash(account.CodeHash) != types.EmptyCodeHash {
+			dumped.Code = chain.ContractCodeWithPrefix(common.BytesToHash(account.CodeHash))
+		}
+		if account.Root != types.EmptyRootHash {
+			dumped.Storage = map[common.Hash]string{}
+			slots, err := trie.NewStateTrie(trie.StorageTrieID(root, hash, account.Root), chain.TrieDB())
+			if err != nil {
+				return err
+			}
+			if err := eachLeaf(slots, func(_ common.Hash, key, value []byte) error {
+				_, content, _, err := rlp.Split(value)
+				dumped.Storage[common.BytesToHash(key)] = common.Bytes2Hex(content)
+				return err
+			}); err != nil {
+				return err
+			}
+		}
+		dump.Accounts[address.String()] = dumped
+		return nil
+	})
+	return dump, err
+}
+
+// eachLeaf calls for each leaf of a trie, with its key before and after hashing.
+func eachLeaf(of *trie.StateTrie, call func(hash common.Hash, key, value []byte) error) error {
+	nodes, err := of.NodeIterator(nil)
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	if err := json.NewEncoder(file).Encode(dump); err != nil {
-		return err
+	leaves := trie.NewIterator(nodes)
+	for leaves.Next() {
+		key := of.GetKey(leaves.Key)
+		if key == nil {
+			return fmt.Errorf("what was hashed to %x is unknown", leaves.Key)
+		}
+		if err := call(common.BytesToHash(leaves.Key), key, leaves.Value); err != nil {
+			return err
+		}
 	}
-	return file.Close()
+	return leaves.Err
 }
