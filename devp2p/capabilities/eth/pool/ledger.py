@@ -271,22 +271,25 @@ class Ledger:
         """Note where a sender stands now in the orders of who goes first. Old notes are left behind, and thrown away when they are many."""
         self._stamps += 1
         queue.stamp = self._stamps
-        self._note(sender, queue)
-        if max(len(self._tails), len(self._large), len(self._futures)) > 4 * len(self._queues) + 64:
-            for heap in (self._tails, self._large, self._futures):
-                heap.clear()
-            for each, its in self._queues.items():
-                self._note(each, its)
+        most = 4 * len(self._queues) + 64
+        for heap, key in zip((self._tails, self._large, self._futures), self._keys(sender, queue), strict=True):
+            if key is not None:
+                heapq.heappush(heap, key)
+            if len(heap) > most:
+                self._tidy()
 
-    def _note(self, sender: bytes, queue: SenderQueue) -> None:
-        worth = queue.worth_of_last(future=False)
-        if worth is not None:
-            heapq.heappush(self._tails, (worth, queue.stamp, sender))
-            if len(queue) > self.limits.guaranteed:
-                heapq.heappush(self._large, (worth, queue.stamp, sender))
-        worth = queue.worth_of_last(future=True)
-        if worth is not None:
-            heapq.heappush(self._futures, (worth, queue.stamp, sender))
+    def _keys(self, sender: bytes, queue: SenderQueue) -> tuple[_Key | None, _Key | None, _Key | None]:
+        """Where a sender stands among the last of runs, those of large senders, and the last of futures."""
+        worth, stamp = queue.worth_of_last(future=False), queue.stamp
+        tail = None if worth is None else (worth, stamp, sender)
+        worth = queue.worth_of_last(future=True) if queue.futures else None
+        return tail, tail if len(queue) > self.limits.guaranteed else None, None if worth is None else (worth, stamp, sender)
+
+    def _tidy(self) -> None:
+        every = [self._keys(sender, queue) for sender, queue in self._queues.items()]
+        for at, heap in enumerate((self._tails, self._large, self._futures)):
+            heap[:] = [key for keys in every if (key := keys[at]) is not None]
+            heapq.heapify(heap)
 
 
 def _pays_more(ours: int, theirs: int, bump: int) -> bool:
