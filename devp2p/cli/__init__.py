@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import cast
 
 from devp2p.cli import chain, discover, dns, enr, fetch, key, node, ping
-from devp2p.cli.arguments import HelpFormatter
+from devp2p.cli.arguments import HelpFormatter, Parser
 from devp2p.cli.output import Failure, cannot_write, warn
 from devp2p.version import __version__
 
@@ -68,9 +68,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="devp2p", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(prog="devp2p", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HelpFormatter, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"devp2p {__version__}", help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, command in _COMMANDS.items():

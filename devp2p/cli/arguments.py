@@ -5,14 +5,19 @@ import math
 import re
 import shutil
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from devp2p.addresses import Address
+from devp2p.cli.output import write
 from devp2p.discovery import parse_external
 from devp2p.errors import LocalProtocolError
 from devp2p.limits import check_cap
 from devp2p.records import NodeRecord
 from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
 from devp2p.wire.dpx import Shaping
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 SCHEMES: frozenset[str] = frozenset(scheme for transport in default_transports() for scheme in transport.schemes)
 """What the nodes of this command can dial and listen at."""
@@ -30,7 +35,18 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, max_help_position=30, width=min(shutil.get_terminal_size().columns, _WIDEST) - 2)
 
 
-class IntermixedParser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """A parser whose help fails, as all output does, where it cannot be written; argparse's own says nothing of it."""
+
+    def print_help(self, file: "SupportsWrite[str] | None" = None) -> None:
+        """Print it, by default to stdout; `Failure` if that does not take it."""
+        if file is None:
+            write(self.format_help().removesuffix("\n"))
+        else:
+            super().print_help(file)
+
+
+class IntermixedParser(Parser):
     """A parser of a subcommand that takes options between several positional arguments, which argparse does not by itself."""
 
     _begun = False
