@@ -4,8 +4,10 @@ The node serves a chain file that ``devp2p chain import`` made of the suites' ch
 tell it, the suites tell an endpoint of the harness, which hands it on by public calls.
 """
 
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,8 @@ from devp2p.capabilities.eth.pool import TransactionPool
 from devp2p.capabilities.ethereum.store import SqliteChain
 from devp2p.capabilities.snap import snap
 from devp2p.capability.definition import AnyCapability
-from tests.interop.suites import ETH, SNAP, SNAP2, Engine, engine_endpoint, run_suite
+from tests.cli.processes import running_node
+from tests.interop.suites import ETH, SNAP, SNAP2, Engine, Outcome, engine_endpoint, run_suite
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("geth")]
 
@@ -39,17 +42,40 @@ async def node_and_engine(chain: SqliteChain, pool: TransactionPool) -> AsyncIte
         yield node, engine
 
 
+def failures(found: list[Outcome], cases: Sequence[str]) -> dict[str, str]:
+    """What failed, and why; all cases have to be there, and none may have passed without having done anything."""
+    assert [outcome.name for outcome in found] == list(cases)
+    skipped = [outcome.name for outcome in found if "skip" in outcome.said]
+    assert not skipped  # what needs eth/72 says so, and passes, if that has not been negotiated
+    return {outcome.name: outcome.said for outcome in found if not outcome.passed}
+
+
 @pytest.mark.parametrize(("suite", "cases"), [("eth-test", ETH), ("snap-test", SNAP), ("snap2-test", SNAP2)])
 async def test_every_case_of_the_suite_passes(chain: SqliteChain, suite: str, cases: tuple[str, ...]):
     pool = TransactionPool(chain, chain)
     await pool.warm_up()
     async with node_and_engine(chain, pool) as (node, engine):
         found = await run_suite(suite, node.enode, engine)
-    assert tuple(outcome.name for outcome in found) == cases
-    failed = {outcome.name: outcome.said for outcome in found if not outcome.passed}
-    assert not failed, failed
-    skipped = [outcome.name for outcome in found if "skip" in outcome.said]
-    assert not skipped  # what needs eth/72 says so, and passes, if it has not been negotiated
+    assert not failures(found, cases)
     if suite == "eth-test":
         assert {"engine_forkchoiceUpdatedV3", "engine_forkchoiceUpdatedV4"} <= set(engine.heard)
         assert pool.custody == CUSTODY
+
+
+async def test_the_command_passes_all_that_is_about_its_chain(database: Path):
+    async def on_head(block: bytes) -> None:
+        raise AssertionError(f"these cases tell nothing to an engine, not {block.hex()}")
+
+    async with (
+        running_node("--chain", str(database), "--no-discovery") as ours,
+        engine_endpoint(on_head, lambda _: None) as engine,
+    ):
+        enode = (await ours.event("listening"))["enode"]
+        of_blocks = ETH[: ETH.index("LargeTxRequest")]
+        found = await run_suite("eth-test", enode, engine, only=f"^({'|'.join(of_blocks)})$")
+        assert not failures(found, of_blocks)
+        assert not failures(await run_suite("snap-test", enode, engine), SNAP)
+        assert not failures(await run_suite("snap2-test", enode, engine), SNAP2)
+        status, said = await ours.end(signal.SIGTERM)
+    assert status == 0
+    assert all("different nodes came from the local address" in line for line in said.splitlines()), said
