@@ -102,10 +102,12 @@ class MemoryState:
     def some(self, root: bytes, start: bytes, limit: bytes, size: int, shape: Callable[[bytes], bytes]) -> tuple[list[Leaf], bool]:
         """Leaves from `start` on, and whether something, or `limit`, has cut them."""
         leaves: list[Leaf] = []
+        taken = 0
         for key, value in self.trie.iterate(root, start):
-            if leaves and (sum(32 + len(data) for _, data in leaves) > size or leaves[-1][0] >= limit):
+            if leaves and (taken > size or leaves[-1][0] >= limit):
                 return leaves, True
             leaves.append((key, shape(value)))
+            taken += 32 + len(leaves[-1][1])
         return leaves, False
 
     def proof(self, root: bytes, start: bytes, leaves: Sequence[Leaf]) -> list[bytes]:

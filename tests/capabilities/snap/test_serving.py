@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import trio
 
 from devp2p import RemoteProtocolError, keccak256
 from devp2p.capabilities.ethereum import ChainError
 from devp2p.capabilities.ethereum.tries import EMPTY_ROOT, check_range, full_account
+from devp2p.capabilities.snap import Snap1
+from devp2p.capabilities.snap.checking import check_accounts
 from devp2p.capabilities.snap.messages import (
     SOFT_LIMIT,
     AccountRange,
@@ -21,6 +24,7 @@ from devp2p.capabilities.snap.messages import (
     StorageRanges,
     TrieNodes,
 )
+from devp2p.capabilities.snap.serving import answer
 from devp2p.rlp import Lazy
 from tests.capabilities.snap.states import MemoryState, answered, small_state
 
@@ -264,3 +268,26 @@ class Failing(MemoryState):
 async def test_a_state_that_cannot_be_read_is_none_to_peers(request_, expected):
     assert await answered(Failing({}, {}, {}), request_) == expected
     assert await answered(STATE, request_) != expected
+
+
+async def test_large_answers_are_made_and_proved_in_steps():
+    state = small_state(2000)
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        made = await answer(state, GetAccountRange(state.root, FIRST, LAST, 2**20, request_id=7))
+        nursery.cancel_scope.cancel()
+    assert turns >= 4  # of seven
+    assert isinstance(made, AccountRange)
+    assert len(made.accounts) == 2000
+    table = Snap1.table()
+    code, _, data = table.encode(made)
+    steps = check_accounts(state.root, FIRST, LAST, table.decode(code, data))
+    assert sum(1 for _ in steps) > 30
