@@ -44,3 +44,15 @@ async def test_the_record_of_geth_has_the_fork_id_of_its_head(chain: SqliteChain
         record = NodeRecord.parse((await geth.call("admin_nodeInfo"))["enr"])
     assert advertised_fork_id(record) == chain.network.fork_id(chain.head.number, chain.head.timestamp)
     assert serves_snap(record)
+
+
+async def test_geth_and_our_node_find_each_other_by_their_fork_ids(exported: Exported):
+    """From the bootnode alone: whoever asks the other for its record first, dials, since the fork id in it fits."""
+    alone = ("--nodiscover=false", "--nat", "extip:127.0.0.1", "--netrestrict", "127.0.0.0/8", "--bootnodes", "")
+    async with (
+        geth_node(exported.genesis, exported.blocks, *alone) as geth,
+        running_node("--network", str(exported.genesis), "--bootnode", geth.enode) as program,
+    ):
+        ready = await program.event("ready")
+        assert (ready["public_key"] in geth.enode, ready["status"]["head"]["number"]) == (True, LENGTH)
+        assert await program.end(signal.SIGINT) == (0, "")
