@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,11 @@ from devp2p.capabilities.ethereum.blocks import Header
 
 _FORGIVEN_AFTER = 30.0
 """Seconds after which a peer is asked again for what it did not have: it may be syncing."""
+_REST, _LONGEST_REST = 10.0, 60.0
+"""Seconds for which a peer that has not answered in time is not asked, doubled each time: what it kept is for the others first."""
+_ONE_ANSWER = 30.0
+"""Seconds within which the receipts of one request have to come, which may be in many parts, each of them in time."""
+_LIE = 2
 _GONE = (PeerDisconnected, trio.TooSlowError, InvalidAnswer)
 
 
@@ -84,6 +90,7 @@ class _Backfill:
             self._parts["receipts"] = Parts(ends_at_gaps=True)
         self._kept = edge + 1  # the lowest block whose header is in the journal
         self._loaded: dict[Part, int] = dict.fromkeys(self._parts, order.last + 1)  # down to which block these are wanted
+        self._peers: set[Peer] = set()  # that are asked
         self._news = trio.Event()
         self._last_news = trio.current_time()
 
@@ -120,12 +127,21 @@ class _Backfill:
             eth = peer[Eth]
         except (KeyError, PeerDisconnected):
             return  # it has left in this moment
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._fetch_headers, peer, eth)
-            for part in self._parts:
-                nursery.start_soon(self._fetch_parts, peer, eth, part)
-            await peer.wait_ended()
-            nursery.cancel_scope.cancel()
+        self._peers.add(peer)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._fetch_headers, peer, eth)
+                for part in self._parts:
+                    nursery.start_soon(self._fetch_parts, peer, eth, part)
+                await peer.wait_ended()
+                nursery.cancel_scope.cancel()
+        finally:
+            self._peers.discard(peer)
+
+    async def _rest(self, times: int) -> None:
+        """After a peer has not answered in time so many times in a row, let others have what it was asked for, if there are any."""
+        if len(self._peers) > 1:
+            await trio.sleep(min(_LONGEST_REST, _REST * 2 ** (times - 1)))
 
     async def _watch(self, node: Node, patience: float) -> None:
         """Ask again after a while; give up after a longer one."""
@@ -139,7 +155,7 @@ class _Backfill:
             self._tell()
 
     async def _fetch_headers(self, peer: Peer, eth: EthPeer) -> None:
-        most = PIECE
+        most, late = PIECE, 0
         while not self._span.is_done:
             piece = self._span.take(peer, most)
             if piece is None:
@@ -151,18 +167,23 @@ class _Backfill:
                 self._span.give_back(peer, piece, blame=isinstance(error, InvalidAnswer))
                 self._tell()
                 if isinstance(error, trio.TooSlowError):
-                    most = max(1, most // 4)
+                    most, late = max(1, most // 4), late + 1
+                    await self._rest(late)
                 elif isinstance(error, _GONE):
                     return
                 else:
                     raise
             else:
+                late = 0
                 await self._take_headers(peer, piece, headers)
 
     async def _take_headers(self, peer: Peer, piece: Piece, headers: Sequence[Header]) -> None:
         verified = self._span.put(peer, piece, headers)
         for liar in verified.liars:
-            liar.disconnect(DisconnectReason.SUBPROTOCOL_ERROR, f"headers up to {piece.last} that are no part of the chain asked for")
+            lie = f"brought headers up to {piece.last} that are no part of the chain asked for"
+            with suppress(KeyError, PeerDisconnected):
+                liar[Eth].conduct.invalid(_LIE, lie)
+            liar.disconnect(DisconnectReason.SUBPROTOCOL_ERROR, lie)
         if verified.headers:
             await self._keep(self._journal.add_headers, verified.headers)
             self._kept = min(self._kept, verified.headers[-1].number)
@@ -170,7 +191,7 @@ class _Backfill:
         self._tell(came=bool(verified.headers))
 
     async def _fetch_parts(self, peer: Peer, eth: EthPeer, part: Part) -> None:
-        parts, portion = self._parts[part], Portion()
+        parts, portion, late = self._parts[part], Portion(), 0
         fetch = _bodies if part == "body" else _receipts
         while not self._is_done:
             await self._refill(part)
@@ -186,11 +207,14 @@ class _Backfill:
                 self._tell()
                 if isinstance(error, trio.TooSlowError):
                     portion.timed_out()
+                    late += 1
+                    await self._rest(late)
                 elif isinstance(error, _GONE):
                     return
                 else:
                     raise
             else:
+                late = 0
                 came = [(header.number, value) for header, value in zip(asked, brought, strict=True) if value is not None]
                 portion.answered(len(asked), len(came), trio.current_time() - began)
                 if came:
@@ -253,7 +277,10 @@ async def _bodies(eth: EthPeer, headers: Sequence[Header]) -> list[bytes | None]
 
 
 async def _receipts(eth: EthPeer, headers: Sequence[Header]) -> list[bytes | None]:
-    return [None if items is None else rlp.encode_list(b"".join(items)) for items in await eth.receipts(headers)]
+    with trio.move_on_after(_ONE_ANSWER):
+        return [None if items is None else rlp.encode_list(b"".join(items)) for items in await eth.receipts(headers)]
+    eth.conduct.timed_out()
+    raise trio.TooSlowError
 
 
 def _those_of(node: Node) -> str:

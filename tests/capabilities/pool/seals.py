@@ -64,6 +64,9 @@ class Seals:
             blobs.append(b"".join(data[column] for column in range(64)))
         return blobs
 
+    async def commitments(self, blobs: Sequence[bytes]) -> list[bytes]:
+        return list(map(commitment_of, blobs))
+
 
 def blob_of(number: int) -> bytes:
     return bytes([0, number]) * (CELL * 32)

@@ -73,9 +73,16 @@ class WantedMachine(RuleBasedStateMachine):
 
     @rule(peer=st.integers(0, 3), number=st.integers(0, 11), size=st.integers(1, 400), wait=st.sampled_from([0.0, 0.5]))
     def announce(self, peer: int, number: int, size: int, wait: float) -> None:
-        said = Said(2, size)
-        if self.wanted.announce(peer, name(number), said, self.now + wait):
+        said, own, is_full = Said(2, size), self.wanted.count(peer), len(self.wanted) == LIMITS.announced
+        counts = {each: self.wanted.count(each) for each in range(4)}
+        assert self.wanted.announce(peer, name(number), said, self.now + wait) or own == LIMITS.announced_by_peer
+        if peer in self.wanted.said(name(number)):
             self.said.setdefault((peer, name(number)), said)
+        gone = {key for key in self.said if key[0] not in self.wanted.said(key[1])}
+        assert not gone or (is_full and len({each for _, each in gone}) == 1)
+        assert not gone or max(counts[each] for each, _ in gone) > own + 1
+        for key in gone:
+            del self.said[key]
 
     @rule(peer=st.integers(0, 3), step=st.sampled_from([0.0, 0.5, 5.0]))
     def ask(self, peer: int, step: float) -> None:

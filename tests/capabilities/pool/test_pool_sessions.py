@@ -89,6 +89,11 @@ class Played:
             if isinstance(message, kind):
                 return message
 
+    async def until_pong(self) -> None:
+        """Receive until a Pong comes."""
+        while (await self.peer.receive())[0] != 0x03:
+            pass
+
     async def announce(self, *transactions: Transaction, sizes: Sequence[int] | None = None, types: bytes | None = None) -> None:
         kinds, true, hashes, _ = announcement(*transactions)
         message = NewPooledTransactionHashes(types or kinds, Lazy(sizes or true), Lazy(hashes), bitmap_of(ALL))

@@ -5,6 +5,7 @@ Columns are a number whose bit i stands for column i, which is the cell of that 
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Final, Generic, TypeVar
 
 from devp2p.capabilities.eth.pool.limits import PoolLimits
@@ -69,7 +70,10 @@ class ColumnPlan(Generic[P]):
         return len(self._plans)
 
     def announce(self, peer: P, name: bytes, columns: int, now: float) -> bool:
-        """Note which columns a peer has; False if it has announced too many. The first announcement counts, as in go-ethereum."""
+        """Note which columns a peer has; False if it has announced too many. Where all have, nothing is noted.
+
+        The first announcement counts, as in go-ethereum.
+        """
         own = self._by_peer.setdefault(peer, {})
         if name in own:
             return True
@@ -80,7 +84,7 @@ class ColumnPlan(Generic[P]):
         plan = self._plans.get(name)
         if plan is None:
             if len(self._plans) >= self._limits.announced:
-                return False
+                return True  # which is nobody's fault
             plan = self._plans[name] = _Plan(self._wants_all(), now)
         own[name] = None
         plan.sources[peer] = columns
@@ -162,6 +166,11 @@ class ColumnPlan(Generic[P]):
                 del self._plans[name]
         return free
 
+    def sources(self, name: bytes) -> dict[P, int]:
+        """Who has which columns of a transaction."""
+        plan = self._plans.get(name)
+        return dict(plan.sources) if plan else {}
+
     def offers(self, peer: P, name: bytes) -> int:
         """The columns of a transaction that a peer has."""
         plan = self._plans.get(name)
@@ -169,12 +178,12 @@ class ColumnPlan(Generic[P]):
 
     def _forget_old(self, own: dict[bytes, None], now: float) -> None:
         """Forget what a peer announced long ago and nobody has brought."""
-        for name in list(own):
-            plan = self._plans[name]
-            if plan.since + self._limits.cells_for > now:
-                break
-            if not plan.blobs:
-                self.forget(name)
+
+        def is_old(name: bytes) -> bool:
+            return self._plans[name].since + self._limits.cells_for <= now
+
+        for name in [name for name in takewhile(is_old, own) if not self._plans[name].blobs]:
+            self.forget(name)
 
     def _wants_all(self) -> bool:
         return self.custody.bit_count() >= ENOUGH or self._random() < self._limits.full_probability

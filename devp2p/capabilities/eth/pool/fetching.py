@@ -1,6 +1,6 @@
 """`Fetcher`: asks peers for what they have announced, and judges their answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -33,8 +33,10 @@ class Fetcher:
         self.wanted: Wanted[PeerState] = Wanted(limits)
         self._limits = limits
 
-    async def next_answer(self, state: PeerState) -> list[Transaction]:
-        """Wait until there is something to ask a peer for, ask, and return what it brings.
+    async def next_answer(self, state: PeerState) -> tuple[list[bytes], list[Transaction]]:
+        """Wait until there is something to ask a peer for, ask, and return what it was asked for and what it brings, to be taken.
+
+        Nobody else is asked for that until `taken` says what was found good; if the session ends before, others are.
 
         RemoteProtocolError for an answer that is none, or that shows that the peer lied.
         """
@@ -42,25 +44,38 @@ class Fetcher:
         if not names:
             deadline = self.wanted.next_time(state)
             await state.fetch.heard(float("inf") if deadline is None else deadline)
-            return []
+            return [], []
         try:
             with trio.fail_after(self._limits.fetch_timeout):
                 items = await state.peer.fetch_transactions(names)
         except trio.TooSlowError:
             state.peer.conduct.timed_out()
             self.wake(self.wanted.failed(state, names))
-            return []
+            return [], []
         transactions = await decode_all(items, most_bytes(self._limits))
         check_answer(names, transactions)
         for transaction in transactions:
             check_sidecar(transaction, state.peer.version)
-            self.arrived(transaction, state)
-        self.wake(self.wanted.answered(state, names, {transaction.hash for transaction in transactions}))
-        return transactions
+        usable = [each for each in transactions if is_usable(each)]
+        if len(usable) < len(transactions):
+            state.junk(len(transactions) - len(usable), "sent a blob transaction without proofs of its cells (version 0)")
+        for transaction in usable:
+            self._compare(transaction, state)
+        return names, usable
+
+    def taken(self, state: PeerState, asked: Sequence[bytes], brought: Collection[bytes]) -> None:
+        """Note the end of a request of `next_answer`: of what was asked, these were brought."""
+        for name in brought:
+            self.wanted.arrived(name)
+        self.wake(self.wanted.answered(state, asked, brought))
 
     def arrived(self, transaction: Transaction, bringer: PeerState) -> None:
         """Note that a transaction has come whole, and see who announced it as what it is not; RemoteProtocolError if it is the bringer."""
-        said = self.wanted.arrived(transaction.hash)
+        self._compare(transaction, bringer)
+        self.wanted.arrived(transaction.hash)
+
+    def _compare(self, transaction: Transaction, bringer: PeerState) -> None:
+        said = self.wanted.said(transaction.hash)
         liars = {state: lie for state, its in said.items() if (lie := _lie(transaction, its, state, bringer))}
         for state, lie in liars.items():
             state.peer.conduct.invalid(2, lie)
@@ -126,6 +141,14 @@ def check_answer(asked: Sequence[bytes], transactions: Sequence[Transaction]) ->
         if place <= last:
             raise RemoteProtocolError(f"the transaction {transaction.hash.hex()}, which was not asked for, or not in this place")
         last = place
+
+
+def is_usable(transaction: Transaction) -> bool:
+    """Whether it is no blob transaction with a sidecar of version 0, without proofs of cells, which is of no use here.
+
+    A hash does not cover the sidecar, so that one says nothing of the transaction, nor of those who announced it with another.
+    """
+    return transaction.sidecar is None or transaction.sidecar.version == 1
 
 
 def check_sidecar(transaction: Transaction, version: int) -> None:

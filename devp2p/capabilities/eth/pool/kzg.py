@@ -85,6 +85,11 @@ class Kzg:
         blobs: list[bytes] = self._proved(await self._call("recover", list(columns), [list(each) for each in cells]))
         return blobs
 
+    async def commitments(self, blobs: Sequence[bytes]) -> list[bytes]:
+        """The commitments of blobs; LocalProtocolError for bytes that are no blob."""
+        commitments: list[bytes] = self._proved(await self._call("commitments", list(blobs)))
+        return commitments
+
     async def seal(self, blobs: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
         """The commitments of blobs, and the proofs of all their cells, 128 for each; half a second for each blob."""
         sealed: tuple[list[bytes], list[bytes]] = self._proved(await self._call("seal", list(blobs)))

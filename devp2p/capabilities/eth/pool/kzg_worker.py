@@ -64,6 +64,10 @@ class Calls:
         """Blobs, of which there are cells in so many columns, at least half of all."""
         return [b"".join(ckzg.recover_cells_and_kzg_proofs(columns, each, self._setup)[0][: COLUMNS // 2]) for each in cells]
 
+    def commitments(self, blobs: list[bytes]) -> list[bytes]:
+        """Commitments of blobs."""
+        return [ckzg.blob_to_kzg_commitment(blob, self._setup) for blob in blobs]
+
     def seal(self, blobs: list[bytes]) -> tuple[list[bytes], list[bytes]]:
         """Commitments of blobs, and the proofs of all their cells."""
         commitments = [ckzg.blob_to_kzg_commitment(blob, self._setup) for blob in blobs]

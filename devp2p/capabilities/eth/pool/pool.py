@@ -239,16 +239,21 @@ class TransactionPool:
 
     async def _fetch(self, state: PeerState) -> None:
         while True:
-            transactions = await self._fetcher.next_answer(state)
+            asked, transactions = await self._fetcher.next_answer(state)
             if transactions:
                 await self.refresh()
             for transaction in transactions:
                 state.known.add(transaction.hash)
                 await self._take(transaction, state)
+            self._fetcher.taken(state, asked, {transaction.hash for transaction in transactions})
 
     async def _fetch_cells(self, state: PeerState) -> None:
         while True:
             names = await self._cells.next_answer(state)
+            for transaction, sources in self._sidecars.spoilt():
+                for source, columns in sources.items():  # who may have it as it is
+                    self._note(source, Said(BLOB_TYPE, transaction.size), transaction.hash, columns, trio.current_time())
+                    source.fetch.ring()
             with trio.CancelScope(shield=True):  # what others have brought of these would be lost
                 for name in names:
                     await self._complete(name)

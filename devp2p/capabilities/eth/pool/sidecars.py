@@ -1,9 +1,10 @@
 """`Sidecars`: blob transactions that wait for cells, and cells for those who ask (eth, "Blob Transaction and Cell Exchange")."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from devp2p import LocalProtocolError, RemoteProtocolError
 from devp2p.capabilities.eth.pool.columns import ALL, CELL, COLUMNS, ENOUGH, ColumnPlan, first, indices
@@ -15,6 +16,8 @@ from devp2p.capabilities.eth.pool.shelf import Kept, Shelf
 from devp2p.capabilities.ethereum.blocks import Transaction
 
 _logger = logging.getLogger(__name__)
+_LIE = 4
+_Rows: TypeAlias = dict[int, tuple[bytes, ...]]  # by column: the cell of each blob
 _EXTENDED = 8
 """Transactions of which the columns beyond the blobs are kept for the next who asks."""
 
@@ -38,6 +41,10 @@ class Prover(Protocol):
 
     async def recover(self, columns: Sequence[int], cells: Sequence[Sequence[bytes]]) -> list[bytes]:
         """Blobs, of cells in half of the columns."""
+        ...
+
+    async def commitments(self, blobs: Sequence[bytes]) -> list[bytes]:
+        """The commitment of each blob."""
         ...
 
 
@@ -66,6 +73,7 @@ class Sidecars:
         self._prover = prover
         self._waiting: dict[bytes, Waiting] = {}
         self._extended: dict[bytes, list[list[bytes]]] = {}
+        self._spoilt: list[tuple[Transaction, dict[PeerState, int]]] = []
 
     def __contains__(self, name: bytes) -> bool:
         return name in self._waiting
@@ -80,10 +88,11 @@ class Sidecars:
             self.forget(name)
         waiting = Waiting(Kept.of(transaction), bringer, now)
         own = sum(each.bringer is bringer for each in self._waiting.values())
-        total = sum(each.footprint for each in self._waiting.values())
-        if own >= self._limits.cells_by_peer or total + waiting.footprint > self._limits.cells_bytes:
+        if own < self._limits.cells_by_peer:
+            self._waiting[transaction.hash] = waiting
+            self._keep_within()
+        if transaction.hash not in self._waiting:
             return Refusal(Fault.FULL, "too many blob transactions wait for their cells")
-        self._waiting[transaction.hash] = waiting
         self.plan.expect(transaction.hash, len(transaction.blob_hashes), now)
         return None
 
@@ -126,14 +135,74 @@ class Sidecars:
         if any(len(cell) != CELL for cell in cells):
             raise RemoteProtocolError(f"a cell that has not {CELL} bytes")
         if cells and not await self._prover.verify_cells(commitments, places, cells, proofs):
-            raise RemoteProtocolError("cells that are not those of their blobs")
+            found = await self._true_ones(found)
         for name, its in found.items():
             waiting = self._waiting.get(name)
             if waiting is not None:
                 waiting.cells |= its
             else:
                 self._shelf.enrich(name, (), its)
+        self._keep_within()
         return found
+
+    def spoilt(self) -> list[tuple[Transaction, dict[PeerState, int]]]:
+        """Return, once, which transactions had come with wrong proofs, and who has which columns of them."""
+        spoilt, self._spoilt = self._spoilt, []
+        return spoilt
+
+    async def _true_ones(self, found: dict[bytes, _Rows]) -> dict[bytes, _Rows]:
+        """Of cells that are not all proved, return those that are; RemoteProtocolError if whoever brought the others has lied.
+
+        Nothing but the cells tells whether proofs are right, which came with the transaction, maybe from somebody else, and which its hash
+        does not cover. So cells are held against the commitment if there are enough of them; then who brought the proofs has lied.
+        """
+        true = dict[bytes, _Rows]()
+        for name, rows in found.items():
+            transaction = self._transaction(name)
+            if transaction is None or transaction.sidecar is None:
+                continue
+            count, proofs = len(transaction.blob_hashes), transaction.sidecar.proofs
+            cells = [(cell, column, blob) for column, row in rows.items() for blob, cell in enumerate(row)]
+            if await self._prover.verify_cells(
+                [transaction.sidecar.commitments[blob] for _, _, blob in cells],
+                [column for _, column, _ in cells],
+                [cell for cell, _, _ in cells],
+                [proofs[blob * COLUMNS + column] for _, column, blob in cells],
+            ):
+                true[name] = rows
+                continue
+            if len(rows) < ENOUGH or list(transaction.sidecar.commitments) != await self._commitments(transaction, rows, count):
+                raise RemoteProtocolError("cells that are not those of their blobs")
+            waiting = self._waiting.get(name)
+            if waiting is not None:
+                waiting.bringer.peer.conduct.invalid(_LIE, "brought a blob transaction with wrong proofs of its cells")
+                sources = self.plan.sources(name)
+                sources.pop(waiting.bringer, None)
+                self._spoilt.append((waiting.kept.transaction, sources))
+                self.forget(name)
+        return true
+
+    async def _commitments(self, transaction: Transaction, rows: _Rows, count: int) -> list[bytes]:
+        """The commitments of blobs of which there are enough cells; none if the cells are no blob's."""
+        columns = sorted(rows)
+        blobs = Kept(transaction, b"", cells=rows).data_cells()
+        try:
+            if blobs is None:
+                blobs = tuple(await self._prover.recover(columns, [[rows[column][blob] for column in columns] for blob in range(count)]))
+            return await self._prover.commitments(blobs)
+        except LocalProtocolError:
+            return []
+
+    def _keep_within(self) -> None:
+        """Let go what waits beyond the bound: the last of whichever peer has brought most of it."""
+        held = Counter[PeerState]()
+        for each in self._waiting.values():
+            held[each.bringer] += each.footprint
+        while held.total() > self._limits.cells_bytes:
+            most = max(held, key=held.__getitem__)
+            name = next(name for name in reversed(self._waiting) if self._waiting[name].bringer is most)
+            held[most] -= self._waiting[name].footprint
+            self.forget(name)
 
     async def assemble(self, name: bytes) -> tuple[tuple[bytes, ...], dict[int, tuple[bytes, ...]]]:
         """Return what has come of a transaction: its blobs, if the cells are enough for that, else the cells."""

@@ -48,13 +48,18 @@ class Wanted(Generic[P]):
         return len(self._by_peer.get(peer, ()))
 
     def announce(self, peer: P, name: bytes, said: Said, ready: float) -> bool:
-        """Note an announcement; False if the peer has announced too many, or all have."""
+        """Note an announcement; False if the peer has announced too many.
+
+        Where all have, the one with most of them gives way; if nobody has more, it is passed over, which is not the peer's fault.
+        """
         own = self._by_peer.setdefault(peer, {})
         want = self._wants.get(name)
         if name in own:
             return True
-        if len(own) >= self._limits.announced_by_peer or (want is None and len(self._wants) >= self._limits.announced):
+        if len(own) >= self._limits.announced_by_peer:
             return False
+        if want is None and len(self._wants) >= self._limits.announced and not self._make_room(len(own)):
+            return True
         if want is None:
             want = self._wants[name] = _Want(ready)
         own[name] = None
@@ -82,6 +87,11 @@ class Wanted(Generic[P]):
         """When there will be something to ask a peer for, if nothing else happens."""
         return min((self._wants[name].ready for name in self._by_peer.get(peer, ()) if self._wants[name].asked is None), default=None)
 
+    def said(self, name: bytes) -> dict[P, Said]:
+        """What each peer has said of one."""
+        want = self._wants.get(name)
+        return dict(want.sources) if want else {}
+
     def arrived(self, name: bytes) -> dict[P, Said]:
         """Forget one that has come; returns what each peer said of it."""
         want = self._wants.pop(name, None)
@@ -108,6 +118,15 @@ class Wanted(Generic[P]):
         free = self._release(peer, list(self._by_peer.get(peer, ())), keep=())
         self._by_peer.pop(peer, None)
         return free
+
+    def _make_room(self, own: int) -> bool:
+        """Forget the last hash of the peer that has announced most, if that is more than `own` and another one."""
+        most = max(self._by_peer, key=lambda peer: len(self._by_peer[peer]))
+        names = self._by_peer[most]
+        if len(names) <= own + 1:
+            return False
+        name = next((name for name in reversed(names) if self._wants[name].asked is None), None)
+        return name is not None and bool(self.arrived(name))
 
     def _release(self, peer: P, names: Iterable[bytes], keep: Collection[bytes]) -> set[P]:
         free, kept = set[P](), set(keep)
