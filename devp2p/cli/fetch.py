@@ -58,6 +58,7 @@ exit codes:
   2  wrong arguments
 """
 _RANGE = re.compile(r"(\d+)(?:\.\.(\d*))?")
+_SHORTEST_BAR = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,8 @@ def block_hash(text: str) -> bytes:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("kind", choices=["headers", "blocks", "receipts"], help="what to fetch")
+    kinds = ["headers", "blocks", "receipts"]
+    parser.add_argument("kind", metavar="|".join(kinds), choices=kinds, help="what to fetch")
     parser.add_argument(
         "range", metavar="RANGE", type=block_range, help="which blocks: 7, or 0..99 with both ends, or 100.. up to the newest"
     )
@@ -193,7 +195,9 @@ async def _fetch(task: _Task, path: str, opened: "list[Journal]", ending: Ending
                 problem = f"{error}{f' ({told})' if told else ''}"
             nursery.cancel_scope.cancel()
     if problem:
-        raise Failure(f"{problem}; {_how_far(opened)}", Exit.FAILED)
+        doubt = task.anchor and opened and not opened[0].progress.headers
+        asked = f"; is the hash of block {opened[0].order.last} that of --anchor?" if doubt else ""
+        raise Failure(f"{problem}; {_how_far(opened)}{asked}", Exit.FAILED)
     return bool(opened) and _is_whole(opened[0])
 
 
@@ -238,7 +242,8 @@ async def _follow(node: Node, troubles: dict[str, str]) -> None:
     async for event in node.events():
         match event:
             case DialFailed(record, error):
-                troubles[str(next(iter(record.addresses), record.public_key))] = str(error)
+                where = str(next(iter(record.addresses), record.public_key))
+                troubles[where] = str(error).removeprefix(f"{where}: ")
             case PeerRefused(address, error):
                 troubles[str(address)] = str(error)
             case PeerDropped(peer, reason):
@@ -259,20 +264,24 @@ async def _show(journal: "Journal") -> None:
                 shown = text
             await trio.sleep(0.1 if moves else 10)
     finally:
-        if moves:
+        text = f"\r{_bar(journal, trio.current_time() - began)}\x1b[K" if moves else _how_far([journal])
+        if moves or text != shown:
             with suppress(OSError):
-                print(f"\r{_bar(journal, trio.current_time() - began)}\x1b[K", file=sys.stderr, flush=True)
+                print(text, file=sys.stderr, flush=True)
 
 
 def _bar(journal: "Journal", seconds: float) -> str:
+    """Show how far it is in one line of the terminal; where that is narrow, without what does not fit."""
     width = min(shutil.get_terminal_size().columns, 100) - 1
     have, wanted = _counts(journal)
     share = have / wanted
     left = "" if not have or share == 1 or seconds < 1 else f"  {(1 / share - 1) * seconds:.0f} s left"
-    head, tail = "fetching  ", f"  {share:4.0%}  {_how_far([journal])}{left}"
+    head, percent = "fetching  ", f"  {share:4.0%}"
+    tails = [f"{percent}  {_how_far([journal])}{left}", f"{percent}{left}", percent]
+    tail = next((tail for tail in tails if len(head) + _SHORTEST_BAR + len(tail) <= width), percent)
     room = max(0, width - len(head) - len(tail))
     done = int(room * share)
-    return f"{head}{'━' * done}{'╌' * (room - done)}{tail}"[: width + 1]
+    return f"{head}{'━' * done}{'╌' * (room - done)}{tail}"[:width]
 
 
 def _counts(journal: "Journal") -> tuple[int, int]:
@@ -291,8 +300,12 @@ def _how_far(opened: "Sequence[Journal]") -> str:
     if not opened:
         return "nothing was fetched yet"
     have, order = opened[0].progress, opened[0].order
-    parts = [f"{have.headers} headers", *[f"{have.bodies} bodies"] * order.bodies, *[f"{have.receipts} receipts"] * order.receipts]
-    return f"{' and '.join(parts)} of {have.blocks} blocks"
+    parts = [
+        "1 header" if have.headers == 1 else f"{have.headers} headers",
+        *["1 body" if have.bodies == 1 else f"{have.bodies} bodies"] * order.bodies,
+        *[f"{have.receipts} receipts"] * order.receipts,
+    ]
+    return f"{' and '.join(parts)} of {have.blocks} block{'' if have.blocks == 1 else 's'}"
 
 
 def _write_out(journal: "Journal", kind: str, form: str, output: str | None) -> None:

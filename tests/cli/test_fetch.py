@@ -224,15 +224,57 @@ def test_a_wrong_argument_is_named(served: Served, capsys: pytest.CaptureFixture
 
 def test_what_no_node_has_is_said_with_what_came_instead(served: Served, capsys: pytest.CaptureFixture[str]):
     assert main(arguments(served, "headers", f"0..{LAST + 1}", "--patience=0.5")) == 1
-    assert f"no peer has block {LAST + 1}" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"no peer has block {LAST + 1}: connected are " in told
+    assert f", whose newest block is {LAST}" in told
+
+
+def test_a_hash_that_no_node_has_is_doubted(served: Served, capsys: pytest.CaptureFixture[str]):
+    assert main(arguments(served, "headers", "0..3", "--anchor", "ab" * 32, "--patience=0.5")) == 1
+    assert "; 0 headers of 4 blocks; is the hash of block 3 that of --anchor?" in capsys.readouterr().err
 
 
 def test_a_node_that_is_not_there_is_named(served: Served, capsys: pytest.CaptureFixture[str]):
     gone = f"enode://{served.enodes[0].partition('://')[2].partition('@')[0]}@127.0.0.1:1"
     assert main(["fetch", "headers", "0", "--network", served.genesis, "--from", gone, "--patience=0.5"]) == 1
     told = capsys.readouterr().err
-    assert "127.0.0.1:1: " in told
+    assert told.count("127.0.0.1:1: ") == 1
     assert "onnection refused" in told
+
+
+def test_a_folder_that_is_not_there_is_said_before_anything_is_fetched(served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    assert main(arguments(served, "headers", "0..3", "--output", str(tmp_path / "none" / "a"))) == 1
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'none' / 'a'}.fetch cannot be opened or made: name a file in a folder that is there" in told
+
+
+class Screen(io.StringIO):
+    """A terminal to which lines are written, and what became of the last of them."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def drawn(self) -> list[str]:
+        return [part.removesuffix("\x1b[K") for part in self.getvalue().replace("\n", "\r").split("\r") if part]
+
+
+@pytest.mark.parametrize(("columns", "bar"), [(100, 44), (80, 24), (40, 23), (20, 3)])
+def test_on_a_terminal_a_bar_moves_in_a_line_that_fits(
+    served: Served, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, columns: int, bar: int
+):
+    screen = Screen()
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert main(arguments(served, "blocks", "0..", "-o", str(tmp_path / "a"))) == 0
+    count = f"  {LAST + 1} headers and {LAST + 1} bodies of {LAST + 1} blocks" if columns >= 80 else ""
+    assert screen.drawn[-1] == f"fetching  {'━' * bar}  100%{count}"
+    assert max(map(len, screen.drawn)) < columns
+
+
+def test_without_a_terminal_the_last_line_says_what_there_is(served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    assert main(arguments(served, "blocks", "1", "-o", str(tmp_path / "a"))) == 0
+    assert capsys.readouterr().err.splitlines()[-1] == "1 header and 1 body of 1 block"
 
 
 def test_a_file_that_cannot_be_written_is_named_and_what_was_fetched_is_kept(

@@ -9,7 +9,7 @@ from typing import Any
 
 import trio
 
-from devp2p import Devp2pError, DisconnectReason, Node, NodeId, Peer, PeerDisconnected, rlp
+from devp2p import Devp2pError, DisconnectReason, LocalProtocolError, Node, NodeId, Peer, PeerDisconnected, rlp
 from devp2p.capabilities.backfill.journal import Journal, JournalError, Part
 from devp2p.capabilities.backfill.parts import WINDOW, Parts
 from devp2p.capabilities.backfill.portion import Portion
@@ -284,5 +284,12 @@ async def _receipts(eth: EthPeer, headers: Sequence[Header]) -> list[bytes | Non
 
 
 def _those_of(node: Node) -> str:
-    told = [f"{peer.id.hex()[:16]}… at {peer.address}" for peer in node.connected]
+    told = [f"{peer.id.hex()[:16]}… at {peer.address}{_head_of(peer)}" for peer in node.connected]
     return f"connected are {', '.join(told)}" if told else "no peer is connected"
+
+
+def _head_of(peer: Peer) -> str:
+    try:
+        return f", whose newest block is {peer[Eth].head}"
+    except (KeyError, LocalProtocolError, PeerDisconnected):  # it has not shown its Status
+        return ""

@@ -235,6 +235,8 @@ def _trouble(path: str | Path, error: sqlite3.Error) -> JournalError:
     text = str(error)
     if "locked" in text:
         return JournalError(f"{path} is in use by another process: wait until that has ended, or name another file")
+    if "unable to open" in text:
+        return JournalError(f"{path} cannot be opened or made: name a file in a folder that is there and may be written to")
     if "malformed" in text or "not a database" in text:
         return JournalError(f"{path} is damaged ({text}): remove it, and the fetch begins anew")
     return JournalError(f"{path}: {text}")
