@@ -83,7 +83,7 @@ class Fetching:
         return tuple(f"{name}/{way}" for name, _ in self.kinds.values() for way in ("fetched", "served"))
 
     def measure(self, plan: Plan) -> Iterator[Row]:
-        """Its rows; without Go there are none, since all of them are of sessions with go-ethereum."""
+        """Its rows; BenchError without Go, since all of them are of sessions with go-ethereum."""
         if plan.peer is None:
             raise BenchError("it needs go-ethereum on the other side")
         _build()
