@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from devp2p.capabilities.snap import Snap, SnapPeer, snap, walk_accounts, walk_s
 from devp2p.capability.definition import AnyCapability
 from tests.interop import chains
 from tests.interop.chains import LENGTH, Exported
+from tests.interop.encodings import data, printed
 from tests.interop.geth_node import Geth, RpcError, geth_node
 from tests.interop.peers import PATIENCE
 
@@ -134,9 +136,7 @@ async def exchange_transactions(geth: Geth, pool: TransactionPool, *, at: int) -
     await pool.add(ours)
     await geth.until("eth_getRawTransactionByHash", "0x" + ours.hash.hex(), be="0x" + ours.envelope.hex())
     assert await geth.call("eth_sendRawTransaction", "0x" + theirs.envelope.hex()) == "0x" + theirs.hash.hex()
-    with trio.fail_after(PATIENCE):
-        while theirs.hash not in pool:  # noqa: ASYNC110  (it tells nobody)
-            await trio.sleep(0.02)
+    await taken(pool, theirs)
     assert theirs in pool.pending()
 
 
@@ -163,3 +163,42 @@ async def test_an_empty_geth_syncs_from_our_node(chain: SqliteChain, exported: E
             with pytest.raises(RpcError):
                 await state
             assert int(await geth.call("eth_getBalance", chains.accounts()[2][0], "latest"), 16) > 0
+
+
+def blob_transaction(*, of: int) -> Transaction:
+    """A good transaction with a blob, whose sidecar go-ethereum has computed."""
+    samples = [Transaction.decode(data(line["item"])) for line in printed()["transaction"]]
+    (sample,) = (one for one in samples if one.sidecar is not None and one.sidecar.version == 1 and one.sidecar.blobs)
+    unsigned = replace(sample, nonce=0, to=RECIPIENT, max_fee=10**9, max_priority_fee=10**6, max_blob_fee=10**9)
+    return unsigned.signed(chains.accounts()[of][1])
+
+
+@pytest.mark.parametrize("version", [71, 72])
+async def test_blobs_go_both_ways(chain: SqliteChain, exported: Exported, version: int):
+    """Before eth/72 with their transaction, and in eth/72 as cells."""
+    theirs, ours = (blob_transaction(of=account) for account in (6, 7))
+    pools = [TransactionPool(chain, chain) for _ in range(2)]
+    await pools[0].warm_up()
+    async with (
+        geth_node(exported.genesis, exported.blocks) as geth,
+        our_node(chain, versions=(version,), pool=pools[0]) as first,
+        our_node(chain, versions=(version,), pool=pools[1]) as second,
+    ):
+        assert await geth.follow(*chains.told()) == "VALID"
+        for node in (first, second):  # it takes a sample of cells only if two have them
+            assert (await ready(await node.connect(geth.enode))).version == version
+        assert await geth.call("eth_sendRawTransaction", "0x" + theirs.network_envelope.hex()) == "0x" + theirs.hash.hex()
+        for pool in pools:
+            assert (await taken(pool, theirs)).sidecar == theirs.sidecar
+            await pool.add(ours)
+        await geth.until("eth_getTransactionCount", chains.accounts()[7][0], "pending", be="0x1")
+        found = await geth.call("eth_getTransactionByHash", "0x" + ours.hash.hex())
+        assert found["blobVersionedHashes"] == ["0x" + name.hex() for name in ours.blob_hashes]
+
+
+async def taken(pool: TransactionPool, wanted: Transaction) -> Transaction:
+    """Wait until a transaction is in our pool, with all that belongs to it."""
+    with trio.fail_after(PATIENCE):
+        while (found := pool.get(wanted.hash)) is None:  # noqa: ASYNC110  (it tells nobody)
+            await trio.sleep(0.02)
+        return found
