@@ -140,6 +140,19 @@ async def exchange_transactions(geth: Geth, pool: TransactionPool, *, at: int) -
     assert theirs in pool.pending()
 
 
+@pytest.mark.usefixtures("chaintool")
+async def test_go_ethereum_fetches_everything_from_us_in_each_version(chain: SqliteChain, exported: Exported):
+    """And checks it by the headers, and the state by its proofs."""
+    async with our_node(chain) as node:
+        for version in ETH_VERSIONS:
+            kinds = ["headers", "bodies", "receipts", *(["bals"] if version > 70 else []), "accounts"]
+            start = LARGE + 1 if version == ETH_VERSIONS[0] else 1
+            brought = await chains.fetched(exported.genesis, node.enode, kinds, "-eth", str(version), "-start", str(start))
+            assert brought["status"]["version"] == version
+            assert {kind: brought[kind]["items"] for kind in kinds[:-1]} == dict.fromkeys(kinds[:-1], LENGTH - start + 1)
+            assert brought["accounts"]["items"] == 48
+
+
 @pytest.mark.parametrize(("sync", "arguments"), [("full", []), ("snap", []), ("snap", ["--snap.v2"])], ids=["full", "snap/1", "snap/2"])
 async def test_an_empty_geth_syncs_from_our_node(chain: SqliteChain, exported: Exported, sync: str, arguments: list[str]):
     """It asks for headers backwards, for bodies and, if it does not execute all blocks itself, for receipts and a state."""
