@@ -346,3 +346,32 @@ async def test_a_peer_whose_transactions_we_know_already_does_not_wait() -> None
     began = trio.current_time()
     await pool.received(second, raws)
     assert (trio.current_time(), second.faults) == (began, 0)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_session_that_ends_while_its_message_is_taken_leaves_nothing_behind(ends: bool) -> None:  # noqa: FBT001
+    class SlowChain(LittleChain):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gate = trio.Event()
+
+        async def headers(self, start: int | bytes, count: int, *, skip: int, reverse: bool, size: int) -> Sequence[bytes]:
+            await self.gate.wait()
+            return await super().headers(start, count, skip=skip, reverse=reverse, size=size)
+
+    chain, peer = SlowChain(), Script()
+    pool = pool_of(chain)
+    async with trio.open_nursery() as nursery:
+        async with scripted(pool, peer):
+            nursery.start_soon(pool.announced, peer, *announcement(transfer(0), transfer(1)))
+            nursery.start_soon(pool.received, peer, [transfer(2).raw])
+            await trio.sleep(1)  # both look at the head now
+            if not ends:
+                chain.gate.set()
+                await trio.sleep(0.1)
+                assert len(pool._fetcher.wanted) == 2  # the control: this is what would stay
+        chain.gate.set()
+    await pool.announced(peer, *announcement(transfer(3)))  # it was on its way
+    assert await pool.transactions(peer, [transfer(2).hash], size=1000) == [transfer(2).raw]
+    assert len(pool._fetcher.wanted) == 0
+    assert len(pool._states) == 0

@@ -3,6 +3,7 @@
 import logging
 import random as _random
 from collections.abc import Sequence
+from weakref import WeakSet
 
 import trio
 
@@ -62,6 +63,7 @@ class TransactionPool:
         self._cells = CellFetcher(self._sidecars, self.limits)
         self._refused = RefusedSet(self.limits.refused, self.limits.refused_for)
         self._states: dict[PoolPeer, PeerState] = {}
+        self._ended: WeakSet[PoolPeer] = WeakSet()  # whose messages may still be at work
         self._judged: bytes | None = None
 
     def __len__(self) -> int:
@@ -141,6 +143,7 @@ class TransactionPool:
                     nursery.start_soon(self._fetch_cells, state)
         finally:
             del self._states[peer]
+            self._ended.add(peer)
             self._fetcher.wake(self._fetcher.wanted.leave(state))
             self._cells.wake(self._sidecars.plan.leave(state))
 
@@ -219,11 +222,15 @@ class TransactionPool:
     def _of(self, peer: PoolPeer) -> PeerState:
         state = self._states.get(peer)
         if state is None:
-            state = self._states[peer] = PeerState(peer, self._chance.randbytes(16), self.limits)
+            state = PeerState(peer, self._chance.randbytes(16), self.limits)
+            if peer not in self._ended:
+                self._states[peer] = state
         return state
 
     def _note(self, state: PeerState, said: Said, name: bytes, cells: int, now: float) -> bool:
         """Note one announcement; False if there is no room for it."""
+        if state.peer in self._ended:
+            return True  # nobody would forget it again
         is_blob = said.type == BLOB_TYPE
         if said.type >= _TYPES or (is_blob and self._prover is None) or self._refused.get(name, now) is not None:
             return True
