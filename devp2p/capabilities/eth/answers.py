@@ -6,9 +6,9 @@ have been asked for, in the order of the request, and fit. `InvalidAnswer` says 
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
-from devp2p import DecodingError, RemoteProtocolError, rlp
+from devp2p import DecodingError, RemoteProtocolError, keccak256, rlp
 from devp2p.capabilities.eth.checking import EACH, Checks, cost
 from devp2p.capabilities.eth.messages import CELL_SIZE, MISSING
 from devp2p.capabilities.ethereum.blocks import (
@@ -22,6 +22,7 @@ from devp2p.capabilities.ethereum.blocks import (
     receipts_root,
     transactions_root,
 )
+from devp2p.capabilities.ethereum.tries import list_root
 
 LEAST_GAS: Final = 4500
 """Gas that the cheapest transaction uses since Amsterdam (go-ethereum's figure; before it 21,000), which bounds how many a block has."""
@@ -31,6 +32,7 @@ BESIDE_LOGS: Final = 64
 """Bytes of a receipt that are not of its logs, at most."""
 
 Item = TypeVar("Item")
+_Roots: TypeAlias = tuple[bytes | None, ...]
 _items = rlp.codec(rlp.Lazy[rlp.Raw])
 
 
@@ -79,8 +81,8 @@ class _Kind(Generic[Item]):
     name: str
     decode: Callable[[bytes], Item]
     fault: Callable[[Header, Item], str | None]
-    root_of: Callable[[Item], bytes]
-    root_in: Callable[[Header], bytes]
+    roots_of: Callable[[Item], _Roots]
+    roots_in: Callable[[Header], _Roots]
     cost: Callable[[bytes], int]
 
     def judge(self, header: Header, raw: bytes) -> tuple[Item, str | None]:
@@ -90,7 +92,7 @@ class _Kind(Generic[Item]):
 
 
 async def _placed(raws: Iterable[bytes], headers: Sequence[Header], kind: _Kind[Item]) -> tuple[Item | None, ...]:
-    """Put each item in the place of its header: the next one as a rule, else the first behind it that has its root."""
+    """Put each item in the place of its header: the next one as a rule, else the first behind it that has its roots."""
     checks = Checks()
     found: list[Item | None] = []
     try:
@@ -101,8 +103,8 @@ async def _placed(raws: Iterable[bytes], headers: Sequence[Header], kind: _Kind[
             price = kind.cost(raw)
             item, fault = await checks.run(price, kind.judge, next_one, raw)
             if fault is not None:
-                root = await checks.run(price, kind.root_of, item)
-                place = next((at for at in range(len(found) + 1, len(headers)) if kind.root_in(headers[at]) == root), None)
+                roots = await checks.run(price, kind.roots_of, item)
+                place = next((at for at in range(len(found) + 1, len(headers)) if kind.roots_in(headers[at]) == roots), None)
                 if place is None or await checks.run(price, kind.fault, headers[place], item) is not None:
                     raise InvalidAnswer(f"a {kind.name} that is not that of block {next_one.number}, nor of one behind it: {fault}")
                 found += [None] * (place - len(found))
@@ -121,15 +123,28 @@ def _receipts_cost(raw: bytes) -> int:
     return max(4 * len(raw), cost(raw))  # their bloom filters are most of it
 
 
+def _roots_of_body(body: Body) -> _Roots:
+    """Return all by which blocks differ: many have no transactions."""
+    ommers = keccak256(rlp.encode_list(b"".join(body.ommers)))
+    return transactions_root(body.transactions), ommers, None if body.withdrawals is None else list_root(body.withdrawals)
+
+
 _BODY: Final = _Kind(
     "body",
     Body.decode,
     body_fault,
-    lambda body: transactions_root(body.transactions),
-    lambda header: header.transactions_root,
+    _roots_of_body,
+    lambda header: (header.transactions_root, header.ommers_hash, header.withdrawals_root),
     lambda raw: cost(raw, 2),
 )
-_RECEIPTS: Final = _Kind("list of receipts", split, receipts_fault, receipts_root, lambda header: header.receipts_root, _receipts_cost)
+_RECEIPTS: Final = _Kind(
+    "list of receipts",
+    split,
+    receipts_fault,
+    lambda receipts: (receipts_root(receipts),),
+    lambda header: (header.receipts_root,),
+    _receipts_cost,
+)
 
 
 class ReceiptsInParts:

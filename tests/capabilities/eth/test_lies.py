@@ -112,6 +112,9 @@ HONEST = {
     "no bodies": bodies_case([]),
     "bodies with a gap": bodies_case([body(1), body(3)]),
     "the last body alone": bodies_case([body(3)]),
+    "the last body alone, of blocks without transactions": Case(
+        lambda peer: peer.bodies(HEADERS[4:13:4]), [BlockBodies(0, lazy(body(12)))]
+    ),
     "receipts": receipts_case(([receipts(1), receipts(2), receipts(3)], False)),
     "fewer receipts": receipts_case(([receipts(1)], False)),
     "no receipts": receipts_case(([], False)),
