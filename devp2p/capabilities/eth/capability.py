@@ -117,6 +117,8 @@ class Eth(Capability[EthMessage, EthPeer]):
                 if pool is not None:
                     await pool.announced(peer, types, sizes, hashes, 0)
             case NewPooledTransactionHashes(types, sizes, hashes, cells):
+                if len(cells) not in {0, 16}:
+                    raise RemoteProtocolError(f"a bitmap of cells has 16 bytes, or none (EIP-8070), not {len(cells)}")
                 if pool is not None:
                     await pool.announced(peer, types, sizes, hashes, columns_of(cells))
             case BlockRangeUpdate():

@@ -37,6 +37,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
         match mark:
             case markers.Bits(bits):
                 return st.integers(0, 2**bits - 1)
+            case markers.MaxLength(size):
+                return st.binary(max_size=size)
             case markers.Length(size):
                 return st.binary(min_size=size, max_size=size) if size < 1000 else st.sampled_from([b"\0" * size, b"\xff" * size])
             case markers.Kept.ITEM:

@@ -132,6 +132,19 @@ async def test_a_lie_ends_the_session_with_a_breach(lie: str) -> None:
         assert len(pool) == 0
 
 
+@pytest.mark.parametrize("size", [0, 16, 15])
+async def test_an_announcement_without_blobs_may_have_no_bitmap(size: int) -> None:
+    async with played() as (pool, play):
+        kinds, sizes, hashes, _ = announcement(transfer())
+        await play.peer.send_message(NewPooledTransactionHashes(kinds, Lazy(sizes), Lazy(hashes), bytes(size)))
+        if size == 15:
+            assert await play.peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
+        else:
+            await play.answer(transfer())
+            await trio.sleep(1)
+            assert len(pool) == 1
+
+
 def spoilt(groups: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
     return [[bytes(2048) for _ in group] for group in groups]
 

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, TypeAlias
 
 from devp2p import Request, Response
 from devp2p.capabilities.eth.messages import bounds
-from devp2p.rlp import U32, Bytes32, Lazy, Length, Raw, Rest
+from devp2p.rlp import U32, Bytes32, Lazy, Length, MaxLength, Raw, Rest
 
 COLUMNS: Final = 128
 """Cells of a blob (EIP-7594), of `CELL_SIZE` bytes each; those at one index in all blobs of a transaction are a column."""
@@ -55,12 +55,15 @@ class NewPooledTransactionHashes71:
 
 @dataclass(frozen=True)
 class NewPooledTransactionHashes:
-    """From eth/72 on: the same, and which cells there are of all blobs in these transactions."""
+    """From eth/72 on: the same, and which cells there are of all blobs in these transactions.
+
+    Where no transaction has blobs, eth has 16 bytes nevertheless, and EIP-8070 none: both are read.
+    """
 
     types: bytes
     sizes: Lazy[U32]
     hashes: Lazy[Bytes32]
-    cells: Bitmap
+    cells: Annotated[bytes, MaxLength(16)]
 
     max_size: ClassVar[int] = bounds.ANNOUNCEMENT
 

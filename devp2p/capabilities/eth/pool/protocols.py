@@ -45,8 +45,8 @@ class PoolPeer(Protocol):
 class Pool(Protocol):
     """Pending transactions, and their exchange with all peers (eth, "Transaction Exchange"). eth has one for all its sessions.
 
-    RemoteProtocolError out of a method ends the session of the peer in question, and tells it why. The others may be called before `run` has
-    begun, and may be called, or still be at work, when it has ended: they leave nothing behind then.
+    RemoteProtocolError out of a method ends the session of the peer in question, and tells it why. The others may be called before `run`
+    has begun, and may be called, or still be at work, when it has ended: they leave nothing behind then.
     """
 
     async def run(self, peer: PoolPeer) -> None:
