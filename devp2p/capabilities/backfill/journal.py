@@ -9,18 +9,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
-from devp2p import Devp2pError, rlp
+from devp2p import DecodingError, Devp2pError, rlp
 from devp2p.capabilities.ethereum.blocks import EMPTY_OMMERS, Header
 from devp2p.capabilities.ethereum.tries import EMPTY_ROOT
 
 Part: TypeAlias = Literal["body", "receipts"]
 _ID = 0x64766A31  # in the header of the file, "dvj1": whose it is, and in which form
-_TABLES = """
-CREATE TABLE about (about TEXT NOT NULL) STRICT;
-CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, header BLOB NOT NULL, body BLOB, receipts BLOB) STRICT;
-CREATE INDEX without_body ON blocks (number) WHERE body IS NULL;
-CREATE INDEX without_receipts ON blocks (number) WHERE receipts IS NULL;
-"""
+_TABLES = (
+    "CREATE TABLE about (about TEXT NOT NULL) STRICT",
+    "CREATE TABLE blocks (number INTEGER PRIMARY KEY, hash BLOB NOT NULL, header BLOB NOT NULL, body BLOB, receipts BLOB) STRICT",
+    "CREATE INDEX without_body ON blocks (number) WHERE body IS NULL",
+    "CREATE INDEX without_receipts ON blocks (number) WHERE receipts IS NULL",
+)
+_END = 2**63  # of the numbers that SQLite can hold
 
 
 class JournalError(Devp2pError):
@@ -29,7 +30,7 @@ class JournalError(Devp2pError):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is to be fetched: blocks `first` to `last`, of which the last has the hash `anchor`."""
+    """What is to be fetched: blocks `first` to `last`, of which the last has the hash `anchor`. ValueError for others than there can be."""
 
     first: int
     last: int
@@ -38,6 +39,12 @@ class Order:
     """The hash of block 0; where `first` is 0 or 1 all is linked to it."""
     bodies: bool = False
     receipts: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.first <= self.last < _END:
+            raise ValueError(f"the blocks of an Order are 0 <= first <= last < 2**63, not {self.first} to {self.last}")
+        if {len(self.anchor), len(self.genesis or self.anchor)} != {32}:
+            raise ValueError(f"the hashes of an Order have 32 bytes, not {len(self.anchor)} and {len(self.genesis or b'')}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,7 @@ class Journal:
     def edge(self) -> tuple[int, bytes]:
         """The highest header that is not there, and its hash."""
         row = next(iter(self._all("SELECT number, header FROM blocks ORDER BY number LIMIT 1", ())), None)
-        return (self.order.last, self.order.anchor) if row is None else (row[0] - 1, Header.decode(row[1]).parent_hash)
+        return (self.order.last, self.order.anchor) if row is None else (row[0] - 1, self._header(row[1]).parent_hash)
 
     def add_headers(self, headers: Sequence[Header]) -> None:
         """Keep verified headers, with those parts of their blocks that are empty, and so known."""
@@ -119,7 +126,7 @@ class Journal:
     def lacking(self, part: Part, below: int, most: int) -> tuple[list[Header], int]:
         """Return the highest headers below a number of which a part is not there, and down to which block these are all."""
         query = f"SELECT header FROM blocks WHERE {part} IS NULL AND number < ? ORDER BY number DESC LIMIT ?"  # noqa: S608  (a Literal)
-        headers = [Header.decode(raw) for (raw,) in self._all(query, (below, most))]
+        headers = [self._header(raw) for (raw,) in self._all(query, (below, most))]
         return headers, headers[-1].number if len(headers) == most else self.edge[0] + 1
 
     def blocks(self) -> Iterator[Filled]:
@@ -150,8 +157,19 @@ class Journal:
         self.close()
 
     def _count(self) -> Progress:
-        (counts,) = self._all("SELECT count(*), count(body), count(receipts) FROM blocks", ())
-        return Progress(self.order.last - self.order.first + 1, *counts)
+        """Count by what is missing, which has an index: what is there may be many gigabytes."""
+        headers = self.order.last - self.edge[0]
+        there = [
+            headers - self._all(f"SELECT count(*) FROM blocks WHERE {part} IS NULL", ())[0][0] if ordered else 0  # noqa: S608  (a name)
+            for part, ordered in (("body", self.order.bodies), ("receipts", self.order.receipts))
+        ]
+        return Progress(self.order.last - self.order.first + 1, headers, *there)
+
+    def _header(self, raw: bytes) -> Header:
+        try:
+            return Header.decode(raw)
+        except DecodingError as error:
+            raise _damaged(self.path, str(error)) from None
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         try:
@@ -193,13 +211,18 @@ def _known_receipts(header: Header) -> bytes | None:
 
 
 def _prepare(connection: sqlite3.Connection, path: str | Path, order: Order) -> None:
+    _order_in(connection, path)  # the file of another program is refused before anything of it is changed
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     there = _order_in(connection, path)
     if there is None:
-        connection.executescript(f"BEGIN EXCLUSIVE; {_TABLES} PRAGMA application_id = {_ID}; COMMIT")
-        connection.execute("INSERT INTO about VALUES (?)", (_to_json(order),))
+        with connection:  # all of it or nothing, whenever we are killed
+            connection.execute("BEGIN EXCLUSIVE")
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.execute("INSERT INTO about VALUES (?)", (_to_json(order),))
+            connection.execute(f"PRAGMA application_id = {_ID}")
     elif there != order:
         raise JournalError(f"{path} is of another fetch ({_in_words(there)}): finish that one, name another file, or remove it")
 
@@ -209,10 +232,13 @@ def _order_in(connection: sqlite3.Connection, path: str | Path) -> Order | None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if is_ours != _ID:
         if tables or is_ours:
-            raise JournalError(f"{path} is no journal of a fetch: name another file, or remove it")
+            raise JournalError(f"{path} is no journal of a fetch: name another file")
         return None
-    row = connection.execute("SELECT about FROM about").fetchone()
-    return None if row is None else _from_json(row[0])
+    (about,) = connection.execute("SELECT about FROM about").fetchone() or ("",)
+    try:
+        return _from_json(about)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path, f"what it says of its fetch: {error!r}") from None
 
 
 def _to_json(order: Order) -> str:
@@ -237,6 +263,12 @@ def _trouble(path: str | Path, error: sqlite3.Error) -> JournalError:
         return JournalError(f"{path} is in use by another process: wait until that has ended, or name another file")
     if "unable to open" in text:
         return JournalError(f"{path} cannot be opened or made: name a file in a folder that is there and may be written to")
-    if "malformed" in text or "not a database" in text:
-        return JournalError(f"{path} is damaged ({text}): remove it, and the fetch begins anew")
+    if "not a database" in text:
+        return JournalError(f"{path} is no journal of a fetch ({text}), or its beginning is damaged: name another file")
+    if "malformed" in text:
+        return _damaged(path, text)
     return JournalError(f"{path}: {text}")
+
+
+def _damaged(path: str | Path, how: str) -> JournalError:
+    return JournalError(f"{path} is damaged ({how}): remove it, and the fetch begins anew")

@@ -57,10 +57,12 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path):
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE precious (x)")
     connection.close()
+    before = other.read_bytes()
     text.write_text("no database, but a longer text" * 100)
     with pytest.raises(JournalError, match="is no journal of a fetch"):
         Journal.open(other, ORDER)
-    with pytest.raises(JournalError, match=r"is damaged \(file is not a database\): remove it"):
+    assert other.read_bytes() == before
+    with pytest.raises(JournalError, match=r"is no journal of a fetch \(file is not a database\)"):
         Journal.open(text, ORDER)
     assert text.read_text().startswith("no database")
 
@@ -81,3 +83,20 @@ def test_a_full_disk_is_told_and_loses_nothing(tmp_path):
         assert journal.progress == Progress(8, 2, 0, 0)
         journal._connection.execute("PRAGMA max_page_count = 1000")
         journal.add("body", [(9, bytes(100_000))])
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM about", "UPDATE about SET about = '{}'", "UPDATE about SET about = '7'"])
+def test_one_that_does_not_say_what_it_is_of_is_damaged(tmp_path, change):
+    path = tmp_path / "blocks.fetch"
+    Journal.open(path, ORDER).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute(change)
+    connection.close()
+    with pytest.raises(JournalError, match=r"is damaged .*: remove it"):
+        Journal.order_of(path)
+
+
+@pytest.mark.parametrize("wrong", [{"first": 10}, {"first": -1}, {"last": 2**63}, {"anchor": b"short"}, {"genesis": b"short"}])
+def test_an_order_is_of_blocks_that_there_can_be(wrong):
+    with pytest.raises(ValueError, match="of an Order"):
+        replace(ORDER, **wrong)
