@@ -74,6 +74,7 @@ NO_BLOBS = "the first block has none, since Cancun is not active in it: leave it
 WRONG: list[tuple[tuple[str, ...], Any, str]] = [
     (("gasLimit",), None, "gasLimit: it is missing"),
     (("difficulty",), None, "difficulty: it is missing"),
+    (("number",), "0x5", "number: 5 is not the number of a first block, which is 0: leave it out"),
     (("alloc",), None, "alloc: it is missing"),
     (("config",), None, "config: it is missing"),
     (("config", "chainId"), None, "config.chainId: it is missing"),

@@ -179,3 +179,14 @@ async def test_a_closed_chain_says_so(path: Path):
         await chain.bodies([], size=0)
     with pytest.raises(StoreError, match="was closed"):
         _ = chain.head
+
+
+async def test_a_connection_that_another_thread_has_just_taken_is_not_missed(chain: SqliteChain):
+    class JustTaken(list[Database]):
+        """Not empty when one looks, and empty when one takes."""
+
+        def __bool__(self) -> bool:
+            return True
+
+    chain._idle = JustTaken()
+    assert len(await chain.headers(0, 3, skip=0, reverse=False, size=PLENTY)) == 3

@@ -71,7 +71,7 @@ def with_pragma(path: Path, pragma: str) -> None:
     ("make", "told"),
     [
         (lambda path: path.mkdir(), "is a directory; name a file in it"),
-        (lambda path: path.write_bytes(b"something else" * 20), "is damaged (file is not a database). Remove it"),
+        (lambda path: path.write_bytes(b"something else" * 20), "is no chain file, or its beginning is damaged"),
         (lambda path: with_pragma(path, "application_id = 7"), "is the database of another program"),
         (lambda path: sqlite3.connect(path).execute("CREATE TABLE other (x)").connection.close(), "is the database of another program"),
         (lambda path: with_pragma(imported_into(path), "user_version = 99"), "by a newer version of this program (schema 99"),

@@ -180,6 +180,8 @@ def _read_account(fields: Fields) -> GenesisAccount:
 
 def _make_header(top: Fields, network: Network, state_root: bytes) -> Header:
     number = top.number("number", default=0)
+    if number:
+        refuse(top.at("number"), f"{number} is not the number of a first block, which is 0: leave it out")
     active = {name for name in TIME_UPGRADES if network.is_active(name, number, network.timestamp)}
     excess, used, slot = (top.number_or_none(name) for name in ("excessBlobGas", "blobGasUsed", "slotNumber"))
     base_fee = top.number_or_none("baseFeePerGas", U256)

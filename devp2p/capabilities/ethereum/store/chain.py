@@ -151,7 +151,10 @@ class SqliteChain:
         self._require_open()
 
         def working() -> T:
-            database = self._idle.pop() if self._idle else Database.open(self._path)
+            try:
+                database = self._idle.pop()
+            except IndexError:  # not asked for before, since another thread may take the last one meanwhile
+                database = Database.open(self._path)
             try:
                 return work(database, *args, **kwargs)
             finally:

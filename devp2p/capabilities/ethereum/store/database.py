@@ -204,7 +204,7 @@ def _look(path: str, *, create: bool) -> None:
         raise _newer(path, version)
     os.close(descriptor)
     if header and not header.startswith(_MAGIC):
-        raise damaged(path, "file is not a database")
+        raise DamagedStoreError(f"{path} is no chain file, or its beginning is damaged: name one that devp2p chain import has made")
     if not (os.access(path, os.W_OK) and os.access(Path(path).absolute().parent, os.W_OK)):
         raise _read_only(path, "read-only file, directory or file system")
 
