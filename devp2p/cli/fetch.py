@@ -18,7 +18,8 @@ import trio
 from devp2p.cli.arguments import HelpFormatter, node_record, seconds
 from devp2p.cli.ending import Ending, run_until, told_to_end
 from devp2p.cli.output import Exit, Failure, cannot_write, explain
-from devp2p.keys import PrivateKey
+from devp2p.errors import DecodingError
+from devp2p.keys import PrivateKey, keccak256
 from devp2p.node import DialFailed, Node, PeerDropped, PeerRefused, open_node
 from devp2p.records import NodeRecord
 
@@ -59,6 +60,7 @@ exit codes:
 """
 _RANGE = re.compile(r"(\d+)(?:\.\.(\d*))?")
 _SHORTEST_BAR = 5
+_END = 2**63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ def block_range(text: str) -> tuple[int, int | None]:
     last = first if found[2] is None else int(found[2]) if found[2] else None
     if last is not None and last < first:
         raise argparse.ArgumentTypeError(f"{text!r} ends before it begins: write {last}..{first}")
-    if max(first, last or 0) >= 2**63:
+    if max(first, last or 0) >= _END:
         raise argparse.ArgumentTypeError(f"{text!r} has a number of more than 63 bits")
     return first, last
 
@@ -131,6 +133,8 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     check_format(options.format)
     if options.output is None and options.format in {"rlp", "parquet"} and sys.stdout.isatty():
         parser.error(f"{options.format} is not for a terminal: name a file by --output, or send stdout to one")
+    if options.output is not None and Path(options.output).exists() and not Path(options.output).is_file():
+        parser.error(f"--output {options.output} is no file that could be replaced: name another one, or leave it out to have stdout")
     first, last = options.range
     task = _Task(
         kind=options.kind,
@@ -231,6 +235,8 @@ async def _newest(node: Node, task: _Task) -> int:
     with trio.move_on_after(task.patience):
         async for peer in node.peers(Eth):
             newest = peer[Eth].head
+            if newest >= _END:
+                raise BackfillError(f"{peer.address} says that its newest block is {newest}, which no chain has")
             if newest < task.first:
                 raise BackfillError(f"the newest block of {peer.address} is {newest}, and the range begins at {task.first}")
             return newest
@@ -315,7 +321,11 @@ def _write_out(journal: "Journal", kind: str, form: str, output: str | None) -> 
     def write(file: IO[bytes]) -> None:
         with open_writer(form, file, KINDS[kind]) as writer:
             for block in journal.blocks():
-                writer.write(block)
+                try:
+                    writer.write(block)
+                except DecodingError as error:
+                    header = keccak256(block.header).hex()
+                    raise Failure(f"block 0x{header}: {error}: only --format rlp can write that", Exit.FAILED) from None
 
     if output is None:
         try:

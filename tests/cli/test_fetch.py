@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ import pytest
 import trio
 
 import devp2p
-from devp2p.capabilities.backfill import Journal
+from devp2p import rlp
+from devp2p.capabilities.backfill import Journal, Order
 from devp2p.capabilities.eth import eth
 from devp2p.capabilities.ethereum import Chain, Head, Network
+from devp2p.capabilities.ethereum.blocks import Block, Body, Transaction, address_of, transactions_root
 from devp2p.cli import main
+from devp2p.cli.fetch import _write_out
+from devp2p.cli.output import Failure
 from tests.capabilities.chains import build_chain
 
 CHAIN = build_chain(12, 3)
@@ -135,6 +140,30 @@ def test_json_has_a_line_for_each_with_the_names_of_json_rpc(served: Served, tmp
     assert {one["status"] for one in receipts} <= {"0x0", "0x1"}
 
 
+def test_blocks_of_every_age_become_rows_and_what_nobody_can_read_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Before Homestead s might be in the upper half; and a later fork may bring types of transactions that are not known here."""
+    monkeypatch.chdir(tmp_path)
+    key = devp2p.PrivateKey.generate()
+    low = Transaction(type=0, gas_price=1, to=bytes(20)).signed(key)
+    order_of_the_curve = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+    old = replace(low, v=55 - low.v, s=order_of_the_curve - low.s)
+    for item, sender in ((old.raw, f"0x{address_of(key).hex()}"), (rlp.encode(b"\x7e\xc0"), None)):
+        body = Body((item,), (), ())
+        header = replace(CHAIN.genesis.header, transactions_root=transactions_root(body.transactions))
+        order = Order(0, 0, header.hash, bodies=True)
+        with Journal.open(tmp_path / f"{header.hash.hex()}", order) as journal:
+            journal.add_headers([header])
+            journal.add("body", [(0, body.raw)])
+            if sender is None:
+                with pytest.raises(Failure, match=f"block 0x{header.hash.hex()}: a transaction of type 126, .*: only --format rlp can"):
+                    _write_out(journal, "blocks", "json", "out")
+            else:
+                _write_out(journal, "blocks", "json", "out")
+                assert json.loads(Path("out").read_text())["transactions"][0]["from"] == sender
+            _write_out(journal, "blocks", "rlp", "out")
+            assert Path("out").read_bytes() == Block(header, body).raw
+
+
 def test_csv_and_parquet_have_the_same_columns_and_rows(served: Served, tmp_path: Path):
     for kind in ("headers", "blocks", "receipts"):
         text = fetched(served, tmp_path / f"{kind}.csv", kind, "1..5", "csv").decode()
@@ -213,6 +242,7 @@ def _bodies_in(path: str) -> int:
         ("7..3", (), "'7..3' ends before it begins: write 3..7"),
         ("some", (), "'some' is no range of blocks: write one such as 7, 0..99 (both ends included), or 100.."),
         ("0..3", ("--anchor", "12"), "'12' is no hash of a block: it has 64 hex digits"),
+        ("0..3", ("--output", "."), "--output . is no file that could be replaced: name another one, or leave it out to have stdout"),
         ("0..3", ("--network", "moonnet"), "--network moonnet: this is neither a public network (mainnet"),
     ],
 )
@@ -280,10 +310,9 @@ def test_without_a_terminal_the_last_line_says_what_there_is(served: Served, cap
 def test_a_file_that_cannot_be_written_is_named_and_what_was_fetched_is_kept(
     served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ):
-    output = tmp_path / "directory"
-    output.mkdir()
+    output = tmp_path / "missing" / "headers"
     journal = tmp_path / "journal"
     assert main(arguments(served, "headers", "0..3", "--output", str(output), "--journal", str(journal))) == 1
     assert f"cannot write {output}: " in capsys.readouterr().err
     assert journal.exists()
-    assert {one.name for one in tmp_path.iterdir()} == {"directory", "journal"}
+    assert {one.name for one in tmp_path.iterdir()} == {"journal"}

@@ -114,7 +114,7 @@ def _transaction(item: bytes, index: int) -> Row:
         "type": tx.type,
         "chainId": tx.chain_id,
         "nonce": tx.nonce,
-        "from": tx.sender,
+        "from": tx.sender_in_block,
         "to": tx.to,
         "value": tx.value,
         "gas": tx.gas_limit,

@@ -161,6 +161,7 @@ def test_signatures_that_are_not_valid(transaction: Transaction) -> None:
     assert replace(transaction, s=ORDER - transaction.s, v=flipped).signing_hash == transaction.signing_hash
     with pytest.raises(DecodingError, match="upper half"):
         _ = replace(transaction, s=ORDER - transaction.s, v=flipped).sender
+    assert replace(transaction, s=ORDER - transaction.s, v=flipped).sender_in_block == transaction.sender  # before Homestead
     bad: list[dict[str, Any]] = [{"r": 0}, {"s": 0}, {"r": ORDER}, {"s": HALF + 1}, {"v": 2 if transaction.type else 34}]
     for changes in bad:
         with pytest.raises(DecodingError):

@@ -11,11 +11,14 @@ HALF_ORDER: Final = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE9
 """Half of the order of secp256k1, above which s must not be (EIP-2)."""
 
 
-def recover_address(digest: bytes, y_parity: int, r: int, s: int) -> bytes:
-    """Find the account that signed a digest; DecodingError if none can have, or if s is in the upper half of the order (EIP-2)."""
+def recover_address(digest: bytes, y_parity: int, r: int, s: int, *, any_s: bool = False) -> bytes:
+    """Find the account that signed a digest; DecodingError if none can have, or if s is in the upper half of the order (EIP-2).
+
+    `any_s`: the upper half is right as well, as it was before Homestead.
+    """
     if not 0 <= y_parity <= 1:
         raise DecodingError(f"a signature with a parity of {y_parity}")
-    if s > HALF_ORDER:
+    if s > HALF_ORDER and not any_s:
         raise DecodingError("a signature with s in the upper half of the order")
     return recover(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))).node_id[12:]
 

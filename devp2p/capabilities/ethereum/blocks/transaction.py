@@ -187,6 +187,11 @@ class Transaction:
         """The address of the account that signed it; DecodingError if the signature is not valid (EIP-2 included)."""
         return recover_address(self.signing_hash, self.y_parity, self.r, self.s)
 
+    @property
+    def sender_in_block(self) -> bytes:
+        """As `sender`, of a transaction that is known to be in a block, which before Homestead may have any s (EIP-2)."""
+        return recover_address(self.signing_hash, self.y_parity, self.r, self.s, any_s=True)
+
     def signed(self, key: PrivateKey) -> Self:
         """Return it with the signature of the account that is a key's."""
         unsigned = replace(self, v=0, r=0, s=0)
