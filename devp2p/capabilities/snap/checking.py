@@ -72,8 +72,7 @@ def check_storage(accounts: Mapping[bytes, Account], start: bytes, limit: bytes,
     lists = answer.slots
     if not lists and answer.proof:
         lists = (Lazy[SlotData](),)  # so go-ethereum says that there is nothing from `start` on
-    if len(lists) > len(accounts):
-        raise RemoteProtocolError(f"storage of {len(lists)} accounts came where {len(accounts)} were asked for")
+    require_few(len(lists), len(accounts), "accounts with storage")
     pages: dict[bytes, StoragePage] = {}
     for at, ((key, account), slots) in enumerate(zip(accounts.items(), lists, strict=False), 1):
         values, leaves, size = dict[bytes, int](), list[tuple[bytes, bytes]](), 0
@@ -88,20 +87,27 @@ def check_storage(accounts: Mapping[bytes, Account], start: bytes, limit: bytes,
     return pages
 
 
-def check_codes(hashes: Sequence[bytes], codes: Iterable[bytes]) -> Steps[dict[bytes, bytes]]:
+def require_few(count: int, asked: int, what: str) -> None:
+    """Refuse more items than were asked for, before any is looked at."""
+    if count > asked:
+        raise RemoteProtocolError(f"{count} {what} came where {asked} were asked for")
+
+
+def check_codes(hashes: Sequence[bytes], codes: Sequence[bytes]) -> Steps[dict[bytes, bytes]]:
     """See which of the codes that were asked for came: any, but in the order of `hashes`."""
-    return _in_order([(one, one) for one in hashes], codes, "code")
+    require_few(len(codes), len(hashes), "codes")
+    return (yield from _in_order([(one, one) for one in hashes], codes, "code"))
 
 
-def check_nodes(wanted: Mapping[Path, bytes], nodes: Iterable[bytes]) -> Steps[dict[Path, bytes]]:
+def check_nodes(wanted: Mapping[Path, bytes], nodes: Sequence[bytes]) -> Steps[dict[Path, bytes]]:
     """The same for trie nodes, by their paths, with the hashes that they must have; empty ones stand for what is not there."""
-    return _in_order(list(wanted.items()), (node for node in nodes if node), "trie node")
+    require_few(len(nodes), len(wanted), "trie nodes")
+    return (yield from _in_order(list(wanted.items()), (node for node in nodes if node), "trie node"))
 
 
 def check_access_lists(headers: Sequence[Header], answer: BlockAccessLists) -> Steps[tuple[bytes | None, ...]]:
     """Hold access lists against the headers of their blocks; None for each that the peer does not have."""
-    if len(answer.access_lists) > len(headers):
-        raise RemoteProtocolError(f"{len(answer.access_lists)} access lists came where {len(headers)} were asked for")
+    require_few(len(answer.access_lists), len(headers), "access lists")
     found: list[bytes | None] = []
     for header, raw in zip(headers, answer.access_lists, strict=False):
         if raw != UNAVAILABLE and (fault := access_list_fault(header, raw)) is not None:

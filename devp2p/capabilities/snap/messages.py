@@ -111,7 +111,7 @@ class GetTrieNodes(Request["TrieNodes"]):
     """
 
     root_hash: Bytes32
-    paths: Lazy[tuple[bytes, ...]]
+    paths: Lazy[Annotated[tuple[bytes, ...], MaxItems(MOST_LOOKUPS + 1)]]
     response_bytes: U64
     max_size: ClassVar[int] = _MOST_ASKED
 
