@@ -5,8 +5,8 @@
             page = await peer[Snap].account_range(header.state_root)
             storage = await peer[Snap].storage_ranges(header.state_root, page.accounts)
 
-`snap` makes the capabilities, over one `State`; ``peer[Snap]`` is a `SnapPeer`. `walk_accounts` and `walk_slots` go through all that there
-is, with one peer or several.
+`snap` makes the capabilities, over one `State`, or None where a node only asks; ``peer[Snap]`` is a `SnapPeer`. `walk_accounts` and
+`walk_slots` go through all that there is, with one peer or several.
 """
 
 from devp2p.capabilities.snap.capability import Snap, Snap1, Snap2, snap

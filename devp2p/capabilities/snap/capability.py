@@ -41,8 +41,8 @@ class Snap(Capability[SnapMessage, SnapPeer]):
     ready_within = 60.0  # it waits for eth, which has a deadline of its own
     request_timeout = 15.0  # what 2 MiB take at 1.2 Mbit/s, as in eth
 
-    def __init__(self, chain: Chain, state: State) -> None:
-        """`chain` says which nodes are worth dialling, `state` what peers are served."""
+    def __init__(self, chain: Chain, state: State | None) -> None:
+        """`chain` says which nodes are worth dialling, `state` what peers are served; None: nothing, as by one that only asks."""
         self._chain = chain
         self._state = state
 
@@ -61,8 +61,8 @@ class Snap(Capability[SnapMessage, SnapPeer]):
                     nursery.start_soon(self._serve, channel, message, free)
 
     def record_entries(self) -> Entries:
-        """The node's record says that it serves snap, as go-ethereum's nodes do."""
-        return snap_entries()
+        """The node's record says that it serves snap, as go-ethereum's nodes do; nothing if it does not."""
+        return {} if self._state is None else snap_entries()
 
     def wants(self, record: NodeRecord) -> bool:
         """What eth wants: a node whose fork id fits ours (EIP-2124). Many that serve snap do not say so."""
@@ -96,10 +96,10 @@ class Snap2(Snap):
 _VERSIONS: dict[int, type[Snap]] = {1: Snap1, 2: Snap2}
 
 
-def snap(chain: Chain, state: State, versions: Sequence[int] = (1, 2)) -> tuple[Snap, ...]:
+def snap(chain: Chain, state: State | None, versions: Sequence[int] = (1, 2)) -> tuple[Snap, ...]:
     """Make the capabilities of a node that serves `state`: ``open_node(key, [*eth(chain), *snap(chain, state)])``.
 
-    LocalProtocolError for a version that there is not.
+    With None for the state it only asks, and answers with nothing. LocalProtocolError for a version that there is not.
     """
     for version in versions:
         if version not in _VERSIONS:

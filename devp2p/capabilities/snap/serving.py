@@ -43,8 +43,10 @@ _NOTHING: dict[type[AnyRequest], Callable[[int], AnyAnswer]] = {
 }
 
 
-async def answer(state: State, request: AnyRequest) -> AnyAnswer:
-    """Answer a request, with nothing if the state cannot be read; RemoteProtocolError if it is none that a peer may send."""
+async def answer(state: State | None, request: AnyRequest) -> AnyAnswer:
+    """Answer a request, with nothing if there is no state or it cannot be read; RemoteProtocolError if it is none that a peer may send."""
+    if state is None:
+        return _NOTHING[type(request)](request.request_id)
     try:
         return await _look_up(state, request)
     except ChainError:

@@ -33,6 +33,21 @@ async def test_a_node_fetches_the_whole_state_of_another_by_the_headers_that_it_
 
 
 @pytest.mark.real_clock
+async def test_a_node_without_a_state_asks_others_and_brings_nothing(tmp_path):
+    with CHAIN.open(tmp_path) as chain:
+        only_asks = snap(chain, None)
+        async with two_nodes([*eth(chain), *only_asks], [*eth(chain), *snap(chain, chain)]) as (node, other):
+            (peer,), (back,) = node.connected, other.connected
+            await peer.ready(Snap)
+            root = CHAIN.head.header.state_root
+            assert [key async for key, _ in walk_accounts([peer[Snap]], root)] == sorted(map(keccak256, CHAIN.head.state))
+            await back.ready(Snap)
+            assert await back[Snap].account_range(root) is None
+            assert await back[Snap].byte_codes([keccak256(b"code")]) == {}
+        assert [dict(one.record_entries()) for one in only_asks] == [{}, {}]
+
+
+@pytest.mark.real_clock
 async def test_nodes_of_different_chains_exchange_no_state(tmp_path):
     other = build_chain(accounts=3)
     for name in ("one", "other"):
