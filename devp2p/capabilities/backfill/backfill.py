@@ -261,7 +261,8 @@ class _Backfill:
         have, order = self._journal.progress, self._journal.order
         counts = {"headers": have.headers, **({"bodies": have.bodies} if order.bodies else {})}
         counts |= {"receipts": have.receipts} if order.receipts else {}
-        return f"of {have.blocks} blocks there are missing {', '.join(f'{have.blocks - n} {what}' for what, n in counts.items())}"
+        missing = [f"{have.blocks - n} of {have.blocks} {what}" for what, n in counts.items() if n < have.blocks]
+        return f"{', '.join(missing)} are missing"
 
 
 def _flat(group: BaseExceptionGroup[Devp2pError]) -> Iterator[Devp2pError]:
