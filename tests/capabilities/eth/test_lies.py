@@ -197,6 +197,11 @@ LIES = {
     "cells in another order": cells_case([HASHES[1], HASHES[0]], [[CELL] * 2] * 2, why="in another order"),
     "cells of half a blob": cells_case(HASHES[:1], [[CELL] * 3], why="3 cells of transaction"),
     "a group without cells": cells_case(HASHES[:1], [[]], why="0 cells of transaction"),
+    "cells that are none": Case(
+        lambda peer: peer.cells(HASHES, COLUMNS),
+        [Cells(0, Lazy(HASHES[:1]), Lazy([Lazy.encoded([rlp.encode(CELL[1:])] * 2)]), bitmap_of(COLUMNS))],
+        "cells that are none",
+    ),
     "cells of no columns": cells_case(HASHES[:1], [[CELL]], 0, why="for 0 columns"),
     "fewer groups than hashes": cells_case(HASHES[:2], [[CELL] * 2], why="cells of 1 transactions came with 2 hashes"),
     "more cells than hashes were asked for": cells_case([*HASHES, bytes(32)], [[CELL] * 2] * 4, why="4 groups of cells came, and 3"),
@@ -289,6 +294,26 @@ async def test_receipts_do_not_come_in_drops_for_ever():
         nursery.start_soon(drip)
         with pytest.raises(InvalidAnswer, match="more than 32 parts"):
             await handle.receipts(MemoryChain(1, gas=2**24).chain[1:])
+
+
+async def test_receipts_of_many_blocks_that_each_answer_cuts_are_no_lie():
+    chain = MemoryChain(80)
+    headers = [header for header in chain.chain if header.number % 4 > 1]
+    own = [chain.receipts_of(header.number) for header in headers]
+    async with script(72) as (node, peer, handle), trio.open_nursery() as nursery:
+
+        async def cut() -> None:
+            for at in range(MOST_PARTS):
+                request = await peer.receive_message()
+                assert (request.first, len(request.hashes)) == (int(at > 0), len(headers) - at)
+                lists = own[at][request.first :], own[at + 1][:1]
+                answer = Receipts(request.request_id, incomplete=True, receipts=lazy(*(rlp.encode_list(b"".join(each)) for each in lists)))
+                await peer.send_message(answer)
+
+        nursery.start_soon(cut)
+        found = await handle.receipts(headers)
+        assert list(found) == [*map(tuple, own[:MOST_PARTS]), *[None] * (len(headers) - MOST_PARTS)]
+        assert node.connected[0].conduct(Eth).invalid == 0
 
 
 async def test_receipts_that_come_drop_by_drop_are_waited_for_no_longer_than_four_answers():

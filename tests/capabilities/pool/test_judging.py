@@ -200,6 +200,8 @@ async def test_accounts_are_read_once_a_head() -> None:
 def test_bounds_that_cannot_work_are_refused() -> None:
     with pytest.raises(ValueError, match="transactions of PoolLimits is at least 1"):
         PoolLimits(transactions=0)
+    with pytest.raises(ValueError, match="broadcast_bytes of PoolLimits is at least 1"):
+        PoolLimits(broadcast_bytes=0)
     with pytest.raises(ValueError, match="a number from 0 on"):
         PoolLimits(junk=-1)
     with pytest.raises(ValueError, match="from 0 to 1"):

@@ -68,7 +68,7 @@ class PoolLimits:
     announce_hashes: int = 4096
     """Hashes of one announcement (eth, 0x08); also what waits to be told to a peer."""
     broadcast_size: int = 4096
-    """Larger transactions are announced only."""
+    """Larger transactions are announced only; with 0, all are."""
     broadcast_bytes: int = 100 * 1024
     """Bytes of one Transactions message; a single transaction may exceed that."""
 
@@ -100,7 +100,7 @@ class PoolLimits:
             value = getattr(self, name)
             if not isinstance(value, int | float) or value < 0:
                 raise ValueError(f"{name} of PoolLimits is a number from 0 on, not {value!r}")
-        for name in ("transactions", "fetch_hashes", "announce_hashes", "serve_hashes", "known", "refused", "junk"):
+        for name in ("transactions", "fetch_hashes", "announce_hashes", "serve_hashes", "broadcast_bytes", "known", "refused", "junk"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} of PoolLimits is at least 1")
         if not self.full_probability <= 1:

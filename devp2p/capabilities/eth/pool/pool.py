@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 _TYPES = 5
 """Types of transactions that we know."""
 _ANNOUNCED_AT_ONCE = 512
-_SPREAD_AT_ONCE = 128
+_SENDERS_AT_ONCE = 32
 
 
 class TransactionPool:
@@ -350,7 +350,9 @@ class TransactionPool:
         if rules is None:
             return
         self._shelf.reprice(rules.prices)
-        for sender in self._shelf.senders():
+        for number, sender in enumerate(self._shelf.senders()):
+            if number % _SENDERS_AT_ONCE == _SENDERS_AT_ONCE - 1:
+                await trio.lowlevel.checkpoint()  # a state in memory lets nobody else have a turn
             if self._examiner.head != head:
                 return
             try:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
+import trio.lowlevel
+
 from devp2p.capabilities.eth.pool.columns import ALL
 from devp2p.capabilities.eth.pool.entries import BLOB_TYPE
 from devp2p.capabilities.eth.pool.known import whole_for
@@ -11,6 +13,8 @@ from devp2p.capabilities.eth.pool.shelf import Kept, Shelf
 
 SPARSE = 72
 """The version of eth from which on blobs are exchanged by cells."""
+AT_ONCE = 512
+"""Hashes of an announcement that are gathered without giving way, about a millisecond."""
 
 
 class Teller:
@@ -68,21 +72,23 @@ class Teller:
 
     async def _announce(self, state: PeerState) -> None:
         """Announce what is noted, in one message for each set of columns that blob transactions have here."""
-        by_columns = dict[int, list[Kept]]()
-        for name in list(state.tidings)[: self._limits.announce_hashes]:
-            again = state.tidings.pop(name)
+        by_columns = dict[int, list[tuple[int, int, bytes]]]()
+        version = state.peer.version
+        for number, name in enumerate(list(state.tidings)[: self._limits.announce_hashes]):
+            if number % AT_ONCE == AT_ONCE - 1:
+                await trio.lowlevel.checkpoint()
+            again = state.tidings.pop(name, None)
             kept = self._shelf.get(name)
-            if kept is None or (name in state.known and not again):
+            if again is None or kept is None or (name in state.known and not again):
                 continue
             columns = kept.told
-            if kept.transaction.type == BLOB_TYPE and state.peer.version < SPARSE and columns != ALL:
+            if kept.transaction.type == BLOB_TYPE and version < SPARSE and columns != ALL:
                 continue  # before eth/72 such a transaction is exchanged with its blobs only
             state.known.add(name)
-            by_columns.setdefault(columns, []).append(kept)
+            by_columns.setdefault(columns, []).append((kept.transaction.type, announced_size(kept, version), name))
         for columns, group in by_columns.items():
-            types = bytes(kept.transaction.type for kept in group)
-            sizes = [announced_size(kept, state.peer.version) for kept in group]
-            await state.peer.announce(types, sizes, [kept.hash for kept in group], columns)
+            types, sizes, hashes = zip(*group, strict=True)
+            await state.peer.announce(bytes(types), list(sizes), list(hashes), columns)
 
 
 def announced_size(kept: Kept, version: int) -> int:
