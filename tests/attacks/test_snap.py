@@ -89,7 +89,7 @@ def with_bodies(one: AccountRange, body: bytes, count: int = 1) -> AccountRange:
 
 DEAR: dict[str, Callable[[AccountRange], AccountRange]] = {
     "a proof of a path that never ends": lambda one: replace(one, proof=Lazy(chain_of(400))),
-    "large nodes": lambda one: replace(one, proof=Lazy([rlp.encode([bytes(60_000), bytes(60_000)])] * 20)),
+    "large nodes": lambda one: replace(one, proof=Lazy.encoded([rlp.encode(rlp.encode([bytes(60_000)] * 2))] * 20)),
     "nodes in nodes": lambda one: replace(one, proof=Lazy([b"\xc0" * 30, rlp.encode([b"\x11", [[[[[[[[[[[]]]]]]]]]]]])])),
     "an account as large as the message": lambda one: with_bodies(one, rlp.encode([bytes(10**6)] * 2)),
     "accounts of empty lists": lambda one: with_bodies(one, b"\xc0", 20_000),

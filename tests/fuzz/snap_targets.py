@@ -64,7 +64,7 @@ def is_true(page: AccountPage) -> bool:
     return [*page.accounts.items()] == there[: len(page.accounts)] and page.more == (len(page.accounts) < len(there))
 
 
-def result(steps: Generator[None, None, Any]) -> Any:
+def result(steps: Generator[Any, Any, Any]) -> Any:
     try:
         while True:
             next(steps)

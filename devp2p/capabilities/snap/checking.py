@@ -6,9 +6,10 @@ only, and nothing else. An answer of 2 MiB takes a quarter of a second, so all o
 ms, and return what was proved.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from devp2p import DecodingError, RemoteProtocolError, keccak256, rlp
 from devp2p.capabilities.ethereum import Account
@@ -19,11 +20,13 @@ from devp2p.rlp import Lazy
 
 T = TypeVar("T")
 K = TypeVar("K", bytes, tuple[bytes, ...])
-Steps = Generator[None, None, T]
+Steps = Generator[Callable[[], Any] | None, Any, T]
+"""Between two steps others may have their turn; a callable is to be called in a thread, and what it returns to be sent back."""
 Leaves = Sequence[tuple[bytes, bytes]]
 Path = tuple[bytes, ...]
 
 _STEP = 64  # small items
+_LARGE = 64 * 2**10  # bytes whose hash takes half a millisecond
 _ACCOUNT = rlp.codec(Account)
 
 
@@ -60,7 +63,7 @@ def check_accounts(root: bytes, start: bytes, limit: bytes, answer: AccountRange
             raise DecodingError(f"account {one.hash.hex()}: {error}") from None
         size += len(one.hash) + len(one.body)
         if count % _STEP == 0:
-            yield
+            yield None
     if not leaves and not answer.proof:
         return None
     more = yield from _check_leaves(root, start, limit, leaves, answer.proof)
@@ -81,7 +84,7 @@ def check_storage(accounts: Mapping[bytes, Account], start: bytes, limit: bytes,
             values[slot.hash] = _value(slot.data)
             size += len(slot.hash) + len(slot.data)
             if count % _STEP == 0:
-                yield
+                yield None
         more = yield from _check_leaves(account.storage_root, start, limit, leaves, answer.proof if at == len(lists) else ())
         pages[key] = StoragePage(values, more, size)
     return pages
@@ -110,10 +113,10 @@ def check_access_lists(headers: Sequence[Header], answer: BlockAccessLists) -> S
     require_few(len(answer.access_lists), len(headers), "access lists")
     found: list[bytes | None] = []
     for header, raw in zip(headers, answer.access_lists, strict=False):
-        if raw != UNAVAILABLE and (fault := access_list_fault(header, raw)) is not None:
+        fault = None if raw == UNAVAILABLE else (yield from _hashed(raw, partial(access_list_fault, header, raw)))
+        if fault is not None:
             raise RemoteProtocolError(f"block {header.number}: {fault}")
         found.append(None if raw == UNAVAILABLE else raw)
-        yield
     return tuple(found)
 
 
@@ -129,13 +132,20 @@ def _in_order(wanted: Iterable[tuple[K, bytes]], items: Iterable[bytes], what: s
     found: dict[K, bytes] = {}
     rest = iter(wanted)
     for item in items:
-        own = keccak256(item)
+        own = yield from _hashed(item, partial(keccak256, item))
         name = next((name for name, expected in rest if expected == own), None)
         if name is None:
             raise RemoteProtocolError(f"{what} {own.hex()} came, which was not asked for, or not in this place")
         found[name] = item
-        yield
     return found
+
+
+def _hashed(data: bytes, work: Callable[[], T]) -> Steps[T]:
+    """One step, which hashes some bytes; of megabytes in a thread."""
+    if len(data) > _LARGE:
+        return cast("T", (yield work))
+    yield None
+    return work()
 
 
 def _value(data: bytes) -> int:

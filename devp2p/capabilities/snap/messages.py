@@ -23,7 +23,9 @@ _MOST_ANSWERED = SOFT_LIMIT + 2**20
 _MOST_LEAVES = 65_536  # the smallest account takes 38 bytes, the smallest slot 35
 _MOST_NODES = 512  # of proofs; the two edges of a full trie have 130 at most
 
-ProofNodes = Annotated[Lazy[bytes], MaxItems(_MOST_NODES)]
+Node = Annotated[bytes, MaxLength(1024)]
+"""A trie node in RLP: 532 bytes at most, which a branch with 16 hashes has."""
+ProofNodes = Annotated[Lazy[Node], MaxItems(_MOST_NODES)]
 Hash = Annotated[bytes, MaxLength(32)]
 """Where a hash may be shorter: bytes that are missing are zeros on the left, and an empty one stands for none."""
 
@@ -120,7 +122,7 @@ class GetTrieNodes(Request["TrieNodes"]):
 class TrieNodes(Response):
     """The answer to `GetTrieNodes` (0x07)."""
 
-    nodes: Lazy[bytes]
+    nodes: Lazy[Node]
     max_size: ClassVar[int] = _MOST_ANSWERED
 
 

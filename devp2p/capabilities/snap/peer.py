@@ -36,6 +36,7 @@ FIRST_KEY = bytes(32)
 USUAL_SIZE = 512 * 2**10
 """Bytes that are asked for unless somebody says otherwise, as go-ethereum does."""
 _LIE = 4
+_threads = trio.CapacityLimiter(1)  # they compute, so two of them would only hold the interpreter's lock for longer
 
 T = TypeVar("T")
 
@@ -129,10 +130,15 @@ class SnapPeer:
 
     async def _proved(self, steps: Steps[T]) -> T:
         """Take the steps of a check, and let others have their turn between two; a peer that lies has to go."""
+        result: object = None
         try:
             while True:
-                next(steps)
-                await trio.lowlevel.checkpoint()
+                work = steps.send(result)
+                if work is None:
+                    await trio.lowlevel.checkpoint()
+                    result = None
+                else:
+                    result = await trio.to_thread.run_sync(work, limiter=_threads)
         except StopIteration as done:
             return cast("T", done.value)
         except RemoteProtocolError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ changes = st.lists(
 )
 
 
-def result(steps: Generator[None, None, T]) -> T:
+def result(steps: Generator[Any, Any, T]) -> T:
     while True:
         try:
             next(steps)
@@ -137,3 +138,14 @@ def test_any_bytes_are_refused_by_an_error_of_the_peer(leaves, proof):
     else:
         assert page is None
         assert not leaves
+
+
+def test_what_takes_long_to_hash_is_handed_out_to_a_thread() -> None:
+    large = bytes(100_000)
+    steps = check_codes([keccak256(large)], [large])
+    work = next(steps)
+    assert work is not None
+    assert work() == keccak256(large)
+    with pytest.raises(StopIteration) as done:
+        steps.send(work())
+    assert done.value.value == {keccak256(large): large}

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import LocalProtocolError, Node, RemoteProtocolError, keccak256, rlp
-from devp2p.capabilities.ethereum.blocks import Header
+from devp2p.capabilities.ethereum.blocks import AccountChanges, Header, encode_access_list
 from devp2p.capabilities.ethereum.tries import EMPTY_ROOT
 from devp2p.capabilities.snap import AccountPage, Snap, SnapPeer, snap
 from devp2p.capabilities.snap.messages import AccountData, GetAccountRange, SlotData
@@ -176,6 +177,24 @@ async def test_a_lie_is_found_and_rated_and_ends_the_session(ask, lie, why):
         assert conduct.useful > 0
         assert conduct.invalid == 0
         assert conduct.latency is not None
+
+
+def _instead(brought: Lazy[bytes], _: object) -> Lazy[bytes]:
+    return brought
+
+
+@pytest.mark.real_clock  # a thread hashes it
+async def test_a_large_access_list_is_judged_as_a_small_one():
+    large = encode_access_list([AccountChanges(bytes(20), code_changes=((1, bytes(60_000)), (2, bytes(60_000))))])
+    asked_for = [header(1, large)]
+    for raw in (large, large[:-1] + b"\1"):
+        brought = Lazy([raw])
+        async with asked(changed(access_lists=partial(_instead, brought)), version=2) as (_, handle):
+            if raw == large:
+                assert await handle.access_lists(asked_for) == (large,)
+            else:
+                with pytest.raises(RemoteProtocolError, match="block 1"):
+                    await handle.access_lists(asked_for)
 
 
 async def test_who_goes_on_behind_the_limit_sends_more_than_was_asked_for():
