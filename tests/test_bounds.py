@@ -1,19 +1,31 @@
 """docs/bounds.md names every bound of ours with its figure."""
 
+import ast
+import importlib
+import inspect
 import re
 from dataclasses import fields
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from devp2p import Limits
 from devp2p.capabilities.eth.pool import PoolLimits
+from devp2p.capabilities.snap import capability as snap_capability
+from devp2p.capabilities.snap import messages as snap_messages
+from devp2p.capabilities.snap import peer as snap_peer
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
 from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
 SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits, "The transaction pool": PoolLimits}
+CONSTANTS = {
+    "The state between peers": (snap_messages, snap_capability, snap_peer),
+    "A backfill": [importlib.import_module(f"devp2p.capabilities.backfill.{name}") for name in ("span", "parts", "portion", "backfill")],
+}
+UNITS = {"": 1, "s": 1, "KiB": 2**10, "MiB": 2**20, "MB": 10**6}
 
 
 def shown(value: object) -> str:
@@ -43,3 +55,23 @@ def test_each_bound_of_dpx_is_there_with_its_figure() -> None:
     ]
     assert sorted(told) == sorted((name, shown(ours[name])) for name in names)
     assert f"every {sender._AT_LEAST_EVERY:g} s" in " ".join(section.split())
+
+
+def numbers_of(module: ModuleType) -> dict[str, float]:
+    """The constants of a module that are numbers, and set by it."""
+    found = dict[str, float]()
+    for node in ast.parse(inspect.getsource(module)).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        names = [name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+        found |= {name: getattr(module, name) for name in names if name.isupper() and isinstance(getattr(module, name), int | float)}
+    return found
+
+
+@pytest.mark.parametrize("title", CONSTANTS)
+def test_each_constant_of_a_capability_is_there_with_its_figure_and_no_other(title: str) -> None:
+    section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) ?(\w*) \|", section, flags=re.MULTILINE)
+    told = {name: float(figure) * UNITS[unit] for name, figure, unit in rows}
+    assert len(rows) == len(told) == section.count("\n| `")
+    ours = {name: value for module in CONSTANTS[title] for name, value in numbers_of(module).items() if name != "_LIE"}
+    assert told == ours

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from devp2p.capabilities.eth import Eth, capability, peer, serving
+from devp2p.capabilities.eth import Eth, answers, capability, peer, serving
 from devp2p.capabilities.eth.messages import bounds
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "bounds.md").read_text("utf-8")
 SECTION = PAGE.split("\n## Blocks between peers\n")[1].split("\n## ")[0]
 ROWS = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", SECTION, flags=re.MULTILINE)
 UNITS = {"": 1, "s": 1, "KiB": 2**10, "MiB": 2**20, "MB": 10**6}
-CODE = vars(capability) | vars(peer) | vars(serving) | vars(bounds) | vars(Eth)
+CODE = vars(answers) | vars(capability) | vars(peer) | vars(serving) | vars(bounds) | vars(Eth)
 
 
 @pytest.mark.parametrize(("name", "told"), ROWS)
@@ -22,6 +22,6 @@ def test_the_page_has_the_figure_of_the_code(name, told):
 
 
 def test_the_page_has_every_bound():
-    modules = (capability, peer, serving, bounds)
+    modules = (answers, capability, peer, serving, bounds)
     named = {name for module in modules for name, value in vars(module).items() if name[0].isalpha() and isinstance(value, int | float)}
-    assert named - {"KIB", "UNIT", "MOST_ASKED"} <= {name for name, _ in ROWS}
+    assert named - {"KIB", "UNIT", "CELL_SIZE", "EACH"} <= {name for name, _ in ROWS}
