@@ -1,9 +1,10 @@
 """Settings that all tests share."""
 
+import gc
 import inspect
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from typing import Any
 
@@ -40,6 +41,17 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "real_clock: an async test with sockets, threads or processes, for which a MockClock cannot wait: it has a FairClock"
     )
     config.addinivalue_line("markers", "only: the wires that a test is run over; see tests/wires.py")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect thousands of tests without looking for garbage in them again and again (a third of the time), then or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

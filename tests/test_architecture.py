@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -101,23 +102,41 @@ def face_of(tree: ast.Module) -> set[str]:
     return {name for found in lists for name in ast.literal_eval(found)}
 
 
-def imported_names(tree: ast.AST, path: Path, root: Path) -> Iterator[tuple[int, str]]:
+def imported_names(nodes: list[ast.AST], path: Path, root: Path) -> Iterator[tuple[int, str]]:
     """Every import, wherever it stands (functions, TYPE_CHECKING), as (line, absolute dotted name); `os.urandom` also where it is used."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             package = ".".join(path.relative_to(root).parts[: -node.level]) if node.level else ""
             base = ".".join(part for part in (package, node.module) if part)
             yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
-        elif isinstance(node, ast.Attribute) and node.attr == "urandom" and ast.unparse(node) == "os.urandom":
+        elif isinstance(node, ast.Attribute) and node.attr == "urandom" and isinstance(node.value, ast.Name) and node.value.id == "os":
             yield node.lineno, "os.urandom"
 
 
-def import_faults(root: Path) -> Iterator[str]:
-    paths = {module_name(path, root): path for path in sorted((root / "devp2p").rglob("*.py"))}
+@dataclass(frozen=True)
+class Module:
+    """What is kept of a file of the library, since its tree is large, and many trees keep Python's garbage collection busy."""
+
+    path: Path
+    imports: list[tuple[int, str]]
+    face: set[str] | None
+    """Of a package."""
+    schemes: list[str]
+    """Faults."""
+
+    @classmethod
+    def of(cls, path: Path, root: Path, tree: ast.Module) -> "Module":
+        nodes = [*ast.walk(tree)]
+        schemes = scheme_faults(nodes, module_name(path, root), path.relative_to(root))
+        return cls(path, [*imported_names(nodes, path, root)], face_of(tree) if path.stem == "__init__" else None, [*schemes])
+
+
+def import_faults(root: Path, modules: dict[str, Module]) -> Iterator[str]:
+    paths = {name: module.path for name, module in modules.items()}
     graph: dict[str, dict[str, int]] = {module: {} for module in paths}  # module -> what it imports -> line
-    faces = {module: face_of(ast.parse(path.read_text("utf-8"))) for module, path in paths.items() if path.stem == "__init__"}
+    faces = {name: module.face for name, module in modules.items() if module.face is not None}
     for module, path in paths.items():
         here = place(module)
         where = path.relative_to(root)
@@ -125,9 +144,8 @@ def import_faults(root: Path) -> Iterator[str]:
             yield f"{where}:1: {module} has no floor: give it one in FLOORS"
             continue
         floor, group = here
-        tree = ast.parse(path.read_text("utf-8"))
-        yield from scheme_faults(tree, module, where)
-        for line, name in imported_names(tree, path, root):
+        yield from modules[module].schemes
+        for line, name in modules[module].imports:
             top, _, inside = name.partition(".")
             if top in ABOVE:
                 yield f"{where}:{line}: the library imports {top}"
@@ -158,13 +176,13 @@ def import_faults(root: Path) -> Iterator[str]:
         yield f"{paths[first].relative_to(root)}:{graph[first][second]}: import cycle: {' imports '.join(cycle)}"
 
 
-def scheme_faults(tree: ast.Module, module: str, where: Path) -> Iterator[str]:
+def scheme_faults(nodes: list[ast.AST], module: str, where: Path) -> Iterator[str]:
     """Where the scheme of a transport is written out as a value: to make an address of it, to compare with it, or at the head of a text."""
     if module.partition(".")[0] in NAMES_SCHEMES:
         return
-    for node in ast.walk(tree):
+    for node in nodes:
         values: list[ast.expr] = []
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Address":
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Address":
             values = node.args[:1]
         elif isinstance(node, ast.Compare) and any(isinstance(side, ast.Attribute) and side.attr == "scheme" for side in ast.walk(node)):
             values = [side for side in ast.walk(node) if isinstance(side, ast.Constant)]
@@ -179,20 +197,20 @@ def scheme_faults(tree: ast.Module, module: str, where: Path) -> Iterator[str]:
 
 def statements(tree: ast.AST) -> Iterator[ast.AST]:
     """All statements in a tree, without what is in them: a tenth of `ast.walk`."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.stmt | ast.excepthandler | ast.match_case):
+    for part in ("body", "handlers", "orelse", "finalbody", "cases"):
+        for node in getattr(tree, part, ()):
             yield node
             yield from statements(node)
 
 
-def size_faults(path: Path, where: Path) -> Iterator[str]:
-    text, name_of = path.read_text("utf-8"), where.as_posix()
+def size_faults(text: str, tree: ast.Module, where: Path) -> Iterator[str]:
+    name_of = where.as_posix()
     granted = {name for name in GRANTED if name.partition(":")[0] == name_of}
-    if path.stem.strip("_") in BANNED_NAMES:
-        yield f"{where}:1: a module called {path.stem} says nothing about what is in it"
+    if where.stem.strip("_") in BANNED_NAMES:
+        yield f"{where}:1: a module called {where.stem} says nothing about what is in it"
     if (lines := len(text.splitlines())) > MAX_MODULE_LINES and name_of not in granted:
         yield f"{where}:{MAX_MODULE_LINES + 1}: the module has {lines} lines, more than {MAX_MODULE_LINES}"
-    for node in statements(ast.parse(text)):
+    for node in statements(tree):
         if f"{name_of}:{getattr(node, 'name', '')}" in granted:
             continue
         if isinstance(node, FUNCTIONS) and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES:
@@ -202,8 +220,16 @@ def size_faults(path: Path, where: Path) -> Iterator[str]:
 
 
 def faults(root: Path) -> list[str]:
-    python_files = [path for top in ("devp2p", "tools", "examples", "tests") for path in sorted((root / top).rglob("*.py"))]
-    return [*import_faults(root), *(fault for path in python_files for fault in size_faults(path, path.relative_to(root)))]
+    """All faults; each file is parsed once."""
+    modules, large = dict[str, Module](), list[str]()
+    for top in ("devp2p", "tools", "examples", "tests"):
+        for path in sorted((root / top).rglob("*.py")):
+            text = path.read_text("utf-8")
+            tree = ast.parse(text)
+            large += size_faults(text, tree, path.relative_to(root))
+            if top == "devp2p":
+                modules[module_name(path, root)] = Module.of(path, root, tree)
+    return [*import_faults(root, modules), *large]
 
 
 def test_the_tree_keeps_its_architecture() -> None:
@@ -281,7 +307,8 @@ def test_what_is_granted_is_there_and_outgrows_a_bound() -> None:
 def _faults_without_grants(path: str) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(globals(), "GRANTED", {})
-        return list(size_faults(ROOT / path, Path(path)))
+        text = (ROOT / path).read_text("utf-8")
+        return list(size_faults(text, ast.parse(text), Path(path)))
 
 
 def write(root: Path, files: dict[str, str]) -> None:

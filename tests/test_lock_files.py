@@ -95,7 +95,7 @@ def pythons() -> list[str]:
     found: dict[tuple[int, ...], str] = {}
     at_hand = [shutil.which(f"python3.{minor}") for minor in range(OLD_ENOUGH[1], 20)]
     for path in [*filter(None, at_hand), *map(str, sorted(Path.home().glob(".pyenv/versions/3.*/bin/python")))]:
-        told = subprocess.run([path, "-c", "import sys; print(*sys.version_info[:3])"], capture_output=True, text=True, check=False)
+        told = subprocess.run([path, "-IS", "-c", "import sys; print(*sys.version_info[:3])"], capture_output=True, text=True, check=False)
         if told.returncode == 0:
             found[tuple(map(int, told.stdout.split()))] = path
     return [*{number[:2]: path for number, path in sorted(found.items()) if number >= OLD_ENOUGH}.values()]

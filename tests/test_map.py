@@ -153,8 +153,10 @@ def test_each_name_and_file_that_the_page_quotes_is_in_the_code():
 
 
 def prose_of(path: Path) -> Iterator[str]:
-    """A document, or the docstrings and comments of a program."""
+    """A document, or the docstrings and comments of a program; nothing of what names no program anywhere."""
     text = path.read_text("utf-8")
+    if ".py" not in text:
+        return
     if path.suffix != ".py":
         yield text
         return
