@@ -12,10 +12,12 @@ import trio
 from devp2p import DisconnectReason, rlp
 from devp2p.capabilities.eth.messages import Transactions
 from devp2p.capabilities.eth.pool import TransactionPool, examining, judging, ledger, shelf
+from devp2p.capabilities.eth.pool import pool as pool_module
+from devp2p.capabilities.eth.pool.entries import Fault
 from devp2p.capabilities.ethereum.blocks import Transaction
 from tests.capabilities.pool.seals import Seals, blob_transaction
 from tests.capabilities.pool.test_pool_sessions import played
-from tests.capabilities.pool.worlds import ETHER, LittleChain, Script, pool_of, scripted, transfer
+from tests.capabilities.pool.worlds import ETHER, LittleChain, Script, announcement, pool_of, scripted, transfer
 
 # E4, of no use
 
@@ -238,6 +240,32 @@ async def test_e5_one_sender_cannot_promise_the_same_ether_twice():
 async def test_e5_control_if_costs_were_not_added_up_it_would(monkeypatch):
     monkeypatch.setattr(shelf, "entry_of", lambda *arguments: replace(judging.entry_of(*arguments), cost=0))
     assert await promised() == 40
+
+
+async def brought_too_early() -> tuple[int, bool]:
+    """Have somebody bring an honest sender's last transactions before the first, and one of a newcomer who has no ether yet."""
+    chain = LittleChain()
+    newcomer = transfer(2)
+    rich = chain.all_accounts.pop(newcomer.sender)
+    pool, attacker, run = pool_of(chain), Script(), [transfer(1, nonce) for nonce in range(80)]
+    raws = {each.hash: each.raw for each in [*run, newcomer]}
+    honest = Script(answer=lambda names: [raws[name] for name in names])
+    async with scripted(pool, attacker, honest):
+        await pool.received(attacker, [each.raw for each in [*run[70:], newcomer]])
+        assert len(pool) == 0
+        chain.advance({newcomer.sender: rich})
+        await pool.announced(honest, *announcement(*run, newcomer))
+        await trio.sleep(5)
+        return len(pool), newcomer.hash in pool
+
+
+async def test_e5_what_somebody_has_brought_too_early_comes_all_the_same():
+    assert await brought_too_early() == (81, True)
+
+
+async def test_e5_control_if_it_were_remembered_as_bad_it_would_not(monkeypatch):
+    monkeypatch.setattr(pool_module, "LASTING", frozenset(Fault))
+    assert await brought_too_early() == (70, False)
 
 
 async def test_e5_blobs_and_others_of_one_sender_are_not_both_kept():

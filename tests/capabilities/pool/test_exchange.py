@@ -255,7 +255,7 @@ async def test_what_breaks_the_protocol_ends_the_session() -> None:
 
 async def test_refused_transactions_are_not_fetched_again() -> None:
     pool = pool_of(refused_for=100)
-    bad = transfer(1, value=10**30)
+    bad = transfer(1, chain_id=5)
     peer = Script(answer=lambda _: [bad.raw])
     async with scripted(pool, peer):
         for wait in (2, 2, 100):

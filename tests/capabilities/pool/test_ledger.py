@@ -77,9 +77,9 @@ def test_one_sender_cannot_promise_more_than_it_has() -> None:
     for nonce in range(3):
         add(ledger, entry(1, nonce, cost=30), balance=100)
         add(control, entry(1, nonce, cost=0), balance=100)  # as if the others were not counted
-    assert refused(ledger, entry(1, 3, cost=30), balance=100) is Fault.INVALID
+    assert refused(ledger, entry(1, 3, cost=30), balance=100) is Fault.POOR
     add(control, entry(1, 3, cost=0), balance=100)
-    assert refused(ledger, entry(1, 0, 50, cost=41), balance=100) is Fault.INVALID  # nor by a replacement
+    assert refused(ledger, entry(1, 0, 50, cost=41), balance=100) is Fault.POOR  # nor by a replacement
     add(ledger, entry(1, 0, 50, cost=40), balance=100)
 
 

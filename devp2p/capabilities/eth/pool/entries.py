@@ -19,6 +19,8 @@ class Fault(enum.Enum):
     """There is no room, for nothing that is wrong with it."""
     GAPPED = "gapped"
     """Too many transactions before it are missing."""
+    POOR = "poor"
+    """Its sender cannot pay for it, at this head and with its others."""
     INVALID = "invalid"
     """It cannot be executed now, or ever."""
     UNSUPPORTED = "unsupported"

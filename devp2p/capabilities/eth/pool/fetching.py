@@ -18,6 +18,8 @@ LENIENCY: Final = 8
 """Bytes by which an announced size may be wrong; go-ethereum's figure."""
 AT_ONCE: Final = 8
 """Transactions that are decoded without giving way."""
+SMALL: Final = 4096
+"""Bytes of a transaction for which others have their turn in any case."""
 QUICK: Final = 32 * 1024
 """Bytes of a transaction that are decoded in the loop; four times as many take ten milliseconds."""
 AROUND: Final = 16
@@ -124,7 +126,7 @@ async def decode_all(items: Sequence[bytes], most: int) -> list[Transaction]:
     """Decode transactions, giving way between them; RemoteProtocolError if one is none, or larger than `most`."""
     transactions = list[Transaction]()
     for number, item in enumerate(items):
-        if number % AT_ONCE == AT_ONCE - 1:
+        if number % AT_ONCE == AT_ONCE - 1 or len(item) > SMALL:
             await trio.lowlevel.checkpoint()
         if len(item) > most:
             raise RemoteProtocolError(f"a transaction of {len(item)} bytes, which was announced as a smaller one")

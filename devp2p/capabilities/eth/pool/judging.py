@@ -149,7 +149,7 @@ def account_fault(transaction: Transaction, account: Account | None) -> Refusal 
     if transaction.nonce < nonce:
         return Refusal(Fault.INVALID, f"its nonce is {transaction.nonce}, and the account's next one is {nonce}")
     if transaction.max_cost > balance:
-        return Refusal(Fault.INVALID, f"it may cost {transaction.max_cost} wei, and the account has {balance}")
+        return Refusal(Fault.POOR, f"it may cost {transaction.max_cost} wei, and the account has {balance}")
     return None
 
 

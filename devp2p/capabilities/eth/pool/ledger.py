@@ -180,7 +180,7 @@ class Ledger:
             return Refusal(Fault.CHEAP, f"to replace another of nonce {entry.nonce}, each of its fees has to be {limits.bump} % higher")
         cost = queue.cost + entry.cost - (old.cost if old else 0)
         if cost > queue.balance:
-            return Refusal(Fault.INVALID, f"with the sender's others it may cost {cost} wei, and the account has {queue.balance}")
+            return Refusal(Fault.POOR, f"with the sender's others it may cost {cost} wei, and the account has {queue.balance}")
         if old is not None:
             return None
         if len(queue) >= limits.sender:

@@ -72,7 +72,7 @@ class PeerState:
         """It brought a transaction that was refused. That it is dear to us, or known, is nobody's fault."""
         if refusal.fault is Fault.KNOWN:
             self._junk = max(0, self._junk - 1)
-        elif refusal.fault in {Fault.INVALID, Fault.GAPPED}:
+        elif refusal.fault in {Fault.INVALID, Fault.GAPPED, Fault.POOR}:
             self.junk(1, f"sent transactions that are invalid: {refusal.why}")
 
     def junk(self, count: int, why: str) -> None:

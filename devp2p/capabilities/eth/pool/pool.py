@@ -13,7 +13,7 @@ from devp2p.capabilities.eth.pool.cell_fetching import CellFetcher
 from devp2p.capabilities.eth.pool.columns import ALL, COLUMNS
 from devp2p.capabilities.eth.pool.entries import BLOB_TYPE, Fault, Refusal
 from devp2p.capabilities.eth.pool.examining import Examined, Examiner
-from devp2p.capabilities.eth.pool.fetching import AROUND, AT_ONCE, Fetcher, check_sidecar, decode
+from devp2p.capabilities.eth.pool.fetching import AROUND, AT_ONCE, SMALL, Fetcher, check_sidecar, decode
 from devp2p.capabilities.eth.pool.known import RefusedSet
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
@@ -26,6 +26,9 @@ from devp2p.capabilities.ethereum import Chain, State
 from devp2p.capabilities.ethereum.blocks import Transaction
 
 _logger = logging.getLogger(__name__)
+LASTING = frozenset({Fault.INVALID, Fault.CHEAP})
+"""What is wrong with a transaction for long, so that it is not fetched again. That one before it is missing, or that its sender cannot pay
+for it now, is not: or else whoever brings it too early would keep it away."""
 _TYPES = 5
 """Types of transactions that we know."""
 _ANNOUNCED_AT_ONCE = 512
@@ -155,7 +158,7 @@ class TransactionPool:
             state.peer.conduct.invalid(1, "sent a Transactions message without a transaction")
         seen, useless = set[bytes](), 0
         for number, item in enumerate(items):
-            if number % AT_ONCE == AT_ONCE - 1:
+            if number % AT_ONCE == AT_ONCE - 1 or len(item) > SMALL:
                 await trio.lowlevel.checkpoint()
             if len(item) > self.limits.transaction_size + AROUND:
                 state.junk(1, "sent a transaction that is too large")
@@ -311,7 +314,7 @@ class TransactionPool:
             self._teller.spread(placed.ready, self._states.values())
 
     def _reject(self, name: bytes, refusal: Refusal, state: PeerState | None) -> None:
-        if refusal.fault in {Fault.INVALID, Fault.CHEAP, Fault.GAPPED} and state is not None:
+        if refusal.fault in LASTING and state is not None:
             self._refused.add(name, refusal, trio.current_time())
         if refusal.fault is not Fault.KNOWN:
             self._sidecars.forget(name)
