@@ -82,7 +82,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     taking = add("import", help="bring blocks, receipts, access lists and states into it", description=_IMPORT, epilog=_IMPORT_EPILOG)
     taking.add_argument("database", metavar="DB", help="the chain file")
     taking.add_argument("chains", metavar="CHAIN.rlp", nargs="*", default=[], help="blocks")
-    taking.add_argument("--genesis", metavar="FILE", help="the genesis file; not needed if DB is there already")
+    taking.add_argument(
+        "--genesis", metavar="FILE", help="the genesis file; not needed if DB is there already, whose ids and forks it replaces"
+    )
     taking.add_argument("--receipts", metavar="FILE", action="append", default=[], help="receipts of blocks (repeatable)")
     taking.add_argument("--bals", metavar="FILE", action="append", default=[], help="block access lists, EIP-7928 (repeatable)")
     taking.add_argument(

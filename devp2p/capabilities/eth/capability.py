@@ -36,7 +36,7 @@ from devp2p.capabilities.eth.messages import (
 from devp2p.capabilities.eth.peer import EthPeer
 from devp2p.capabilities.eth.pool import Pool
 from devp2p.capabilities.eth.serving import Server
-from devp2p.capabilities.ethereum import Chain, GenesisChain
+from devp2p.capabilities.ethereum import Chain, GenesisChain, require_parts
 from devp2p.capabilities.ethereum.networks import eth_entries, wants_node
 
 UPDATE_INTERVAL: Final = 120.0
@@ -183,13 +183,18 @@ def eth(chain: Chain | None = None, *, pool: Pool | None = None, versions: Itera
                 headers = await peer[Eth].headers(peer[Eth].head, 1)
 
     They share the chain that is served, by default the first block of mainnet, which is enough to ask others; and the `pool`, without which
-    transactions of peers are ignored. LocalProtocolError for a version that is none.
+    transactions of peers are ignored. LocalProtocolError for a version that is none, and for a chain or pool that lacks something.
     """
     wanted = tuple(versions)
     unknown = [version for version in wanted if version not in VERSIONS]
     if unknown or not wanted:
         raise LocalProtocolError(f"versions of eth are some of {', '.join(map(str, VERSIONS))}, not {unknown or 'none'}")
-    side = Side(GenesisChain.public("mainnet") if chain is None else chain, pool)
+    if chain is None:
+        chain = GenesisChain.public("mainnet")
+    require_parts(chain, Chain)
+    if pool is not None:
+        require_parts(pool, Pool)
+    side = Side(chain, pool)
     return tuple(VERSIONS[version](side) for version in sorted(set(wanted)))
 
 

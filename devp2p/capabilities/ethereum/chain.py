@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from devp2p import Devp2pError
+from devp2p import Devp2pError, LocalProtocolError
 from devp2p.capabilities.ethereum.networks import Network
 
 
@@ -117,3 +117,13 @@ class State(Protocol):
     async def access_lists(self, hashes: Sequence[bytes], *, size: int) -> Sequence[bytes | None]:
         """As `Chain.access_lists`, up to the one that makes the sum exceed `size`; of blocks that did not stay in the chain as well."""
         ...
+
+
+def require_parts(value: object, protocol: type) -> None:
+    """Raise LocalProtocolError if an object lacks something of a protocol, such as `Chain`; it says what."""
+    wanted = [name for name in vars(protocol) if not name.startswith("_")]
+    lacking = wanted if isinstance(value, type) else [name for name in wanted if not hasattr(value, name)]
+    if lacking:
+        what = f"the class {value.__name__} itself" if isinstance(value, type) else f"a {type(value).__name__}"
+        hint = f'; for a public network write GenesisChain.public("{value}")' if isinstance(value, str) else ""
+        raise LocalProtocolError(f"{what} is no {protocol.__name__}: it lacks {', '.join(lacking)}{hint}")

@@ -6,7 +6,7 @@ from typing import ClassVar
 import trio
 
 from devp2p import Capability, Channel, Entries, LocalProtocolError, NodeRecord, Peer
-from devp2p.capabilities.ethereum import Chain, State
+from devp2p.capabilities.ethereum import Chain, State, require_parts
 from devp2p.capabilities.ethereum.networks import snap_entries, wants_node
 from devp2p.capabilities.snap.messages import (
     SHARED,
@@ -99,8 +99,12 @@ _VERSIONS: dict[int, type[Snap]] = {1: Snap1, 2: Snap2}
 def snap(chain: Chain, state: State | None, versions: Sequence[int] = (1, 2)) -> tuple[Snap, ...]:
     """Make the capabilities of a node that serves `state`: ``open_node(key, [*eth(chain), *snap(chain, state)])``.
 
-    With None for the state it only asks, and answers with nothing. LocalProtocolError for a version that there is not.
+    With None for the state it only asks, and answers with nothing. LocalProtocolError for a version that there is not, and
+    for a chain or state that lacks something.
     """
+    require_parts(chain, Chain)
+    if state is not None:
+        require_parts(state, State)
     for version in versions:
         if version not in _VERSIONS:
             raise LocalProtocolError(f"there is no snap/{version}: versions are {', '.join(map(str, _VERSIONS))}")

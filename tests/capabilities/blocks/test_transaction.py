@@ -27,7 +27,7 @@ def test_that_transactions_come_back_signed(unsigned: Transaction) -> None:
     assert Transaction.from_envelope(transaction.envelope) == transaction
     assert again.hash == keccak256(transaction.envelope)
     assert again.size == len(transaction.envelope)
-    assert again.sender == transaction.sender == address_of(KEY)
+    assert again.sender == transaction.sender == address_of(KEY) == address_of(KEY.public_key)
     assert again.signing_hash == unsigned.signing_hash
 
 

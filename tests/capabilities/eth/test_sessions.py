@@ -1,5 +1,7 @@
 """Two nodes of eth: Status, requests and answers between them, in every version."""
 
+from typing import Any, cast
+
 import pytest
 import trio
 
@@ -212,6 +214,14 @@ def test_a_version_that_is_none_is_named():
         eth(CHAIN, versions=[68, 69])
     with pytest.raises(LocalProtocolError, match="not none"):
         eth(CHAIN, versions=[])
+    with pytest.raises(
+        LocalProtocolError, match=r'a str is no Chain: it lacks network, .*; for a public network write GenesisChain.public\("hoodi"\)'
+    ):
+        eth(cast("Any", "hoodi"))
+    with pytest.raises(LocalProtocolError, match=r"a MemoryChain is no Pool: it lacks run, received, announced, transactions, cells$"):
+        eth(CHAIN, pool=cast("Any", CHAIN))
+    with pytest.raises(LocalProtocolError, match="the class MemoryChain itself is no Chain"):
+        eth(cast("Any", MemoryChain))
     assert [one.version for one in eth(CHAIN, versions=[72, 69, 72])] == [69, 72]
 
 

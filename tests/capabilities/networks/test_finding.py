@@ -12,6 +12,7 @@ from devp2p.capabilities.eth import Eth, eth
 from devp2p.capabilities.ethereum import GenesisChain
 from devp2p.capabilities.ethereum.networks import NETWORKS, advertised_fork_id, serves_snap
 from devp2p.capabilities.snap import Snap, snap
+from tests.capabilities.snap.states import small_state
 from tests.discovery.services import eventually
 
 pytestmark = pytest.mark.real_clock
@@ -41,13 +42,14 @@ async def test_the_record_of_a_node_has_its_fork_id():
 
 
 def test_snap_wants_what_eth_wants_and_says_that_it_is_there():
-    chain: Any = GenesisChain.public("hoodi")  # no state is asked for
+    chain, state = GenesisChain.public("hoodi"), small_state()
     ours, others = (_signed(eth(GenesisChain.public(name))[0].record_entries()) for name in ("hoodi", "sepolia"))
-    both: list[Eth | Snap] = [*eth(chain), *snap(chain, chain)]
+    both: list[Eth | Snap] = [*eth(chain), *snap(chain, state)]
     for one in both:
         assert one.wants(ours)
         assert not one.wants(others)
-    assert {serves_snap(_signed(one.record_entries())) for one in snap(chain, chain)} == {True}
+    assert {serves_snap(_signed(one.record_entries())) for one in snap(chain, state)} == {True}
+    assert {serves_snap(_signed(one.record_entries())) for one in snap(chain, None)} == {False}
 
 
 async def _has_turned_away(node: Node) -> bool | None:

@@ -206,3 +206,9 @@ def test_bounds_that_cannot_work_are_refused() -> None:
         PoolLimits(junk=-1)
     with pytest.raises(ValueError, match="from 0 to 1"):
         PoolLimits(full_probability=1.5)
+
+
+async def test_bytes_are_no_transaction_of_our_own() -> None:
+    raw: Any = transfer(0).raw
+    with pytest.raises(LocalProtocolError, match=r"a Transaction is wanted, not bytes: Transaction.from_envelope makes it of bytes"):
+        await pool_of().add(raw)

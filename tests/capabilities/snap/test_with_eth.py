@@ -1,9 +1,12 @@
 """snap beside eth, over a chain file: what one node serves, the other fetches and proves."""
 
+from typing import Any, cast
+
 import pytest
 
-from devp2p import keccak256
+from devp2p import LocalProtocolError, keccak256
 from devp2p.capabilities.eth import Eth, eth
+from devp2p.capabilities.ethereum import GenesisChain
 from devp2p.capabilities.snap import Snap, snap, walk_accounts, walk_slots
 from devp2p.testing import two_nodes
 from tests.capabilities.chains import CONTRACT, build_chain
@@ -45,6 +48,11 @@ async def test_a_node_without_a_state_asks_others_and_brings_nothing(tmp_path):
             assert await back[Snap].account_range(root) is None
             assert await back[Snap].byte_codes([keccak256(b"code")]) == {}
         assert [dict(one.record_entries()) for one in only_asks] == [{}, {}]
+
+
+def test_what_is_no_state_is_refused_at_once():
+    with pytest.raises(LocalProtocolError, match=r"a Genesis is no State: it lacks account, slots, codes, nodes, access_lists$"):
+        snap(GenesisChain.of(CHAIN.genesis), cast("Any", CHAIN.genesis))
 
 
 @pytest.mark.real_clock

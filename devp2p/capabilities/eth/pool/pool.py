@@ -111,6 +111,7 @@ class TransactionPool:
 
         LocalProtocolError says why it is refused.
         """
+        _require_transaction(transaction)
         if transaction.type == BLOB_TYPE:
             if self._prover is None:
                 raise LocalProtocolError(f"the transaction is refused: {kzg.MISSING}")
@@ -364,3 +365,8 @@ class TransactionPool:
                 continue
             self._settle(self._shelf.update(sender, account))
             self._settle(self._shelf.expire(sender, trio.current_time() - self.limits.future_for))
+
+
+def _require_transaction(value: object) -> None:
+    if not isinstance(value, Transaction):
+        raise LocalProtocolError(f"a Transaction is wanted, not {type(value).__name__}: Transaction.from_envelope makes it of bytes")

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Self
 
-from devp2p import DecodingError, LocalProtocolError, PrivateKey, keccak256, recover, rlp
+from devp2p import DecodingError, LocalProtocolError, PrivateKey, PublicKey, keccak256, recover, rlp
 from devp2p.capabilities.ethereum.blocks.reading import Fields
 
 HALF_ORDER: Final = 0x7FFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFF_5D576E73_57A4501D_DFE92F46_681B20A0
@@ -23,9 +23,9 @@ def recover_address(digest: bytes, y_parity: int, r: int, s: int, *, any_s: bool
     return recover(digest, r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes((y_parity,))).node_id[12:]
 
 
-def address_of(key: PrivateKey) -> bytes:
+def address_of(key: PrivateKey | PublicKey) -> bytes:
     """Return the address of the account that is a key's."""
-    return key.public_key.node_id[12:]
+    return (key.public_key if isinstance(key, PrivateKey) else key).node_id[12:]
 
 
 def sign_digest(key: PrivateKey, digest: bytes) -> tuple[int, int, int]:

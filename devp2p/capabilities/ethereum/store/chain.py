@@ -65,6 +65,9 @@ class SqliteChain:
             database.close()
         self._idle.clear()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._path}>"
+
     def __enter__(self) -> Self:
         return self
 
