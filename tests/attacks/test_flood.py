@@ -158,6 +158,7 @@ def remembering(number: int) -> DiscoveryLimits:
     return DiscoveryLimits(v4=v4, v5=Discv5Limits(challenges=number))
 
 
+@pytest.mark.simulation
 def test_d3_junk_from_everywhere_takes_less_than_ten_megabytes():
     assert grown(DiscoveryLimits(), 20_000) < 10_000_000
 

@@ -139,7 +139,7 @@ async def test_f3_bombs_wait_as_they_came_and_are_inflated_one_at_a_time():
 
 async def test_f3_control_what_is_inflated_as_it_comes_takes_all_at_once(monkeypatch):
     """Inflating and decoding in the reader, into a queue of objects."""
-    hoarder, count = Hoarder(), 2**16
+    hoarder, count = Hoarder(), 2**14
     wire = b"\x10" + bytes(compression.compress(a_list(a_list(b"\xc0" * count))))
     queue: list[object] = []
 

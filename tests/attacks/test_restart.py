@@ -215,7 +215,8 @@ def record_of(node: Node) -> NodeRecord:
     return NodeRecord(node.public_key, node.addresses)
 
 
-@pytest.mark.parametrize("away", [0, pytest.param(1, marks=pytest.mark.simulation)])
+@pytest.mark.simulation
+@pytest.mark.parametrize("away", [0, 1])
 async def test_a_node_restarted_into_an_attack_keeps_its_anchors_and_three_honest_peers_that_it_dialled(tmp_path, away):
     outcome = await two_lives(tmp_path / "book", away=away)
     assert outcome.anchors == (HONEST[-1], HONEST[-2])[away:], "the two best of its first life"
@@ -225,6 +226,7 @@ async def test_a_node_restarted_into_an_attack_keeps_its_anchors_and_three_hones
     assert max(Counter(address(number).host[:4] for number in outcome.all & set(ATTACKERS)).values()) <= 2
 
 
+@pytest.mark.simulation
 async def test_control_without_a_book_and_without_bounds_the_attacker_has_all_places():
     outcome = await two_lives(None, away=0, defended=False)
     assert len(outcome.all) >= PLACES - 2  # two are left free for newcomers, who would be his

@@ -4,6 +4,8 @@ import random
 from functools import partial
 from typing import Any
 
+import pytest
+
 from devp2p import rlp
 from devp2p.addresses import Endpoint
 from devp2p.discovery.events import AddressChanged, LookupDone
@@ -59,6 +61,7 @@ def test_a_network_that_loses_datagrams_finds_whom_it_looks_for():
     assert wire.traffic.lost > 100
 
 
+@pytest.mark.simulation
 def test_a_network_grows_though_datagrams_are_lost():
     wire, parties = grown(40, seed=3, loss=0.05)
     live = [party.node.table.statistics().live for party in parties]

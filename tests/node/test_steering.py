@@ -76,6 +76,7 @@ def names(node: Node, everybody: list[Node]) -> set[int]:
     return {keys.index(peer.public_key) for peer in node.connected}
 
 
+@pytest.mark.simulation
 async def test_who_serves_well_takes_the_place_of_who_does_not() -> None:
     network = Network()
     async with others(network, 12) as all_others:

@@ -40,10 +40,10 @@ class Node:
     """Whether it refuses whoever dials it."""
     source: str = "v4"
     rtt: float = 0.05
+    id: bytes = field(init=False)
 
-    @property
-    def id(self) -> bytes:
-        return node_id(self.number)
+    def __post_init__(self) -> None:
+        self.id = node_id(self.number)
 
 
 @dataclass

@@ -19,16 +19,19 @@ def acquainted() -> World:
     return World.begun(*[Acquaintance((replace(lineage, born=-9 * DAY, known=True),))] * 2)
 
 
+@pytest.mark.simulation
 def test_two_that_share_a_secret_share_one_for_ever_and_never_lose_trust():
     worlds, shared = search(acquainted(), dials=2)
     assert worlds == shared > 5_000
 
 
+@pytest.mark.simulation
 def test_two_that_meet_for_the_first_time_keep_what_they_once_share():
     worlds, shared = search(World.begun(), dials=2)
     assert worlds > shared > 4_000, "one of them may have come so far when the other died"
 
 
+@pytest.mark.simulation
 def test_control_if_a_new_secret_displaced_one_that_is_not_confirmed_two_links_at_once_would_end_it(monkeypatch: pytest.MonkeyPatch):
     """With the older of two secrets and the newest, as where each session displaces what the one before has left."""
 
@@ -40,6 +43,7 @@ def test_control_if_a_new_secret_displaced_one_that_is_not_confirmed_two_links_a
         search(acquainted(), dials=2)
 
 
+@pytest.mark.simulation
 def test_control_if_committed_did_not_name_its_secret_two_links_at_once_would_end_it(monkeypatch: pytest.MonkeyPatch):
     def confirmed(self: Lineage, id: bytes) -> Lineage:  # noqa: A002
         newest = self.generations[-1]
