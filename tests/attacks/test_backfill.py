@@ -20,12 +20,13 @@ from devp2p.capabilities.backfill.backfill import _Backfill
 from devp2p.capabilities.backfill.span import Span
 from devp2p.capabilities.eth import Eth, eth
 from devp2p.capabilities.eth.capability import Eth72, Side
-from devp2p.capabilities.eth.messages import EthMessage, GetReceipts, Receipts
+from devp2p.capabilities.eth.messages import BlockHeaders, EthMessage, GetBlockHeaders, GetReceipts, Receipts
 from devp2p.capabilities.eth.serving import Server
 from devp2p.rlp import Lazy
 from devp2p.testing import MemoryTransport
 from tests.capabilities.memory_chain import MemoryChain
 
+MODULE = importlib.import_module(_Backfill.__module__)  # the package has a function of that name
 LAST = 20
 CHAIN = MemoryChain(LAST)
 FORGED = MemoryChain(LAST, name=b"forged")
@@ -47,18 +48,26 @@ class Silent(MemoryChain):
 
 
 class Dribbler(Eth72):
-    """Brings a receipt now and then, with more to come."""
+    """Brings a receipt, or a header, now and then, with more to come."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, drips_headers: bool = False) -> None:
         super().__init__(Side(CHAIN))
+        self.drips_headers = drips_headers
         self.is_asked = trio.Event()
+        self.headers = 0
 
     async def _take(self, message: EthMessage, peer: Any, server: Server) -> None:
-        if isinstance(message, GetReceipts):
+        if isinstance(message, GetReceipts) and not self.drips_headers:
             self.is_asked.set()
             await trio.sleep(0.2)
             answer = Receipts(message.request_id, incomplete=True, receipts=Lazy.encoded([rlp.encode_list(b"\x01")]))
             await server._channel.send(answer)
+        elif isinstance(message, GetBlockHeaders) and self.drips_headers:
+            self.is_asked.set()
+            self.headers += 1
+            await trio.sleep(0.1)
+            assert isinstance(message.start, int)
+            await server._channel.send(BlockHeaders(message.request_id, Lazy([CHAIN.chain[message.start].raw])))
         else:
             await super()._take(message, peer, server)
 
@@ -140,7 +149,7 @@ async def test_e1_who_never_answers_keeps_nothing_from_others(kind, tmp_path):
 
 
 async def test_e1_who_brings_receipts_one_by_one_keeps_nothing_from_others(monkeypatch, tmp_path):
-    monkeypatch.setattr(importlib.import_module(_Backfill.__module__), "_ONE_ANSWER", 0.5)
+    monkeypatch.setattr(MODULE, "_ONE_ANSWER", 0.5)
     dribbler = Dribbler()
     assert await filled_beside((dribbler,), dribbler.is_asked, tmp_path) > 0
 
@@ -160,6 +169,23 @@ async def test_e1_control_without_a_time_for_all_parts_they_keep_coming(tmp_path
     dribbler = Dribbler()
     with pytest.RaisesGroup(BackfillError, flatten_subgroups=True):
         await filled_beside((dribbler,), dribbler.is_asked, tmp_path, patience=1.5)
+
+
+async def headers_of_a_dribbler(folder: Path) -> int:
+    """How many headers come from a node that brings one at a time, while another has all."""
+    dribbler = Dribbler(drips_headers=True)
+    await filled_beside((dribbler,), dribbler.is_asked, folder)
+    return dribbler.headers
+
+
+async def test_e1_who_brings_headers_one_by_one_keeps_nothing_from_others(monkeypatch, tmp_path):
+    monkeypatch.setattr(MODULE, "SLOW", 0.05)
+    assert await headers_of_a_dribbler(tmp_path) == 1
+
+
+async def test_e1_control_who_may_linger_keeps_all(monkeypatch, tmp_path):
+    monkeypatch.setattr(MODULE, "SLOW", 1000.0)
+    assert await headers_of_a_dribbler(tmp_path) > 10
 
 
 async def kept_of(folder: Path, *chains: MemoryChain) -> tuple[set[bytes], Peer]:

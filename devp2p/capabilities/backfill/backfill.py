@@ -12,7 +12,7 @@ import trio
 from devp2p import Devp2pError, DisconnectReason, LocalProtocolError, Node, NodeId, Peer, PeerDisconnected, rlp
 from devp2p.capabilities.backfill.journal import Journal, JournalError, Part
 from devp2p.capabilities.backfill.parts import WINDOW, Parts
-from devp2p.capabilities.backfill.portion import Portion
+from devp2p.capabilities.backfill.portion import SLOW, Portion
 from devp2p.capabilities.backfill.span import PIECE, Piece, Span
 from devp2p.capabilities.eth import Eth, EthPeer, InvalidAnswer
 from devp2p.capabilities.ethereum.blocks import Header
@@ -20,7 +20,7 @@ from devp2p.capabilities.ethereum.blocks import Header
 _FORGIVEN_AFTER = 30.0
 """Seconds after which a peer is asked again for what it did not have: it may be syncing."""
 _REST, _LONGEST_REST = 10.0, 60.0
-"""Seconds for which a peer that has not answered in time is not asked, doubled each time: what it kept is for the others first."""
+"""Seconds for which a peer that has kept us waiting is not asked, doubled each time: what it kept is for the others first."""
 _ONE_ANSWER = 30.0
 """Seconds within which the receipts of one request have to come, which may be in many parts, each of them in time."""
 _LIE = 2
@@ -139,7 +139,7 @@ class _Backfill:
             self._peers.discard(peer)
 
     async def _rest(self, times: int) -> None:
-        """After a peer has not answered in time so many times in a row, let others have what it was asked for, if there are any."""
+        """Let others, if there are any, have what a peer was asked for that so many times in a row has kept us waiting for nothing."""
         if len(self._peers) > 1:
             await trio.sleep(min(_LONGEST_REST, _REST * 2 ** (times - 1)))
 
@@ -161,6 +161,7 @@ class _Backfill:
             if piece is None:
                 await self._news.wait()
                 continue
+            began = trio.current_time()
             try:
                 headers = await eth.headers(piece.last, piece.count, reverse=True)
             except BaseException as error:
@@ -174,8 +175,11 @@ class _Backfill:
                 else:
                     raise
             else:
-                late = 0
+                lingered = len(headers) < piece.count and trio.current_time() - began > SLOW
+                late = late + 1 if lingered else 0
                 await self._take_headers(peer, piece, headers)
+                if lingered:
+                    await self._rest(late)
 
     async def _take_headers(self, peer: Peer, piece: Piece, headers: Sequence[Header]) -> None:
         verified = self._span.put(peer, piece, headers)
@@ -214,13 +218,16 @@ class _Backfill:
                 else:
                     raise
             else:
-                late = 0
                 came = [(header.number, value) for header, value in zip(asked, brought, strict=True) if value is not None]
-                portion.answered(len(asked), len(came), trio.current_time() - began)
+                seconds = trio.current_time() - began
+                portion.answered(len(asked), len(came), seconds)
+                late = late + 1 if not came and seconds > SLOW else 0
                 if came:
                     await self._keep(partial(self._journal.add, part), came)
                 parts.put(peer, asked, [value is not None for value in brought])
                 self._tell(came=bool(came))
+                if late:
+                    await self._rest(late)
 
     async def _refill(self, part: Part) -> None:
         """Let blocks that have headers in the journal be wanted, as many as there is room for."""

@@ -1,7 +1,7 @@
 """How much to ask one peer for at a time, pure: so much that it answers in half a second, and no more than it gives in one answer."""
 
 FIRST, MOST = 8, 256
-_QUICK, _SLOW = 0.5, 2.0
+_QUICK, SLOW = 0.5, 2.0
 
 
 class Portion:
@@ -14,7 +14,7 @@ class Portion:
         """Of `asked` blocks it brought so many in so many seconds."""
         if 0 < brought < asked:
             self.size = brought
-        elif seconds > _SLOW:
+        elif seconds > SLOW:
             self.size = max(1, self.size // 2)
         elif brought == asked == self.size and seconds < _QUICK:
             self.size = min(MOST, self.size * 2)
