@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -187,10 +188,13 @@ class _Progress:
         if (now := self._clock()) < self._next:
             return
         self._next = now + self._pause
-        share = f" of {progress.size / 1e6:.1f} MB" if progress.size else ""
-        line = f"{os.path.basename(progress.path)}: {progress.items} items, {progress.done / 1e6:.1f}{share}"  # noqa: PTH119  (a text)
+        whole = f" of {progress.size / 1e6:.1f}" if progress.size else ""
+        line = f"{os.path.basename(progress.path)}: {progress.items} items, {progress.done / 1e6:.1f}{whole} MB"  # noqa: PTH119  (a text)
+        line = printable(line)
+        if self._terminal:  # in a line that was broken, the next one could not take its place
+            line = f"\r\x1b[K{line[-(shutil.get_terminal_size().columns - 1) :]}"
         with contextlib.suppress(OSError):
-            print(f"\r\x1b[K{printable(line)}" if self._terminal else printable(line), end="" if self._terminal else "\n", file=sys.stderr)
+            print(line, end="" if self._terminal else "\n", file=sys.stderr)
             sys.stderr.flush()
             self._shown = self._terminal
 

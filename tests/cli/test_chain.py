@@ -1,6 +1,7 @@
 """`devp2p chain`: files become a chain that a node can serve, and what does not fit is told in one line."""
 
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -147,12 +148,28 @@ def test_progress_goes_to_stderr_now_and_then(capsys: pytest.CaptureFixture[str]
     progress.end()
     assert capsys.readouterr() == ("", "chain.rlp: 2 items, 3.0 of 9.0 MB\nchain.rlp: 4 items, 6.0 of 9.0 MB\n")
     reported: list[ImportProgress] = []
+    times = iter((0.0, 11.0))
+    _Progress(lambda: next(times)).report(ImportProgress("pipe", 1_500_000, 0, 1))
+    assert capsys.readouterr() == ("", "pipe: 1 items, 1.5 MB\n")
     packed = tmp_path / "chain.rlp.gz"
     packed.write_bytes(gzip.compress(files.chain.read_bytes()))
     with Importer.open(tmp_path / "db", CHAIN.genesis, report=reported.append) as importer:
         assert importer.blocks(packed) == 5
     size = packed.stat().st_size
     assert reported[-1] == ImportProgress(str(packed), size, size, 5)
+
+
+def test_progress_on_a_terminal_stays_in_one_line(monkeypatch: pytest.MonkeyPatch):
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.setenv("COLUMNS", "20")
+    times = iter((0.0, 11.0))
+    progress = _Progress(lambda: next(times))
+    progress.report(ImportProgress("a-file-of-a-long-name.rlp", 1_500_000, 9_000_000, 3))
+    assert screen.getvalue() == "\r\x1b[Ktems, 1.5 of 9.0 MB"
+    progress.end()
+    assert screen.getvalue().endswith("\r\x1b[K")
 
 
 def test_an_interrupted_import_goes_on_when_it_is_called_again(
