@@ -102,7 +102,9 @@ class MemoryChain:
         await self._asked("headers")
         assert skip < 2**63
         assert size > 0
-        number = start if isinstance(start, int) else next((one.number for one in self.chain if one.hash == start), len(self.chain))
+        number = start if isinstance(start, int) else next((one.number for one in self.chain if one.hash == start), None)
+        if number is None:
+            return []
         step = -skip - 1 if reverse else skip + 1
         wanted = [number + step * index for index in range(count)]
         return [self.chain[one].raw for one in wanted if 0 <= one <= self.head.number]

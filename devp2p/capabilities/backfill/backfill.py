@@ -90,7 +90,7 @@ class _Backfill:
             self._parts["receipts"] = Parts(ends_at_gaps=True)
         self._kept = edge + 1  # the lowest block whose header is in the journal
         self._loaded: dict[Part, int] = dict.fromkeys(self._parts, order.last + 1)  # down to which block these are wanted
-        self._peers: set[Peer] = set()  # that are asked
+        self._awake: set[tuple[Peer, str]] = set()  # who is asked for what, and does not rest
         self._news = trio.Event()
         self._last_news = trio.current_time()
 
@@ -127,7 +127,8 @@ class _Backfill:
             eth = peer[Eth]
         except (KeyError, PeerDisconnected):
             return  # it has left in this moment
-        self._peers.add(peer)
+        asked = {(peer, what) for what in ("headers", *self._parts)}
+        self._awake |= asked
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._fetch_headers, peer, eth)
@@ -136,52 +137,63 @@ class _Backfill:
                 await peer.wait_ended()
                 nursery.cancel_scope.cancel()
         finally:
-            self._peers.discard(peer)
+            self._awake -= asked
 
-    async def _rest(self, times: int) -> None:
-        """Let others, if there are any, have what a peer was asked for that so many times in a row has kept us waiting for nothing."""
-        if len(self._peers) > 1:
-            await trio.sleep(min(_LONGEST_REST, _REST * 2 ** (times - 1)))
+    async def _rest(self, peer: Peer, what: str, times: int) -> None:
+        """Let others have what a peer was asked for that so many times in a row has kept us waiting, while one of them does not rest."""
+        self._awake.discard((peer, what))
+        try:
+            if any(other == what for _, other in self._awake):
+                await trio.sleep(min(_LONGEST_REST, _REST * 2 ** (times - 1)))
+        finally:
+            self._awake.add((peer, what))
 
     async def _watch(self, node: Node, patience: float) -> None:
         """Ask again after a while; give up after a longer one."""
         while True:
-            await trio.sleep(min(patience, _FORGIVEN_AFTER))
-            if trio.current_time() - self._last_news >= patience:
+            now, end = trio.current_time(), self._last_news + patience
+            if now >= end:
                 raise BackfillError(f"nothing came for {patience:g} s, and {self._missing}: {_those_of(node)}")
+            await trio.sleep_until(min(end, now + patience / 2, now + _FORGIVEN_AFTER))
             self._span.forgive()
             for parts in self._parts.values():
                 parts.forgive()
             self._tell()
 
     async def _fetch_headers(self, peer: Peer, eth: EthPeer) -> None:
-        most, late = PIECE, 0
+        portion, late = Portion(PIECE), 0
         while not self._span.is_done:
-            piece = self._span.take(peer, most)
+            piece = self._span.take(peer, portion.size)
             if piece is None:
                 await self._news.wait()
                 continue
             began = trio.current_time()
+            # The topmost is asked for by its hash: a peer that is on another branch does not have it, and is no liar.
+            start = self._span.expected if piece.last == self._journal.order.last else piece.last
             try:
-                headers = await eth.headers(piece.last, piece.count, reverse=True)
+                headers = await eth.headers(start, piece.count, reverse=True)
             except BaseException as error:
                 self._span.give_back(peer, piece, blame=isinstance(error, InvalidAnswer))
                 self._tell()
                 if isinstance(error, trio.TooSlowError):
-                    most, late = max(1, most // 4), late + 1
-                    await self._rest(late)
+                    portion.timed_out()
+                    late += 1
+                    await self._rest(peer, "headers", late)
                 elif isinstance(error, _GONE):
                     return
                 else:
                     raise
             else:
-                lingered = len(headers) < piece.count and trio.current_time() - began > SLOW
-                late = late + 1 if lingered else 0
+                seconds = trio.current_time() - began
+                portion.answered(piece.count, len(headers), seconds)
+                late = late + 1 if len(headers) < piece.count and seconds > SLOW else 0
                 await self._take_headers(peer, piece, headers)
-                if lingered:
-                    await self._rest(late)
+                if late:
+                    await self._rest(peer, "headers", late)
 
     async def _take_headers(self, peer: Peer, piece: Piece, headers: Sequence[Header]) -> None:
+        if headers and headers[0].number != piece.last:
+            raise BackfillError(f"0x{headers[0].hash.hex()} is the hash of block {headers[0].number}, not of block {piece.last}")
         verified = self._span.put(peer, piece, headers)
         for liar in verified.liars:
             lie = f"brought headers up to {piece.last} that are no part of the chain asked for"
@@ -212,7 +224,7 @@ class _Backfill:
                 if isinstance(error, trio.TooSlowError):
                     portion.timed_out()
                     late += 1
-                    await self._rest(late)
+                    await self._rest(peer, part, late)
                 elif isinstance(error, _GONE):
                     return
                 else:
@@ -227,7 +239,7 @@ class _Backfill:
                 parts.put(peer, asked, [value is not None for value in brought])
                 self._tell(came=bool(came))
                 if late:
-                    await self._rest(late)
+                    await self._rest(peer, part, late)
 
     async def _refill(self, part: Part) -> None:
         """Let blocks that have headers in the journal be wanted, as many as there is room for."""

@@ -5,10 +5,10 @@ _QUICK, SLOW = 0.5, 2.0
 
 
 class Portion:
-    """How many blocks' bodies, or receipts, one peer is asked for."""
+    """How many blocks' headers, bodies or receipts one peer is asked for."""
 
-    def __init__(self) -> None:
-        self.size = FIRST
+    def __init__(self, first: int = FIRST) -> None:
+        self.size = first
 
     def answered(self, asked: int, brought: int, seconds: float) -> None:
         """Of `asked` blocks it brought so many in so many seconds."""

@@ -3,6 +3,9 @@
 A range of headers is fetched in pieces, from several peers at once, each from its highest block down. A piece counts once it is linked to
 what is above it; the uppermost is linked to a hash that is trusted. So of two pieces that do not fit together the lower one is wrong,
 whoever brought it, and is asked for elsewhere.
+
+All that is ahead waits for the highest piece. So whoever else would have nothing to do is asked for it as well, and the first to bring it
+counts: a slow peer holds up nobody.
 """
 
 from collections.abc import Hashable, Sequence
@@ -57,7 +60,7 @@ class Span(Generic[P]):
         """Its hash."""
         self._below = last  # the highest that nobody was asked for, but for what was given back
         self._free: list[Piece] = []
-        self._asked: dict[Piece, P] = {}
+        self._asked: dict[Piece, set[P]] = {}
         self._waiting: dict[int, _Brought[P]] = {}  # by the highest number
         self._refused: dict[int, set[P]] = {}  # by the highest number: who did not have it, or lied
 
@@ -68,6 +71,7 @@ class Span(Generic[P]):
 
     def take(self, peer: P, most: int) -> Piece | None:
         """Choose what to ask a peer for, the highest first; None: nothing that it may have."""
+        self._free = [piece for piece in self._free if piece.last <= self.edge]  # the rest has come from another peer meanwhile
         free = max((piece for piece in self._free if peer not in self._refused.get(piece.last, ())), key=lambda one: one.last, default=None)
         if free is not None:
             self._free.remove(free)
@@ -75,16 +79,27 @@ class Span(Generic[P]):
             free = Piece(max(self.first, self._below - PIECE + 1), self._below)
             self._below = free.first - 1
         else:
-            return None
+            return self._take_second(peer, most)
         if free.count > most:
             self._free.append(Piece(free.first, free.last - most))
             free = Piece(free.last - most + 1, free.last)
-        self._asked[free] = peer
+        self._asked.setdefault(free, set()).add(peer)
         return free
+
+    def _take_second(self, peer: P, most: int) -> Piece | None:
+        """Choose the piece that all others wait for, if one other peer is asked for it."""
+        for piece, asked in self._asked.items():
+            others = asked | self._refused.get(piece.last, set())
+            if piece.last == self.edge and piece.count <= most and len(asked) == 1 and peer not in others:
+                asked.add(peer)
+                return piece
+        return None
 
     def put(self, peer: P, piece: Piece, headers: Sequence[Header]) -> Verified[P]:
         """Take in what a peer has brought of a piece: linked headers from its highest down, or none."""
-        del self._asked[piece]
+        self._end(peer, piece)
+        if piece.last > self.edge:  # another peer was quicker
+            return Verified[P]()
         if not headers:
             self._refuse(peer, piece)
             return Verified[P]()
@@ -95,10 +110,10 @@ class Span(Generic[P]):
 
     def give_back(self, peer: P, piece: Piece, *, blame: bool) -> None:
         """The peer brought nothing: it is to be asked for elsewhere, or, without `blame`, by anybody."""
-        del self._asked[piece]
+        self._end(peer, piece)
         if blame:
             self._refuse(peer, piece)
-        else:
+        elif piece not in self._asked:
             self._free.append(piece)
 
     def forgive(self, peer: P | None = None) -> None:
@@ -108,9 +123,17 @@ class Span(Generic[P]):
         for refused in self._refused.values():
             refused.discard(peer)
 
+    def _end(self, peer: P, piece: Piece) -> None:
+        """The peer is no longer asked for a piece."""
+        asked = self._asked.get(piece, set[P]())
+        asked.discard(peer)
+        if not asked:
+            self._asked.pop(piece, None)
+
     def _refuse(self, peer: P, piece: Piece) -> None:
         self._refused.setdefault(piece.last, set()).add(peer)
-        self._free.append(piece)
+        if piece not in self._asked:
+            self._free.append(piece)
 
     def _verify(self) -> Verified[P]:
         found = Verified[P]()
@@ -124,4 +147,6 @@ class Span(Generic[P]):
             found.headers += headers
             self.edge -= len(headers)
             self.expected = headers[-1].parent_hash
+        for last in [last for last in self._waiting if last > self.edge]:
+            del self._waiting[last]  # it has come in another piece
         return found

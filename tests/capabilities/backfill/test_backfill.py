@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import trio
+import trio.testing
 
 import devp2p
 from devp2p import Node, PrivateKey
 from devp2p.capabilities.backfill import BackfillError, Journal, Order, backfill, find_anchor
+from devp2p.capabilities.backfill.backfill import _Backfill
 from devp2p.capabilities.eth import Eth, eth
 from devp2p.capabilities.ethereum.blocks import Body, Header, body_fault, receipts_fault
 from devp2p.testing import MemoryTransport
@@ -96,6 +100,7 @@ class Forging(MemoryChain):
         self.network, self.head = CHAIN.network, CHAIN.head
 
     async def headers(self, start: int | bytes, count: int, *, skip: int, reverse: bool, size: int) -> Sequence[bytes]:
+        start = 40 if start == CHAIN.chain[40].hash else start
         return await super().headers(start, count, skip=skip, reverse=reverse, size=size)
 
 
@@ -117,6 +122,48 @@ async def test_control_without_the_link_to_the_anchor_they_are_kept(tmp_path, mo
         with Journal.open(tmp_path / "j", Order(2, 40, CHAIN.chain[40].hash)) as journal:
             await backfill(node, journal)
             assert [block.header for block in journal.blocks()] != [header.raw for header in CHAIN.chain[2:]]
+
+
+@real_clock
+async def test_who_is_on_another_branch_is_no_liar_and_an_anchor_of_another_block_is_named(tmp_path):
+    other = MemoryChain(40, name=b"other")
+    other.network = CHAIN.network
+    async with node_with(other) as (node, _):
+        with Journal.open(tmp_path / "other", order()) as journal, pytest.raises(BackfillError, match=r"nothing came for 0\.3 s"):
+            await backfill(node, journal, patience=0.3)
+        (peer,) = node.connected
+        assert peer.conduct(Eth).invalid == 0
+    async with node_with(CHAIN) as (node, _):
+        wrong = Order(0, 30, CHAIN.chain[40].hash)
+        with (
+            Journal.open(tmp_path / "wrong", wrong) as journal,
+            pytest.raises(BackfillError, match="is the hash of block 40, not of block 30"),
+        ):
+            await backfill(node, journal)
+
+
+async def test_of_two_that_are_late_only_one_rests(tmp_path):
+    with Journal.open(tmp_path / "j", order()) as journal:
+        work: Any = _Backfill(journal)
+        work._awake = {("anna", "body"), ("bert", "body"), ("bert", "headers")}
+        began = trio.current_time()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(work._rest, "anna", "body", 1)
+            await trio.testing.wait_all_tasks_blocked()
+            await work._rest("bert", "body", 1)
+            assert trio.current_time() == began
+        assert trio.current_time() > began
+        await work._rest("anna", "body", 1)
+        assert len(work._awake) == 3
+
+
+async def test_patience_is_as_long_as_it_says(tmp_path):
+    with Journal.open(tmp_path / "j", order()) as journal:
+        work, nobody = _Backfill(journal), cast("Any", SimpleNamespace(connected=()))
+        work._last_news = (began := trio.current_time()) + 7
+        with pytest.raises(BackfillError, match="nothing came for 45 s"):
+            await work._watch(nobody, 45)
+        assert trio.current_time() - began == pytest.approx(7 + 45)
 
 
 @real_clock

@@ -74,6 +74,35 @@ def test_who_brings_only_the_beginning_or_nothing_leaves_the_rest_to_others():
     assert span.take("anna", PIECE) == Piece(4, 5)
 
 
+def test_what_all_wait_for_a_second_peer_is_asked_for_and_the_first_to_bring_it_counts():
+    chain = headers(PIECE * AHEAD + 10)
+    span: Span[str] = Span(0, len(chain) - 1, chain[-1].hash)
+    slow = take(span, "slow")
+    for _ in range(AHEAD - 1):
+        piece = take(span, "anna")
+        assert span.put("anna", piece, downwards(piece, chain)).headers == []
+    assert take(span, "anna") == slow, "nothing else may be asked for, however long this takes"
+    assert span.take("bert", PIECE) is None, "two are enough"
+    assert len(span.put("anna", slow, downwards(slow, chain)).headers) == AHEAD * PIECE
+    assert span.put("slow", slow, downwards(slow, chain)[:1]).headers == [], "too late, and no fault"
+    last = take(span, "slow")
+    span.put("slow", last, downwards(last, chain))
+    assert span.is_done
+
+
+def test_the_second_may_bring_less_or_lies_as_well():
+    for answer, liars in ((0, []), (3, []), (-1, ["anna"])):
+        span: Span[str] = Span(0, 9, CHAIN[9].hash)
+        piece = take(span, "slow")
+        assert take(span, "anna") == piece
+        brought = downwards(piece, FORGED) if answer < 0 else downwards(piece)[:answer]
+        assert span.put("anna", piece, brought).liars == liars
+        span.give_back("slow", piece, blame=False)
+        rest = take(span, "bert")
+        span.put("bert", rest, downwards(rest))
+        assert (rest, span.is_done) == (Piece(0, 9 - max(0, answer)), True)
+
+
 @settings(max_examples=25)
 @given(seed=st.integers(0, 2**32), last=st.integers(0, 699), first=st.integers(0, 699))
 def test_whatever_peers_do_all_headers_are_found_while_one_of_them_is_honest(seed, last, first):
