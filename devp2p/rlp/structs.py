@@ -17,6 +17,7 @@ from devp2p.rlp.steps import Steps, run
 MAX_IGNORED = 64
 """How many elements behind the fields of a list are ignored. Later versions of a message add a few, which are to be ignored; a list of
 thousands is there to cost time, since each must be found to end where the list still goes on."""
+_DESCRIBED = 1024  # items of a list that are looked at to say what it has
 
 
 class Layout(NamedTuple):
@@ -232,10 +233,14 @@ def _explain(fields: Sequence[tuple[str, Writer, Any]]) -> NoReturn:
     raise LocalProtocolError(f"a value that changed while it was written: {', '.join(label for label, *_ in fields)}")
 
 
-def _describe(value: object) -> str:
+def _describe(value: Any) -> str:
+    kind = type(value).__name__
     if value is None:
         return "None"
-    return f"{type(value).__name__} ({value!r})" if isinstance(value, int | float | str) else type(value).__name__
+    if issubclass(type(value), Sequence) and not hasattr(value, "isascii"):  # a list of whatever kind, but neither text nor bytes
+        kinds = dict.fromkeys(type(item).__name__ for item in value[:_DESCRIBED])
+        return f"{kind} of {', '.join(kinds) or 'nothing'}"
+    return f"{kind} ({value!r})" if isinstance(value, int | float | str) else kind
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

@@ -94,6 +94,16 @@ def test_bytes_are_written_back_unchanged():
     assert received == rlp.codec(Items).decode(rlp.encode([7, [[1, "a"], [2, "b"]]]))
 
 
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [(["5"], "Lazy of str"), ([b"h" * 32, 5, "5"], "Lazy of bytes, int, str"), ([None], "Lazy of NoneType")],
+)
+def test_what_is_in_a_list_that_cannot_be_written_is_said(values, told):
+    hashes: Any = rlp.Lazy(values)
+    with pytest.raises(LocalProtocolError, match=rf"Hashes\.hashes cannot hold {told}$"):
+        rlp.codec(Hashes).encode(Hashes(hashes))
+
+
 def test_items_of_another_kind_are_encoded_anew():
     hashes = rlp.codec(Hashes).decode(rlp.encode([[b"h" * 32]]))
     assert rlp.codec(Blobs).encode(Blobs(hashes.hashes)) == rlp.encode([[b"h" * 32]])

@@ -123,7 +123,7 @@ class EthPeer:
         """Ask for the bodies of blocks, given by their headers (eth, 0x05); they have the roots that the headers say."""
         if not headers:
             return ()
-        asked = headers[:MOST_ASKED]
+        asked = _asked(headers)
         answer = await self._channel.request(GetBlockBodies(_hashes(asked)), timeout=timeout)
         with self._no_lie():
             answers.require_few(len(answer.bodies), len(asked), "bodies")
@@ -145,7 +145,7 @@ class EthPeer:
         """
         if not headers:
             return ()
-        asked = headers[:MOST_ASKED]
+        asked = _asked(headers)
         receipts = await (self._receipts69(asked, timeout) if self.version < 70 else self._receipts_in_parts(asked, timeout))
         return _placed(receipts, headers)
 
@@ -186,7 +186,7 @@ class EthPeer:
         if not headers:
             return ()
         self._require(71, "access lists")
-        asked = headers[:MOST_ASKED]
+        asked = _asked(headers)
         answer = await self._channel.request(GetBlockAccessLists(_hashes(asked)), timeout=timeout)
         with self._no_lie():
             answers.require_few(len(answer.access_lists), len(asked), "access lists")
@@ -296,6 +296,18 @@ class EthPeer:
 
     def __repr__(self) -> str:
         return f"<EthPeer {self.peer.id.hex()[:16]}… eth/{self.version}>"
+
+
+def _asked(headers: Sequence[Header]) -> Sequence[Header]:
+    """The blocks of one request; LocalProtocolError for anything but headers, such as hashes, by which no answer could be proved."""
+    wrong = "one" if _is_header(headers) else next((type(one).__name__ for one in headers[:MOST_ASKED] if not _is_header(one)), None)
+    if wrong is not None:
+        raise LocalProtocolError(f"blocks are asked for by their headers, which prove the answers: give a list of Header, not {wrong}")
+    return headers[:MOST_ASKED]
+
+
+def _is_header(value: object) -> bool:
+    return isinstance(value, Header)
 
 
 def _hashes(headers: Sequence[Header]) -> Lazy[bytes]:

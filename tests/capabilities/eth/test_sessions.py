@@ -222,6 +222,16 @@ def test_a_version_that_is_none_is_named():
         eth(CHAIN, pool=cast("Any", CHAIN))
     with pytest.raises(LocalProtocolError, match="the class MemoryChain itself is no Chain"):
         eth(cast("Any", MemoryChain))
+
+
+async def test_blocks_are_asked_for_by_their_headers():
+    async with two_nodes(eth(CHAIN), eth(CHAIN)) as (left, _):
+        peer = await left.connected[0].ready(Eth)
+        (header,) = await peer.headers(3, 1)
+        for given, told in (([header.hash], "bytes"), ([3], "int"), (header, "one")):
+            for request in (peer.bodies, peer.receipts, peer.access_lists):
+                with pytest.raises(LocalProtocolError, match=f"give a list of Header, not {told}$"):
+                    await request(cast("Any", given))
     assert [one.version for one in eth(CHAIN, versions=[72, 69, 72])] == [69, 72]
 
 
