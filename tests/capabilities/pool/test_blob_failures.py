@@ -1,14 +1,17 @@
 """Blob transactions that cannot be had, proved or kept."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import trio
 
 from devp2p import LocalProtocolError
+from devp2p.capabilities.eth.pool import CellGroups
+from devp2p.capabilities.ethereum import Account
 from tests.capabilities.pool.seals import Seals, blob_transaction, cells_answer
 from tests.capabilities.pool.test_blobs import Holder
-from tests.capabilities.pool.worlds import pool_of, scripted, transfer
+from tests.capabilities.pool.worlds import LittleChain, pool_of, scripted, transfer
 
 
 async def test_without_the_library_blob_transactions_are_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,3 +107,49 @@ async def test_a_transaction_that_waits_for_cells_may_come_whole() -> None:
         await pool.add(transaction)
         assert pool.get(transaction.hash) == transaction
         assert transaction.hash not in pool._sidecars
+
+
+async def test_what_was_included_while_its_blobs_were_verified_is_not_kept() -> None:
+    class Slow(Seals):
+        async def verify_blobs(self, blobs: Sequence[bytes], commitments: Sequence[bytes], proofs: Sequence[bytes]) -> bool:
+            await trio.sleep(5)
+            return await super().verify_blobs(blobs, commitments, proofs)
+
+    chain, transaction = LittleChain(), blob_transaction()
+    pool, holder = pool_of(chain, prover=Slow()), Holder(transaction, version=71)
+    async with scripted(pool, holder):
+        await holder.announce_all(pool)
+        await trio.sleep(2)
+        sender = chain.all_accounts[transaction.sender]
+        chain.advance({transaction.sender: replace(sender, nonce=1)})
+        await pool.refresh()
+        await trio.sleep(10)
+        assert len(pool) == 0
+
+
+async def test_a_state_that_hangs_does_not_keep_a_session_from_ending() -> None:
+    class Hanging(LittleChain):
+        hangs = False
+
+        async def account(self, address: bytes) -> Account | None:
+            if self.hangs:
+                await trio.sleep(1000)
+            return await super().account(address)
+
+    chain, transaction = Hanging(), blob_transaction()
+    pool, holder = pool_of(chain, prover=Seals()), Holder(transaction)
+    cells = holder.answer_cells
+    assert cells is not None
+
+    def answer_cells(hashes: Sequence[bytes], columns: int) -> CellGroups:
+        chain.hangs = True
+        chain.advance()  # what was read is not known any more
+        return cells(hashes, columns)
+
+    holder.answer_cells = answer_cells
+    began = trio.current_time()
+    async with scripted(pool, holder):
+        await holder.announce_all(pool)
+        await trio.sleep(3)
+        assert chain.hangs
+    assert trio.current_time() < began + 30

@@ -32,6 +32,8 @@ for it now, is not: or else whoever brings it too early would keep it away."""
 _TYPES = 5
 """Types of transactions that we know."""
 _ANNOUNCED_AT_ONCE = 512
+_COMPLETING = 10.0
+"""Seconds that a session which has ended waits at most for what it has brought to be kept: a state may hang, or a proof."""
 _SENDERS_AT_ONCE = 32
 
 
@@ -265,7 +267,7 @@ class TransactionPool:
                 for source, columns in sources.items():  # who may have it as it is
                     self._note(source, Said(BLOB_TYPE, transaction.size), transaction.hash, columns, trio.current_time())
                     source.fetch.ring()
-            with trio.CancelScope(shield=True):  # what others have brought of these would be lost
+            with trio.move_on_after(_COMPLETING, shield=True):  # what others have brought of these would be lost
                 for name in names:
                     await self._complete(name)
 
@@ -285,7 +287,8 @@ class TransactionPool:
                 try:
                     if blobs:
                         await self._sidecars.verify_blobs(transaction)
-                    refusal = self._place(Kept.of(transaction, blobs), examined, state)
+                        examined = await self._examiner.examine(transaction)  # the head may have moved meanwhile
+                    refusal = examined if isinstance(examined, Refusal) else self._place(Kept.of(transaction, blobs), examined, state)
                     self._sidecars.forget(name)  # it need not wait for cells any more
                 except LocalProtocolError as error:  # what proves has failed, for which the peer can do nothing
                     refusal = Refusal(Fault.UNSUPPORTED, str(error))
