@@ -25,8 +25,6 @@ class Fault(enum.Enum):
     """It cannot be executed now, or ever."""
     UNSUPPORTED = "unsupported"
     """We cannot judge it."""
-    BREACH = "breach"
-    """Sending it breaks the protocol."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import trio
 
 from devp2p import DecodingError, Devp2pError
 from devp2p.capabilities.eth.pool.entries import Fault, Refusal
-from devp2p.capabilities.eth.pool.judging import EMPTY_CODE, Rules, account_fault, code_fault, fault_of, sender_fault
+from devp2p.capabilities.eth.pool.judging import EMPTY_CODE, Rules, account_fault, code_fault, fault_of
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.ethereum import Account, Chain, State
 from devp2p.capabilities.ethereum.blocks import Header, Transaction
@@ -77,7 +77,7 @@ class Examiner:
         rules = await self.rules()
         if rules is None:
             return Refusal(Fault.UNSUPPORTED, "the head of the chain is not known")
-        refusal = fault_of(transaction, rules, self._limits) or sender_fault(transaction, rules)
+        refusal = fault_of(transaction, rules, self._limits)
         if refusal is not None:
             return refusal
         try:
