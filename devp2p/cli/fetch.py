@@ -170,7 +170,7 @@ async def _until_signal(task: _Task, path: str, again: str) -> "Journal":
         with told_to_end() as told:
             done = bool(await run_until(told.wait, lambda ending: _fetch(task, path, opened, ending)))
         if not done:
-            raise Failure(f"interrupted: {_how_far(opened)}; {again}", Exit.FAILED)
+            raise Failure(f"interrupted: {_how_far(opened)}{f'; {again}' if opened else ''}", Exit.FAILED)
     except Failure:
         for journal in opened:
             journal.close()

@@ -201,9 +201,9 @@ class _Backfill:
                 liar[Eth].conduct.invalid(_LIE, lie)
             liar.disconnect(DisconnectReason.SUBPROTOCOL_ERROR, lie)
         if verified.headers:
+            self._check_genesis(verified.headers[-1])  # before a journal is complete, which is believed when it is opened again
             await self._keep(self._journal.add_headers, verified.headers)
             self._kept = min(self._kept, verified.headers[-1].number)
-            self._check_genesis(verified.headers[-1])
         self._tell(came=bool(verified.headers))
 
     async def _fetch_parts(self, peer: Peer, eth: EthPeer, part: Part) -> None:

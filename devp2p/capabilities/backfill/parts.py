@@ -67,9 +67,6 @@ class Parts(Generic[P]):
         self._asked -= len(asked)
         self.add(asked)
 
-    def forgive(self, peer: P | None = None) -> None:
-        """A peer may be asked again for what it did not have, or all peers."""
-        if peer is None:
-            self._lacking.clear()
-        for lacking in self._lacking.values():
-            lacking.discard(peer)
+    def forgive(self) -> None:
+        """All peers may be asked again for what they did not have."""
+        self._lacking.clear()

@@ -116,12 +116,9 @@ class Span(Generic[P]):
         elif piece not in self._asked:
             self._free.append(piece)
 
-    def forgive(self, peer: P | None = None) -> None:
-        """A peer may be asked again for what it did not have, or all peers."""
-        if peer is None:
-            self._refused.clear()
-        for refused in self._refused.values():
-            refused.discard(peer)
+    def forgive(self) -> None:
+        """All peers may be asked again for what they did not have."""
+        self._refused.clear()
 
     def _end(self, peer: P, piece: Piece) -> None:
         """The peer is no longer asked for a piece."""

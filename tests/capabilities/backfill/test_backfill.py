@@ -171,11 +171,12 @@ async def test_a_chain_with_another_beginning_is_not_taken_for_ours(tmp_path):
     other = Forging()
     async with node_with(other) as (node, _):
         wanted = Order(0, 40, other.chain[40].hash, CHAIN.chain[0].hash)
-        with (
-            Journal.open(tmp_path / "j", wanted) as journal,
-            pytest.raises(BackfillError, match=r"is of another chain: that begins with 0x"),
-        ):
-            await backfill(node, journal)
+        for _ in range(2):  # nor when it is tried again
+            with (
+                Journal.open(tmp_path / "j", wanted) as journal,
+                pytest.raises(BackfillError, match=r"is of another chain: that begins with 0x"),
+            ):
+                await backfill(node, journal)
 
 
 async def test_peers_agree_on_an_anchor_or_it_says_who_says_what():
