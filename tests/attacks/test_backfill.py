@@ -48,6 +48,19 @@ class Silent(MemoryChain):
             await trio.sleep_forever()
 
 
+class Empty(MemoryChain):
+    """Has nothing, whatever it says."""
+
+    def __init__(self) -> None:
+        super().__init__(LAST)
+        self.is_asked = trio.Event()
+
+    async def headers(self, start: int | bytes, count: int, *, skip: int, reverse: bool, size: int) -> Sequence[bytes]:  # noqa: ARG002
+        self.is_asked.set()
+        await self._asked("headers")
+        return []
+
+
 class Dribbler(Eth72):
     """Brings a receipt, or a header, now and then, with more to come."""
 
@@ -179,6 +192,27 @@ async def test_e1_control_without_a_time_for_all_parts_they_keep_coming(tmp_path
     dribbler = Dribbler()
     with pytest.RaisesGroup(BackfillError, flatten_subgroups=True):
         await filled_beside((dribbler,), dribbler.is_asked, tmp_path, patience=1.5)
+
+
+async def asked_of_who_has_nothing(folder: Path) -> int:
+    """How many headers a node is asked for that leaves out everything, until an honest one joins and a second has passed."""
+    empty = Empty()
+    async with world() as place, trio.open_nursery() as nursery:
+        await place.join(*eth(empty))
+
+        async def join() -> None:
+            await trio.sleep(1)
+            await place.join(*eth(CHAIN))
+
+        nursery.start_soon(join)
+        with Journal.open(folder / "journal", order()) as journal:
+            await backfill(place.node, journal)
+            assert journal.progress.headers == LAST + 1
+    return empty.asked.count("headers")
+
+
+async def test_e1_who_leaves_out_everything_is_asked_once_and_keeps_nothing_from_others(tmp_path):
+    assert await asked_of_who_has_nothing(tmp_path) == 1
 
 
 async def headers_of_a_dribbler(folder: Path) -> int:

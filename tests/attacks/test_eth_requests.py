@@ -130,6 +130,16 @@ async def test_e6_ten_thousand_hashes_end_the_session(request_):
         assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
 
 
+@pytest.mark.parametrize("code", [0x05, 0x12])
+@pytest.mark.parametrize("hash_", [b"", bytes(31), bytes(33), [bytes(32)]], ids=["empty", "31", "33", "list"])
+async def test_e6_hashes_that_are_none_end_the_session_as_a_breach(code, hash_):
+    async with script() as (node, peer):
+        connected = node.connected[0]
+        await peer.send(peer.space.offsets[0] + code, rlp.encode([b"\x01", [bytes(32), hash_]]))
+        assert await peer.receive_disconnect() == DisconnectReason.PROTOCOL_BREACH
+        assert not (await connected.wait_ended()).by_remote
+
+
 async def test_e6_of_the_hashes_that_a_message_may_have_1024_are_looked_up():
     assert await asked_of_the_chain(GetBlockBodies(Lazy([CHAIN.chain[3].hash] * 4096), request_id=1)) == [1024]
 

@@ -25,6 +25,7 @@ from devp2p.capabilities.snap.messages import (
 )
 from devp2p.rlp import Lazy
 from devp2p.testing import ScriptedPeer, scripted_peer
+from tests.capabilities.chains import build_chain
 from tests.capabilities.snap.states import CHAIN, MemoryState, PlainEth, Status, small_state
 from tests.capabilities.snap.test_peer import LIES, asked
 
@@ -215,6 +216,21 @@ async def test_e11_control_without_bounds_all_are(kind, monkeypatch):
     count, size = await looked_up(MANY[kind])
     assert count >= 7000
     assert size == MOST
+
+
+@pytest.mark.real_clock
+async def test_e11_a_real_state_answers_each_of_them_with_little(tmp_path):
+    built = build_chain(blocks=8, transactions=3, fork="amsterdam")
+    root = built.head.header.state_root
+    with built.open(tmp_path) as chain:
+        async with scripted_peer([PlainEth(), *snap(chain, chain, [1])]) as (_, peer):
+            await peer.send_message(Status())
+            assert isinstance(await peer.receive_message(), Status)
+            for request in MANY.values():
+                for start in (request, replace(request, **({"root_hash": root} if hasattr(request, "root_hash") else {}))):
+                    await peer.send_message(start)
+                    answer = await peer.receive_message()
+                    assert len(rlp.codec(type(answer)).encode(answer)) < 600_000
 
 
 TOO_MANY: dict[str, tuple[int, Any]] = {
