@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from devp2p import DisconnectReason
 from devp2p.capabilities.eth.messages import NewPooledTransactionHashes, bitmap_of
 from devp2p.capabilities.eth.pool import TransactionPool, fetching
-from devp2p.capabilities.eth.pool.columns import ALL
+from devp2p.capabilities.eth.pool.columns import ALL, ColumnPlan
 from devp2p.capabilities.eth.pool.wanted import Wanted
 from devp2p.rlp import Lazy
 from tests.capabilities.pool.seals import Seals
@@ -121,6 +121,38 @@ async def test_e2_control_if_nobody_compared_it_would_be_kept(lie, kinds, monkey
         await play.answer(transfer())
         await wait_all_tasks_blocked()
         assert transfer().hash in pool
+
+
+async def looks(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often all that a peer has announced is looked at while it says the same again, two hundred times one by one."""
+    pool, flooder = pool_of(prover=Seals()), Script(answer=lambda _: [])
+    looked, next_request = 0, ColumnPlan.next_request
+
+    def spy(*arguments: Any) -> Any:
+        nonlocal looked
+        looked += 1
+        return next_request(*arguments)
+
+    async with scripted(pool, flooder):
+        await announce(pool, flooder, 256, kind=3)
+        await trio.sleep(5)
+        await announce(pool, flooder, 256, kind=3)
+        monkeypatch.setattr(ColumnPlan, "next_request", spy)
+        before = len(flooder.asked)
+        for number in range(200):
+            await announce(pool, flooder, 1, number, kind=3)
+            await trio.lowlevel.checkpoint()
+        assert len(flooder.asked) <= before + 1
+        return looked
+
+
+async def test_e2_what_is_announced_again_has_nothing_looked_at_again(monkeypatch):
+    assert await looks(monkeypatch) <= 1
+
+
+async def test_e2_control_if_each_message_woke_who_asks_all_would_be(monkeypatch):
+    monkeypatch.setattr(ColumnPlan, "offers", lambda *_: 0)
+    assert await looks(monkeypatch) >= 100
 
 
 async def test_e2_messages_as_large_as_they_may_be_are_taken_in_small_steps():

@@ -188,7 +188,7 @@ class TransactionPool:
             raise RemoteProtocolError(f"an announcement of {len(types)} types, {len(sizes)} sizes and {len(hashes)} hashes")
         state = self._of(peer)
         await self.refresh()
-        now, surplus = trio.current_time(), 0
+        now, surplus, before = trio.current_time(), 0, self._fetcher.wanted.count(state)
         for number, (kind, size, name) in enumerate(zip(types, sizes, hashes, strict=True)):
             if number % _ANNOUNCED_AT_ONCE == _ANNOUNCED_AT_ONCE - 1:
                 await trio.lowlevel.checkpoint()
@@ -196,7 +196,8 @@ class TransactionPool:
             surplus += not self._note(state, Said(kind, size), name, cells, now)
         if surplus:
             state.junk(surplus, "announced more transactions than are asked of one peer")
-        state.fetch.ring()
+        if self._fetcher.wanted.count(state) != before:  # to choose what to ask for takes a look at all that is wanted
+            state.fetch.ring()
 
     async def transactions(self, peer: PoolPeer, hashes: Sequence[bytes], *, size: int) -> Sequence[bytes]:
         """See `Pool`."""
@@ -243,8 +244,10 @@ class TransactionPool:
         kept = self._shelf.get(name)
         room = True
         if is_blob and state.peer.version >= SPARSE and (kept is None or kept.columns != ALL):
+            is_news = not self._sidecars.plan.offers(state, name)
             room = self._sidecars.plan.announce(state, name, cells, now) or not cells
-            state.fetch_cells.ring()
+            if is_news:
+                state.fetch_cells.ring()
         if kept is not None or name in self._sidecars or (not is_blob and said.size > self.limits.transaction_size + AROUND):
             return room
         at_once = is_blob or said.size > self.limits.broadcast_size
