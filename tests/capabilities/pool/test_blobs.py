@@ -7,7 +7,7 @@ import pytest
 import trio
 import trio.lowlevel
 
-from devp2p.capabilities.eth.pool import CellGroups, TransactionPool
+from devp2p.capabilities.eth.pool import CellGroups, TransactionPool, sidecars
 from devp2p.capabilities.eth.pool.columns import ALL, DATA, indices
 from devp2p.capabilities.ethereum.blocks import Transaction
 from tests.capabilities.pool.seals import Seals, blob_transaction, cells_answer
@@ -319,3 +319,16 @@ async def test_another_of_the_same_nonce_is_fetched_though_it_will_not_be_kept()
         await trio.sleep(2)
         assert {name for names, _ in holder.asked_cells for name in names} == {first.hash, second.hash}
         assert len(pool) == 1
+
+
+async def test_what_an_answer_has_computed_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecars, "EXTENSIONS", 5)
+    pool, peer = pool_of(prover=Seals()), Script()
+    transactions = [blob_transaction(10 * sender, 2, sender) for sender in range(4)]
+    for each in transactions:
+        await pool.add(each)
+    asked = [each.hash for each in transactions]
+    assert (await pool.cells(peer, asked, 1 << 3, size=2**21))[0] == asked  # a part of the blob itself costs nothing
+    assert (await pool.cells(peer, asked, 1 << 100, size=2**21)) == cells_answer(transactions, asked[:2], 1 << 100)
+    assert (await pool.cells(peer, asked, 1 << 100, size=2**21))[0] == asked  # what was computed before costs nothing either
+    assert (await pool.cells(peer, asked[3:], 1 << 100, size=2**21))[0] == asked[3:]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from devp2p import LocalProtocolError, RemoteProtocolError
-from devp2p.capabilities.eth.pool.columns import ALL, CELL, COLUMNS, ENOUGH, ColumnPlan, first, indices
+from devp2p.capabilities.eth.pool.columns import ALL, CELL, COLUMNS, DATA, ENOUGH, ColumnPlan, first, indices
 from devp2p.capabilities.eth.pool.entries import Fault, Refusal
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
@@ -18,6 +18,8 @@ from devp2p.capabilities.ethereum.blocks import Transaction
 _logger = logging.getLogger(__name__)
 _LIE = 4
 _Rows: TypeAlias = dict[int, tuple[bytes, ...]]  # by column: the cell of each blob
+EXTENSIONS = 64
+"""Blobs that are extended for one answer, in about a second; who asks for 1 MiB of cells, with one in the second half, needs no more."""
 _EXTENDED = 8
 """Transactions of which the columns beyond the blobs are kept for the next who asks."""
 
@@ -220,7 +222,7 @@ class Sidecars:
 
     async def serve(self, hashes: Sequence[bytes], columns: int, size: int) -> CellGroups:
         """Answer GetCells: the columns of the first transaction that are here, and of the others that have all of these."""
-        names, groups, room, told = list[bytes](), list[list[bytes]](), size, 0
+        names, groups, room, told, work = list[bytes](), list[list[bytes]](), size, 0, EXTENSIONS
         for name in dict.fromkeys(hashes[: self._limits.fetch_cells_hashes]):
             kept = self._shelf.get(name)
             if kept is None or not kept.columns:
@@ -229,8 +231,10 @@ class Sidecars:
             if not names:
                 told = first(columns & kept.columns, max(1, room // (CELL * blobs)))
             cost = told.bit_count() * blobs * CELL
-            if not told or told & ~kept.columns or (names and cost > room):
+            extensions = blobs if self._has_to_extend(kept, told) else 0
+            if not told or told & ~kept.columns or (names and (cost > room or extensions > work)):
                 continue
+            work -= extensions
             try:
                 group = await self._cells(kept, told)
             except LocalProtocolError as error:
@@ -241,11 +245,14 @@ class Sidecars:
             room -= cost
         return names, groups, told if names else 0
 
+    def _has_to_extend(self, kept: Kept, columns: int) -> bool:
+        return bool(kept.blobs and columns & ~DATA) and kept.hash not in self._extended
+
     async def _cells(self, kept: Kept, columns: int) -> list[bytes]:
         wanted, blobs = indices(columns), kept.blobs
         if not blobs:
             return [cell for column in wanted for cell in kept.cells[column]]
-        if wanted[-1] < COLUMNS // 2:
+        if not columns & ~DATA:
             return [blob[column * CELL : (column + 1) * CELL] for column in wanted for blob in blobs]
         name = kept.hash
         extended = self._extended.pop(name, None)
