@@ -332,3 +332,19 @@ async def test_what_an_answer_has_computed_is_bounded(monkeypatch: pytest.Monkey
     assert (await pool.cells(peer, asked, 1 << 100, size=2**21)) == cells_answer(transactions, asked[:2], 1 << 100)
     assert (await pool.cells(peer, asked, 1 << 100, size=2**21))[0] == asked  # what was computed before costs nothing either
     assert (await pool.cells(peer, asked[3:], 1 << 100, size=2**21))[0] == asked[3:]
+
+
+async def test_a_peer_is_worth_the_cells_that_it_brings_and_no_others() -> None:
+    pool, transaction = pool_of(prover=Seals()), blob_transaction()
+    without, holder = Holder(transaction), Holder(transaction)
+    without.answer_cells = lambda *_: ([], [], 0)
+    async with scripted(pool, without, holder):
+        await without.announce_all(pool)
+        await trio.sleep(1)
+        assert without.asked_cells
+        await holder.announce_all(pool)
+        await trio.sleep(1)
+        assert pool.get(transaction.hash) == transaction
+        size = transaction.elided().size / 1024
+        assert without.conduct.total.useful == pytest.approx(size, rel=0.01)
+        assert holder.conduct.total.useful == 65 * 2

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Iterable
+from itertools import chain
 
 import trio
 
 from devp2p import LocalProtocolError
-from devp2p.capabilities.eth.pool.columns import ALL
+from devp2p.capabilities.eth.pool.columns import ALL, CELL
 from devp2p.capabilities.eth.pool.limits import PoolLimits
 from devp2p.capabilities.eth.pool.peering import PeerState
 from devp2p.capabilities.eth.pool.sidecars import Sidecars
@@ -47,6 +48,9 @@ class CellFetcher:
             self.wake(plan.brought(state, names, {}))
             return []
         brought = answer[2]
+        cells = sum(map(len, chain.from_iterable(rows.values() for rows in found.values())))
+        if cells:
+            state.peer.conduct.useful(cells * CELL / 1024, f"brought {cells} cells")
         if has_all and found and brought != columns and len(found) == 1:
             state.peer.conduct.invalid(1, "left out cells that it had announced")
         self.wake(plan.brought(state, names, dict.fromkeys(found, brought)))

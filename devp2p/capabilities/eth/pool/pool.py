@@ -310,7 +310,7 @@ class TransactionPool:
         if isinstance(placed, Refusal):
             return placed
         if state is not None:
-            state.useful([kept.footprint])
+            state.useful([kept.footprint if state.peer.version < SPARSE else len(kept.item)])  # from eth/72 on cells come from others
         self._settle(placed)
         return None
 
