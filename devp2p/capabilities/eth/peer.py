@@ -1,7 +1,7 @@
 """`EthPeer`: a peer that has shown us its Status, and what it can be asked for."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -73,6 +73,7 @@ class EthPeer:
         """Which blocks it has, by its latest word. Nobody has proved that."""
         self._channel = channel
         self._timeout = timeout
+        self._order = trio.Lock()
 
     @property
     def version(self) -> int:
@@ -107,7 +108,7 @@ class EthPeer:
         one, the caller knows by a hash that it trusts.
         """
         answer = await self._channel.request(GetBlockHeaders(start, count, skip, reverse), timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.require_few(len(answer.headers), count, "headers")
             raws = tuple(answer.headers.encodings())
             headers = await answers.headers_of(raws, start, count, skip=skip, reverse=reverse)
@@ -125,7 +126,7 @@ class EthPeer:
             return ()
         asked = _asked(headers)
         answer = await self._channel.request(GetBlockBodies(_hashes(asked)), timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.require_few(len(answer.bodies), len(asked), "bodies")
             raws = tuple(answer.bodies.encodings())
             bodies = await answers.bodies_of(raws, asked)
@@ -151,7 +152,7 @@ class EthPeer:
 
     async def _receipts69(self, headers: Sequence[Header], timeout: float | None) -> Sequence[tuple[bytes, ...] | None]:  # noqa: ASYNC109
         answer = await self._channel.request(GetReceipts69(_hashes(headers)), timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.require_few(len(answer.receipts), len(headers), "lists of receipts")
             raws = tuple(answer.receipts.encodings())
             receipts = await answers.receipts_of(raws, headers)
@@ -165,13 +166,13 @@ class EthPeer:
         for _ in range(MOST_PARTS):
             left = max(0.0, deadline - trio.current_time())
             answer = await self._channel.request(GetReceipts(parts.first, _hashes(parts.missing)), timeout=min(each, left))
-            with self._no_lie():
+            async with self._proving():
                 answers.require_few(len(answer.receipts), len(parts.missing), "lists of receipts")
                 if not await parts.add(tuple(answer.receipts.encodings()), incomplete=answer.incomplete):
                     break
         else:
             if not parts.found:
-                with self._no_lie():
+                async with self._proving():
                     raise InvalidAnswer(f"receipts of a block came in more than {MOST_PARTS} parts")
         self._brought(parts.size, f"receipts of {len(parts.found)} blocks")
         return parts.found
@@ -188,7 +189,7 @@ class EthPeer:
         self._require(71, "access lists")
         asked = _asked(headers)
         answer = await self._channel.request(GetBlockAccessLists(_hashes(asked)), timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.require_few(len(answer.access_lists), len(asked), "access lists")
             found = await answers.access_lists_of(tuple(answer.access_lists.encodings()), asked)
         brought = [raw for raw in found if raw is not None]
@@ -207,7 +208,7 @@ class EthPeer:
         if not hashes:
             return ()
         raws = await self.fetch_transactions(hashes, timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             transactions = await answers.transactions_of(raws, hashes)
         self._brought(sum(map(len, raws)), f"{len(raws)} transactions")
         return transactions
@@ -225,7 +226,7 @@ class EthPeer:
         them its cells, by rising index and each of every blob, and the columns that came.
         """
         found, groups, came = await self.fetch_cells(hashes, columns, timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.check_cells(found, groups, came, hashes, columns)
         return found, groups, came
 
@@ -250,7 +251,7 @@ class EthPeer:
     ) -> Sequence[bytes]:
         """Ask for transactions (eth, 0x09) and return the items as they came: no more than were asked for, and nothing else is checked."""
         answer = await self._channel.request(GetPooledTransactions(Lazy(hashes)), timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.require_few(len(answer.transactions), len(hashes), "transactions")
         return tuple(answer.transactions.encodings())
 
@@ -264,7 +265,7 @@ class EthPeer:
         """Ask for cells (eth, 0x14) and return the answer as it came, with as many groups as were asked for at most."""
         self._require(72, "cells")
         answer = await self._channel.request(GetCells(Lazy(hashes), bitmap_of(columns)), timeout=timeout)
-        with self._no_lie():
+        async with self._proving():
             answers.require_few(max(len(answer.hashes), len(answer.groups)), len(hashes), "groups of cells")
             try:
                 return answer.hashes[:], [group[:] for group in answer.groups], columns_of(answer.cells)
@@ -285,14 +286,20 @@ class EthPeer:
         if size:
             self.conduct.useful(size / UNIT, f"brought {what}")
 
-    @contextmanager
-    def _no_lie(self) -> Generator[None]:
-        try:
-            yield
-        except InvalidAnswer as error:
-            self.conduct.invalid(4, str(error))
-            self.peer.disconnect(error.reason, str(error))
-            raise
+    @asynccontextmanager
+    async def _proving(self) -> AsyncGenerator[None]:
+        """Check an answer, after those that came before it, and let the peer go if it lies.
+
+        If the checks took turns, all would be done at about the same time, and only then would the next requests go out. So the first is
+        done first, and the peer works on the next request while the others are checked.
+        """
+        async with self._order:
+            try:
+                yield
+            except InvalidAnswer as error:
+                self.conduct.invalid(4, str(error))
+                self.peer.disconnect(error.reason, str(error))
+                raise
 
     def __repr__(self) -> str:
         return f"<EthPeer {self.peer.id.hex()[:16]}… eth/{self.version}>"

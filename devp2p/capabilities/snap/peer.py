@@ -53,6 +53,7 @@ class SnapPeer:
         """1 or 2."""
         self._peer = peer
         self._channel = channel
+        self._order = trio.Lock()
 
     async def account_range(
         self, root: bytes, start: bytes = FIRST_KEY, limit: bytes = LAST_KEY, size: int = USUAL_SIZE
@@ -129,22 +130,27 @@ class SnapPeer:
         return proved
 
     async def _proved(self, steps: Steps[T]) -> T:
-        """Take the steps of a check, and let others have their turn between two; a peer that lies has to go."""
+        """Take the steps of a check, and let others have their turn between two; a peer that lies has to go.
+
+        Answers of one peer are checked one after another, as in eth: so the first of them is done soon, and the peer works on the next
+        request while the others are checked.
+        """
         result: object = None
-        try:
-            while True:
-                work = steps.send(result)
-                if work is None:
-                    await trio.lowlevel.checkpoint()
-                    result = None
-                else:
-                    result = await trio.to_thread.run_sync(work, limiter=_threads)
-        except StopIteration as done:
-            return cast("T", done.value)
-        except RemoteProtocolError as error:
-            self._channel.conduct.invalid(_LIE, str(error))
-            self._peer.disconnect(error.reason, str(error))
-            raise
+        async with self._order:
+            try:
+                while True:
+                    work = steps.send(result)
+                    if work is None:
+                        await trio.lowlevel.checkpoint()
+                        result = None
+                    else:
+                        result = await trio.to_thread.run_sync(work, limiter=_threads)
+            except StopIteration as done:
+                return cast("T", done.value)
+            except RemoteProtocolError as error:
+                self._channel.conduct.invalid(_LIE, str(error))
+                self._peer.disconnect(error.reason, str(error))
+                raise
 
     def _rate(self, size: int) -> None:
         """What the peer brought is worth its KiB, as in eth; how long it took, the channel says."""

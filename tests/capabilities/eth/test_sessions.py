@@ -244,3 +244,19 @@ async def test_without_a_chain_one_is_at_the_first_block_of_mainnet():
         bodies = await peer.bodies([header])
         assert bodies[0] is not None
         assert not bodies[0].transactions
+
+
+async def test_answers_are_proved_one_after_another_so_that_the_next_request_can_go_out_after_the_first():
+    steps: list[str] = []
+
+    async def prove(handle: EthPeer, name: str) -> None:
+        async with handle._proving():
+            for _ in range(3):
+                steps.append(name)
+                await trio.lowlevel.checkpoint()
+
+    async with two_nodes(eth(CHAIN), eth(CHAIN)) as (left, _), trio.open_nursery() as nursery:
+        handle = await left.connected[0].ready(Eth)
+        for name in ("one", "other"):
+            nursery.start_soon(prove, handle, name)
+    assert steps in (["one"] * 3 + ["other"] * 3, ["other"] * 3 + ["one"] * 3)

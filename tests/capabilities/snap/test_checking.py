@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devp2p import DecodingError, RemoteProtocolError, keccak256
+from devp2p import DecodingError, RemoteProtocolError, keccak256, rlp
 from devp2p.capabilities.ethereum.tries import slim_account
 from devp2p.capabilities.snap.checking import check_accounts, check_codes, check_storage
-from devp2p.capabilities.snap.messages import AccountData, AccountRange, SlotData, StorageRanges
+from devp2p.capabilities.snap.messages import AccountRange, SlotData, StorageRanges
 from devp2p.rlp import Lazy
 from tests.capabilities.snap.states import Leaf, encoded, small_state
 
@@ -36,6 +36,11 @@ def result(steps: Generator[Any, Any, T]) -> T:
             next(steps)
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return]
+
+
+def received(leaves: list[Leaf], proof: list[bytes]) -> AccountRange:
+    accounts = b"".join(rlp.encode_list(rlp.encode(key) + body) for key, body in leaves)
+    return rlp.codec(AccountRange).decode(rlp.encode_list(rlp.encode(1) + rlp.encode_list(accounts) + rlp.encode(proof)))
 
 
 def damaged(data: bytes, at: int) -> bytes:
@@ -74,7 +79,7 @@ def changed(leaves: list[Leaf], proof: list[bytes], done: list[Change]) -> tuple
 def test_accounts_that_are_taken_are_those_of_the_state(start, limit, size, done):
     honest, _ = STATE.some(STATE.root, start, limit, size, slim_account)
     leaves, proof = changed(honest, STATE.proof(STATE.root, start, honest), done)
-    answer = AccountRange(1, Lazy(AccountData(*leaf) for leaf in leaves), Lazy(proof))
+    answer = received(leaves, proof)
     try:
         page = result(check_accounts(STATE.root, start, limit, answer))
     except RemoteProtocolError:
@@ -130,9 +135,8 @@ def test_codes_that_are_taken_were_asked_for_and_come_in_order(codes, sent):
     st.lists(st.binary(max_size=40), max_size=4),
 )
 def test_any_bytes_are_refused_by_an_error_of_the_peer(leaves, proof):
-    bodies = Lazy(AccountData(key, body) for key, body in leaves)
     try:
-        page = result(check_accounts(STATE.root, bytes(32), b"\xff" * 32, AccountRange(1, bodies, Lazy(proof))))
+        page = result(check_accounts(STATE.root, bytes(32), b"\xff" * 32, received(leaves, proof)))
     except (RemoteProtocolError, DecodingError):
         pass
     else:

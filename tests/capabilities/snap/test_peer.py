@@ -15,6 +15,7 @@ from devp2p import LocalProtocolError, Node, RemoteProtocolError, keccak256, rlp
 from devp2p.capabilities.ethereum.blocks import AccountChanges, Header, encode_access_list
 from devp2p.capabilities.ethereum.tries import EMPTY_ROOT
 from devp2p.capabilities.snap import AccountPage, Snap, SnapPeer, snap
+from devp2p.capabilities.snap.checking import Steps
 from devp2p.capabilities.snap.messages import AccountData, GetAccountRange, SlotData
 from devp2p.rlp import Lazy
 from devp2p.testing import scripted_peer
@@ -288,3 +289,17 @@ async def test_a_peer_that_does_not_answer_is_no_liar_but_slow():
             await handle.account_range(ROOT)
         await wait_all_tasks_blocked()
         assert (node.connected[0].conduct(Snap).timeouts, node.connected[0].conduct(Snap).invalid) == (1, 0)
+
+
+async def test_answers_are_proved_one_after_another_so_that_the_next_request_can_go_out_after_the_first():
+    taken: list[str] = []
+
+    def steps(name: str) -> Steps[None]:
+        for _ in range(3):
+            taken.append(name)
+            yield None
+
+    async with asked(lambda one: one) as (_, peer), trio.open_nursery() as nursery:
+        for name in ("one", "other"):
+            nursery.start_soon(peer._proved, steps(name))
+    assert taken in (["one"] * 3 + ["other"] * 3, ["other"] * 3 + ["one"] * 3)

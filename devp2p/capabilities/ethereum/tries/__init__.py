@@ -15,7 +15,7 @@ Building is one pass over leaves in the order of their keys. It is 20 to 30 time
 tests, and is not used here.
 """
 
-from devp2p.capabilities.ethereum.tries.accounts import EMPTY_CODE, full_account, slim_account
+from devp2p.capabilities.ethereum.tries.accounts import EMPTY_CODE, full_account, read_slim_account, slim_account
 from devp2p.capabilities.ethereum.tries.building import list_root, ordered_root, trie_nodes
 from devp2p.capabilities.ethereum.tries.nodes import EMPTY_ROOT
 from devp2p.capabilities.ethereum.tries.ranges import check_range, check_range_in_steps
@@ -31,6 +31,7 @@ __all__ = [
     "full_account",
     "list_root",
     "ordered_root",
+    "read_slim_account",
     "slim_account",
     "trie_nodes",
 ]

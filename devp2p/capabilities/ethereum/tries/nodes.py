@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from devp2p import DecodingError, keccak256, rlp
+from devp2p.rlp import encode_bytes, encode_list
 
 EMPTY: Final = b"\x80"
 """The reference to no node, and the encoding of a trie without leaves."""
@@ -22,8 +23,8 @@ _SIZES: Final = {EMPTY[0]: 1, HASHED[0]: 33}
 
 def write_leaf(path: str, value: bytes) -> bytes:
     """Encode the leaf that holds ``value`` at the end of ``path``, the part of its key that the nodes above it do not cover."""
-    compact = bytes.fromhex(f"3{path}" if len(path) % 2 else f"20{path}")
-    return rlp.encode_list(rlp.encode_bytes(compact) + rlp.encode_bytes(value))
+    compact = bytes.fromhex(("3" if len(path) % 2 else "20") + path)
+    return encode_list(encode_bytes(compact) + encode_bytes(value))
 
 
 def write_extension(path: str, child: bytes) -> bytes:
