@@ -10,7 +10,7 @@ PROGRAM = """
 import resource, sys
 from devp2p.allocator import keep_freed_memory
 kept = keep_freed_memory() if sys.argv[1:] else None
-for size in (4, 10, 7, 12) * 10:
+for size in (4, 10, 7, 12) * 5:
     blocks = [bytes(range(256)) * 4096 * size for _ in range(3)]
     del blocks
 print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt)

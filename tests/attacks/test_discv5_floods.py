@@ -149,10 +149,12 @@ def grown(strangers: int, limits: Discv5Limits | None = None) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.simulation
 def test_d13_strangers_take_less_than_two_mebibytes_however_many_they_are():
     assert grown(20_000) < 2 * 2**20
 
 
+@pytest.mark.simulation
 def test_d13_control_without_a_bound_each_takes_some():
     assert grown(10_000, Discv5Limits(challenges=10**9)) > 3 * 2**20
 

@@ -196,4 +196,4 @@ class TableMachine(RuleBasedStateMachine):
 
 
 TestTable = TableMachine.TestCase
-TestTable.settings = settings(max_examples=30, stateful_step_count=100, deadline=None)
+TestTable.settings = settings(max_examples=20, stateful_step_count=100, deadline=None)

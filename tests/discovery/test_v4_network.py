@@ -84,6 +84,7 @@ def test_searches_among_nodes_that_know_each_other_bear_losses(loss, least):
     assert hits >= least
 
 
+@pytest.mark.simulation
 def test_where_nobody_knows_anybody_who_lost_the_one_ping_back_is_lost_for_a_minute():
     # That ping-backs are rare is what keeps them from being abused, and this is the price: two datagrams that must both arrive, 0.95 ** 2.
     exact, hits = search(*settled(80, 2, 0.05, bonded=False), searches=12)
@@ -91,6 +92,7 @@ def test_where_nobody_knows_anybody_who_lost_the_one_ping_back_is_lost_for_a_min
     assert hits >= 0.8
 
 
+@pytest.mark.simulation
 def test_nodes_that_know_three_others_find_all_that_are_near():
     network, nodes = joined(30, 3, 0.0, 30.0)
     exact, hits = search(network, nodes, 8)
@@ -100,6 +102,7 @@ def test_nodes_that_know_three_others_find_all_that_are_near():
     assert sum(len(node.table) for node in nodes.values()) >= 20 * len(nodes)
 
 
+@pytest.mark.simulation
 def test_without_questions_to_others_there_would_be_nothing_to_find():
     network, nodes = joined(20, 3, 1.0, 5.0)
     assert search(network, nodes, 5) == (0.0, 0.0)

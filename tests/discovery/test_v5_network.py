@@ -44,6 +44,7 @@ def acquainted(nodes: int, seed: int, *, loss: float) -> tuple[Wire, list[Party]
     return Wire(*parties, seed=seed, loss=loss, delay=(0.02, 0.12)), parties
 
 
+@pytest.mark.simulation
 def test_a_network_that_loses_datagrams_finds_whom_it_looks_for():
     wire, parties = acquainted(150, seed=1, loss=0.05)
     chance = random.Random(2)
@@ -72,6 +73,7 @@ def test_a_network_grows_though_datagrams_are_lost():
         assert wire.result(party, number, LookupDone).contacts[0] == parties[-1].contact
 
 
+@pytest.mark.simulation
 def test_dead_nodes_leave_the_tables_and_a_newer_record_reaches_them():
     wire, parties = grown(18, seed=3)
     gone, changed, *others = parties

@@ -1,6 +1,7 @@
 """The rows of the table of failures and attacks that the policy was designed against, one test each."""
 
 from collections import Counter
+from functools import cache
 from statistics import mean
 
 import pytest
@@ -105,7 +106,7 @@ def test_whitewash_a_banned_node_gains_nothing_by_a_new_identity():
 
 def test_sybils_200_from_two_networks_leave_the_dialled_alone_and_get_no_more_than_the_cap():
     world = World([SlotSpec("eth", 25)], 50)
-    world.add(crowd(1000, 300))
+    world.add(crowd(1000, 100))
     world.run(300)
     dialled = {session.node.id for session in world.sessions.values() if not session.inbound}
     assert len(dialled) >= 16
@@ -122,7 +123,7 @@ def test_sybils_200_from_two_networks_leave_the_dialled_alone_and_get_no_more_th
         assert counts[b"\x05\x01"] <= 5
         assert len(world.sessions) <= 50
 
-    world.run(600, attack)
+    world.run(300, attack)
     assert admitted >= 10  # the attack did get what the cap allows
     still = {session.node.id for session in world.sessions.values() if not session.inbound}
     assert len(dialled - still) <= len(world.exchanged)
@@ -233,11 +234,18 @@ def test_without_a_floor_it_does_not_in_that_time():
     assert exchanged == 0
 
 
-def honest_after_a_restart(*, with_anchors: bool) -> int:
-    """How many honest peers a node has, ten minutes after a restart in which all that it is told of are liars."""
+@cache
+def first_life() -> World:
+    """An hour among honest nodes, of which nothing is changed later."""
     before = World([ETH], 20)
     before.add(crowd(0, 100, 10.0, spread=20.0))
     before.run(3600)
+    return before
+
+
+def honest_after_a_restart(*, with_anchors: bool) -> int:
+    """How many honest peers a node has, ten minutes after a restart in which all that it is told of are liars."""
+    before = first_life()
     anchors = before.slots.anchors(before.peers(), before.now)["eth"]
     assert len(anchors) == 2
     after = World([ETH], 20, seed=2)
@@ -284,8 +292,8 @@ def test_offline_for_more_than_seven_days_the_ratings_are_gone_and_the_anchors_a
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0, -1e9, 1e9])
 def test_clock_jumps_neither_stop_the_policy_nor_let_it_run_wild(jump):
     world = World([ETH], 20)
-    world.add(crowd(0, 200, 1.0, spread=50.0))
-    world.run(3600)
+    world.add(crowd(0, 100, 1.0, spread=50.0))
+    world.run(1800)
     changed = len(world.exchanged)
     there = set(world.sessions)
     world.now += jump

@@ -142,5 +142,5 @@ class PolicyMachine(RuleBasedStateMachine):
         assert len(recent) <= world.slots.changes_allowed
 
 
-PolicyMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
+PolicyMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
 TestPolicy = PolicyMachine.TestCase

@@ -39,7 +39,7 @@ def _is_full(found: Found, mix: Mix) -> bool:
 
 def test_no_small_session_comes_to_a_standstill():
     """Two messages, either side of which may reset one at any moment, and four without resets."""
-    states, stuck, full = explored(mixes((1, 2, 3), ((2, 4, 2),), 1, count=2))
+    states, stuck, full = explored(mixes((1, 3), ((2, 4, 2),), 1, count=2))
     more, also_stuck, also_full = explored(mixes((1, 2), ((2, 4, 2),), in_lanes=LANES[1:2]))
     assert (stuck, also_stuck) == (0, 0)
     assert states + more > 15_000
@@ -101,12 +101,14 @@ class HalfOfItsOwn(Contexts):
                 self._due.append(place)
 
 
+@pytest.mark.simulation
 def test_capabilities_that_take_nothing_hold_up_no_other():
     states, stuck, _ = explored(beside_sleepers())
     assert stuck == 0
     assert states > 1000
 
 
+@pytest.mark.simulation
 def test_control_if_half_of_the_connections_window_is_owed_at_a_time_they_do():
     _, stuck, _ = explored(beside_sleepers(), HalfOfItsOwn, checked=False)
     assert stuck > 0
