@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from devp2p.capabilities.ethereum.blocks import Header
 from devp2p.capabilities.ethereum.store import (
     DamagedStoreError,
     Importer,
@@ -201,6 +202,7 @@ def is_whole(path: Path, built: BuiltChain) -> int:
 
 KILLED = """
 import os, signal, sys
+from devp2p.capabilities.ethereum.blocks import Header
 from devp2p.capabilities.ethereum.store import Importer, additions, importing, state_building
 
 database, chain, dump, where = sys.argv[1:]
@@ -281,3 +283,33 @@ async def test_who_reads_while_another_imports_sees_whole_batches_only(tmp_path:
     assert len({number for when, number in seen if when == "between"}) >= 3
     assert [number for when, number in seen if when == "within"][:2] == [0, 0]
     assert heads[-1] == 10
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE leaves SET value = x'00'",
+        "UPDATE receipts SET raw = x'83c0'",
+        "UPDATE chain SET head = 999",
+        "UPDATE headers SET raw = x'c0'",
+        "DELETE FROM tries",
+    ],
+)
+async def test_rows_that_nobody_understands_are_damage_and_no_fault_of_who_asks(copy: Path, statement: str):
+    with SqliteChain.open(copy) as chain:
+        head = chain.head
+    connection = sqlite3.connect(copy, isolation_level=None)
+    keys = [key for (key,) in connection.execute("SELECT key FROM leaves JOIN states USING (trie)")]
+    connection.execute(statement)
+    connection.close()
+
+    async def ask_all() -> None:
+        with SqliteChain.open(copy) as chain:
+            await chain.receipts([head.hash], size=10**6)
+            (raw,) = await chain.headers(0, 1, skip=0, reverse=False, size=10**6)
+            for key in keys:
+                await chain.slots(Header.decode(raw).state_root, [key], bytes(32), b"\xff" * 32, size=1000)
+
+    with pytest.raises(DamagedStoreError, match="is damaged"):
+        await ask_all()

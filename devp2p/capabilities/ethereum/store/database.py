@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from devp2p import DecodingError
 from devp2p.capabilities.ethereum.chain import ChainError
 from devp2p.capabilities.ethereum.store.schema import APPLICATION_ID, MIGRATIONS
 
@@ -116,8 +117,11 @@ class Database:
 
     @contextmanager
     def snapshot(self) -> Generator[None, None, None]:
-        """All that the block reads is of one moment, whatever others write."""
-        yield from self._transaction("BEGIN")
+        """All that the block reads is of one moment, whatever others write. What nobody understands is damage, and no peer's fault."""
+        try:
+            yield from self._transaction("BEGIN")
+        except (DecodingError, ValueError, TypeError) as error:
+            raise damaged(self.path, str(error)) from error
 
     @property
     def changed(self) -> int:
