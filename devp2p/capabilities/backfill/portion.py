@@ -8,7 +8,7 @@ class Portion:
     """How many blocks' headers, bodies or receipts one peer is asked for."""
 
     def __init__(self, first: int = FIRST) -> None:
-        self.size = first
+        self.size: int = first
 
     def answered(self, asked: int, brought: int, seconds: float) -> None:
         """Of `asked` blocks it brought so many in so many seconds."""

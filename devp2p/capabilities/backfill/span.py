@@ -54,9 +54,9 @@ class Span(Generic[P]):
 
     def __init__(self, first: int, last: int, anchor: bytes) -> None:
         self.first = first
-        self.edge = last
+        self.edge: int = last
         """The highest header that is not verified yet; below `first` when all are."""
-        self.expected = anchor
+        self.expected: bytes = anchor
         """Its hash."""
         self._below = last  # the highest that nobody was asked for, but for what was given back
         self._free: list[Piece] = []

@@ -1,8 +1,8 @@
 """The capability: Status on both sides, then requests, answers and transactions until the session ends."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, ClassVar, Final
 
 import trio
 
@@ -62,8 +62,8 @@ class Eth(Capability[EthMessage, EthPeer]):
 
     name = "eth"
     slots = 16
-    ready_within = 5.0
-    request_timeout = 15.0  # what 2 MiB take at 1.2 Mbit/s
+    ready_within: ClassVar[float | None] = 5.0
+    request_timeout: ClassVar[float] = 15.0  # what 2 MiB take at 1.2 Mbit/s
 
     def __init__(self, side: Side) -> None:
         self.side: Side = side
@@ -136,40 +136,40 @@ class Eth69(Eth):
     """eth/69 (EIP-7642): Status and BlockRangeUpdate say which blocks there are, and receipts come without their bloom filters."""
 
     version = 69
-    messages = MESSAGES[69]
-    length = LENGTHS[69]
-    urgent = {Status, GetBlockHeaders}
-    bulk = {BlockHeaders, BlockBodies, Receipts69}
+    messages: ClassVar[Mapping[int, type[Any]]] = MESSAGES[69]
+    length: ClassVar[int | None] = LENGTHS[69]
+    urgent: ClassVar[Collection[type[Any]]] = {Status, GetBlockHeaders}
+    bulk: ClassVar[Collection[type[Any]]] = {BlockHeaders, BlockBodies, Receipts69}
 
 
 class Eth70(Eth):
     """eth/70 (EIP-7975): the receipts of a large block in several answers."""
 
     version = 70
-    messages = MESSAGES[70]
-    length = LENGTHS[70]
-    urgent = {Status, GetBlockHeaders}
-    bulk = {BlockHeaders, BlockBodies, Receipts}
+    messages: ClassVar[Mapping[int, type[Any]]] = MESSAGES[70]
+    length: ClassVar[int | None] = LENGTHS[70]
+    urgent: ClassVar[Collection[type[Any]]] = {Status, GetBlockHeaders}
+    bulk: ClassVar[Collection[type[Any]]] = {BlockHeaders, BlockBodies, Receipts}
 
 
 class Eth71(Eth):
     """eth/71 (EIP-8159): block access lists."""
 
     version = 71
-    messages = MESSAGES[71]
-    length = LENGTHS[71]
-    urgent = {Status, GetBlockHeaders}
-    bulk = {BlockHeaders, BlockBodies, Receipts, BlockAccessLists}
+    messages: ClassVar[Mapping[int, type[Any]]] = MESSAGES[71]
+    length: ClassVar[int | None] = LENGTHS[71]
+    urgent: ClassVar[Collection[type[Any]]] = {Status, GetBlockHeaders}
+    bulk: ClassVar[Collection[type[Any]]] = {BlockHeaders, BlockBodies, Receipts, BlockAccessLists}
 
 
 class Eth72(Eth):
     """eth/72 (EIP-8070): the cells of blobs apart from their transactions."""
 
     version = 72
-    messages = MESSAGES[72]
-    length = LENGTHS[72]
-    urgent = {Status, GetBlockHeaders}
-    bulk = {BlockHeaders, BlockBodies, Receipts, BlockAccessLists}
+    messages: ClassVar[Mapping[int, type[Any]]] = MESSAGES[72]
+    length: ClassVar[int | None] = LENGTHS[72]
+    urgent: ClassVar[Collection[type[Any]]] = {Status, GetBlockHeaders}
+    bulk: ClassVar[Collection[type[Any]]] = {BlockHeaders, BlockBodies, Receipts, BlockAccessLists}
 
 
 VERSIONS: Final[dict[int, type[Eth]]] = {69: Eth69, 70: Eth70, 71: Eth71, 72: Eth72}

@@ -1,7 +1,7 @@
 """The capabilities snap/1 and snap/2, and `snap`, which makes both over one state."""
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
 
 import trio
 
@@ -38,8 +38,8 @@ class Snap(Capability[SnapMessage, SnapPeer]):
 
     name = "snap"
     optional = True  # where eth is not shared, it is done at once, and the session goes on
-    ready_within = 60.0  # it waits for eth, which has a deadline of its own
-    request_timeout = 15.0  # what 2 MiB take at 1.2 Mbit/s, as in eth
+    ready_within: ClassVar[float | None] = 60.0  # it waits for eth, which has a deadline of its own
+    request_timeout: ClassVar[float] = 15.0  # what 2 MiB take at 1.2 Mbit/s, as in eth
 
     def __init__(self, chain: Chain, state: State | None) -> None:
         """`chain` says which nodes are worth dialling, `state` what peers are served; None: nothing, as by one that only asks."""
@@ -80,8 +80,8 @@ class Snap1(Snap):
 
     version = 1
     length: ClassVar[int | None] = 8
-    messages = {**SHARED, 0x06: GetTrieNodes, 0x07: TrieNodes}
-    bulk = {AccountRange, StorageRanges, ByteCodes, TrieNodes}
+    messages: ClassVar[Mapping[int, type[Any]]] = {**SHARED, 0x06: GetTrieNodes, 0x07: TrieNodes}
+    bulk: ClassVar[Collection[type[Any]]] = {AccountRange, StorageRanges, ByteCodes, TrieNodes}
 
 
 class Snap2(Snap):
@@ -89,8 +89,8 @@ class Snap2(Snap):
 
     version = 2
     length: ClassVar[int | None] = 10
-    messages = {**SHARED, 0x08: GetBlockAccessLists, 0x09: BlockAccessLists}
-    bulk = {AccountRange, StorageRanges, ByteCodes, BlockAccessLists}
+    messages: ClassVar[Mapping[int, type[Any]]] = {**SHARED, 0x08: GetBlockAccessLists, 0x09: BlockAccessLists}
+    bulk: ClassVar[Collection[type[Any]]] = {AccountRange, StorageRanges, ByteCodes, BlockAccessLists}
 
 
 _VERSIONS: dict[int, type[Snap]] = {1: Snap1, 2: Snap2}

@@ -5,8 +5,9 @@ is asked for. `max_size` of a request is what its longest list may take (go-ethe
 an answer is the soft limit that everybody keeps, 2 MiB, and what may come on top: the item that exceeds it, and two proofs.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from devp2p import Request, Response
 from devp2p.rlp import U64, Bytes32, Lazy, MaxItems, MaxLength, Raw
@@ -147,7 +148,7 @@ AnyRequest = GetAccountRange | GetStorageRanges | GetByteCodes | GetTrieNodes | 
 AnyAnswer = AccountRange | StorageRanges | ByteCodes | TrieNodes | BlockAccessLists
 SnapMessage = AnyRequest | AnyAnswer
 
-SHARED = {
+SHARED: Mapping[int, type[Any]] = {
     0x00: GetAccountRange,
     0x01: AccountRange,
     0x02: GetStorageRanges,

@@ -60,11 +60,11 @@ class Ledger:
 
     def __init__(self, limits: LedgerLimits) -> None:
         self.limits = limits
-        self.prices = Prices()
+        self.prices: Prices = Prices()
         """Those of the next block, by which worth is reckoned; a sender's is reckoned anew when the sender is updated."""
-        self.size = 0
+        self.size: int = 0
         """The bytes of all."""
-        self.futures = 0
+        self.futures: int = 0
         """How many cannot be executed yet."""
         self._queues: dict[bytes, SenderQueue] = {}
         self._entries: dict[bytes, Entry] = {}

@@ -38,12 +38,14 @@ class PeerState:
         self.peer = peer
         self.name = name
         """Random; by it the peers are ranked that get transactions whole."""
-        self.known = KnownSet(limits.known)
+        self.known: KnownSet = KnownSet(limits.known)
         self.whole: dict[bytes, bool] = {}
         """Hashes of what it is to be sent whole, in order."""
         self.tidings: dict[bytes, bool] = {}
         """Hashes of what it is to be told of, in order; True: even if it knows of it, since there are more cells now."""
-        self.tell, self.fetch, self.fetch_cells = Bell(), Bell(), Bell()
+        self.tell: Bell = Bell()
+        self.fetch: Bell = Bell()
+        self.fetch_cells: Bell = Bell()
         self._limits = limits
         self._brought = KnownSet(_BROUGHT)
         self._junk = 0

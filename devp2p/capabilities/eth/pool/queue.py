@@ -10,10 +10,10 @@ class SenderQueue:
         self.nonce = nonce
         """The next nonce of the account."""
         self.balance = balance
-        self.prices = prices
+        self.prices: Prices = prices
         """Those that the worth of the run is reckoned by."""
         self.entries: dict[int, Entry] = {}
-        self.cost = 0
+        self.cost: int = 0
         """What all of them may cost together."""
         self.stamp = 0
         """Changes with whatever changes here."""

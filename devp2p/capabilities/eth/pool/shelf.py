@@ -111,8 +111,8 @@ class Shelf:
             gap=0,
             bump=limits.blob_price_bump,
         )
-        self.plain = Ledger(plain)
-        self.blobs = Ledger(blobs)
+        self.plain: Ledger = Ledger(plain)
+        self.blobs: Ledger = Ledger(blobs)
         self._kept: dict[bytes, Kept] = {}
 
     def __len__(self) -> int:

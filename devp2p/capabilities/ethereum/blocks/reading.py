@@ -15,9 +15,11 @@ class Fields:
 
     def __init__(self, data: bytes, at: int, end: int) -> None:
         """`at` and `end` say where the content of the list begins and ends."""
-        self.data = data
-        self.at = self.begun = self.start = at
-        self.end = end
+        self.data: bytes = data
+        self.at: int = at
+        self.begun: int = at
+        self.start: int = at
+        self.end: int = end
 
     @classmethod
     def of(cls, data: bytes, at: int = 0) -> Self:
