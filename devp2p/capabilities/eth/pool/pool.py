@@ -196,8 +196,8 @@ class TransactionPool:
             surplus += not self._note(state, Said(kind, size), name, cells, now)
         if surplus:
             state.junk(surplus, "announced more transactions than are asked of one peer")
-        if self._fetcher.wanted.count(state) != before:  # to choose what to ask for takes a look at all that is wanted
-            state.fetch.ring()
+        if self._fetcher.wanted.count(state) != before or len(hashes) >= _ANNOUNCED_AT_ONCE:
+            state.fetch.ring()  # but not for nothing: to choose what to ask for takes a look at all that is wanted
 
     async def transactions(self, peer: PoolPeer, hashes: Sequence[bytes], *, size: int) -> Sequence[bytes]:
         """See `Pool`."""
