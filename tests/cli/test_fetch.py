@@ -19,12 +19,13 @@ import trio
 
 import devp2p
 from devp2p import rlp
-from devp2p.capabilities.backfill import Journal, Order
+from devp2p.capabilities.backfill import Filled, Journal, Order
 from devp2p.capabilities.eth import eth
 from devp2p.capabilities.ethereum import Chain, Head, Network
 from devp2p.capabilities.ethereum.blocks import Block, Body, Transaction, address_of, transactions_root
 from devp2p.cli import main
 from devp2p.cli.fetch import _write_out
+from devp2p.cli.fetching import KINDS, writers
 from devp2p.cli.output import Failure
 from tests.capabilities.chains import build_chain
 
@@ -174,6 +175,16 @@ def test_csv_and_parquet_have_the_same_columns_and_rows(served: Served, tmp_path
         assert table.column_names == list(rows[0])
         assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in table.to_pylist()] == rows
         assert len(rows) == (5 * 3 if kind == "receipts" else 5)
+
+
+def test_large_blocks_do_not_gather_in_memory_until_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writers, "_BYTES_AT_ONCE", 2 * len(CHAIN.blocks[1].header.raw))
+    path = tmp_path / "headers.parquet"
+    with path.open("wb") as file, writers.open_writer("parquet", file, KINDS["headers"]) as writer:
+        for block in CHAIN.blocks:
+            writer.write(Filled(block.header.raw, None, None))
+    assert parquet.ParquetFile(path).metadata.num_row_groups >= len(CHAIN.blocks) // 3
+    assert parquet.read_table(path).num_rows == len(CHAIN.blocks)
 
 
 def test_a_chain_in_two_forms_to_which_nodes_hold_is_not_chosen_from(served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path):

@@ -14,7 +14,8 @@ from devp2p.capabilities.backfill import Filled
 from devp2p.cli.fetching.rows import Kind, Row, Type, Value
 from devp2p.cli.output import Failure
 
-_AT_ONCE = 4096  # rows of a group in Parquet
+_AT_ONCE = 4096  # rows of a group in Parquet, at most
+_BYTES_AT_ONCE = 16 * 1024 * 1024  # of the blocks in a group: as rows they take ten times as much
 
 
 class Writer(AbstractContextManager["Writer"], Protocol):
@@ -83,10 +84,12 @@ class _Parquet(_Plain):
         self._schema: Any = pa.schema([(name, types[column]) for name, column in kind.columns.items()])
         self._writer: Any = parquet.ParquetWriter(file, self._schema, compression="zstd")
         self._rows: list[Row] = []
+        self._size = 0
 
     def write(self, block: Filled) -> None:
         self._rows += self._kind.rows(block)
-        if len(self._rows) >= _AT_ONCE:
+        self._size += len(block.header) + len(block.body or b"") + sum(map(len, block.receipts or ()))
+        if len(self._rows) >= _AT_ONCE or self._size >= _BYTES_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
@@ -94,6 +97,7 @@ class _Parquet(_Plain):
         values = {name: [row[name] if kind == "uint" else _to_text(row[name]) for row in self._rows] for name, kind in columns.items()}
         self._writer.write_table(self._arrow.table(values, schema=self._schema))
         self._rows.clear()
+        self._size = 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
