@@ -206,6 +206,8 @@ def test_bounds_that_cannot_work_are_refused() -> None:
         PoolLimits(transactions=0)
     with pytest.raises(ValueError, match="broadcast_bytes of PoolLimits is at least 1"):
         PoolLimits(broadcast_bytes=0)
+    with pytest.raises(ValueError, match="announce_hashes of PoolLimits is at most 8192"):
+        PoolLimits(announce_hashes=8193)
     with pytest.raises(ValueError, match="a number from 0 on"):
         PoolLimits(junk=-1)
     with pytest.raises(ValueError, match="from 0 to 1"):

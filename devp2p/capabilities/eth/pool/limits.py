@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+_FITTING = {"announce_hashes": 8192, "fetch_hashes": 4096, "fetch_cells_hashes": 4096, "broadcast_bytes": 2**20}
+"""What fits into one message."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
@@ -103,5 +106,8 @@ class PoolLimits:
         for name in ("transactions", "fetch_hashes", "announce_hashes", "serve_hashes", "broadcast_bytes", "known", "refused", "junk"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} of PoolLimits is at least 1")
+        for name, most in _FITTING.items():
+            if getattr(self, name) > most:
+                raise ValueError(f"{name} of PoolLimits is at most {most}: a message of eth holds no more")
         if not self.full_probability <= 1:
             raise ValueError(f"full_probability of PoolLimits is from 0 to 1, not {self.full_probability}")
