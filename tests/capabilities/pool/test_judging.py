@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from devp2p import LocalProtocolError, keccak256
+from devp2p import DecodingError, LocalProtocolError, keccak256
 from devp2p.capabilities.eth.pool import PoolLimits
 from devp2p.capabilities.eth.pool.entries import Prices
 from devp2p.capabilities.eth.pool.judging import Rules, fake_exponential, fault_of
@@ -218,3 +218,13 @@ async def test_bytes_are_no_transaction_of_our_own() -> None:
     raw: Any = transfer(0).raw
     with pytest.raises(LocalProtocolError, match=r"a Transaction is wanted, not bytes: Transaction.from_envelope makes it of bytes"):
         await pool_of().add(raw)
+
+
+async def test_a_damaged_state_is_no_fault_of_the_peer() -> None:
+    class Damaged(LittleChain):
+        async def account(self, address: bytes) -> Account | None:
+            raise DecodingError(f"the record of {address.hex()} is no RLP")
+
+    pool, peer = pool_of(Damaged(), junk=1), Script()
+    await pool.received(peer, [transfer().raw])
+    assert (len(pool), peer.faults) == (0, 0)

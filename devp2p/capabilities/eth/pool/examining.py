@@ -91,9 +91,7 @@ class Examiner:
                 refusal = code_fault(codes[0] if codes else None)
                 if refusal is not None:
                     return refusal
-        except DecodingError:
-            raise
-        except Devp2pError as error:
+        except Devp2pError as error:  # a DecodingError as well: whatever a state raises is not the peer's fault
             return Refusal(Fault.UNSUPPORTED, f"the state cannot be read: {error}")
         return Examined(account, delegated, await _authorities(transaction))
 
