@@ -192,7 +192,7 @@ async def unread(requests: int) -> tuple[int, int]:
 
 async def test_e7_for_who_reads_nothing_a_few_answers_are_made_and_others_are_served():
     made, got = await unread(100)
-    assert made <= 8
+    assert made <= 5
     assert got == 10
 
 
