@@ -18,7 +18,7 @@ import trio
 from devp2p.cli.arguments import HelpFormatter, node_record, seconds
 from devp2p.cli.ending import Ending, run_until, told_to_end
 from devp2p.cli.output import Exit, Failure, cannot_write, explain
-from devp2p.errors import DecodingError
+from devp2p.errors import DecodingError, PeerDisconnected
 from devp2p.keys import PrivateKey, keccak256
 from devp2p.node import DialFailed, Node, PeerDropped, PeerRefused, open_node
 from devp2p.records import NodeRecord
@@ -228,18 +228,24 @@ def _is_same(begun: "Order", task: _Task, genesis: bytes) -> bool:
 
 
 async def _newest(node: Node, task: _Task) -> int:
-    """Return the number of the newest block of the first node that answers."""
+    """Return the number of the newest block of the first node that has the first block of the range."""
     from devp2p.capabilities.backfill import BackfillError  # noqa: PLC0415
     from devp2p.capabilities.eth import Eth  # noqa: PLC0415
 
+    others: list[str] = []
     with trio.move_on_after(task.patience):
         async for peer in node.peers(Eth):
-            newest = peer[Eth].head
-            if newest >= _END:
-                raise BackfillError(f"{peer.address} says that its newest block is {newest}, which no chain has")
-            if newest < task.first:
-                raise BackfillError(f"the newest block of {peer.address} is {newest}, and the range begins at {task.first}")
-            return newest
+            try:
+                newest = peer[Eth].head
+            except (KeyError, PeerDisconnected):
+                continue  # it has left in this moment
+            if task.first <= newest < _END:
+                return newest
+            others.append(f"the newest block of {peer.address} is {newest}")
+            if len(others) == len(task.nodes):
+                break
+    if others:
+        raise BackfillError(f"{', '.join(others)}, and the range begins at {task.first}")
     raise BackfillError(f"none of the nodes could be asked within {task.patience:g} s")
 
 

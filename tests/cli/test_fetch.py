@@ -9,22 +9,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import trio
 
 import devp2p
 from devp2p import rlp
-from devp2p.capabilities.backfill import Filled, Journal, Order
+from devp2p.capabilities.backfill import BackfillError, Filled, Journal, Order
 from devp2p.capabilities.eth import eth
 from devp2p.capabilities.ethereum import Chain, Head, Network
 from devp2p.capabilities.ethereum.blocks import Block, Body, Transaction, address_of, transactions_root
 from devp2p.cli import main
-from devp2p.cli.fetch import _write_out
+from devp2p.cli.fetch import _newest, _write_out
 from devp2p.cli.fetching import KINDS, writers
 from devp2p.cli.output import Failure
 from tests.capabilities.chains import build_chain
@@ -271,6 +272,40 @@ def test_what_no_node_has_is_said_with_what_came_instead(served: Served, capsys:
 def test_a_hash_that_no_node_has_is_doubted(served: Served, capsys: pytest.CaptureFixture[str]):
     assert main(arguments(served, "headers", "0..3", "--anchor", "ab" * 32, "--patience=0.5")) == 1
     assert "; 0 headers of 4 blocks; is the hash of block 3 that of --anchor?" in capsys.readouterr().err
+
+
+async def test_the_newest_block_is_that_of_a_node_which_has_the_range():
+    class Gone:
+        def __getitem__(self, _: object) -> object:
+            raise devp2p.PeerDisconnected(devp2p.DisconnectReason.CLIENT_QUITTING, by_remote=True)
+
+    class Here:
+        def __init__(self, head: int) -> None:
+            self.head, self.address = head, f"tcp://{head}"
+
+        def __getitem__(self, _: object) -> "Here":
+            return self
+
+    class Nodes:
+        def __init__(self, *peers: object) -> None:
+            self._peers = iter(peers)
+
+        def peers(self, _: object) -> AsyncIterator[object]:
+            return self
+
+        def __aiter__(self) -> "Nodes":
+            return self
+
+        async def __anext__(self) -> object:
+            for peer in self._peers:
+                return peer
+            raise StopAsyncIteration
+
+    task: Any = SimpleNamespace(first=50, patience=1.0, nodes=(1, 2, 3, 4))
+    nodes: Any = Nodes(Gone(), Here(40), Here(2**64 - 1), Here(60), Here(70))
+    assert await _newest(nodes, task) == 60
+    with pytest.raises(BackfillError, match="block of tcp://40 is 40, the newest block of tcp://7 is 7, and the range begins at 50"):
+        await _newest(cast("Any", Nodes(Here(40), Gone(), Here(7))), task)
 
 
 def test_a_node_that_is_not_there_is_named(served: Served, capsys: pytest.CaptureFixture[str]):
