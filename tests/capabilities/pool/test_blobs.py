@@ -334,6 +334,16 @@ async def test_what_an_answer_has_computed_is_bounded(monkeypatch: pytest.Monkey
     assert (await pool.cells(peer, asked[3:], 1 << 100, size=2**21))[0] == asked[3:]
 
 
+async def test_control_without_that_bound_all_blobs_are_extended_for_one_small_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sidecars, "EXTENSIONS", 10**6)
+    pool, peer = pool_of(prover=Seals()), Script()
+    transactions = [blob_transaction(10 * sender, 2, sender) for sender in range(4)]
+    for each in transactions:
+        await pool.add(each)
+    asked = [each.hash for each in transactions]
+    assert (await pool.cells(peer, asked, 1 << 100, size=2**21))[0] == asked
+
+
 async def test_a_peer_is_worth_the_cells_that_it_brings_and_no_others() -> None:
     pool, transaction = pool_of(prover=Seals()), blob_transaction()
     without, holder = Holder(transaction), Holder(transaction)
