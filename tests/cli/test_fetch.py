@@ -29,6 +29,7 @@ from devp2p.cli.fetch import _newest, _write_out
 from devp2p.cli.fetching import KINDS, writers
 from devp2p.cli.output import Failure
 from tests.capabilities.chains import build_chain
+from tests.cli.processes import PATIENCE
 
 CHAIN = build_chain(12, 3)
 parquet: Any = importlib.import_module("pyarrow.parquet")  # without types
@@ -221,8 +222,9 @@ def _ended_by(number: signal.Signals, command: Sequence[str], journal: str) -> t
     process = subprocess.Popen([sys.executable, "-m", "devp2p.cli", *command], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     assert process.stderr.readline().endswith(f"of {LAST} blocks\n"), "it is at work"
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while _bodies_in(journal) < LAST - 3:
+        assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(number)
