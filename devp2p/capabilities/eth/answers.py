@@ -30,6 +30,8 @@ GAS_A_BYTE: Final = 8
 """Gas for a byte of a log's data; its address and topics cost more than that for each of their bytes."""
 BESIDE_LOGS: Final = 64
 """Bytes of a receipt that are not of its logs, at most."""
+_BLOOMS: Final = 8
+"""What a byte of receipts costs, since the bloom filters of their logs are computed."""
 
 Item = TypeVar("Item")
 _Roots: TypeAlias = tuple[bytes | None, ...]
@@ -120,7 +122,7 @@ def split(raw: bytes) -> tuple[bytes, ...]:
 
 
 def _receipts_cost(raw: bytes) -> int:
-    return max(4 * len(raw), cost(raw))  # their bloom filters are most of it
+    return max(_BLOOMS * len(raw), cost(raw))  # their bloom filters are most of it
 
 
 def _roots_of_body(body: Body) -> _Roots:
@@ -193,7 +195,7 @@ class ReceiptsInParts:
     async def _finish(self, receipts: list[bytes]) -> None:
         header = self.missing[0]
         size = sum(map(len, receipts))
-        if fault := await self._checks.run(max(4 * size, EACH * len(receipts)), receipts_fault, header, receipts):
+        if fault := await self._checks.run(max(_BLOOMS * size, EACH * len(receipts)), receipts_fault, header, receipts):
             raise InvalidAnswer(f"receipts that are not those of block {header.number}: {fault}")
         self._part = []
         self.size += size
@@ -237,7 +239,7 @@ async def transactions_of(raws: Iterable[bytes], hashes: Sequence[bytes]) -> tup
     places = iter(enumerate(hashes))
     try:
         for raw in raws:
-            transaction = await checks.run(len(raw), transaction_of, raw)
+            transaction = await checks.run(2 * len(raw), transaction_of, raw)  # its access list is decoded, too
             place = next((at for at, wanted in places if wanted == transaction.hash), None)
             if place is None:
                 raise InvalidAnswer(f"transaction {transaction.hash.hex()} was not asked for, or comes in another order")

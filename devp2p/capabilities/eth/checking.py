@@ -11,9 +11,13 @@ from devp2p.rlp import item_end, list_bounds
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-AT_ONCE: Final = 64 * 1024
-"""Bytes that are hashed, or made a trie of, in a millisecond or so, if they are what they usually are; more of them go to a thread."""
-EACH: Final = 128
+AT_ONCE: Final = 128 * 1024
+"""Bytes that are hashed, or made a trie of, in a millisecond or so, if they are what they usually are; more of them go to a thread.
+
+Most blocks are smaller. To hand one of 90 KB to a thread and take it back costs a tenth of its check, and while the thread has the lock of
+the interpreter, the loop waits for it anyway.
+"""
+EACH: Final = 256
 """As many bytes as one item of a list costs at least: tiny ones, of which a liar makes many, cost what a transaction does."""
 
 _threads = trio.CapacityLimiter(1)  # they compute, so two of them would only hold the interpreter's lock for longer
@@ -24,7 +28,7 @@ def cost(raw: bytes, depth: int = 1) -> int:
 
     `depth` is 1 for a list of items that count, and 2 for a list of such lists.
     """
-    return max(len(raw), EACH * _count(raw, depth))
+    return len(raw) if len(raw) > AT_ONCE else max(len(raw), EACH * _count(raw, depth))
 
 
 def _count(raw: bytes, depth: int) -> int:

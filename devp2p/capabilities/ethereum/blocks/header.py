@@ -68,7 +68,8 @@ class Header:
         """Make a header of its RLP, which it keeps as `raw`; DecodingError if it is none."""
         values = _read_usual(raw) or _read(raw)
         header = cls.__new__(cls)
-        header.__dict__.update(zip(_NAMES, values, strict=True), raw=raw)
+        header.__dict__.update(zip(_NAMES, values, strict=True))
+        header.__dict__["raw"] = raw
         return header
 
     @cached_property
