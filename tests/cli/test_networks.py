@@ -13,7 +13,7 @@ from devp2p import PrivateKey, open_node
 from devp2p.capabilities.eth import Eth, eth
 from devp2p.capabilities.ethereum import GenesisChain
 from devp2p.capabilities.ethereum.networks import NETWORKS, load_genesis
-from devp2p.capabilities.ethereum.store import Importer
+from devp2p.capabilities.ethereum.store import Importer, SqliteChain
 from devp2p.cli import main, plugins
 from devp2p.cli.networks import Served, network_chain, open_served
 from devp2p.cli.output import Exit, Failure
@@ -91,12 +91,12 @@ def test_which_capabilities_run():
     assert Served(first, from_file=True).capabilities([ETH]) == [ETH]
 
 
-def test_functions_that_make_capabilities_get_the_chain():
+def test_functions_that_make_capabilities_get_the_chain(database):
     """And those of this project are registered as any plugin's are."""
     registered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["devp2p.capabilities"]
     assert registered == {"eth": ETH, "snap": SNAP}
-    first: Any = network_chain("hoodi")
-    made = plugins.load([ETH, SNAP], Served(first, first).arguments)
+    with SqliteChain.open(database) as chain:
+        made = plugins.load([ETH, SNAP], Served(chain, chain).arguments)
     assert [str(one.table().spec.offer) for one in made] == ["eth/69", "eth/70", "eth/71", "eth/72", "snap/1", "snap/2"]
 
 
