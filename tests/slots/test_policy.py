@@ -219,6 +219,7 @@ def mediocre(floor: float) -> tuple[float | None, int]:
     return world.slots.view(world.peers(), world.now).capabilities[0].median, len(world.exchanged)
 
 
+@pytest.mark.simulation
 def test_an_all_mediocre_mesh_recovers_by_grafting():
     median, exchanged = mediocre(floor=1.5)
     assert median is not None
@@ -226,6 +227,7 @@ def test_an_all_mediocre_mesh_recovers_by_grafting():
     assert exchanged <= 15  # one in ten minutes
 
 
+@pytest.mark.simulation
 def test_without_a_floor_it_does_not_in_that_time():
     """The control."""
     median, exchanged = mediocre(floor=-1e9)

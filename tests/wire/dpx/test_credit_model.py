@@ -37,6 +37,7 @@ def _is_full(found: Found, mix: Mix) -> bool:
     return found.most_held == (mix.reassembly + mix.window) * UNIT
 
 
+@pytest.mark.simulation
 def test_no_small_session_comes_to_a_standstill():
     """Two messages, either side of which may reset one at any moment, and four without resets."""
     states, stuck, full = explored(mixes((1, 3), ((2, 4, 2),), 1, count=2))
