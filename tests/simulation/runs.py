@@ -21,8 +21,8 @@ from tests.simulation.siege import Siege, besiege
 
 LOSS = 0.05
 GROW = {"v4": grow_v4, "v5": grow_v5}
-THEN = {"v4": 20.0, "v5": 60.0}
-"""Seconds from the last node's coming to the searches. Without its first datagrams, one of v5 is alone for a minute."""
+THEN = {"v4": 20.0, "v5": 90.0}
+"""Seconds from the last arrival to the searches. One of v5 that loses its first datagrams is alone for a minute; then it searches."""
 
 
 @dataclass(frozen=True)
