@@ -65,6 +65,8 @@ class Consent(enum.IntEnum):
 class Grade:
     """What an introducer says of its subject in one capability."""
 
+    rlp_strict: ClassVar[bool] = True  # as in the record, which would be written otherwise than it was signed
+
     name: Annotated[str, rlp.MaxLength(8)]
     version: rlp.U64
     grade: rlp.U8

@@ -104,6 +104,18 @@ def test_a_record_is_for_one_audience_and_one_subject():
     assert fault(itself) == "a node does not introduce itself"
 
 
+def test_neither_a_record_nor_a_grade_has_more_than_what_is_signed():
+    signed = record()
+    before: list[rlp.Encodable] = [signed.signature, signed.subject, signed.audience, signed.introducer, signed.issued, signed.expires]
+    named: list[rlp.Encodable] = [[b"eth", 69, 5]]
+    surplus: list[rlp.Encodable] = [[b"eth", 69, 5, b"more"]]
+    assert IntroductionRecord.decode(rlp.encode([*before, 1, named, signed.nonce])) == signed
+    with pytest.raises(DecodingError):
+        IntroductionRecord.decode(rlp.encode([*before, 1, named, signed.nonce, b"more"]))
+    with pytest.raises(DecodingError):
+        IntroductionRecord.decode(rlp.encode([*before, 1, surplus, signed.nonce]))
+
+
 def test_each_change_is_noticed_by_the_signature():
     signed = record(nonce=b"n" * 16)
     changes: dict[str, object] = {
