@@ -59,7 +59,7 @@ from devp2p.rlp.markers import (
     Rest,
 )
 from devp2p.rlp.schema import Codec, codec
-from devp2p.rlp.splitting import split_list
+from devp2p.rlp.splitting import split_items, split_list
 
 __all__ = [
     "U8",
@@ -96,6 +96,7 @@ __all__ = [
     "list_size",
     "read_uint",
     "split_item",
+    "split_items",
     "split_list",
     "split_uint",
     "string_bounds",

@@ -14,6 +14,11 @@ def split_list(data: bytes, max_items: int = MAX_ITEMS) -> list[bytes]:
     end = len(data)
     at, stop = list_bounds(data, 0, end)
     require_end(stop, end)
+    return split_items(data, at, end, max_items)
+
+
+def split_items(data: bytes, at: int, end: int, max_items: int = MAX_ITEMS) -> list[bytes]:
+    """Do the same with the content of a list, which lies in `data` from `at` to `end`."""
     found: list[bytes] = []
     while at < end:
         if len(found) == max_items:

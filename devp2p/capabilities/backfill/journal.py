@@ -137,7 +137,7 @@ class Journal:
                 yield Filled(
                     header,
                     body if self.order.bodies else None,
-                    _split(receipts) if self.order.receipts and receipts is not None else None,
+                    tuple(rlp.split_list(receipts, len(receipts))) if self.order.receipts and receipts is not None else None,
                 )
 
     def close(self) -> None:
@@ -188,15 +188,6 @@ class Journal:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise _trouble(self.path, error) from None
-
-
-def _split(data: bytes) -> tuple[bytes, ...]:
-    at, end = rlp.list_bounds(data, 0, len(data))
-    items: list[bytes] = []
-    while at < end:
-        item, at = rlp.split_item(data, at)
-        items.append(item)
-    return tuple(items)
 
 
 def _known_body(header: Header) -> bytes | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast
 
-from devp2p import rlp
+from devp2p import keccak256, rlp
 from devp2p.capabilities.backfill import Filled
 from devp2p.capabilities.ethereum.blocks import Block, Body, Header, Receipt, Transaction, Withdrawal
 
@@ -149,7 +149,7 @@ def _raw_block(block: Filled) -> bytes:
 
 def _raw_receipts(block: Filled) -> bytes:
     """As `devp2p chain import --receipts` reads them: ``[block-hash, [receipt, ...]]``."""
-    return rlp.encode_list(rlp.encode(Header.decode(block.header).hash) + rlp.encode_list(b"".join(block.receipts or ())))
+    return rlp.encode_list(rlp.encode(keccak256(block.header)) + rlp.encode_list(b"".join(block.receipts or ())))
 
 
 _COLUMNS: Mapping[str, Type] = {name: kind for name, (_, kind) in _HEADER.items()}

@@ -5,7 +5,7 @@ from sys import maxsize
 from typing import Self
 
 from devp2p import DecodingError
-from devp2p.rlp import item_end, list_bounds, read_uint, string_bounds
+from devp2p.rlp import item_end, list_bounds, read_uint, split_items, string_bounds
 
 
 class Fields:
@@ -79,15 +79,7 @@ class Fields:
     def items(self, most: int) -> tuple[bytes, ...]:
         """Take a list, each item of it as its encoding; more than `most` raise DecodingError."""
         inner = self.list()
-        data, at, end = inner.data, inner.at, inner.end
-        found: list[bytes] = []
-        while at < end:
-            if len(found) == most:
-                raise DecodingError(f"a list of more than {most} items")
-            stop = item_end(data, at, end)
-            found.append(data[at:stop])
-            at = stop
-        return tuple(found)
+        return tuple(split_items(inner.data, inner.at, inner.end, most))
 
     def strings(self, size: int, most: int) -> tuple[bytes, ...]:
         """Take a list of byte strings of `size` bytes each; more than `most` raise DecodingError."""

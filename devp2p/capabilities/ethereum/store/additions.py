@@ -85,7 +85,7 @@ def add_receipts(database: Database, raw: bytes) -> bool:
     if database.row("SELECT 1 FROM receipts WHERE id = ?", found.place.id):
         return False
     try:
-        fault = receipts_fault(found.header, list(block_rows.items(found.content)))
+        fault = receipts_fault(found.header, block_rows.items(found.content))
     except DecodingError as error:
         fault = str(error)
     if fault is not None:
@@ -134,7 +134,7 @@ def _parent(database: Database, header: Header) -> int:
 
 def _belonging(database: Database, raw: bytes) -> Belonging:
     """Read ``[block-hash, content]``, or ``[header, content]``, where the block need not be known and then has the id 0."""
-    parts = list(block_rows.items(raw))
+    parts = block_rows.items(raw)
     if len(parts) != 2:
         raise DecodingError(f"a list of a block's hash and what belongs to it is expected, not one of {len(parts)} items")
     of, content = parts
