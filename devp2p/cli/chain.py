@@ -18,7 +18,7 @@ from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_
 from devp2p.wire import printable
 
 if TYPE_CHECKING:
-    from devp2p.capabilities.ethereum.networks import Genesis
+    from devp2p.capabilities.ethereum.networks import ForkId, Genesis, Network
     from devp2p.capabilities.ethereum.store import Contents, ImportProgress, StateContents
 
 SUMMARY = "fill a chain file that a node serves, and see what it has"
@@ -223,17 +223,26 @@ def _run_info(options: argparse.Namespace) -> int:
     return Exit.OK
 
 
+def network_as_json(network: "Network", number: int, timestamp: int) -> dict[str, object]:
+    """A network for programs, with its fork id (EIP-2124) at a block."""
+    return {
+        "network_id": network.network_id,
+        "chain_id": network.chain_id,
+        "genesis": f"0x{network.genesis.hex()}",
+        "fork_id": fork_id_as_json(network.fork_id(number, timestamp)),
+    }
+
+
+def fork_id_as_json(fork_id: "ForkId") -> dict[str, object]:
+    """The same of a fork id alone."""
+    return {"hash": f"0x{fork_id.hash.hex()}", "next": fork_id.next}
+
+
 def _as_json(path: str, contents: "Contents") -> dict[str, object]:
-    network, head = contents.network, contents.head
-    fork_id = network.fork_id(head.number, head.timestamp)
+    head = contents.head
     return {
         "file": path,
-        "network": {
-            "network_id": network.network_id,
-            "chain_id": network.chain_id,
-            "genesis": f"0x{network.genesis.hex()}",
-            "fork_id": {"hash": f"0x{fork_id.hash.hex()}", "next": fork_id.next},
-        },
+        "network": network_as_json(contents.network, head.number, head.timestamp),
         "head": {
             "number": head.number,
             "hash": f"0x{head.hash.hex()}",

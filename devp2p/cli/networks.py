@@ -1,6 +1,6 @@
 """The options ``--network NAME|GENESIS.json`` and ``--chain DB``: which chain a command is about. Imported only by who is given one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,10 @@ from pathlib import Path
 from devp2p.capabilities.eth import Eth, Status
 from devp2p.capabilities.eth.pool import Pool, TransactionPool
 from devp2p.capabilities.ethereum import Chain, GenesisChain, State
-from devp2p.capabilities.ethereum.networks import NETWORKS, ForkId, Genesis, load_genesis
+from devp2p.capabilities.ethereum.networks import NETWORKS, Genesis, load_genesis
 from devp2p.capabilities.ethereum.store import SqliteChain, StoreError
 from devp2p.capability import AnyCapability, Peer
+from devp2p.cli.chain import fork_id_as_json, network_as_json
 from devp2p.cli.output import Exit, Failure, explain, warn
 from devp2p.errors import PeerDisconnected
 
@@ -41,14 +42,9 @@ class Served:
 
     def as_json(self) -> dict[str, object]:
         """What there is at this moment."""
-        network, head = self.chain.network, self.chain.head
+        head = self.chain.head
         return {
-            "network": {
-                "network_id": network.network_id,
-                "chain_id": network.chain_id,
-                "genesis": _hex(network.genesis),
-                "fork_id": _fork_id(network.fork_id(head.number, head.timestamp)),
-            },
+            "network": network_as_json(self.chain.network, head.number, head.timestamp),
             "head": {"number": head.number, "hash": _hex(head.hash), "timestamp": head.timestamp},
             "earliest": head.earliest,
             "state": self.state is not None,
@@ -71,7 +67,7 @@ class Served:
             "status": {
                 "network_id": status.network_id,
                 "genesis": _hex(status.genesis),
-                "fork_id": _fork_id(status.fork_id),
+                "fork_id": fork_id_as_json(status.fork_id),
                 "head": {"number": status.latest, "hash": _hex(status.latest_hash)},
                 "earliest": status.earliest,
             }
@@ -113,10 +109,6 @@ def _status(peer: Peer, capability: AnyCapability) -> Status | None:
         return peer[Eth].status if isinstance(capability, Eth) else None
     except PeerDisconnected:
         return None
-
-
-def _fork_id(fork_id: ForkId) -> Mapping[str, object]:
-    return {"hash": _hex(fork_id.hash), "next": fork_id.next}
 
 
 def _hex(data: bytes) -> str:
