@@ -163,4 +163,5 @@ async def test_e2_messages_as_large_as_they_may_be_are_taken_in_small_steps():
             await play.peer.send_message(NewPooledTransactionHashes(b"\x03" * MOST, Lazy([200] * MOST), hashes, bitmap_of(ALL)))
         await play.peer.ping()
         await play.until_pong()
+        await wait_all_tasks_blocked()  # the pong passes by what the pool has still to take
         assert 3000 < len(pool._fetcher.wanted) <= 4096
