@@ -53,7 +53,7 @@ fallback: install ## the tests of keys, wire and sessions with pycryptodome's ke
 simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
 	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)
 
-interop: install ## tests against other clients, which are built first; needs Go and Node
+interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go and Node
 	$(PY) tests/interop/build.py
 	$(PY) -m pytest -m interop $(ARGS)
 
@@ -81,7 +81,9 @@ docs: install ## check the links and examples of the documentation
 lock: $(PY) ## pin the requirements anew (ARGS=--upgrade: to the newest versions)
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PY) -m venv "$$uv" && \
 	"$$uv/bin/pip" $(INSTALL_LOCKED) requirements/lock.txt && set -x && \
-	"$$uv/bin/uv" $(LOCK) pyproject.toml --all-extras --group build --group test --group show -o requirements/test.txt $(ARGS) && \
+	"$$uv/bin/uv" $(LOCK) pyproject.toml tools/crawler/pyproject.toml --no-emit-package trio-devp2p --no-emit-package devp2p-crawler \
+		--all-extras --group build --group test --group show -o requirements/test.txt $(ARGS) && \
+	"$$uv/bin/uv" $(LOCK) --group interop -c requirements/test.txt -o requirements/interop.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group fuzz -c requirements/test.txt -o requirements/fuzz.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group lock -o requirements/lock.txt $(ARGS)
@@ -103,16 +105,22 @@ $(PY):
 	echo 'Name a newer one: make install PYTHON=/path/to/python3.11' >&2; \
 	exit 1
 
-$(VENV)/.installed: requirements/test.txt pyproject.toml | $(PY)
-	@echo 'Installing requirements/test.txt and devp2p'
+$(VENV)/.installed: requirements/test.txt pyproject.toml tools/crawler/pyproject.toml | $(PY)
+	@echo 'Installing requirements/test.txt, devp2p and its crawler'
 	@$(PY) -m pip $(INSTALL_LOCKED) requirements/test.txt
-	@$(PY) -m pip $(INSTALL) --no-build-isolation --editable .
+	@$(PY) -m pip $(INSTALL) --no-build-isolation --editable . --editable tools/crawler
 	$(NOTHING_IS_MISSING)
 	@touch $@
 
 $(VENV)/.installed-fuzz: requirements/fuzz.txt $(VENV)/.installed
 	@echo 'Installing requirements/fuzz.txt'
 	@$(PY) -m pip $(INSTALL_LOCKED) requirements/fuzz.txt
+	$(NOTHING_IS_MISSING)
+	@touch $@
+
+$(VENV)/.installed-interop: requirements/interop.txt $(VENV)/.installed
+	@echo 'Installing requirements/interop.txt'
+	@$(PY) -m pip $(INSTALL_LOCKED) requirements/interop.txt
 	$(NOTHING_IS_MISSING)
 	@touch $@
 

@@ -26,7 +26,7 @@ FLOORS = (
     ("discovery",),
     ("node",),
     ("devp2p",),  # devp2p/__init__.py
-    ("capabilities", "metrics", "testing"),
+    ("capabilities", "metrics", "terminal", "testing"),
     ("cli",),
 )
 PLACES = {name: (floor, name) for floor, names in enumerate(FLOORS) for name in names}

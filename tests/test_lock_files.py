@@ -21,9 +21,12 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {path.stem: path.read_text("utf-8") for path in (ROOT / "requirements").glob("*.txt")}
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-GROUPS = {"test": ("build", "test", "show"), "fuzz": ("fuzz",), "lint": ("lint",), "lock": ("lock",)}
+CRAWLER: dict[str, Any] = tomllib.loads((ROOT / "tools" / "crawler" / "pyproject.toml").read_text("utf-8"))
+OURS = {"trio-devp2p", "devp2p-crawler"}
+"""What is installed from here."""
+GROUPS = {"test": ("build", "test", "show"), "fuzz": ("fuzz",), "interop": ("interop",), "lint": ("lint",), "lock": ("lock",)}
 """The groups of pyproject.toml that each lock file is made for; that of `test` holds the project's own requirements, too."""
-STAMPS = (".venv/.installed", ".venv/.installed-fuzz", ".venv/.installed-lint")
+STAMPS = (".venv/.installed", ".venv/.installed-fuzz", ".venv/.installed-interop", ".venv/.installed-lint")
 OLD_ENOUGH = (3, 11)
 
 
@@ -46,9 +49,10 @@ def version(requirement: Requirement) -> str:
 def asked_for(lock: str) -> list[Requirement]:
     lines: list[str] = [line for group in GROUPS[lock] for line in PROJECT["dependency-groups"][group]]
     if lock == "test":
-        lines += PROJECT["project"]["dependencies"]
-        lines += [line for extra in PROJECT["project"]["optional-dependencies"].values() for line in extra]
-    return [Requirement(line) for line in lines]
+        for project in (PROJECT["project"], CRAWLER["project"]):
+            lines += project["dependencies"]
+            lines += [line for extra in project["optional-dependencies"].values() for line in extra]
+    return [asked for asked in map(Requirement, lines) if asked.name not in OURS]
 
 
 def test_there_is_a_lock_file_for_each_of_these():

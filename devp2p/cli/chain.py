@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from devp2p.cli.arguments import HelpFormatter, IntermixedParser
-from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_json
+from devp2p.terminal import Exit, Failure, HelpFormatter, IntermixedParser, explain, warn, write_fields, write_json
 from devp2p.wire import printable
 
 if TYPE_CHECKING:

@@ -10,16 +10,33 @@ from typing import TYPE_CHECKING
 import trio
 
 from devp2p.addresses import Address
-from devp2p.cli.arguments import HelpFormatter, discovery_node, external_address, how_many, lookup_target, seconds, udp_address
-from devp2p.cli.ending import run_until, told_to_end
-from devp2p.cli.keyfile import read_key
 from devp2p.cli.news import json_lost, text_lost
-from devp2p.cli.outlet import Outlets, outlets, wait_room
-from devp2p.cli.output import Exit, Failure, explain, warn, write_fields, write_json, write_text
 from devp2p.discovery import VERSIONS
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.peers import undialable
 from devp2p.records import PRESETS, NodeRecord
+from devp2p.terminal import (
+    Exit,
+    Failure,
+    HelpFormatter,
+    Outlets,
+    discovery_node,
+    explain,
+    external_address,
+    how_many,
+    lookup_target,
+    outlets,
+    read_key,
+    run_until,
+    seconds,
+    told_to_end,
+    udp_address,
+    wait_room,
+    warn,
+    write_fields,
+    write_json,
+    write_text,
+)
 from devp2p.transports import default_transports
 
 if TYPE_CHECKING:  # imported when it is used, as `devp2p --help` need not wait for it

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import trio
 
-from devp2p.cli.arguments import HelpFormatter, count, seconds
-from devp2p.cli.keyfile import read_key
-from devp2p.cli.output import Exit, Failure, warn, write, write_fields, write_json
 from devp2p.cli.tree_files import NODES, TreeInfo, format_json, read_info, read_nodes, write_info, write_nodes, write_texts
 from devp2p.discovery.dns import (
     DnsLimits,
@@ -28,6 +25,7 @@ from devp2p.discovery.dns import (
 )
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.records import Record
+from devp2p.terminal import Exit, Failure, HelpFormatter, count, read_key, seconds, warn, write, write_fields, write_json
 
 SUMMARY = "read, sign and publish node lists in DNS"
 DESCRIPTION = """\

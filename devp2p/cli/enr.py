@@ -6,11 +6,9 @@ import sys
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from devp2p.cli.arguments import HelpFormatter, count
-from devp2p.cli.keyfile import read_key
-from devp2p.cli.output import Exit, Failure, write_fields, write_json, write_text
 from devp2p.errors import DecodingError, LocalProtocolError
 from devp2p.records import NodeRecord, Record
+from devp2p.terminal import Exit, Failure, HelpFormatter, count, read_key, write_fields, write_json, write_text
 
 SUMMARY = "read and sign node records"
 DESCRIPTION = """\

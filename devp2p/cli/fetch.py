@@ -15,13 +15,11 @@ from typing import IO, TYPE_CHECKING
 
 import trio
 
-from devp2p.cli.arguments import HelpFormatter, node_record, seconds
-from devp2p.cli.ending import Ending, run_until, told_to_end
-from devp2p.cli.output import Exit, Failure, cannot_write, explain
 from devp2p.errors import DecodingError, PeerDisconnected
 from devp2p.keys import PrivateKey, keccak256
 from devp2p.node import DialFailed, Node, PeerDropped, PeerRefused, open_node
 from devp2p.records import NodeRecord
+from devp2p.terminal import Ending, Exit, Failure, HelpFormatter, cannot_write, explain, node_record, run_until, seconds, told_to_end
 
 if TYPE_CHECKING:  # imported when it is used, as `devp2p --help` need not wait for it
     from devp2p.capabilities.backfill import Journal, Order

@@ -5,11 +5,20 @@ import string
 import sys
 from pathlib import Path
 
-from devp2p.cli.arguments import HelpFormatter, listen_address
-from devp2p.cli.keyfile import parse_key, read_key, write_key
-from devp2p.cli.output import Exit, Failure, write_fields, write_json, write_text
 from devp2p.keys import PrivateKey
 from devp2p.records import NodeRecord
+from devp2p.terminal import (
+    Exit,
+    Failure,
+    HelpFormatter,
+    listen_address,
+    parse_key,
+    read_key,
+    write_fields,
+    write_json,
+    write_key,
+    write_text,
+)
 
 SUMMARY = "make a node key, or see which node a key makes"
 DESCRIPTION = """\

@@ -12,8 +12,8 @@ from devp2p.capabilities.ethereum.networks import NETWORKS, Genesis, load_genesi
 from devp2p.capabilities.ethereum.store import SqliteChain, StoreError
 from devp2p.capability import AnyCapability, Peer
 from devp2p.cli.chain import fork_id_as_json, network_as_json
-from devp2p.cli.output import Exit, Failure, explain, warn
 from devp2p.errors import PeerDisconnected
+from devp2p.terminal import Exit, Failure, explain, warn
 
 _ETH = ("eth", "devp2p.capabilities.eth:eth")
 _SNAP = ("snap", "devp2p.capabilities.snap:snap")

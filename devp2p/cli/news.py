@@ -8,10 +8,10 @@ from typing import Protocol, TextIO, assert_never
 import trio
 
 from devp2p.capability import AnyCapability, Peer
-from devp2p.cli.output import profile_as_json, profile_as_text, write_json, write_text
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
 from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision, TrustRemoved
 from devp2p.peers.slots import PeerView, SlotsView
+from devp2p.terminal import profile_as_json, profile_as_text, write_json, write_text
 
 _SHORT = 16  # hex digits of a node-ID in text, as many as other clients log
 

@@ -17,19 +17,28 @@ from devp2p.addresses import Address
 from devp2p.allocator import keep_freed_memory
 from devp2p.capability import AnyCapability
 from devp2p.cli import plugins
-from devp2p.cli.ending import Ending, run_until, told_to_end
-from devp2p.cli.keyfile import read_key
-from devp2p.cli.log import log_to_stderr
 from devp2p.cli.news import JsonNews, News, TextNews, json_lost, text_lost
 from devp2p.cli.node_options import add_options
-from devp2p.cli.outlet import Outlets, outlets
-from devp2p.cli.output import Exit, Failure, cannot_write, explain, warn
 from devp2p.cli.summaries import Summaries
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
 from devp2p.records import PRESETS, NodeRecord, enode_address
+from devp2p.terminal import (
+    Ending,
+    Exit,
+    Failure,
+    Outlets,
+    cannot_write,
+    explain,
+    log_to_stderr,
+    outlets,
+    read_key,
+    run_until,
+    told_to_end,
+    warn,
+)
 from devp2p.transports import DEFAULT_LISTEN
 from devp2p.wire.dpx import UNSHAPED, Shaping
 

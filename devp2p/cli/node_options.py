@@ -3,7 +3,8 @@
 import argparse
 
 from devp2p.cli import plugins
-from devp2p.cli.arguments import (
+from devp2p.records import PRESETS
+from devp2p.terminal import (
     bandwidth,
     client_id,
     count,
@@ -17,7 +18,6 @@ from devp2p.cli.arguments import (
     shaping,
     slots,
 )
-from devp2p.records import PRESETS
 from devp2p.transports import DEFAULT_LISTEN
 from devp2p.version import default_client_id
 from devp2p.wire.dpx import Shaping

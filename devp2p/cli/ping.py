@@ -11,14 +11,24 @@ from functools import partial
 import trio
 
 from devp2p.addresses import Address
-from devp2p.cli.arguments import node_or_address, seconds
-from devp2p.cli.keyfile import read_key
-from devp2p.cli.output import Exit, explain, profile_as_json, profile_as_text, warn, write_fields, write_json, write_text
 from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
 from devp2p.records import NodeRecord
 from devp2p.session import Progress, Step, call, local_node
+from devp2p.terminal import (
+    Exit,
+    explain,
+    node_or_address,
+    profile_as_json,
+    profile_as_text,
+    read_key,
+    seconds,
+    warn,
+    write_fields,
+    write_json,
+    write_text,
+)
 from devp2p.transports import Transport
 from devp2p.trust import Profile
 from devp2p.wire import Hello, base

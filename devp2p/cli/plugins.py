@@ -20,8 +20,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeGuard, cast
 
 from devp2p.capability import AnyCapability, Capability
-from devp2p.cli.output import Failure
 from devp2p.errors import LocalProtocolError
+from devp2p.terminal import Failure
 from devp2p.wire import CapabilityVersion
 
 if TYPE_CHECKING:

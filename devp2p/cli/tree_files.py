@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
 
-from devp2p.cli.output import Exit, Failure
 from devp2p.discovery.dns import TreeUrl
 from devp2p.errors import DecodingError
 from devp2p.records import Record
+from devp2p.terminal import Exit, Failure
 
 INFO: Final = "enrtree-info.json"
 NODES: Final = "nodes.json"

@@ -17,8 +17,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, Capability, Channel, NodeRecord, Peer, RemoteProtocolError, rlp
 from devp2p.cli import ping as ping_command
-from devp2p.cli.log import LogFormatter
 from devp2p.cli.news import JsonNews, TextNews
+from devp2p.terminal.log import LogFormatter
 from devp2p.testing import ScriptedPeer
 from devp2p.wire.base import Hello
 from tests.network import MIDDLE, Network, running

@@ -25,7 +25,8 @@ from tests.cli.processes import COMMAND, PATIENCE, ROOT, RunningNode
 WITHOUT_DEFENCE = """
 import sys
 from contextlib import contextmanager
-from devp2p.cli import main, node, outlet, summaries
+from devp2p.cli import main, node, summaries
+from devp2p.terminal import outlet
 
 @contextmanager
 def none(*_, **__):

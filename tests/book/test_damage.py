@@ -22,12 +22,12 @@ from devp2p import Address, Node, NodeRecord
 from devp2p.book import Book, BookError, DamagedBookError, Source, Standings
 from devp2p.book.schema import APPLICATION_ID, MIGRATIONS
 from devp2p.cli import main
-from devp2p.cli.output import Exit
 from devp2p.node.persistence import StandingsKeeper
 from devp2p.peers.bans import Ban, Bans
 from devp2p.peers.candidates import Pool
 from devp2p.peers.ratings import RatingRow, RatingRule, Ratings
 from devp2p.peers.slots.values import Anchor
+from devp2p.terminal.output import Exit
 from tests.books import DAY, NOW, enode, signed
 from tests.network import Network, running
 

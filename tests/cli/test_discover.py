@@ -16,10 +16,10 @@ from devp2p import NodeRecord
 from devp2p.addresses import Address
 from devp2p.cli import main
 from devp2p.cli.discover import Place
-from devp2p.cli.output import Exit
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
 from devp2p.records.presets import PRESETS
+from devp2p.terminal.output import Exit
 from tests.cli.processes import COMMAND, PATIENCE, ROOT, running_node
 from tests.discovery.services import network, running, silent
 

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from devp2p.cli import dns, main
-from devp2p.cli.output import Exit
 from devp2p.discovery.dns.events import DnsLimits
 from devp2p.discovery.dns.tree import make_tree
+from devp2p.terminal.output import Exit
 from tests.cli.processes import write_secret
 from tests.discovery.nameserver import name_server
 from tests.discovery.zones import DOMAIN, KEY, URL, record, records, tree, url

@@ -12,8 +12,8 @@ import trio
 
 from devp2p import DisconnectReason, NodeRecord, PrivateKey, open_node
 from devp2p.cli import main
-from devp2p.cli.output import Exit
 from devp2p.discovery.service import open_discovery
+from devp2p.terminal.output import Exit
 from devp2p.testing import ScriptedPeer
 from tests.chat import Chat
 from tests.cli.processes import COMMAND, PATIENCE, ROOT, running_node, write_secret

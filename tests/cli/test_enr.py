@@ -8,8 +8,8 @@ import pytest
 
 from devp2p import PrivateKey
 from devp2p.cli import main
-from devp2p.cli.output import Exit
 from devp2p.records.enr import Record
+from devp2p.terminal.output import Exit
 from tests.cli.processes import write_secret
 
 VECTOR = json.loads((Path(__file__).parents[1] / "vectors" / "enr.json").read_text())

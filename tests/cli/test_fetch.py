@@ -27,7 +27,7 @@ from devp2p.capabilities.ethereum.blocks import Block, Body, Transaction, addres
 from devp2p.cli import main
 from devp2p.cli.fetch import _newest, _write_out
 from devp2p.cli.fetching import KINDS, writers
-from devp2p.cli.output import Failure
+from devp2p.terminal.output import Failure
 from tests.capabilities.chains import build_chain
 from tests.cli.processes import PATIENCE
 

@@ -10,7 +10,7 @@ import pytest
 
 from devp2p import NodeRecord, PrivateKey
 from devp2p.cli import main
-from devp2p.cli.output import Exit
+from devp2p.terminal.output import Exit
 from tests.cli.processes import ROOT, write_secret
 
 KEY = PrivateKey.from_bytes(bytes.fromhex("b71c71a67e1177ad4e901695e1b4b9ee17ae16c6668d313eac2f96dbcda3f291"))

@@ -9,7 +9,7 @@ import pytest
 import devp2p.cli
 from devp2p import __version__
 from devp2p.cli import main
-from devp2p.cli.output import Exit, Failure, write_json, write_text
+from devp2p.terminal.output import Exit, Failure, write_json, write_text
 from tests.cli.processes import COMMAND, ROOT
 
 COMMANDS = [[], ["chain"], ["chain", "import"], ["chain", "info"], ["key"], ["key", "generate"], ["key", "inspect"], ["ping"], ["node"]]
@@ -111,7 +111,8 @@ def test_help_imports_nothing_that_takes_long():
 
 
 def test_a_name_that_the_terminal_cannot_show_is_no_error():
-    program = "import sys; from devp2p.cli import main, output; sys.argv = ['devp2p', 'ping']\ntry: main()\nexcept SystemExit: pass\n"
+    program = "import sys; from devp2p.cli import main; from devp2p.terminal import output; sys.argv = ['devp2p', 'ping']\n"
+    program += "try: main()\nexcept SystemExit: pass\n"
     program += "output.write_text('\\u00d0\\u039e')"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT, env=environment)

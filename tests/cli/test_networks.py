@@ -16,7 +16,7 @@ from devp2p.capabilities.ethereum.networks import NETWORKS, load_genesis
 from devp2p.capabilities.ethereum.store import Importer, SqliteChain
 from devp2p.cli import main, plugins
 from devp2p.cli.networks import Served, network_chain, open_served
-from devp2p.cli.output import Exit, Failure
+from devp2p.terminal.output import Exit, Failure
 from tests.chat import Chat
 from tests.cli.processes import ROOT, running_node
 

@@ -15,7 +15,7 @@ from devp2p import Address, DialError, DisconnectReason, NodeRecord, PrivateKey,
 from devp2p.cli import main, plugins
 from devp2p.cli.news import JsonNews, News, TextNews
 from devp2p.cli.node import Plan, serve
-from devp2p.cli.output import Exit, Failure
+from devp2p.terminal.output import Exit, Failure
 from tests.chat import Chat
 from tests.cli.processes import PATIENCE, closed_port, running_node, write_secret
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from devp2p.cli import outlet
-from devp2p.cli.outlet import Outlet, outlets, wait_room
-from devp2p.cli.output import Failure
+from devp2p.terminal import outlet
+from devp2p.terminal.outlet import Outlet, outlets, wait_room
+from devp2p.terminal.output import Failure
 
 PATIENCE = 120.0
 

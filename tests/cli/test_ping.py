@@ -15,8 +15,8 @@ import trio
 import devp2p.session.opening
 from devp2p import Address, DisconnectReason, Node, NodeRecord, PeerRefused, PrivateKey, open_node
 from devp2p.cli import main
-from devp2p.cli.output import Exit
 from devp2p.cli.ping import Answer, ping
+from devp2p.terminal.output import Exit
 from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports.links import ByteLink
 from devp2p.trust import STOCK

@@ -13,9 +13,9 @@ import trio
 
 from devp2p import Address, NodeRecord, PrivateKey, open_node
 from devp2p.cli import main
-from devp2p.cli.arguments import node_or_address
-from devp2p.cli.output import Exit
 from devp2p.cli.ping import ping, show
+from devp2p.terminal.arguments import node_or_address
+from devp2p.terminal.output import Exit
 from devp2p.testing import MemoryTransport
 from devp2p.transports import MemoryMuxTransport
 from devp2p.transports.links import require_peer

@@ -6,7 +6,7 @@ import textwrap
 import pytest
 
 from devp2p.cli import plugins
-from devp2p.cli.output import Failure
+from devp2p.terminal.output import Failure
 
 CHAT = """
     from dataclasses import dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from devp2p import Shaping
-from devp2p.cli.arguments import bandwidth, shaping
+from devp2p.terminal.arguments import bandwidth, shaping
 
 
 @pytest.mark.parametrize(

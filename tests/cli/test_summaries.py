@@ -10,10 +10,10 @@ from typing import Any
 import trio
 
 from devp2p import Address, DisconnectReason, PeerDisconnected, PeerDropped, PeerRefused, PrivateKey, open_node
-from devp2p.cli.log import Repetitions
 from devp2p.cli.news import JsonNews, TextNews
 from devp2p.cli.summaries import EVERY, Summaries
 from devp2p.errors import DecodingError, HandshakeError, RemoteProtocolError
+from devp2p.terminal.log import Repetitions
 from devp2p.testing import MemoryTransport
 from tests.chat import Chat
 

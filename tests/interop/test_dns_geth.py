@@ -15,9 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from devp2p.cli import main
-from devp2p.cli.output import Exit
 from devp2p.discovery.dns.events import LinkFound, PassEnded
 from devp2p.keys import PrivateKey, keccak256
+from devp2p.terminal.output import Exit
 from tests.cli.processes import write_secret
 from tests.discovery.zones import DOMAIN, EAGER, KEY, URL, Reading, Zone, records, url
 from tests.interop.peers import DEVP2P

@@ -12,7 +12,7 @@ from typing import IO, Any, Protocol, Self
 
 from devp2p.capabilities.backfill import Filled
 from devp2p.cli.fetching.rows import Kind, Row, Type, Value
-from devp2p.cli.output import Failure
+from devp2p.terminal import Failure
 
 _AT_ONCE = 4096  # rows of a group in Parquet, at most
 _BYTES_AT_ONCE = 16 * 1024 * 1024  # of the blocks in a group: as rows they take ten times as much

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from devp2p.addresses import Address
-from devp2p.cli.output import write
 from devp2p.discovery import parse_external
 from devp2p.errors import LocalProtocolError
 from devp2p.limits import check_cap
 from devp2p.records import NodeRecord
+from devp2p.terminal.output import write
 from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
 from devp2p.wire.dpx import Shaping
 

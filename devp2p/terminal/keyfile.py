@@ -12,9 +12,9 @@ import stat
 import tempfile
 from pathlib import Path
 
-from devp2p.cli.output import Exit, Failure
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
+from devp2p.terminal.output import Exit, Failure
 
 _DIGITS = 64
 _MOST = 1024  # characters that are read of a file; no key comes near

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 import trio
 
-from devp2p.cli.output import Failure
+from devp2p.terminal.output import Failure
 
 T = TypeVar("T")
 

@@ -23,7 +23,7 @@ from typing import Final, TextIO, cast
 
 import trio
 
-from devp2p.cli.output import cannot_write
+from devp2p.terminal.output import cannot_write
 
 LIMIT: Final = 1 << 20
 """Bytes that wait at most: some 4,000 events as JSON."""

@@ -30,10 +30,19 @@ class Failure(Exception):  # noqa: N818  (it is told to a user, who knows no cla
         self.status: Exit = status
 
 
+_program = "devp2p"
+
+
+def name_program(name: str) -> None:
+    """Say as which program `warn` speaks from now on."""
+    global _program  # noqa: PLW0603  (a process is one program)
+    _program = name
+
+
 def warn(message: str) -> None:
     """Say one line on stderr, as this program, if there is a stderr."""
     with contextlib.suppress(OSError):
-        print(f"devp2p: {printable(message)}", file=sys.stderr)
+        print(f"{_program}: {printable(message)}", file=sys.stderr)
 
 
 def write(text: str, file: TextIO | None = None) -> None:

@@ -1,0 +1,20 @@
+"""The ``devp2p-crawl`` command: one module for each subcommand, and `main`, which chooses."""
+
+from collections.abc import Sequence
+
+from devp2p.terminal import Command, Program, run_program
+from devp2p_crawler import __version__
+
+_DESCRIPTION = """\
+Map a devp2p network: find its nodes by discovery v4 and v5, ask each what it
+is, write every visit down, and tell others of it.
+"""
+_EPILOG = """\
+`devp2p-crawl COMMAND --help` says more about each command, and its exit codes.
+"""
+_COMMANDS: dict[str, Command] = {}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command in `argv`, by default the process's arguments, and return its exit status."""
+    return run_program(Program("devp2p-crawl", __version__, _DESCRIPTION, _EPILOG, _COMMANDS), argv)

@@ -1,0 +1,22 @@
+"""What a crawl writes down: visits to nodes, sightings of them, their records; and what follows from all that for each node (pure)."""
+
+from devp2p_crawler.model.batches import Batch
+from devp2p_crawler.model.crawls import Crawl, uuid7
+from devp2p_crawler.model.nodes import KnownNode, Sighting, SignedRecord
+from devp2p_crawler.model.snapshots import Recall, Snapshot
+from devp2p_crawler.model.visits import Kind, Outcome, Said, Visit
+
+__all__ = [
+    "Batch",
+    "Crawl",
+    "Kind",
+    "KnownNode",
+    "Outcome",
+    "Recall",
+    "Said",
+    "Sighting",
+    "SignedRecord",
+    "Snapshot",
+    "Visit",
+    "uuid7",
+]
