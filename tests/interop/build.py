@@ -1,6 +1,7 @@
 """Build the programs that tests/interop runs against: ``python tests/interop/build.py [TARGET ...]``.
 
-Everything lands in build/interop/. What is up to date is left alone, so that running this before every test run costs a second or two.
+Everything lands in build/interop/, but for programs from Debian's packages, which debian.py installs. What is up to date is left alone, so
+that running this before every test run costs a second or two.
 """
 
 import argparse
@@ -20,8 +21,9 @@ GO_PACKAGES = {
     "devp2p": "github.com/ethereum/go-ethereum/cmd/devp2p",
     "geth": "github.com/ethereum/go-ethereum/cmd/geth",
 }
-TARGETS = (*GO_PACKAGES, "ethereumjs")
-DEFAULT_TARGETS = ("testpeer", "dpxpeer", "chaintool", "devp2p", "geth", "ethereumjs")
+DEBIAN_PROGRAMS = ("chromium",)
+TARGETS = (*GO_PACKAGES, "ethereumjs", *DEBIAN_PROGRAMS)
+DEFAULT_TARGETS = ("testpeer", "dpxpeer", "chaintool", "devp2p", "geth", "ethereumjs", *DEBIAN_PROGRAMS)
 
 
 class BuildError(Exception):
@@ -29,7 +31,9 @@ class BuildError(Exception):
 
 
 def find_tool(target: str) -> str:
-    """Path of the program that builds `target`."""
+    """Path of the program that builds or installs `target`."""
+    if target in DEBIAN_PROGRAMS:
+        return sys.executable
     name, wanted = ("npm", "npm with Node.js 20.19+") if target == "ethereumjs" else ("go", "Go 1.25+")
     path = shutil.which(name)
     if path is None:
@@ -63,6 +67,9 @@ def build_ethereumjs(npm: str) -> None:
 
 
 def build(target: str, tool: str) -> None:
+    if target in DEBIAN_PROGRAMS:
+        run([tool, str(HERE / "debian.py"), target], HERE)
+        return
     if target == "ethereumjs":
         build_ethereumjs(tool)
     else:
