@@ -5,9 +5,11 @@
 
     listeners = await metrics.listen(Address("tcp", "127.0.0.1", 9100))
     nursery.start_soon(metrics.serve, node, listeners)
+
+A program with metrics of its own serves them in the same way, with `serve_collector`.
 """
 
 from devp2p.metrics.collector import NodeCollector
-from devp2p.metrics.serving import listen, serve, url_of
+from devp2p.metrics.serving import listen, serve, serve_collector, url_of
 
-__all__ = ["NodeCollector", "listen", "serve", "url_of"]
+__all__ = ["NodeCollector", "listen", "serve", "serve_collector", "url_of"]

@@ -19,6 +19,7 @@ from typing import Final
 
 import trio
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.registry import Collector
 
 from devp2p.addresses import Address, address_of
 from devp2p.metrics.collector import NodeCollector
@@ -35,7 +36,7 @@ _FRESH: Final = 1.0  # seconds for which the same metrics are served again
 _PLAIN: Final = "text/plain; charset=utf-8"
 _TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-_STRANGE: Final = "this server is not called %s: ask for its IP address, or let it know its name (devp2p node --metrics-name NAME)"
+_STRANGE: Final = "this server is not called %s: ask for its IP address, or let it know its name (--metrics-name NAME)"
 
 _logger = logging.getLogger(__name__)
 
@@ -66,7 +67,18 @@ async def serve(
 
     `names`: host names, without ports, under which one may ask, beside IP addresses, ``localhost`` and the name of this machine.
     """
-    server = _Server(node, names)
+    await serve_collector(NodeCollector(node), listeners, names=names, task_status=task_status)
+
+
+async def serve_collector(
+    collector: Collector,
+    listeners: Sequence[socket.socket],
+    *,
+    names: Iterable[str] = (),
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The same of metrics of your own: `collector` is asked in this task, at most once a second."""
+    server = _Server(collector, names)
     with contextlib.ExitStack() as stack:
         for listener in listeners:
             stack.enter_context(listener)
@@ -77,11 +89,11 @@ async def serve(
 
 
 class _Server:
-    """Answers requests for the metrics of one node."""
+    """Answers requests for the metrics of one collector."""
 
-    def __init__(self, node: Node, names: Iterable[str] = ()) -> None:
+    def __init__(self, collector: Collector, names: Iterable[str] = ()) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(NodeCollector(node))
+        self._registry.register(collector)
         ProcessCollector(registry=self._registry)
         self._names = {name.lower() for name in ("localhost", socket.gethostname(), *names)}
         self._open = Unheard[trio.CancelScope](_AT_ONCE)

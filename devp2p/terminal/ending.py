@@ -1,7 +1,8 @@
 """How a command that runs until it is told to stop hears of it, and that it then ends.
 
 The first SIGINT, SIGTERM or SIGHUP lets it end by itself: farewells are said, the book is written, sockets at paths are removed. Further
-signals change nothing, since it does not take longer than `PATIENCE`: by then the process is gone, whatever keeps it, with status 1.
+signals change nothing, since it does not take longer than `PATIENCE`: by then the process is gone, whatever keeps it, with status 1. A
+command that may need longer gives itself more time, and lets the second signal end it.
 """
 
 import faulthandler
@@ -24,26 +25,43 @@ T = TypeVar("T")
 
 PATIENCE: Final = 2.0
 """Seconds from the first signal to the end of the process, beside those for which the machine was too busy to run it."""
-_LAST_RESORT: Final = 10.0  # the same where it cannot be counted
+_LAST_RESORT: Final = 8.0  # seconds more where it cannot be counted
+_HANG_UP: Final = getattr(signal, "SIGHUP", None)
 _SIGNALS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
 
 
 @contextmanager
-def told_to_end() -> Generator[trio.Event]:
-    """An event that is set when the process is told to end, by a signal that it does not ignore, as `nohup` has it ignore SIGHUP."""
+def told_to_end(
+    *, patience: float = PATIENCE, second: Callable[[], object] | None = None, hang_up: Callable[[], object] | None = None
+) -> Generator[trio.Event]:
+    """An event that is set when the process is told to end, by a signal that it does not ignore, as `nohup` has it ignore SIGHUP.
+
+    `patience`: seconds from then to the end of the process, whatever keeps it. With `second`, a second such signal ends it at once, with
+    the status that shells know of that signal; it is called before, in a thread of its own, and must not wait. `hang_up` is called in
+    trio's thread at each SIGHUP, which then ends nothing. Neither may raise.
+    """
     event, token = trio.Event(), trio.lowlevel.current_trio_token()
     heeded = [number for number in _SIGNALS if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN]
+    if hang_up is not None and _HANG_UP is not None and _HANG_UP not in heeded:
+        heeded.append(_HANG_UP)  # ignored as long as it would end the process
     told = False
 
     def hear(number: int) -> None:
         nonlocal told
         token.run_sync_soon(_wake_up)  # as trio's own wake-up would have done it, in whose place this is
-        if number in heeded and not told:
+        if number not in heeded:
+            return
+        if hang_up is not None and number == _HANG_UP:
+            token.run_sync_soon(hang_up)
+        elif not told:
             told = True
-            threading.Thread(target=_end_by_force, name="end", daemon=True).start()
+            threading.Thread(target=_end_by_force, args=(patience,), name="end", daemon=True).start()
             # If even threads get no turn any more, one without Python ends it. What it would write could wait for a reader.
-            faulthandler.dump_traceback_later(_LAST_RESORT, exit=True, file=os.open(os.devnull, os.O_WRONLY))
+            faulthandler.dump_traceback_later(patience + _LAST_RESORT, exit=True, file=os.open(os.devnull, os.O_WRONLY))
             token.run_sync_soon(event.set)
+        elif second is not None:
+            second()
+            os._exit(128 + number)
 
     def listen() -> None:
         with reading:
@@ -67,9 +85,9 @@ def told_to_end() -> Generator[trio.Event]:
         writing.close()
 
 
-def _end_by_force() -> None:
+def _end_by_force(patience: float) -> None:
     """End the process when its time is up."""
-    end, waited = time.monotonic() + PATIENCE, _waited_for_processor()
+    end, waited = time.monotonic() + patience, _waited_for_processor()
     while (left := end + _waited_for_processor() - waited - time.monotonic()) > 0:
         time.sleep(left)
     os._exit(1)

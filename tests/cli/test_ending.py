@@ -224,3 +224,36 @@ async def test_the_library_names_the_address_that_is_taken():
         with pytest.raises(OSError, match=str(node.addresses[0])):
             async with open_node(KEY, [Chat()], listen=node.addresses):
                 pass
+
+
+# What a program may choose
+
+PROGRAM = """
+import sys, time, trio
+from devp2p.terminal import told_to_end
+
+async def main():
+    with told_to_end(patience=60, second=lambda: print("second", flush=True), hang_up=lambda: print("hang up", flush=True)) as told:
+        print("ready", flush=True)
+        await told.wait()
+        print("told", flush=True)
+        await trio.sleep(600)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize("command", [[], ["nohup"]])
+def test_a_program_may_take_a_hang_up_for_something_else_and_end_at_the_second_signal(command):
+    line = [*command, sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(
+        line, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as program:
+        assert program.stdout is not None
+        for number, told in ((None, "ready"), (signal.SIGHUP, "hang up"), (signal.SIGHUP, "hang up"), (signal.SIGINT, "told")):
+            if number is not None:
+                program.send_signal(number)
+            assert program.stdout.readline() == f"{told}\n"
+        program.send_signal(signal.SIGTERM)
+        assert program.stdout.readline() == "second\n"
+        assert program.wait(PATIENCE) == 128 + signal.SIGTERM

@@ -9,7 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, PrivateKey, open_node
-from devp2p.metrics import listen, serve, url_of
+from devp2p.metrics import NodeCollector, listen, serve, url_of
 from devp2p.metrics import serving as serving_module
 from devp2p.metrics.serving import _Server
 from devp2p.peers.unheard import Unheard
@@ -70,7 +70,7 @@ async def ask(server: Any, nursery: trio.Nursery, request: bytes) -> MemoryStrea
 )
 async def test_o2_a_page_cannot_read_the_metrics_under_a_name_of_its_own(host, answered):
     async with running(Network()) as node, trio.open_nursery() as nursery:
-        server = _Server(node, ["Node.example"])
+        server = _Server(NodeCollector(node), ["Node.example"])
         stream = await ask(server, nursery, f"GET /metrics HTTP/1.1\r\nAccept: *\r\nhOST: {host}\r\n\r\n".encode())
         answer = bytes(await stream.receive_some())
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n" if answered else b"HTTP/1.1 403 Forbidden\r\n")
@@ -80,7 +80,7 @@ async def test_o2_a_page_cannot_read_the_metrics_under_a_name_of_its_own(host, a
 
 async def test_o2_silent_and_slow_connections_keep_nobody_from_asking():
     async with running(Network()) as node, trio.open_nursery() as nursery:
-        server = _Server(node)
+        server = _Server(NodeCollector(node))
         for number in range(40):
             for _ in range(8):
                 await ask(server, nursery, b"" if number % 2 else b"GET /metr")
@@ -98,7 +98,7 @@ async def test_o2_control_where_the_first_stay_they_keep_everybody_from_asking(m
     add = Unheard[trio.CancelScope].add
     monkeypatch.setattr(Unheard, "add", refuse)
     async with running(Network()) as node, trio.open_nursery() as nursery:
-        server = _Server(node)
+        server = _Server(NodeCollector(node))
         for _ in range(8):
             await ask(server, nursery, b"")
         for _ in range(40):
@@ -107,7 +107,7 @@ async def test_o2_control_where_the_first_stay_they_keep_everybody_from_asking(m
 
 async def test_o2_who_takes_no_answer_makes_room_too():
     async with running(Network()) as node, trio.open_nursery() as nursery:
-        server = _Server(node)
+        server = _Server(NodeCollector(node))
         for _ in range(100):
             await ask(server, nursery, b"GET /metrics HTTP/1.1\r\n\r\n")
         assert len(nursery.child_tasks) == 64
@@ -142,7 +142,7 @@ async def test_o2_without_file_descriptors_the_metrics_wait_and_log_a_line(caplo
 
 async def test_metrics_are_collected_once_a_second_at_most_and_no_fault_of_theirs_ends_the_node(monkeypatch, caplog):
     async with running(Network()) as node, trio.open_nursery() as nursery:
-        server, collected = _Server(node), list[float]()
+        server, collected = _Server(NodeCollector(node)), list[float]()
 
         def collect(_: object) -> bytes:
             collected.append(trio.current_time())

@@ -2,20 +2,26 @@
 
 from devp2p_crawler.model.batches import Batch
 from devp2p_crawler.model.crawls import Crawl, uuid7
+from devp2p_crawler.model.networks import Networks, OptOut
 from devp2p_crawler.model.nodes import KnownNode, Sighting, SignedRecord
-from devp2p_crawler.model.snapshots import Recall, Snapshot
+from devp2p_crawler.model.silence import Silence
+from devp2p_crawler.model.snapshots import RTT_BOUNDS, Recall, Snapshot
 from devp2p_crawler.model.visits import Kind, Outcome, Said, Visit
 
 __all__ = [
+    "RTT_BOUNDS",
     "Batch",
     "Crawl",
     "Kind",
     "KnownNode",
+    "Networks",
+    "OptOut",
     "Outcome",
     "Recall",
     "Said",
     "Sighting",
     "SignedRecord",
+    "Silence",
     "Snapshot",
     "Visit",
     "uuid7",

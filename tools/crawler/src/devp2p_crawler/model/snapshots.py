@@ -1,7 +1,13 @@
 """How far a crawl is: what screens, JSON lines, metrics and the last line of a crawl show."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
+
+from devp2p_crawler.model.silence import Silence
+
+RTT_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds: the upper ends of the classes in which `Snapshot.rtts` counts; one more class is for all above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,5 +65,17 @@ class Snapshot:
     """Client, without its version -> nodes."""
     networks: Mapping[int, int] = field(default_factory=dict[int, int])
     """Network id -> nodes."""
-    diagnosis: str | None = None
-    """Why nothing is found, after ten seconds without an answer."""
+    inbound: int = 0
+    """Nodes that called us."""
+    visits: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    """Kind and outcome, in lower case -> visits."""
+    rtts: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
+    """Kind, in lower case -> round trips in each class of `RTT_BOUNDS`."""
+    write_lag: float = 0.0
+    """Seconds for which the oldest row that is not written yet has waited."""
+    skipped: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Why nodes are not visited ("opt-out", "net-restrict", ...) -> nodes."""
+    is_done: bool = False
+    """Whether all that was to be visited was."""
+    silence: Silence | None = None
+    """What is known of why nothing is found, after ten seconds without an answer."""
