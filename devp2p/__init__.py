@@ -11,7 +11,7 @@ imported when they are asked for.
 from typing import TYPE_CHECKING
 
 from devp2p import rlp
-from devp2p.addresses import Address
+from devp2p.addresses import Address, Endpoint
 from devp2p.capability import Capability, Channel, Peer, Request, Response, Traffic, Turn
 from devp2p.conduct import Conduct, ConductReport, RecentConduct
 from devp2p.deferred import deferred
@@ -89,6 +89,7 @@ __all__ = [
     "Discovery",
     "DiscoveryLimits",
     "DiscoverySettings",
+    "Endpoint",
     "Entries",
     "Event",
     "HandshakeError",

@@ -63,7 +63,9 @@ MAX_MODULE_LINES, MAX_FUNCTION_LINES, MAX_METHODS = 400, 60, 25
 GRANTED: dict[str, str] = {
     "devp2p/node/node.py:open_node": "two dozen arguments and what they mean; what it does is short",
     "devp2p/discovery/v4/exchange.py": "one state machine: a question and an answer, with the endpoint proofs that each needs of the other",
-    "devp2p/discovery/service.py:open_discovery": "its keyword arguments are the configuration, and half of it says what they are",
+    "devp2p/discovery/opening.py:open_discovery": "its keyword arguments are the configuration, and half of it says what they are",
+    "devp2p/discovery/service.py:Discovery": "what a user may ask of discovery, by short methods, of which most hand on",
+    "devp2p/discovery/protocol.py:Protocol": "what both versions have in common; a third of its methods are for them to write",
     "devp2p/peers/ratings.py": "how peers are rated, ranked and kept: each of these reads what the others write of one peer",
     "devp2p/peers/ratings.py:Ratings": "the same; half of its methods are what one may report and ask",
     "devp2p/book/book.py:Book": "everything that is in the file, by short methods, one statement each",

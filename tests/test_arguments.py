@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import pytest
 
 from devp2p import Address, Capability, Limits, LocalProtocolError, NodeId, NodeRecord, PrivateKey, PublicKey, rlp
+from devp2p.discovery import DiscoveryLimits
 from devp2p.discovery.dns.events import DnsLimits
 from devp2p.discovery.dns.tree import parse_tree
-from devp2p.discovery.service import DiscoveryLimits
 from devp2p.discovery.settings import parse_external
 from devp2p.discovery.table.shares import TableLimits
 from devp2p.discovery.v4.bonds import Discv4Limits

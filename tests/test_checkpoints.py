@@ -12,9 +12,9 @@ import trio
 from trio.testing import assert_checkpoints
 
 from devp2p import Address, Channel, Node, NodeRecord, Peer, PrivateKey, RemoteProtocolError
+from devp2p.discovery import open_discovery
 from devp2p.discovery.dns.source import DnsSource
 from devp2p.discovery.finding import Finder
-from devp2p.discovery.service import open_discovery
 from devp2p.node.discovering import own_candidates
 from devp2p.node.events import PeerRefused
 from devp2p.testing import scripted_peer, two_nodes

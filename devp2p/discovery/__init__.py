@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from devp2p.discovery.candidates import Candidate, Filter
     from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended, Event, LookupDone, PingResult, Pong, RecordFound
     from devp2p.discovery.finding import Candidates
+    from devp2p.discovery.limits import DiscoveryLimits
+    from devp2p.discovery.opening import open_discovery
     from devp2p.discovery.protocol import Protocol
-    from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
+    from devp2p.discovery.service import Discovery
     from devp2p.discovery.settings import VERSIONS, check_versions, parse_external, parse_externals, udp_address
     from devp2p.discovery.statistics import Statistics
 else:
@@ -27,7 +29,7 @@ else:
             "Candidates": "finding",
             "ClockDoubtful": "events",
             "Discovery": "service",
-            "DiscoveryLimits": "service",
+            "DiscoveryLimits": "limits",
             "Ended": "events",
             "Event": "events",
             "Filter": "candidates",
@@ -40,7 +42,7 @@ else:
             "Statistics": "statistics",
             "VERSIONS": "settings",
             "check_versions": "settings",
-            "open_discovery": "service",
+            "open_discovery": "opening",
             "parse_external": "settings",
             "parse_externals": "settings",
             "udp_address": "settings",

@@ -5,20 +5,19 @@ They speak of nodes as `NodeRecord`. What a cancelled coroutine has begun goes o
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from functools import lru_cache, partial
+from typing import Any, Generic, TypeVar
 
 import trio
 
 from devp2p.addresses import Endpoint
 from devp2p.discovery.events import Ended, LookupDone, PingResult, RecordFound
 from devp2p.discovery.protocol import Protocol, RandomBytes
-from devp2p.discovery.table import Contact, contacts_told_by
+from devp2p.discovery.table import Contact, contacts_told_by, endpoints_of, node_at
+from devp2p.discovery.v4 import Discv4, NodesNamed
 from devp2p.discovery.v5 import Discv5, NodesFound, TalkAnswered
+from devp2p.keys import PublicKey
 from devp2p.records import NodeRecord, Record
-
-AT_ONCE: Final = 512
-"""Operations of one protocol that are under way for coroutines; others wait."""
 
 _FEW = 32  # nodes in the table, below which more is done to find others
 _DISTANCES = 10  # that are asked for at once, beyond which some refuse to answer
@@ -52,11 +51,11 @@ class _Waiter:
 class Operations:
     """The operations of one protocol that somebody waits for."""
 
-    def __init__(self, flush: Callable[[], None]) -> None:
-        """`flush` sends what an operation has put out, and takes in its events."""
+    def __init__(self, flush: Callable[[], None], at_once: int) -> None:
+        """At most `at_once` are under way, and others wait. `flush` sends what an operation has put out, and takes in its events."""
         self._flush = flush
         self._waiters: dict[int, _Waiter] = {}
-        self._places = trio.Semaphore(AT_ONCE)
+        self._places = trio.Semaphore(at_once)
         self._closed = False
 
     async def run(self, begin: Callable[[], int]) -> Ended:
@@ -95,12 +94,12 @@ class Operations:
 class Awaited(Generic[P]):
     """One version of discovery. `protocol` is to be read."""
 
-    def __init__(self, protocol: P, *, clock: Clock, flush: Callable[[], None], random_bytes: RandomBytes) -> None:
+    def __init__(self, protocol: P, *, clock: Clock, flush: Callable[[], None], random_bytes: RandomBytes, at_once: int = 512) -> None:
         self.protocol: P = protocol
         self.version: int = protocol.version
         self.source: str = f"v{protocol.version}"
         """What candidates say that it has named."""
-        self.operations: Operations = Operations(flush)
+        self.operations: Operations = Operations(flush, at_once)
         self._clock = clock
         self._random_bytes = random_bytes
 
@@ -153,6 +152,20 @@ class Awaited(Generic[P]):
         return NodeRecord.from_enr(end.record) if end.contact is None else self.protocol.record_of(end.contact)
 
 
+class AwaitedV4(Awaited[Discv4]):
+    """Discovery v4, which can ask one node for those that it knows around any target."""
+
+    async def find_nodes(self, node: NodeRecord, target: PublicKey | bytes) -> tuple[NodeRecord, ...] | None:
+        """The nodes that one node names, closest to the target first; None if it does not answer, or nobody knows where it is."""
+        contact = self.protocol.contact_of(node)
+        if contact is None:
+            return None
+        end = await self.operations.run(lambda: self.protocol.find_nodes(contact, target, self._clock()))
+        if not isinstance(end, NodesNamed) or end.nodes is None:
+            return None
+        return tuple(self.protocol.record_of(named) for named in end.nodes)
+
+
 class AwaitedV5(Awaited[Discv5]):
     """Discovery v5, which can say things in other protocols, and ask one node for others at any distance."""
 
@@ -163,6 +176,20 @@ class AwaitedV5(Awaited[Discv5]):
             return None
         end = await self.operations.run(lambda: self.protocol.talk(contact, protocol, request, self._clock()))
         return end.response if isinstance(end, TalkAnswered) else None
+
+    async def find_nodes(self, node: NodeRecord, distances: Iterable[int]) -> tuple[NodeRecord, ...] | None:
+        """The nodes at some distances from one node, as it names them; None if it does not answer, or nobody knows where it is."""
+        contact = self.protocol.contact_of(node)
+        if contact is None:
+            return None
+        end = await self.operations.run(lambda: self.protocol.find_node(contact, distances, self._clock()))
+        if not isinstance(end, NodesFound) or not (end.complete or end.records):
+            return None
+        # What is at distance 0 it says of itself. Of others nobody is named who would be asked where it has no business to send us.
+        own = [node_at(contact.endpoint, record) for record in end.records if record.id == contact.id]
+        others = [record for record in end.records if record.id != contact.id]
+        named = contacts_told_by(contact.endpoint, others, self.protocol.ip_versions)
+        return (*own, *(_as_told(one.record) for one in named if one.endpoint == endpoints_of(one.record, self.protocol.ip_versions)[0]))
 
     async def walk(self) -> list[NodeRecord]:
         """Nodes close to a random place; and while we know but few, some that one of them knows."""
@@ -194,6 +221,11 @@ class AwaitedV5(Awaited[Discv5]):
     async def _check(self, contact: Contact[Record]) -> NodeRecord | None:
         end = await self.operations.run(lambda: self.protocol.ping(contact, self._clock()))
         return self.protocol.record_of(contact) if isinstance(end, PingResult) and end.pong is not None else None
+
+
+@lru_cache(maxsize=4096)
+def _as_told(record: Record) -> NodeRecord:
+    return NodeRecord.from_enr(record)
 
 
 async def _gather(calls: Iterable[Callable[[], Awaitable[NodeRecord | None]]]) -> list[NodeRecord]:

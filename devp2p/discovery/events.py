@@ -81,5 +81,12 @@ class ClockDoubtful:
     """Packets that meanwhile came and were too old by our clock."""
 
 
-Event: TypeAlias = Ended | AddressChanged | ClockDoubtful
-"""The end of an operation of the owner's, or news of ourselves."""
+@dataclass(frozen=True, slots=True)
+class NodeHeard:
+    """A node has asked us something by itself, and proved that it is where it was heard. Only a `Protocol` that `asks_only` tells so."""
+
+    contact: Contact[Any]
+
+
+Event: TypeAlias = Ended | AddressChanged | ClockDoubtful | NodeHeard
+"""The end of an operation of the owner's, news of ourselves, or of a node that came by itself."""

@@ -26,7 +26,7 @@ from typing import Protocol as Shape
 
 from devp2p.addresses import Endpoint, unmapped
 from devp2p.bounded import Recent
-from devp2p.discovery.events import AddressChanged, Ended, Event, LookupDone, Pong
+from devp2p.discovery.events import AddressChanged, Ended, Event, LookupDone, NodeHeard, Pong
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.discovery.own_record import PublishesRecord
 from devp2p.discovery.table import ID_SIZE, Contact, Lookup, RoutingTable, TableLimits
@@ -161,11 +161,12 @@ class Protocol(ABC, Generic[R, A]):
         operations: int,
         rounds: Refreshing,
         maintains: bool = True,
+        asks_only: bool = False,
     ) -> None:
         """Be the node of `key`, whose record is in `own`; the first `handle_timer`, due at once, begins to fill the table from `known`.
 
         The arguments are as those of `Discv4` and `Discv5`. At most so many `operations` are under way. Without `maintains` the table is
-        left to the owner.
+        left to the owner. With `asks_only` there is nothing in it, and nobody is asked but by the owner's operations.
         """
         if own.record.public_key != key.public_key:
             raise LocalProtocolError("the record is not that of the key")
@@ -181,7 +182,8 @@ class Protocol(ABC, Generic[R, A]):
         self._operations: set[int] = set()
         self._max_operations = operations
         self._rounds = rounds
-        self._maintains = maintains
+        self._maintains = maintains and not asks_only
+        self._asks_only = asks_only
         self._asked: Recent[bytes, None] = Recent(_RECORDS, RECORD_INTERVAL)  # nodes that were asked for their records
 
     # Input and output
@@ -279,6 +281,13 @@ class Protocol(ABC, Generic[R, A]):
     @abstractmethod
     def _fetch(self, contact: Contact[R], now: float) -> None:
         """Ask a node of the table for its record, for `Upkeep.NEWS`."""
+
+    def _learn(self, contact: Contact[R], now: float, *, incoming: bool = False, live: bool = False, unasked: bool = False) -> None:
+        """Offer a node to the table, as `RoutingTable.add`."""
+        if not self._asks_only:
+            self.table.add(contact, now, incoming=incoming, live=live, unasked=unasked)
+        elif incoming:
+            self._events.append(NodeHeard(contact))
 
     def _vote(self, contact: Contact[R], pong: Pong, now: float) -> None:
         """A Pong says where our Ping came from."""

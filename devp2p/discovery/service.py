@@ -1,4 +1,4 @@
-"""Discovery as it runs: `open_discovery` has one UDP socket and one task for the protocols, v4 and v5 (discv4.md, discv5-wire.md).
+"""Discovery as it runs: one UDP socket and one task for the protocols, v4 and v5 (discv4.md, discv5-wire.md).
 
 Theory of operation. One task receives, keeps the timers and sends. It takes what has come in batches, lets each protocol look at each
 datagram, and sends what they have put out; then it sleeps until something comes or the earliest timer is due. A coroutine that begins an
@@ -11,11 +11,8 @@ packets of v4 and the rows of the book bear the system's time, whatever it is at
 """
 
 import logging
-import random
 import secrets
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,46 +20,35 @@ from typing import Any, Final
 import trio
 
 from devp2p.addresses import Address, Endpoint
-from devp2p.arguments import Several, as_bytes, check_bounds, require, several
-from devp2p.book import Book
+from devp2p.arguments import as_bytes, require
 from devp2p.containment import unless_it_fails
-from devp2p.discovery.awaited import Awaited, AwaitedV5, Pinged
+from devp2p.discovery.awaited import Awaited, AwaitedV4, AwaitedV5, Pinged
 from devp2p.discovery.candidates import Filter
 from devp2p.discovery.clock import Clock
-from devp2p.discovery.datagrams import DatagramSocket
-from devp2p.discovery.dns import DnsSource, Resolver, TreeUrl, parse_tree
-from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended
+from devp2p.discovery.datagrams import BATCH, DatagramSocket
+from devp2p.discovery.dns import DnsSource
+from devp2p.discovery.events import AddressChanged, ClockDoubtful, Ended, NodeHeard
 from devp2p.discovery.finding import Candidates, Finder, introduce, read_trees, repeat_known, walk
-from devp2p.discovery.known_nodes import KnownNodes, system_resolver, with_ip_addresses
+from devp2p.discovery.known_nodes import KnownNodes, with_ip_addresses
+from devp2p.discovery.limits import DiscoveryLimits
 from devp2p.discovery.own_record import OwnRecord
-from devp2p.discovery.settings import VERSIONS, check_versions, parse_externals, udp_address
 from devp2p.discovery.statistics import Statistics
-from devp2p.discovery.v4 import Discv4, Discv4Limits
-from devp2p.discovery.v5 import Discv5, Discv5Limits, TalkHandler, checked_handler
+from devp2p.discovery.v4 import Discv4
+from devp2p.discovery.v5 import Discv5, TalkHandler, checked_handler
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
-from devp2p.keys import PrivateKey, PublicKey, keccak256
-from devp2p.records import Entries, NodeRecord, Record, node_of, nodes_of
-from devp2p.runtime import require_trio
+from devp2p.keys import PublicKey, keccak256
+from devp2p.records import Entries, NodeRecord, Record, node_of
 
-DEFAULT_LISTEN: Final = Address("udp", "*", 30303)
+_BATCHES: Final = 8  # of datagrams that are taken before the timers have their turn
 
 _logger = logging.getLogger(__name__)
 
 Unhandled = Callable[[bytes, Endpoint], None]
 """Takes a datagram that is of neither protocol, and where it came from. It must return at once; it is called for at most `BATCH` a turn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiscoveryLimits:
-    """The bounds of discovery."""
-
-    v4: Discv4Limits = field(default_factory=Discv4Limits)
-    v5: Discv5Limits = field(default_factory=Discv5Limits)
-    local_addresses_in_dns: bool = False
-    """Whether nodes of DNS trees may have loopback and private addresses."""
-
-    def __post_init__(self) -> None:
-        check_bounds(self)
+Heard = Callable[[NodeRecord, int], None]
+"""Takes a node that has asked us something by itself, and proved where it is; and the version by which. It must return at once."""
+MaySend = Callable[[Endpoint], bool]
+"""Says whether a datagram may be sent to an endpoint now, and is asked before each. It must return at once."""
 
 
 class Discovery:
@@ -76,7 +62,10 @@ class Discovery:
         *,
         protocols: Iterable[Discv4 | Discv5],
         known: KnownNodes,
+        limits: DiscoveryLimits,
         unhandled: Unhandled | None,
+        heard: Heard | None,
+        may_send: MaySend | None,
         strict: bool,
     ) -> None:
         self._socket = sock
@@ -85,18 +74,22 @@ class Discovery:
         self._known = known
         self._strict = strict
         self._on_unhandled = unhandled if strict or unhandled is None else unless_it_fails(unhandled, None)
-        self._unhandled = 0
+        self._on_heard = heard if strict or heard is None else unless_it_fails(heard, None)
+        self._may_send = may_send if strict or may_send is None else unless_it_fails(may_send, otherwise=False)
+        self._unhandled = self._withheld = 0
         self._sleep = trio.CancelScope()
         self._finder = Finder(known.sources)
-        self.v4: Awaited[Discv4] | None = None
+        self.v4: AwaitedV4 | None = None
         """Discovery v4 alone, or None if it does not run; its `protocol` is to be read."""
         self.v5: AwaitedV5 | None = None
         """The same of v5."""
         for protocol in protocols:
             if isinstance(protocol, Discv5):
-                self.v5 = AwaitedV5(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes)
+                at_once = max(1, limits.v5.operations // 2)
+                self.v5 = AwaitedV5(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes, at_once=at_once)
             else:
-                self.v4 = Awaited(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes)
+                at_once = max(1, limits.v4.operations // 2)
+                self.v4 = AwaitedV4(protocol, clock=clock.now, flush=self._flush, random_bytes=secrets.token_bytes, at_once=at_once)
         # The better one first: it is asked where both could be.
         self._versions: Mapping[int, Awaited[Any]] = {one.version: one for one in (self.v5, self.v4) if one is not None}
 
@@ -118,6 +111,7 @@ class Discovery:
             received=self._socket.received,
             sent=self._socket.sent,
             not_sent=self._socket.not_sent,
+            withheld=self._withheld,
             unhandled=self._unhandled,
             tables=MappingProxyType({one.version: one.protocol.table.statistics() for one in self._versions.values()}),
             candidates=MappingProxyType(dict(self._finder.found)),
@@ -195,6 +189,25 @@ class Discovery:
         place = raw if len(raw) == 32 else keccak256(raw)
         return tuple(sorted(found.values(), key=lambda node: int.from_bytes(node.id, "big") ^ int.from_bytes(place, "big")))
 
+    async def find_nodes(
+        self, node: NodeRecord | str, around: PublicKey | bytes | Iterable[int], *, version: int | None = None
+    ) -> tuple[NodeRecord, ...] | None:
+        """Ask one node for others that it knows, at most 16; None if it is silent.
+
+        `around` is for v4 a target, a public key or 64 bytes in the form of one: the node names those that it knows closest to that. For
+        v5 it is one or more logarithmic distances from the node itself, 0 to 256, of which 0 is its own record, and some nodes answer only
+        to ten or fewer. TypeError for what is neither, LocalProtocolError for another size, distance or version.
+        """
+        record = await self._with_ips(node)
+        if isinstance(around, (PublicKey, bytes, bytearray, memoryview)):
+            if self.v4 is None or version not in {None, 4}:
+                raise LocalProtocolError("a target is for discovery v4: v5 asks for distances, such as [256, 255]")
+            return await self.v4.find_nodes(record, around if isinstance(around, PublicKey) else bytes(around))
+        require(around, Iterable, "what to find nodes around is a public key, or distances such as [256, 255]")
+        if version not in {None, 5}:
+            raise LocalProtocolError("distances are for discovery v5: v4 asks for nodes around a target, a public key")
+        return await self._need_v5().find_nodes(record, around)
+
     async def talk(self, node: NodeRecord | str, protocol: bytes, request: bytes) -> bytes | None:
         """Say something to a node in another protocol, by v5, and return its response; None if it is silent."""
         return await self._need_v5().talk(await self._with_ips(node), protocol, request)
@@ -203,16 +216,20 @@ class Discovery:
 
     async def run(self) -> None:
         """Serve the socket and the timers, for ever; `open_discovery` does this."""
+        unread = 0
         while True:
             with trio.CancelScope(deadline=self._due()) as self._sleep:
                 await self._socket.wait_readable()
             now = self._clock.now()
-            for data, sender in self._socket.receive():
+            batch = self._socket.receive()
+            for data, sender in batch:
                 if not any(one.protocol.receive_datagram(data, sender, now) for one in self._versions.values()):
                     self._unhandled += 1
                     if self._on_unhandled is not None:
                         self._on_unhandled(data, sender)
-            for one in self._versions.values():
+            # What is in the socket still may be the answers that are waited for, if we were late; but a flood must not stop the timers.
+            unread = unread + 1 if len(batch) == BATCH else 0
+            for one in self._versions.values() if unread % _BATCHES == 0 else ():
                 if (due := one.protocol.next_timer()) is not None and due <= now:
                     one.protocol.handle_timer(now)
             self._flush()
@@ -223,12 +240,12 @@ class Discovery:
         for one in self._versions.values():
             one.operations.close()
 
-    def begin_finding(self, nursery: trio.Nursery, trees: DnsSource | None, *, local: bool) -> None:
-        """Have the sources of candidates work in a nursery; `open_discovery` does this."""
+    def begin_finding(self, nursery: trio.Nursery, trees: DnsSource | None, *, local: bool, walks: bool) -> None:
+        """Have the sources of candidates work in a nursery, of which some ask nodes (`walks`); `open_discovery` does this."""
         nursery.start_soon(repeat_known, self._finder)
-        for one in self._versions.values():
+        for one in self._versions.values() if walks else ():
             nursery.start_soon(walk, one, self._finder, partial(self._known.heard, one.source, answered=True))
-        if self.v4 is not None and self.v5 is not None:
+        if self.v4 is not None and self.v5 is not None and walks:
             nursery.start_soon(introduce, self.v4, self.v5, self._known.bootnodes)
         if trees is not None:
             nursery.start_soon(partial(read_trees, trees, self._finder, partial(self._note_tree, trees), local=local))
@@ -242,12 +259,17 @@ class Discovery:
         now = self._clock.now()
         for one in self._versions.values():
             for data, to in one.protocol.datagrams_to_send(now):
-                self._socket.send(data, to)
+                if self._may_send is None or self._may_send(to):
+                    self._socket.send(data, to)
+                else:
+                    self._withheld += 1
             while (event := one.protocol.next_event()) is not None:
                 if isinstance(event, Ended):
                     one.operations.end(event)
-                else:
+                elif not isinstance(event, NodeHeard):
                     self._note(event)
+                elif self._on_heard is not None:
+                    self._on_heard(one.protocol.record_of(event.contact), one.version)
         self._sleep.deadline = self._due()
 
     def _note(self, news: AddressChanged | ClockDoubtful) -> None:
@@ -282,107 +304,3 @@ class Discovery:
         if self.v5 is None:
             raise LocalProtocolError("discovery v5 does not run")
         return self.v5
-
-
-@asynccontextmanager
-async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configuration)
-    key: PrivateKey,
-    *,
-    listen: str | Address = DEFAULT_LISTEN,
-    entries: Entries = MappingProxyType({}),
-    bootnodes: Several[NodeRecord | str] = (),
-    trees: Several[TreeUrl | str] = (),
-    resolver: Resolver | None = None,
-    versions: Collection[int] = VERSIONS,
-    book: Book | None = None,
-    external: Several[str] = (),
-    talk: Mapping[bytes, TalkHandler] = MappingProxyType({}),
-    unhandled: Unhandled | None = None,
-    limits: DiscoveryLimits | None = None,
-    strict: bool = False,
-) -> AsyncGenerator[Discovery]:
-    """Take part in discovery for the length of an ``async with`` block.
-
-    `listen`: a UDP address, ``udp://*:30303`` by default. `entries`: what our record says beside where we are in discovery, such as
-    ``{"tcp": 30303}``. `bootnodes`: nodes to begin with; v5 needs their ENRs, which v4 gets where it runs, too. `trees`: node lists in DNS
-    (``enrtree://...``), read through `resolver`, by default the system's. `book` keeps what is found, and the number of our own record.
-    `external`: where others reach us, at most one ``IP`` or ``IP:port`` of each kind; else that is found out. `talk`: handlers of TALKREQ
-    by protocol. `unhandled` gets datagrams of other protocols. `strict`: let exceptions of these two, of filters and of `resolver` end
-    discovery, as tests want it, instead of logging them.
-
-    Raises ValueError for what cannot be understood, LocalProtocolError for `entries` that do not fit into a record, TypeError for another
-    type, OSError if the address cannot be listened at. An exception that leaves the block arrives in an ExceptionGroup, as from any trio
-    nursery.
-    """
-    require_trio("open_discovery")
-    require(key, PrivateKey, "key is a PrivateKey", "PrivateKey.from_bytes(...) makes one of 32 bytes, PrivateKey.generate() a new one")
-    versions = check_versions(versions)
-    limits = DiscoveryLimits() if limits is None else limits
-    require(limits, DiscoveryLimits, "limits of discovery is a DiscoveryLimits")
-    where = udp_address(listen)
-    urls = [url if isinstance(url, TreeUrl) else parse_tree(url) for url in several(trees, "trees")]
-    named = nodes_of(bootnodes, "bootnodes")
-    at = parse_externals(several(external, "external"))
-    lookups = (resolver or system_resolver()) if urls else None
-    clock = Clock()
-    with await DatagramSocket.bind(where) as sock:
-        found = [await with_ip_addresses(node, sock.ip_versions) for node in named]
-        known = KnownNodes([node for node in found if node is not None], book, clock.wall)
-        own = OwnRecord(key, entries=entries, bound=sock.endpoint, external=at, book=book, now=clock.wall())
-        discovery = Discovery(
-            sock,
-            clock,
-            own,
-            protocols=_make_protocols(versions, key, own, known, sock, clock, limits),
-            known=known,
-            unhandled=unhandled,
-            strict=strict,
-        )
-        for protocol, handler in talk.items():
-            discovery.on_talk(protocol, handler)
-        source = DnsSource(urls, lookups, sequences=known.tree_sequences(), strict=strict) if lookups is not None else None
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(discovery.run)
-                discovery.begin_finding(nursery, source, local=limits.local_addresses_in_dns)
-                yield discovery
-                nursery.cancel_scope.cancel()
-        finally:
-            discovery.close()
-
-
-def _make_protocols(  # noqa: PLR0913, PLR0917  (for `open_discovery` alone)
-    versions: frozenset[int],
-    key: PrivateKey,
-    own: OwnRecord,
-    known: KnownNodes,
-    sock: DatagramSocket,
-    clock: Clock,
-    limits: DiscoveryLimits,
-) -> Iterator[Discv4 | Discv5]:
-    chance, ip_versions = random.SystemRandom().random, sock.ip_versions
-    bootnodes = (*known.bootnodes, *known.seeds())
-    if 4 in versions:
-        yield Discv4(
-            own,
-            key,
-            random=chance,
-            random_bytes=secrets.token_bytes,
-            bootnodes=bootnodes,
-            external_address=own.external,
-            ip_versions=ip_versions,
-            limits=limits.v4,
-            tcp_port=own.record.tcp or 0,
-            wall=lambda _: clock.wall(),
-        )
-    if 5 in versions:
-        yield Discv5(
-            own,
-            key,
-            random=chance,
-            random_bytes=secrets.token_bytes,
-            bootnodes=bootnodes,
-            external_address=own.external,
-            ip_versions=ip_versions,
-            limits=limits.v5,
-        )

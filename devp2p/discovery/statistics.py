@@ -15,6 +15,8 @@ class Statistics:
     sent: int
     not_sent: int
     """Datagrams that the system did not take, as for an address without a route."""
+    withheld: int
+    """Datagrams that `may_send` of `open_discovery` has refused."""
     unhandled: int
     """Datagrams that were of neither protocol."""
     tables: Mapping[int, TableStatistics]

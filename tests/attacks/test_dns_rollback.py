@@ -12,10 +12,9 @@ import pytest
 import trio
 
 from devp2p.book import Book, BookError
-from devp2p.discovery import service
+from devp2p.discovery import DiscoveryLimits, service
 from devp2p.discovery.dns.source import DnsSource
 from devp2p.discovery.known_nodes import KnownNodes
-from devp2p.discovery.service import DiscoveryLimits
 from tests.discovery.services import found, running
 from tests.discovery.zones import DOMAIN, URL, Zone, assert_rate_kept, record, tree, url
 

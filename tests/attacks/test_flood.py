@@ -19,7 +19,7 @@ import trio
 import trio.lowlevel
 
 from devp2p.addresses import Endpoint
-from devp2p.discovery.service import Discovery, DiscoveryLimits, open_discovery
+from devp2p.discovery import Discovery, DiscoveryLimits, open_discovery
 from devp2p.discovery.v4 import packets as v4_packets
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v4.protocol import Discv4

@@ -15,8 +15,8 @@ import trio
 import devp2p
 from devp2p import NodeRecord
 from devp2p.addresses import Endpoint
+from devp2p.discovery import Discovery
 from devp2p.discovery.dns.source import LookupFailed
-from devp2p.discovery.service import Discovery
 from devp2p.discovery.v5.answers import MAX_TALK
 from devp2p.keys import PrivateKey
 from devp2p.node.discovering import DiscoverySettings

@@ -12,7 +12,7 @@ import trio
 
 from devp2p import DisconnectReason, NodeRecord, PrivateKey, open_node
 from devp2p.cli import main
-from devp2p.discovery.service import open_discovery
+from devp2p.discovery import open_discovery
 from devp2p.terminal.output import Exit
 from devp2p.testing import ScriptedPeer
 from tests.chat import Chat

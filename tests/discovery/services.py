@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import pytest
 import trio
 
+from devp2p.discovery import Discovery, open_discovery
 from devp2p.discovery.dns.source import LookupFailed
 from devp2p.discovery.dns.tree import make_tree
-from devp2p.discovery.service import Discovery, open_discovery
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
 from devp2p.records.node_record import NodeRecord

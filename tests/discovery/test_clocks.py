@@ -12,10 +12,10 @@ import trio
 
 from devp2p.addresses import Endpoint
 from devp2p.book import Book
+from devp2p.discovery import Discovery
 from devp2p.discovery import clock as clocks
 from devp2p.discovery.clock import Clock
 from devp2p.discovery.events import Event, PingResult
-from devp2p.discovery.service import Discovery
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import LocalRecord

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from devp2p.book import Book, Source
-from devp2p.discovery.service import DiscoveryLimits
+from devp2p.discovery import DiscoveryLimits
 from devp2p.discovery.table.kademlia import distance
 from devp2p.keys import PrivateKey
 from devp2p.records.node_record import NodeRecord

@@ -8,8 +8,10 @@ import trio
 
 from devp2p.addresses import Endpoint
 from devp2p.book import Book
+from devp2p.discovery import Discovery, DiscoveryLimits
 from devp2p.discovery.known_nodes import with_ip_addresses
-from devp2p.discovery.service import Discovery
+from devp2p.discovery.v4 import Discv4Limits
+from devp2p.discovery.v5 import Discv5Limits
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.records.enr import Record
@@ -132,9 +134,8 @@ async def test_a_cancelled_operation_leaves_the_others_alone():
         assert await second.ping(absent) is None
 
 
-async def test_more_operations_than_there_are_places_wait_for_one(monkeypatch):
-    monkeypatch.setattr("devp2p.discovery.awaited.AT_ONCE", 2)
-    async with network(2, versions={4}) as [first, second]:
+async def test_more_operations_than_there_are_places_wait_for_one():
+    async with network(2, versions={4}, limits=DiscoveryLimits(v4=Discv4Limits(operations=4))) as [first, second]:
         answers = []
 
         async def ping() -> None:
@@ -167,8 +168,8 @@ async def test_the_end_of_discovery_is_told_to_those_who_wait():
         await node.ping(silent())
 
 
-async def test_the_end_of_discovery_is_told_to_those_who_wait_for_a_place_too(monkeypatch):
-    monkeypatch.setattr("devp2p.discovery.awaited.AT_ONCE", 2)
+async def test_the_end_of_discovery_is_told_to_those_who_wait_for_a_place_too():
+    limits = DiscoveryLimits(v4=Discv4Limits(operations=4), v5=Discv5Limits(operations=4))
     told = 0
 
     async def ping() -> None:
@@ -178,7 +179,7 @@ async def test_the_end_of_discovery_is_told_to_those_who_wait_for_a_place_too(mo
         told += 1
 
     with trio.fail_after(10):
-        async with trio.open_nursery() as nursery, running() as node:
+        async with trio.open_nursery() as nursery, running(limits=limits) as node:
             for _ in range(5):
                 nursery.start_soon(ping)
             await trio.sleep(0.05)

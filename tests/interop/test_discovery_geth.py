@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from devp2p import Address, Node, NodeRecord, PrivateKey, open_node
-from devp2p.discovery.service import open_discovery
+from devp2p.discovery import open_discovery
 from devp2p.records.enr import Record
 from tests.chat import Chat
 from tests.interop.geth_discovery import devp2p, listening

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from devp2p import Address, Channel, DialError, DisconnectReason, Limits, Node, NodeRecord, Peer, PrivateKey, open_node
-from devp2p.discovery.service import Discovery
+from devp2p.discovery import Discovery
 from tests.chat import Blob, Chat, ChatMessage, Say, chat, collect
 from tests.discovery.services import running
 from tests.relay import GOOD, Air, Line, TcpRelay, UdpSwitch, tcp_relay, udp_switch

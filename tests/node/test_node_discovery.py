@@ -12,7 +12,7 @@ import trio
 
 from devp2p import Address, DialError, DisconnectReason, DiscoverySettings, Node, NodeRecord, PrivateKey, open_node
 from devp2p.book import Book, BookError
-from devp2p.discovery.service import DiscoveryLimits
+from devp2p.discovery import DiscoveryLimits
 from devp2p.node.events import PeerConnected
 from devp2p.records.enr import Record
 from tests.chat import Chat

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from devp2p import Capability, DialError, DisconnectReason, DiscoverySettings, Limits, LocalProtocolError, NodeRecord, PrivateKey, open_node
-from devp2p.discovery.service import open_discovery
+from devp2p.discovery import open_discovery
 from devp2p.testing import MemoryTransport, scripted_peer, two_nodes
 from devp2p.transports.tcp import TcpTransport
 from tests.wire.handshakes import Constant
@@ -228,7 +228,7 @@ def test_under_asyncio_the_error_says_what_to_run_instead(opens: str) -> None:
     code = f"""
 import asyncio
 from devp2p import PrivateKey, open_node
-from devp2p.discovery.service import open_discovery
+from devp2p.discovery import open_discovery
 
 key = PrivateKey.generate()
 

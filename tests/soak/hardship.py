@@ -24,7 +24,7 @@ from typing import Any, Final
 import trio
 
 from devp2p import NodeRecord, PrivateKey, open_node
-from devp2p.discovery.service import Discovery, open_discovery
+from devp2p.discovery import Discovery, open_discovery
 from devp2p.testing import ScriptedPeer
 from tests.chat import Chat, GetTime
 from tests.soak.town import _OVER, _RULES

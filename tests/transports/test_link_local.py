@@ -9,8 +9,8 @@ import trio
 
 from devp2p import Address, PrivateKey, open_node
 from devp2p.addresses import Endpoint
+from devp2p.discovery import open_discovery
 from devp2p.discovery.datagrams import DatagramSocket
-from devp2p.discovery.service import open_discovery
 from devp2p.transports.sockets import host_in
 from tests.chat import Chat, GetTime
 

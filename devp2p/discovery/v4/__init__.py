@@ -3,6 +3,6 @@
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v4.nodes import Node, contact_at
-from devp2p.discovery.v4.protocol import Discv4
+from devp2p.discovery.v4.protocol import Discv4, NodesNamed
 
-__all__ = ["Discv4", "Discv4Limits", "Node", "contact_at", "packets"]
+__all__ = ["Discv4", "Discv4Limits", "Node", "NodesNamed", "contact_at", "packets"]

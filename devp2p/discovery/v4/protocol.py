@@ -14,7 +14,7 @@ from typing import ClassVar, Final, TypeAlias
 
 from devp2p.addresses import Endpoint
 from devp2p.bounded import Recent
-from devp2p.discovery.events import ClockDoubtful, PingResult, Pong, RecordFound
+from devp2p.discovery.events import ClockDoubtful, Ended, PingResult, Pong, RecordFound
 from devp2p.discovery.external_address import ExternalAddress
 from devp2p.discovery.own_record import PublishesRecord
 from devp2p.discovery.protocol import RECORD_INTERVAL, WALKS, Protocol, RandomBytes, Refreshing, Search, Upkeep
@@ -23,7 +23,8 @@ from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v4.exchange import Exchange, Heard, NodesEnded, PingEnded, RecordEnded
 from devp2p.discovery.v4.nodes import Node, add_record, contact_of
-from devp2p.keys import PrivateKey, keccak256
+from devp2p.errors import LocalProtocolError
+from devp2p.keys import PrivateKey, PublicKey, keccak256
 from devp2p.records import NodeRecord, Record
 
 SILENCES: Final = 32
@@ -31,6 +32,15 @@ SILENCES: Final = 32
 
 _LONELY = 30.0  # seconds until the next round of searches while nobody is there
 _RECORDS = 1024  # nodes of which it is remembered what they said
+
+
+@dataclass(frozen=True, slots=True)
+class NodesNamed(Ended):
+    """`Discv4.find_nodes` is over."""
+
+    contact: Node
+    nodes: tuple[Node, ...] | None
+    """At most 16, each of which the node may tell of; None if it did not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +73,15 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
         limits: Discv4Limits | None = None,
         tcp_port: int = 0,
         wall: Callable[[float], float] = float,
+        asks_only: bool = False,
     ) -> None:
         """Be the node of `key`, whose record is in `own`; LocalProtocolError if that is another's.
 
         `random` gives numbers from 0 to below 1 and `random_bytes` so many bytes, which nobody else should be able to predict. `bootnodes`
         are left out if they have no IP address of `ip_versions`, those that can be sent to, the better first. Votes on where we are go into
         `external_address`, which may be shared with others. `wall` gives the time in seconds since 1970 that it is at ``now``, which is
-        when it is called; by default that is the same.
+        when it is called; by default that is the same. With `asks_only` the table stays empty, nothing is asked but what the owner
+        asks for, and nodes that come by themselves are told as NodeHeard.
         """
         self._limits = limits or Discv4Limits()
         known = (contact_of(node, ip_versions) for node in bootnodes)
@@ -84,6 +96,7 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
             table=self._limits.table,
             operations=self._limits.operations,
             rounds=Refreshing(lambda: 0.9 + 0.2 * random()),
+            asks_only=asks_only,
         )
         self._exchange: Exchange[_Purpose] = Exchange(
             own, key, self._limits, self._nodes_to_tell, tcp_port=tcp_port, ip_versions=ip_versions, wall=wall
@@ -118,6 +131,15 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
         self._conclude(now)
         return operation
 
+    def find_nodes(self, contact: Node, target: PublicKey | bytes, now: float) -> int:
+        """Ask a node for those that are closest to a target of 64 bytes among those that it knows: NodesNamed."""
+        raw = bytes(target)
+        if len(raw) not in self.target_sizes:
+            raise LocalProtocolError(f"a target of v4 has 64 bytes, the form of a public key, not {len(raw)}")
+        operation = self._begin()
+        self._exchange.find_nodes(contact, raw, now, operation)
+        return operation
+
     def _nodes_to_tell(self, target: bytes) -> list[Node]:
         """The closest nodes, and more of them than are wanted, since some may not be for everybody."""
         return self.table.closest(keccak256(target), 4 * BUCKET_SIZE)
@@ -137,7 +159,7 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
                     self._count(answered=outcome.record is not None)
                     self._on_record_ended(outcome, now)
                 case Heard(contact, sequence):
-                    self.table.add(contact, now, incoming=True)
+                    self._learn(contact, now, incoming=True)
                     self._note_sequence(contact, sequence, now)
 
     def _count(self, *, answered: bool, asked_for: bool = True) -> None:
@@ -174,11 +196,13 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
         if nodes is not None:
             self._offer(contact, now)
         for node in nodes or ():
-            self.table.add(node, now)
+            self._learn(node, now)
         self.table.queried(contact.id, now, useful=bool(nodes))
         for purpose in outcome.purposes:
             if isinstance(purpose, Search):
                 self._answered(purpose, contact, nodes, now, present=outcome.present)
+            elif isinstance(purpose, int):
+                self._end(NodesNamed(purpose, contact, None if nodes is None else tuple(nodes)))
 
     def _on_record_ended(self, outcome: RecordEnded[_Purpose], now: float) -> None:
         contact, record = outcome.contact, outcome.record
@@ -196,7 +220,7 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
     def _offer(self, contact: Node, now: float, *, incoming: bool = False) -> None:
         """A node has just answered: let the table know. One that came by itself remains one that nobody else has told us of."""
         entry = self.table.get(contact.id)
-        self.table.add(contact, now, incoming=incoming if entry is None else entry.incoming, live=True)
+        self._learn(contact, now, incoming=incoming if entry is None else entry.incoming, live=True)
 
     def _fetch(self, contact: Node, now: float) -> None:
         self._exchange.request_record(contact, now, Upkeep.NEWS)

@@ -65,6 +65,8 @@ class Discv5Limits:
     """TALKREQs a second that one node is answered."""
     operations: int = 1024
     """Operations of our own that are under way."""
+    remembered: int = 1024
+    """Packets of ours that a WHOAREYOU may name, and records of others whose signatures were verified, as many each."""
     table: TableLimits = field(default_factory=TableLimits)
 
     def __post_init__(self) -> None:

@@ -67,7 +67,12 @@ class Exchange(Generic[Purpose]):
             key, random_bytes, sessions=limits.sessions, challenges=limits.challenges, handshake_timeout=handshake
         )
         self._requests: Requests[Purpose] = Requests(
-            self._sessions, self.outgoing, random_bytes, response_timeout=limits.response_timeout, handshake_timeout=handshake
+            self._sessions,
+            self.outgoing,
+            random_bytes,
+            response_timeout=limits.response_timeout,
+            handshake_timeout=handshake,
+            remembered=limits.remembered,
         )
 
     @property

@@ -80,13 +80,15 @@ class Discv5(Protocol[Record, Exchange[_Purpose]]):
         limits: Discv5Limits | None = None,
         talk: Mapping[bytes, TalkHandler] = MappingProxyType({}),
         maintains: bool = True,
+        asks_only: bool = False,
     ) -> None:
         """Be the node of `key`, whose record is in `own`; LocalProtocolError if that is another's.
 
         `random` gives numbers from 0 to below 1, which others should not be able to predict, `random_bytes` so many bytes, which they must
         not. `bootnodes` are left out if they have no ENR, or none that names an address of `ip_versions`, those that can be sent to, the
         better first. Votes on where we are go into `external_address`, which may be shared with others. `talk` are the handlers of TALKREQ
-        by protocol. Without `maintains` the table is left to the owner.
+        by protocol. Without `maintains` the table is left to the owner; with `asks_only` it stays empty, nothing is asked but what the
+        owner asks for, and nodes that come by themselves are told as NodeHeard.
         """
         limits = limits or Discv5Limits()
         known = (contact_of(node.enr, ip_versions) for node in bootnodes if node.enr is not None)
@@ -102,6 +104,7 @@ class Discv5(Protocol[Record, Exchange[_Purpose]]):
             operations=limits.operations,
             rounds=Refreshing(),
             maintains=maintains,
+            asks_only=asks_only,
         )
         self._answers = Answers(self.table, limits, talk)
         self._exchange: Exchange[_Purpose] = Exchange(own, key, random_bytes, self.table, self._answers, limits)
@@ -172,10 +175,10 @@ class Discv5(Protocol[Record, Exchange[_Purpose]]):
         if purpose is Upkeep.REVALIDATION:
             self.table.revalidated(contact.id, now, ok=came)
         elif came:
-            self.table.add(contact, now, live=True)
+            self._learn(contact, now, live=True)
         named = contacts_told_by(contact.endpoint, records, self.ip_versions)
         for found in named:
-            self.table.add(found, now)  # to be told to others once it has answered us
+            self._learn(found, now)  # to be told to others once it has answered us
         pong = _what_is_said(over.answer) if isinstance(over.answer, v5_messages.Pong) else None
         match purpose:
             case int():
@@ -221,7 +224,7 @@ class Discv5(Protocol[Record, Exchange[_Purpose]]):
         """
         contact = contact_of(heard.record, self.ip_versions, at=heard.endpoint)
         if contact is not None and contact.endpoint == heard.endpoint:
-            self.table.add(contact, now, incoming=True, live=True, unasked=True)
+            self._learn(contact, now, incoming=True, live=True, unasked=True)
 
     def _fetch(self, contact: Contact[Record], now: float) -> None:
         self._exchange.find_nodes(contact, [0], now, Upkeep.NEWS)

@@ -39,7 +39,6 @@ Outbox: TypeAlias = list[tuple[bytes, Endpoint]]
 Purpose = TypeVar("Purpose")
 
 _ANSWERS: Final[dict[type, type]] = {Ping: Pong, FindNode: Nodes, TalkRequest: TalkResponse}
-_REMEMBERED: Final = 1024  # packets that a WHOAREYOU may name; records that were verified
 _HOLD: Final = 0.5  # seconds that a handshake of the remote may take from our challenge on
 
 
@@ -80,7 +79,7 @@ class _Opening(Generic[Purpose]):
 class Requests(Generic[Purpose]):
     """All requests of a node that wait for an answer, by remote and request-id."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (`Exchange` puts it together, and nobody else)
         self,
         sessions: PacketSessions,
         outbox: Outbox,
@@ -88,16 +87,17 @@ class Requests(Generic[Purpose]):
         *,
         response_timeout: float,
         handshake_timeout: float,
+        remembered: int,
     ) -> None:
-        """What is to be sent is put into `outbox`. Timeouts are seconds."""
+        """What is to be sent is put into `outbox`. Timeouts are seconds; `remembered` as in `Discv5Limits`."""
         self._sessions, self._outbox, self._random_bytes = sessions, outbox, random_bytes
         self._response_timeout, self._handshake_timeout = response_timeout, handshake_timeout
         self._pending: dict[Remote, dict[bytes, Request[Purpose]]] = {}
         self._openings: dict[Remote, _Opening[Purpose]] = {}
-        self._nonces: Recent[bytes, Request[Purpose]] = Recent(_REMEMBERED)
+        self._nonces: Recent[bytes, Request[Purpose]] = Recent(remembered)
         self._timers: Timers[Request[Purpose]] = Timers()
         # Of the same nodes one is told again and again, and most of the work on a record is its signature.
-        self._decode = lru_cache(maxsize=_REMEMBERED)(Record.decode)
+        self._decode = lru_cache(maxsize=remembered)(Record.decode)
 
     def __len__(self) -> int:
         return sum(map(len, self._pending.values()))

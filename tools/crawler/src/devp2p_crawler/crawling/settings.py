@@ -35,7 +35,7 @@ class CrawlSettings:
     """Node lists in DNS, ``enrtree://...``."""
     versions: tuple[int, ...] = (4, 5)
     """Of discovery."""
-    udp_listen: Address = Address("udp", "*", 0)
+    udp_listen: Address = field(default_factory=lambda: Address("udp", "*", 0))
     """Where we send from, and are asked by UDP."""
     tcp_listen: Address | None = None
     """Where we take calls by TCP, such as ``tcp://*:30303``: it is how nodes behind NAT are seen. None: nowhere."""
