@@ -74,6 +74,10 @@ class MessageTable:
         """The ids of responses."""
         self._answer_to = {kind: _response_type(where, kind, messages) for kind in messages.values() if _is(kind, Request)}
 
+    def has(self, message: object) -> bool:
+        """Whether a message is of one of its classes."""
+        return type(message) in self._entries
+
     def encode(self, message: object) -> tuple[int, Lane, bytes]:
         """Turn a message into (its id, its lane, its RLP).
 

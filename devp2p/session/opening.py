@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import trio
 from trio.abc import HalfCloseableStream
@@ -16,6 +16,7 @@ from devp2p.capability import AnyCapability, MessageTable
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PublicKey
 from devp2p.limits import Limits
+from devp2p.session.asking import next_message, send_message
 from devp2p.session.local import LocalNode
 from devp2p.transports import Link, MuxLink, require_peer
 from devp2p.trust import Profile
@@ -129,6 +130,27 @@ class Session:
     def shared(self) -> list[tuple[AnyCapability, MessageTable]]:
         """The shared capabilities of ours, with their messages, in the order of their indexes."""
         return [self.local.tables[spec.offer] for spec in self.connection.space.shared]
+
+    async def receive(self) -> Any:  # noqa: ANN401  (one of the messages of the shared capabilities)
+        """Take the next message of a shared capability, for whoever asks a peer what it is and runs no session; Pings are answered.
+
+        PeerDisconnected when the peer leaves, RemoteProtocolError when it breaks the rules, or sends much and no message: then close or
+        `refuse`. LocalProtocolError on a link with streams of its own, and in a session of dpx/1 (`local_node` with dpx=False has none).
+        Set a deadline around it. `run_session` does not see what was taken here.
+        """
+        return await next_message(self.stream, self.connection, self._tables)
+
+    async def send(self, message: object) -> None:
+        """Send a message of a shared capability in a session that does not run. Raises as `receive`, and LocalProtocolError for others."""
+        await send_message(self.stream, self.connection, self._tables, message)
+
+    @property
+    def _tables(self) -> list[MessageTable]:
+        if isinstance(self.link, MuxLink) or self.pact is not None:
+            raise LocalProtocolError(
+                "only run_session moves messages where capabilities have streams or credit: call with dpx=False, by TCP"
+            )
+        return [table for _, table in self.shared]
 
     async def refuse(self, reason: int, *, farewell: Farewell = with_time) -> int | None:
         """Tell the peer that there will be no session, and why, give it a moment to hang up, and close.
