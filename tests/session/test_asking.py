@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from devp2p import (
     Address,
@@ -32,6 +33,7 @@ async def asking(behave: Any) -> AsyncIterator[Session]:
 
     async def begin(peer: ScriptedPeer) -> None:
         await peer.begin()
+        await wait_all_tasks_blocked()  # else what it does might come together with its Hello
         await behave(peer)
 
     network = MemoryTransport()
