@@ -1,0 +1,116 @@
+"""The routing tables of simulated nodes (pure): go-ethereum's buckets, as they are in a network that has run for long.
+
+The rules are those of go-ethereum 1.17 (p2p/discover/table.go): 17 buckets of 16 entries, one for each logarithmic distance from 256 to
+241, and one for all that is nearer; 10 replacements a bucket, the newest first. Who comes when its bucket is full becomes a replacement,
+and who stops answering makes room for one of them. Its limits on addresses do not hold for loopback ones. Answers to others tell of entries
+that were seen alive.
+
+How tables are filled. A go-ethereum node that starts looks up its own ID and three random ones, and again every 15 to 30 minutes; others
+meet it when they do so, or it them. So it comes to know *all* nodes near itself: whatever is in the last buckets, where fewer exist than
+fit. Of distant buckets it meets far more than 16; the first that answer stay as long as they do so, and each that leaves is followed by a
+replacement. Who was first is chance, and so is who left, so the entries of a full bucket are a random choice of the nodes at its distance.
+Revalidation asks one node of the whole table every 4.5 s on average; a table has some 170 entries, so it comes past a dead one after about
+13 minutes. Each table has forgotten the dead with the probability that follows from when they died, and has others in their place.
+
+While the simulation runs nobody dies or is forgotten: the tables stand still, but for who comes from outside and asks.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from tools.crawler.simulated.population import BUCKETS, NEAREST, Contact, Kind, Member, Ring
+
+BUCKET_SIZE: Final = 16
+REPLACEMENTS: Final = 10
+REVALIDATED_WITHIN: Final = 780.0
+"""Seconds until revalidation comes to an entry, on average."""
+_TRIED: Final = 3 * (BUCKET_SIZE + REPLACEMENTS)  # of a bucket that could be much larger: some are dead, and forgotten
+
+
+class Bucket:
+    """Nodes at one distance."""
+
+    __slots__ = ("entries", "replacements")
+
+    def __init__(self, entries: list[Contact], replacements: list[Contact]) -> None:
+        self.entries = entries
+        """In the order in which they came."""
+        self.replacements = replacements
+        """Newest first."""
+
+
+class Table:
+    """The table of one node for one version of discovery."""
+
+    def __init__(self, owner: int, buckets: list[Bucket]) -> None:
+        """`owner` is a node-ID as a number, `buckets` are there from the most distant to the nearest."""
+        self.owner = owner
+        self.buckets = buckets
+        self.unproved: set[int] = set()
+        """The node-IDs of entries that have not answered yet; others are not told of them."""
+
+    def closest(self, target: int, count: int = BUCKET_SIZE) -> list[Contact]:
+        """The entries closest to a node-ID: what FindNode of v4 is answered."""
+        entries = [contact for bucket in self.buckets for contact in bucket.entries]
+        if self.unproved:
+            entries = [contact for contact in entries if contact.number not in self.unproved]
+        entries.sort(key=lambda contact: contact.number ^ target)
+        return entries[:count]
+
+    def at_distance(self, distance: int) -> list[Contact]:
+        """The entries of one bucket, 1 to 256: what FINDNODE of v5 is answered. All distances below 241 mean the same bucket."""
+        return [contact for contact in self._at(distance).entries if contact.number not in self.unproved]
+
+    def add_inbound(self, contact: Contact) -> bool:
+        """Take in a node that has proved where it is; True if it became an entry, which has to be pinged before others are told of it."""
+        if contact.number == self.owner:
+            return False
+        bucket = self._at((contact.number ^ self.owner).bit_length())
+        for place, known in enumerate(bucket.entries):
+            if known.number == contact.number:
+                bucket.entries[place] = contact
+                return False
+        if len(bucket.entries) < BUCKET_SIZE:
+            bucket.replacements = [known for known in bucket.replacements if known.number != contact.number]
+            bucket.entries.append(contact)
+            self.unproved.add(contact.number)
+            return True
+        if all(known.number != contact.number for known in bucket.replacements):
+            bucket.replacements = [contact, *bucket.replacements][:REPLACEMENTS]
+        return False
+
+    def revalidated(self, number: int, *, alive: bool) -> None:
+        """An entry was pinged: it stays, or the bucket lets it go and takes a replacement."""
+        self.unproved.discard(number)
+        if alive:
+            return
+        bucket = self._at((number ^ self.owner).bit_length())
+        before = len(bucket.entries)
+        bucket.entries = [contact for contact in bucket.entries if contact.number != number]
+        if len(bucket.entries) < before and bucket.replacements:
+            follower = bucket.replacements.pop(number % len(bucket.replacements))
+            bucket.entries.append(follower)
+
+    def _at(self, distance: int) -> Bucket:
+        return self.buckets[BUCKETS - 1 if distance <= NEAREST else 256 - distance]
+
+
+def filled(owner: Member, ring: Ring[Member], dice: random.Random) -> Table:
+    """The table that a node has come to in a network that has lived for long."""
+    buckets = [_bucket(ring, ring.at(owner.number, distance), owner, dice) for distance in range(256, NEAREST, -1)]
+    buckets.append(_bucket(ring, ring.within(owner.number, NEAREST), owner, dice))
+    return Table(owner.number, buckets)
+
+
+def _bucket(ring: Ring[Member], there: Sequence[int], owner: Member, dice: random.Random) -> Bucket:
+    met = dice.sample(there, min(len(there), _TRIED))
+    nodes: list[Contact] = []
+    for index in met:
+        node = ring[index]
+        if node is not owner and (node.kind is not Kind.DEAD or dice.random() < math.exp(-node.dead_for / REVALIDATED_WITHIN)):
+            nodes.append(node)
+            if len(nodes) == BUCKET_SIZE + REPLACEMENTS:
+                break
+    return Bucket(nodes[:BUCKET_SIZE], nodes[BUCKET_SIZE:])
