@@ -23,7 +23,7 @@ from devp2p.terminal.arguments import (
 from devp2p.terminal.ending import Ending, run_until, told_to_end
 from devp2p.terminal.keyfile import parse_key, read_key, write_key
 from devp2p.terminal.log import log_to_stderr
-from devp2p.terminal.outlet import Outlets, outlets, wait_room
+from devp2p.terminal.outlet import Outlet, Outlets, outlets, wait_room
 from devp2p.terminal.output import (
     Exit,
     Failure,
@@ -46,6 +46,7 @@ __all__ = [
     "Failure",
     "HelpFormatter",
     "IntermixedParser",
+    "Outlet",
     "Outlets",
     "Program",
     "bandwidth",

@@ -65,6 +65,7 @@ class Outlet:
         self._queue: deque[bytes] = deque()
         self._size = 0  # bytes in the queue, and in the hand of the thread
         self._partial = ""  # a line that has no end yet
+        self._picture = b""  # what is to be seen, once all that is in the queue is written
         self._lost = 0  # lines behind what is in the queue; as long as there are any, all further ones are lost, too
         self._torn = False  # what was written last is no whole line
         self._in_trouble = False
@@ -97,6 +98,16 @@ class Outlet:
             if text:
                 self._put(text)
 
+    def show(self, picture: str) -> None:
+        """Take a picture of a screen: it is written as it is, after what waits, unless a newer one comes before. Empty: none is.
+
+        So a terminal that was stopped for long shows the present when it goes on, and nothing grows meanwhile.
+        """
+        with self._changed:
+            if self.error is None and not self._finished:
+                self._picture = picture.encode(self.encoding, self.errors)
+                self._changed.notify_all()
+
     def fileno(self) -> int:
         """Where it writes to."""
         return self._descriptor
@@ -128,7 +139,7 @@ class Outlet:
             return self._changed.wait_for(self._is_done, patience) and self.error is None and not self._lost
 
     def _is_done(self) -> bool:
-        return self.error is not None or (not self._size and (self._in_trouble or not self._lost))
+        return self.error is not None or (not self._size and not self._picture and (self._in_trouble or not self._lost))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         await trio.lowlevel.checkpoint()
@@ -158,7 +169,7 @@ class Outlet:
     def _take(self) -> tuple[bytes, int] | None:
         """What to write next, and how many lines it says are lost; None when all is done."""
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._lost or self._finished)
+            self._changed.wait_for(lambda: self._queue or self._lost or self._picture or self._finished)
             lines: list[bytes] = []
             size = 0
             while self._queue and size < _AT_ONCE:
@@ -167,7 +178,9 @@ class Outlet:
             if lines:
                 return b"".join(lines), 0
             if not self._lost:
-                return None
+                picture, self._picture = self._picture, b""
+                self._size += len(picture)
+                return (picture, 0) if picture else None
             told, self._lost = self._lost, 0
             note = f"{self._describe_lost(told)}\n".encode(self.encoding, self.errors)
             self._size += len(note)
@@ -190,6 +203,7 @@ class Outlet:
                     if self._on_trouble is None or isinstance(error, BrokenPipeError):
                         self.error = error
                         self._queue.clear()
+                        self._picture = b""
                         self._size = 0
                 self._changed.notify_all()
                 waiting, self._waiting = self._waiting, []

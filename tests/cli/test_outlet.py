@@ -75,6 +75,26 @@ def test_without_a_reader_nothing_waits_and_what_is_lost_is_counted_in_its_place
     assert out.finish(PATIENCE)
 
 
+def test_of_pictures_that_nobody_saw_in_time_the_last_one_is_shown(pipe):
+    reading, stream = pipe
+    out = Outlet(stream, lost)
+    out.write("first\n")
+    for number in range(1000):  # ten times what the pipe holds
+        out.show(f"<{number:.>600}>")
+    with open(reading, encoding="utf-8", closefd=False) as file:
+        assert file.readline() == "first\n"
+        shown = ""
+        while not shown.endswith(f"<{999:.>600}>"):
+            shown += file.read(602)
+        assert len(shown) < 602 * 500
+        out.show("never")
+        out.show("")
+        out.write("last\n")
+        assert out.finish(PATIENCE)
+        assert file.readline() in {"last\n", "neverlast\n"}
+    assert not out.dropped
+
+
 def test_it_does_not_wait_at_its_end_for_longer_than_it_should(pipe):
     _, stream = pipe
     out = Outlet(stream, lost)

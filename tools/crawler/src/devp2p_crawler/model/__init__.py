@@ -2,7 +2,7 @@
 
 from devp2p_crawler.model.batches import Batch
 from devp2p_crawler.model.crawls import Crawl, uuid7
-from devp2p_crawler.model.networks import Networks, OptOut
+from devp2p_crawler.model.networks import Networks, OptOut, parse_network
 from devp2p_crawler.model.nodes import KnownNode, Sighting, SignedRecord
 from devp2p_crawler.model.silence import Silence
 from devp2p_crawler.model.snapshots import RTT_BOUNDS, Recall, Snapshot
@@ -24,5 +24,6 @@ __all__ = [
     "Silence",
     "Snapshot",
     "Visit",
+    "parse_network",
     "uuid7",
 ]
