@@ -1,0 +1,41 @@
+"""What follows from all visits taken together: clients, forks, sessions and how long they last, nodes that are not what they seem."""
+
+from devp2p_crawler.analysis.clients import Client, parse_client
+from devp2p_crawler.analysis.forks import ForkStanding, Readiness, network_of, standing, standing_of
+from devp2p_crawler.analysis.sessions import (
+    SessionState,
+    Stretch,
+    UptimeSession,
+    allowed_misses,
+    present_uptime,
+    sessions_of,
+    stretches_of,
+)
+from devp2p_crawler.analysis.survival import Survival, SurvivalPoint, kaplan_meier
+from devp2p_crawler.analysis.sybils import Findings, Hint, SeenNode, SybilLimits, find_clusters, find_sybils
+
+__all__ = [
+    "Client",
+    "Findings",
+    "ForkStanding",
+    "Hint",
+    "Readiness",
+    "SeenNode",
+    "SessionState",
+    "Stretch",
+    "Survival",
+    "SurvivalPoint",
+    "SybilLimits",
+    "UptimeSession",
+    "allowed_misses",
+    "find_clusters",
+    "find_sybils",
+    "kaplan_meier",
+    "network_of",
+    "parse_client",
+    "present_uptime",
+    "sessions_of",
+    "standing",
+    "standing_of",
+    "stretches_of",
+]
