@@ -6,6 +6,7 @@ the library: `devp2p`, `devp2p.rlp`, `devp2p.terminal` and `devp2p.capabilities`
     model                                what a visit is, and what is known of a node
     analysis filters frontier            pure: estimates and sessions; which nodes; who is visited when
     stores                               where it is written: SQLite, PostgreSQL, ClickHouse
+    figures                              what a store says in sum, counted by SQL
     visiting                             one visit to one node, by each protocol
     crawling                             all of it at once: a crawl as it runs
     exports report screen serving        what others get of it

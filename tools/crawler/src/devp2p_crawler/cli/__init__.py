@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from devp2p.terminal import Command, Program, run_program
 from devp2p_crawler import __version__
+from devp2p_crawler.cli import report
 
 _DESCRIPTION = """\
 Map a devp2p network: find its nodes by discovery v4 and v5, ask each what it
@@ -12,7 +13,9 @@ is, write every visit down, and tell others of it.
 _EPILOG = """\
 `devp2p-crawl COMMAND --help` says more about each command, and its exit codes.
 """
-_COMMANDS: dict[str, Command] = {}
+_COMMANDS: dict[str, Command] = {
+    "report": report,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,244 @@
+"""What a file of crawls says in sum: counts, times in microseconds since 1970 (UTC), and text that strangers may have written."""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from devp2p_crawler.model import Kind, Outcome, Recall
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One crawl of the file."""
+
+    id: bytes
+    vantage: str
+    program: str
+    started: int
+    ended: int | None
+    """None while it runs, and for ever if it was killed."""
+    updated: int
+    recall: Recall | None
+    found: int | None
+    """Nodes of which somebody told; None if the crawl has not said."""
+    alive: int
+    visits: int
+    packets: int | None
+    """Datagrams that were sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The figures with which a report begins: of all nodes in the file."""
+
+    found: int
+    visited: int
+    alive: int
+    """Answered at least once."""
+    hellos: int
+    """Said a Hello."""
+    statuses: int
+    """Said which chain they have."""
+    visits: int
+    recall: Recall | None
+    """Of the newest crawl that could tell."""
+    recall_run: Run | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """How far it was at one time. `measured`, `pending`, `failed` and `queued` add up to `discovered`."""
+
+    at: int
+    discovered: int
+    measured: int
+    """Had answered."""
+    pending: int
+    """Had been asked in vain, and answered later."""
+    failed: int
+    """Had been asked, and never answered in this file."""
+    queued: int
+    """Were still to be asked for the first time, or never were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """So many nodes are this."""
+
+    name: str
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clients:
+    """What nodes call themselves, parsed."""
+
+    names: tuple[Share, ...]
+    versions: tuple[tuple[str, str, int], ...]
+    """Client, version, nodes; the most frequent ones."""
+    versions_in_all: int
+    systems: tuple[Share, ...]
+    unparsed: int
+    """Nodes."""
+    unparsed_names: int
+    samples: tuple[Share, ...]
+    """Client names that could not be parsed, the most frequent ones."""
+
+
+class Readiness(enum.StrEnum):
+    """What a fork id says of the next upgrade of its network."""
+
+    READY = "ready"
+    """It is announced, or passed already, or none is planned."""
+    UNREADY = "not ready"
+    """One is planned, and not announced."""
+    SYNCING = "syncing"
+    """Its chain is behind, and the software knows what comes next for it."""
+    STALE = "stale"
+    """Its software has missed an upgrade that is past."""
+    UNKNOWN = "unknown"
+    """It is on another chain, or on one that we do not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The nodes that have said the same of their chain, in Status."""
+
+    network_id: int
+    genesis: bytes
+    name: str | None
+    """Of a network that we know."""
+    nodes: int
+    readiness: Mapping[Readiness, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForkGroup:
+    """The nodes that announce one fork id."""
+
+    network_id: int
+    name: str | None
+    fork_hash: bytes
+    fork_next: int
+    past: str
+    """The latest upgrade behind them, if we know it by name; so `coming`."""
+    coming: str
+    readiness: Readiness
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rtts:
+    """Round-trip times, in microseconds: the least of each node's latest visits."""
+
+    nodes: int
+    quantiles: tuple[tuple[float, int], ...]
+    """Share of nodes (0 to 1) -> no slower than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errors:
+    """Visits by what came of them."""
+
+    by_outcome: tuple[tuple[Outcome, int], ...]
+    """Those that are failures, the most frequent first."""
+    table: tuple[tuple[Kind, Outcome, int], ...]
+    """All."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SurvivalPoint:
+    """Of all sessions this share lasts longer than `after`, with its 95 % interval."""
+
+    after: int
+    """Microseconds."""
+    share: float
+    low: float
+    high: float
+    at_risk: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survival:
+    """How long nodes stay."""
+
+    sessions: int
+    ended: int
+    """The others were still there when they were last visited."""
+    median: int | None
+    """Microseconds; None if fewer than half have ended."""
+    points: tuple[SurvivalPoint, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overlap:
+    """Which vantages have seen which nodes alive."""
+
+    vantages: tuple[Share, ...]
+    """All that each has seen."""
+    shared: tuple[tuple[int, ...], ...]
+    """Row and column as `vantages`: nodes that both have seen."""
+    only: tuple[int, ...]
+    """That no other has seen."""
+    seen_by: tuple[int, ...]
+    """Nodes that exactly 1, 2, ... vantages have seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """The last crawl beside the one before it, in nodes that were alive."""
+
+    before: Run
+    after: Run
+    stayed: int
+    gone: int
+    """Alive before, and silent or not found again after."""
+    come: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """An autonomous system."""
+
+    asn: int
+    organisation: str
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where addresses are, as the user's own GeoIP file has it. Empty without one."""
+
+    countries: tuple[Share, ...]
+    systems: tuple[System, ...]
+    systems_in_all: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All of it."""
+
+    as_of: int
+    """The newest row: the latest visit, or what a crawl said of itself later."""
+    since: int
+    """The first sighting or visit."""
+    headline: Headline
+    runs: tuple[Run, ...]
+    """The newest ones, newest first."""
+    runs_in_all: int
+    growth: tuple[Moment, ...]
+    clients: Clients
+    networks: tuple[Network, ...]
+    networks_in_all: int
+    forks: tuple[ForkGroup, ...]
+    capabilities: tuple[Share, ...]
+    capabilities_in_all: int
+    rtts: Rtts
+    errors: Errors
+    survival: Survival | None
+    """None if there is too little to tell."""
+    overlap: Overlap | None
+    """None if there is but one vantage."""
+    places: Places | None
+    difference: Difference | None
+    """None if there is but one crawl."""

@@ -1,0 +1,99 @@
+"""What nodes say of themselves in Hello and Status; of each node the latest."""
+
+import json
+import re
+import sqlite3
+from collections import Counter
+from typing import Final
+
+from devp2p_crawler.figures.findings import Clients, ForkGroup, Network, Readiness, Share
+from devp2p_crawler.figures.readiness import network_name, readiness, upgrade_names
+
+_MOST_ROWS: Final = 100
+_MOST_SAMPLES: Final = 50
+_FORM: Final = re.compile(
+    r"(?P<name>[\w-]+)/(?:[^/]*/)?v?(?P<version>\d+\.\d+(?:\.\d+)?)[^/]*(?:/(?P<system>linux|windows|darwin|freebsd)?[^/]*)*", re.ASCII
+)
+_LATEST: Final = "SELECT {what}, max({what}_at) FROM standing WHERE {what} IS NOT NULL GROUP BY node"
+
+
+def clients(connection: sqlite3.Connection) -> Clients:
+    """The clients, and their versions, by the names in Hellos."""
+    names, versions, systems, unparsed = Counter[str](), Counter[tuple[str, str]](), Counter[str](), Counter[str]()
+    for name, nodes in connection.execute(f"""
+        SELECT name, count(*) FROM ({_LATEST.format(what="hello")}) JOIN visit ON visit.no = hello JOIN client ON client.no = visit.client
+        GROUP BY client.no
+    """):  # noqa: S608  (a constant)
+        parsed = _FORM.fullmatch(name)
+        if parsed is None:
+            unparsed[name] += nodes
+            continue
+        names[parsed["name"]] += nodes
+        versions[parsed["name"], parsed["version"]] += nodes
+        if parsed["system"]:
+            systems[parsed["system"]] += nodes
+    return Clients(
+        names=shares(names, _MOST_ROWS),
+        versions=tuple((name, version, nodes) for (name, version), nodes in versions.most_common(_MOST_ROWS)),
+        versions_in_all=len(versions),
+        systems=shares(systems, _MOST_ROWS),
+        unparsed=unparsed.total(),
+        unparsed_names=len(unparsed),
+        samples=shares(unparsed, _MOST_SAMPLES),
+    )
+
+
+def capabilities(connection: sqlite3.Connection) -> tuple[tuple[Share, ...], int]:
+    """The capabilities in Hellos, the most frequent first, and how many different ones there are."""
+    counts = Counter[str]()
+    for listed, nodes in connection.execute(f"""
+        SELECT capabilities, count(*) FROM ({_LATEST.format(what="hello")}) JOIN visit ON visit.no = hello
+        JOIN capset ON capset.no = visit.capset GROUP BY capset.no
+    """):  # noqa: S608  (a constant)
+        for capability in {str(each) for each in json.loads(listed)}:
+            counts[capability] += nodes
+    return shares(counts, _MOST_ROWS), len(counts)
+
+
+def networks(connection: sqlite3.Connection, as_of: int) -> tuple[tuple[Network, ...], int, tuple[ForkGroup, ...]]:
+    """The chains in Status messages, the most frequent first; how many different ones there are; and their fork ids."""
+    groups = list[ForkGroup]()
+    chains = dict[tuple[int, bytes], Counter[Readiness]]()
+    for network_id, genesis, fork_hash, fork_next, nodes in connection.execute(f"""
+        SELECT network_id, genesis, fork_hash, fork_next, count(*) FROM ({_LATEST.format(what="status")}) JOIN visit ON visit.no = status
+        GROUP BY network_id, genesis, fork_hash, fork_next ORDER BY 5 DESC
+    """):  # noqa: S608  (a constant)
+        number, announced = unsigned(network_id or 0), None if fork_next is None else unsigned(fork_next)
+        name = network_name(genesis)
+        judged = readiness(name, fork_hash, announced, as_of // 1_000_000)
+        chains.setdefault((number, genesis or b""), Counter())[judged] += nodes
+        if len(groups) < _MOST_ROWS:
+            past, coming = upgrade_names(name, fork_hash or b"")
+            groups.append(
+                ForkGroup(
+                    network_id=number,
+                    name=name,
+                    fork_hash=fork_hash or b"",
+                    fork_next=announced or 0,
+                    past=past,
+                    coming=coming,
+                    readiness=judged,
+                    nodes=nodes,
+                )
+            )
+    found = [
+        Network(network_id=number, genesis=genesis, name=network_name(genesis), nodes=counts.total(), readiness=dict(counts))
+        for (number, genesis), counts in chains.items()
+    ]
+    found.sort(key=lambda network: (-network.nodes, network.network_id, network.genesis))
+    return tuple(found[:_MOST_ROWS]), len(found), tuple(groups)
+
+
+def shares(counts: Counter[str], most: int) -> tuple[Share, ...]:
+    """The most frequent ones; of equals the first in the alphabet."""
+    return tuple(Share(name=name, nodes=nodes) for name, nodes in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most])
+
+
+def unsigned(stored: int) -> int:
+    """A number as strangers sent it, of SQLite's signed one."""
+    return stored % 2**64
