@@ -3,6 +3,7 @@
     population    who is there, and what each is like; what liars make up
     tables        Kademlia tables by go-ethereum's rules, as they are in a network that has run for long
     v4 v5 lies    what nodes answer
+    calls clients    what they do when they are dialled, and say of themselves
     sockets       one port of all loopback addresses
     ledger auditor    who was asked what, and whether that was polite
     network       all of it as it runs

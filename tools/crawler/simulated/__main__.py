@@ -88,6 +88,7 @@ def _ready(network: Network, seconds: float, *, as_json: bool) -> None:
                 "event": "ready",
                 "enode": bootnode.enode,
                 "enr": bootnode.record.text,
+                "ports": [door.port for door in network.doors],
                 "nodes": len(population.members),
                 "reachable": population.reachable,
                 "kinds": population.counts,

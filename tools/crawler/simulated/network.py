@@ -13,8 +13,9 @@ from devp2p.addresses import Endpoint
 from devp2p.discovery.v5 import packets
 from devp2p.errors import DecodingError
 from tools.crawler.simulated.auditor import MOST_NODES, Auditor
+from tools.crawler.simulated.calls import Calls
 from tools.crawler.simulated.ledger import Figures, Ledger
-from tools.crawler.simulated.population import PORTS, Kind, Plan, Population
+from tools.crawler.simulated.population import PORTS, Kind, Member, Plan, Population
 from tools.crawler.simulated.sockets import Datagram, Door
 from tools.crawler.simulated.v4 import V4, Delayed, is_v4
 from tools.crawler.simulated.v5 import V5
@@ -68,6 +69,7 @@ class Network:
         self.busy = Busy()
         self.late: list[float] = []
         """By how many seconds answers were late, the most of each tick."""
+        self.calls = Calls(self._called)
         self._v4 = V4(self.population, self.ledger)
         self._v5 = V5(self.population, self.ledger)
         self._waiting: list[tuple[float, int, bytes, bytes, Endpoint, Door]] = []
@@ -83,6 +85,7 @@ class Network:
 
     def summary(self) -> Figures:
         """What the run came to; ``void`` says why its times mean nothing, or is None."""
+        self.busy.look(time.monotonic(), last=True)
         busy, late = self.busy.summary(), sorted(self.late) or [0.0]
         lost = sum(door.lost for door in self.doors)
         void = None
@@ -92,6 +95,7 @@ class Network:
             void = f"void: the simulator lost {lost} datagrams"
         return {
             **self.ledger.summary(),
+            "sessions": self.calls.sessions,
             "busy": busy,
             "late_ms": {"p95": round(late[len(late) * 95 // 100] * 1000, 1), "max": round(late[-1] * 1000, 1)},
             "lost": lost,
@@ -105,6 +109,12 @@ class Network:
         """Answer until cancelled."""
         gc.collect()
         gc.freeze()
+        async with trio.open_nursery() as nursery:
+            for door in self.doors:
+                nursery.start_soon(self.calls.serve, door, nursery)
+            await self._answer()
+
+    async def _answer(self) -> None:
         with select.epoll() as readable:
             doors = {door.udp.fileno(): door for door in self.doors}
             for descriptor in doors:
@@ -142,6 +152,14 @@ class Network:
             self.ledger.question(member, "garbage")
             return
         self._queue(answers, datagram, door)
+
+    def _called(self, to: Endpoint, host: str) -> Member | None:
+        """A connection came; says who is there."""
+        now, member = time.monotonic(), self.population.at.get(to)
+        self.busy.asked()
+        self.ledger.connection(to, member, host, now)
+        self.auditor.connection(now, to.ip, to if member is None else member.index)
+        return member
 
     def _queue(self, answers: list[Delayed], datagram: Datagram, door: Door) -> None:
         for delay, data in answers:

@@ -124,6 +124,8 @@ class Member:
         self.chain: str = ""
         """The name of its Ethereum network, if it has one."""
         self.serves_snap: bool = False
+        self.is_full: bool = False
+        """Whether it has as many peers as it wants, and so sends whoever dials it away after its Hello."""
 
     @property
     def reachable(self) -> bool:
@@ -285,6 +287,7 @@ class Population:
 
 
 _CHAINS: Final = (("mainnet", 0.6), ("sepolia", 0.12), ("hoodi", 0.13), ("", 0.15))
+_FULL: Final = 0.25  # the share of nodes
 _LONGEST_DEAD: Final = 1800.0  # seconds
 
 
@@ -300,6 +303,7 @@ def _members(plan: Plan, ports: Sequence[int]) -> list[Member]:
         if plan.chains:
             (member.chain,) = dice.choices([name for name, _ in _CHAINS], [share for _, share in _CHAINS])
             member.serves_snap = bool(member.chain) and dice.random() < 0.5
+        member.is_full = dice.random() < _FULL
         members.append(member)
     return members
 

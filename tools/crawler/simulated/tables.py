@@ -26,7 +26,7 @@ BUCKET_SIZE: Final = 16
 REPLACEMENTS: Final = 10
 REVALIDATED_WITHIN: Final = 780.0
 """Seconds until revalidation comes to an entry, on average."""
-_TRIED: Final = 3 * (BUCKET_SIZE + REPLACEMENTS)  # of a bucket that could be much larger: some are dead, and forgotten
+_TRIED: Final = 2 * (BUCKET_SIZE + REPLACEMENTS)  # of a bucket that could be much larger: some are dead, and forgotten
 
 
 class Bucket:
@@ -50,14 +50,16 @@ class Table:
         self.buckets = buckets
         self.unproved: set[int] = set()
         """The node-IDs of entries that have not answered yet; others are not told of them."""
+        self._alive: list[Contact] | None = None  # all entries that others are told of; None when that has changed
 
     def closest(self, target: int, count: int = BUCKET_SIZE) -> list[Contact]:
         """The entries closest to a node-ID: what FindNode of v4 is answered."""
-        entries = [contact for bucket in self.buckets for contact in bucket.entries]
-        if self.unproved:
-            entries = [contact for contact in entries if contact.number not in self.unproved]
-        entries.sort(key=lambda contact: contact.number ^ target)
-        return entries[:count]
+        alive = self._alive
+        if alive is None:
+            entries = (contact for bucket in self.buckets for contact in bucket.entries)
+            alive = self._alive = [contact for contact in entries if contact.number not in self.unproved]
+        distances = [contact.number ^ target for contact in alive]
+        return [alive[place] for place in sorted(range(len(alive)), key=distances.__getitem__)[:count]]
 
     def at_distance(self, distance: int) -> list[Contact]:
         """The entries of one bucket, 1 to 256: what FINDNODE of v5 is answered. All distances below 241 mean the same bucket."""
@@ -67,6 +69,7 @@ class Table:
         """Take in a node that has proved where it is; True if it became an entry, which has to be pinged before others are told of it."""
         if contact.number == self.owner:
             return False
+        self._alive = None
         bucket = self._at((contact.number ^ self.owner).bit_length())
         for place, known in enumerate(bucket.entries):
             if known.number == contact.number:
@@ -83,6 +86,7 @@ class Table:
 
     def revalidated(self, number: int, *, alive: bool) -> None:
         """An entry was pinged: it stays, or the bucket lets it go and takes a replacement."""
+        self._alive = None
         self.unproved.discard(number)
         if alive:
             return
