@@ -3,16 +3,28 @@
 import pytest
 import trio
 
-from devp2p import Discovery, DisconnectReason, NodeRecord, PeerDisconnected, PrivateKey, call, local_node, open_discovery
-from devp2p.capabilities.eth import Eth
-from devp2p.session import run_session
+from devp2p import (
+    DialError,
+    DisconnectReason,
+    Discovery,
+    NodeRecord,
+    PeerDisconnected,
+    PrivateKey,
+    RemoteProtocolError,
+    call,
+    local_node,
+    open_discovery,
+)
+from devp2p.capabilities.eth import Status
+from devp2p.capabilities.ethereum.networks import NETWORKS
 from tools.crawler.simulated import running
-from tools.crawler.simulated.clients import HOSTILE, capabilities_of, name_of
+from tools.crawler.simulated.clients import HOSTILE, capabilities_of
 from tools.crawler.simulated.population import Kind, Member, Plan, Population
 
 pytestmark = pytest.mark.real_clock
 
-PLAN = Plan(nodes=150, seed=7, fakes=50, bombs=0.04, hostile_names=0.04)
+PLAN = Plan(nodes=100, seed=7, dead=0.1, fakes=60, bombs=0.04, tar_pits=0.02, hostile_names=0.04)
+OPTIONS = ("dead", "fakes", "bombs", "tar_pits", "hostile_names")
 
 
 async def ask(discovery: Discovery, bootnode: NodeRecord, version: int) -> None:
@@ -20,27 +32,61 @@ async def ask(discovery: Discovery, bootnode: NodeRecord, version: int) -> None:
     record = await discovery.request_enr(bootnode, version=version)
     assert record is not None
     assert record.enr == bootnode.enr is not None
-    found = await discovery.lookup(bootnode.public_key, version=version)
-    assert len(found) > 8
+    assert len(await discovery.lookup(bootnode.public_key, version=version)) > 8
 
 
-async def said_by(member: Member) -> tuple[str, str]:
-    """What comes of a call: the client's name and how it ended."""
-    local = local_node(PrivateKey.generate(), capabilities_of(member.chain), client_id="test")
+async def heard_of(member: Member) -> tuple[str, object]:
+    """What comes of a call: the client's name, and its Status or how it ended."""
+    local = local_node(PrivateKey.generate(), capabilities_of(member.chain), client_id="test", dpx=False)
     try:
-        session = await call(member.enode, local, timeout=0.7)
-    except (PeerDisconnected, trio.TooSlowError) as error:
+        with trio.fail_after(1):
+            session = await call(member.enode, local)
+    except (DialError, PeerDisconnected, RemoteProtocolError, trio.TooSlowError) as error:
         return "", type(error).__name__
-    ready: list[str] = []
+    said: object = "nothing shared"
+    try:
+        if session.shared:
+            said = await session.receive()
+    except PeerDisconnected as error:
+        said = error.reason
+    except RemoteProtocolError as error:
+        said = type(error).__name__
+    await session.refuse(DisconnectReason.CLIENT_QUITTING)
+    return session.hello.client_id, said
 
-    async def leave() -> PeerDisconnected:
+
+async def test_nodes_answer_questions_and_calls_as_nodes_do():
+    heard: dict[int, tuple[str, object]] = {}
+    async with running(nodes=PLAN.nodes, seed=PLAN.seed, round_trip=(1, 5), **{name: getattr(PLAN, name) for name in OPTIONS}) as network:
+        members = Population(PLAN, network.about["ports"]).members
+        bootnode = NodeRecord.parse(network.enr)
+        async with open_discovery(PrivateKey.generate(), listen="udp://127.0.0.1:0", bootnodes=[bootnode]) as discovery:
+            for version in (4, 5):
+                await ask(discovery, bootnode, version)
+        called = [member for kind in Kind for member in members if member.kind is kind][::2]
+
+        async def hear(member: Member) -> None:
+            heard[member.index] = await heard_of(member)
+
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_refuse_later, nursery.cancel_scope, ready)
-            return await run_session(session, on_ready=lambda peer, _: ready.append(f"{peer[Eth].status.network_id}"))
-        raise AssertionError
+            for member in called:
+                nursery.start_soon(hear, member)
+        summary = await network.end()
 
-    if not session.shared:
-        await session.refuse(DisconnectReason.CLIENT_QUITTING)
-        return session.hello.client_id, "nothing shared"
-    ended = await leave()
-    return session.hello.client_id, ready[0] if ready else DisconnectReason(ended.reason).name
+    for member in called:
+        name, came = heard[member.index]
+        if member.kind in {Kind.DEAD, Kind.TAR_PIT}:
+            assert (name, came) in {("", "DialError"), ("", "PeerDisconnected"), ("", "TooSlowError")}
+        elif member.kind is Kind.HOSTILE_NAME:
+            assert name in {hostile[:256] for hostile in HOSTILE}
+        elif member.kind is not Kind.BOMB and member.chain and member.is_full:
+            assert came == DisconnectReason.TOO_MANY_PEERS
+        elif member.kind is not Kind.BOMB and member.chain:
+            assert isinstance(came, Status)
+            assert came.genesis == NETWORKS[member.chain].genesis
+    for protocol in ("v4", "v5"):
+        assert summary["questions"][f"{protocol} FindNode"]["count"] > 3
+        assert summary["recall"][protocol] > 0
+    assert summary["connections"] == summary["dialled"] == len(called)
+    packets = sum(one["sum"] for kind, one in summary["questions"].items() if kind != "v5 handshake")  # which brings a question, too
+    assert packets <= summary["packets_received"] == summary["packets"]["sum"] + summary["packets_elsewhere"]

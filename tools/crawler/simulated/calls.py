@@ -80,7 +80,12 @@ class Calls:
 
     async def _talk(self, stream: trio.SocketStream, member: Member) -> None:
         local = local_node(
-            member.key, capabilities_of(member.chain), client_id=name_of(member), limits=_LIMITS, listen_port=member.endpoint.port
+            member.key,
+            capabilities_of(member.chain),
+            client_id=name_of(member),
+            dpx=False,
+            limits=_LIMITS,
+            listen_port=member.endpoint.port,
         )
         try:
             session = await open_session(_link(stream, member), local)

@@ -17,7 +17,7 @@ While the simulation runs nobody dies or is forgotten: the tables stand still, b
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tools.crawler.simulated.population import BUCKETS, NEAREST, Contact, Kind, Member, Ring
@@ -50,16 +50,24 @@ class Table:
         self.buckets = buckets
         self.unproved: set[int] = set()
         """The node-IDs of entries that have not answered yet; others are not told of them."""
-        self._alive: list[Contact] | None = None  # all entries that others are told of; None when that has changed
 
     def closest(self, target: int, count: int = BUCKET_SIZE) -> list[Contact]:
         """The entries closest to a node-ID: what FindNode of v4 is answered."""
-        alive = self._alive
-        if alive is None:
-            entries = (contact for bucket in self.buckets for contact in bucket.entries)
-            alive = self._alive = [contact for contact in entries if contact.number not in self.unproved]
-        distances = [contact.number ^ target for contact in alive]
-        return [alive[place] for place in sorted(range(len(alive)), key=distances.__getitem__)[:count]]
+        found: list[Contact] = []
+        for bucket in self._by_distance_from(target):
+            found += [contact for contact in bucket if contact.number not in self.unproved]
+            if len(found) >= count:
+                break
+        found.sort(key=lambda contact: contact.number ^ target)
+        return found[:count]
+
+    def _by_distance_from(self, target: int) -> Iterator[list[Contact]]:
+        """All entries in groups, of which each is closer to `target` than the next."""
+        home = _place((target ^ self.owner).bit_length())
+        yield self.buckets[home].entries
+        yield [contact for bucket in self.buckets[home + 1 :] for contact in bucket.entries]
+        for bucket in reversed(self.buckets[:home]):
+            yield bucket.entries
 
     def at_distance(self, distance: int) -> list[Contact]:
         """The entries of one bucket, 1 to 256: what FINDNODE of v5 is answered. All distances below 241 mean the same bucket."""
@@ -69,7 +77,6 @@ class Table:
         """Take in a node that has proved where it is; True if it became an entry, which has to be pinged before others are told of it."""
         if contact.number == self.owner:
             return False
-        self._alive = None
         bucket = self._at((contact.number ^ self.owner).bit_length())
         for place, known in enumerate(bucket.entries):
             if known.number == contact.number:
@@ -86,7 +93,6 @@ class Table:
 
     def revalidated(self, number: int, *, alive: bool) -> None:
         """An entry was pinged: it stays, or the bucket lets it go and takes a replacement."""
-        self._alive = None
         self.unproved.discard(number)
         if alive:
             return
@@ -98,7 +104,12 @@ class Table:
             bucket.entries.append(follower)
 
     def _at(self, distance: int) -> Bucket:
-        return self.buckets[BUCKETS - 1 if distance <= NEAREST else 256 - distance]
+        return self.buckets[_place(distance)]
+
+
+def _place(distance: int) -> int:
+    """Which bucket is for the nodes at a distance."""
+    return BUCKETS - 1 if distance <= NEAREST else 256 - distance
 
 
 def filled(owner: Member, ring: Ring[Member], dice: random.Random) -> Table:
