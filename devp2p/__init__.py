@@ -45,7 +45,7 @@ from devp2p.node import (
     open_node,
 )
 from devp2p.records import PRESETS, Entries, NodeRecord, Record
-from devp2p.session import LocalNode, Progress, Session, call, dial, local_node, open_session, run_session
+from devp2p.session import LocalNode, Progress, Session, call, dial, listen, local_node, open_session, run_session
 from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Transport
 from devp2p.trust import Profile, Trust
 from devp2p.version import __version__
@@ -135,6 +135,7 @@ __all__ = [
     "describe_reason",
     "dial",
     "keccak256",
+    "listen",
     "local_node",
     "open_discovery",
     "open_node",

@@ -3,7 +3,7 @@
 What moves the bytes in between is a `Line`: over one stream, over a stream for each capability, or of another kind (`LINES`).
 """
 
-from devp2p.session.calling import call, dial
+from devp2p.session.calling import call, dial, listen
 from devp2p.session.line import Line, Side
 from devp2p.session.lines import LINES
 from devp2p.session.local import LocalNode, local_node
@@ -44,6 +44,7 @@ __all__ = [
     "close_link",
     "dial",
     "hear",
+    "listen",
     "local_node",
     "open_session",
     "run_session",

@@ -1,4 +1,4 @@
-"""Calls: `dial` looks for the address at which a node is, `call` opens a session with it there.
+"""Calls: `dial` looks for the address at which a node is, `call` opens a session with it there; `listen` is where others call.
 
 Whoever calls nodes does it so: the node itself, ``devp2p ping``, a crawler. Admission, and what a session is for, are the caller's.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-from devp2p.addresses import Address
+from devp2p.addresses import Address, address_of
 from devp2p.arguments import require
 from devp2p.errors import DialError, PeerMismatch
 from devp2p.keys import PublicKey
@@ -17,7 +17,7 @@ from devp2p.limits import Limits
 from devp2p.records import NodeRecord, node_of
 from devp2p.session.local import LocalNode
 from devp2p.session.opening import Progress, Session, open_session
-from devp2p.transports import Carriers, Link, Transport
+from devp2p.transports import Carriers, Link, Listener, Transport
 
 _DIAL_TIMEOUT: Final = Limits().dial_timeout
 
@@ -88,6 +88,17 @@ async def call(
     link = await dial(node, transports, timeout=timeout, each=local.limits.dial_timeout, progress=progress)
     with trio.fail_at(deadline):
         return await open_session(link, local, expect=_key_of(node), ask_key=isinstance(node, Address), progress=progress)
+
+
+async def listen(address: str | Address, transports: Iterable[Transport] | Carriers | None = None) -> Listener:
+    """Begin to listen at an address, such as ``tcp://*:30303``; port 0 is any free one, and `Listener.addresses` says which.
+
+    For programs that are called without being a node: ``listener.serve(on_link)`` hands on the links that come, and `open_session` shakes
+    hands over one. How many of them there may be at a time is the caller's to bound. `transports` are by default TCP and Unix sockets.
+    ValueError for text that is no address, and where there is no transport for it, OSError if it cannot be listened at.
+    """
+    carriers = transports if isinstance(transports, Carriers) else Carriers(transports)
+    return await carriers.bind(address_of(address, "the address to listen at"))
 
 
 def _target(node: NodeRecord | str | Address, what: str) -> NodeRecord | Address:

@@ -1,6 +1,7 @@
 """One visit to one node, by each protocol. What nodes and networks do comes out as a `Visit`, never as an exception."""
 
 from devp2p_crawler.visiting.hearing import RlpxCaller
+from devp2p_crawler.visiting.inbound import Inbound, InboundCounts, InboundLimits
 from devp2p_crawler.visiting.rlpx import rlpx_caller, visit_rlpx
 
-__all__ = ["RlpxCaller", "rlpx_caller", "visit_rlpx"]
+__all__ = ["Inbound", "InboundCounts", "InboundLimits", "RlpxCaller", "rlpx_caller", "visit_rlpx"]
