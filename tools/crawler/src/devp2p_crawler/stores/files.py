@@ -8,8 +8,7 @@ opens the file but SQLite.
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -25,6 +24,7 @@ MIGRATIONS: Final = ("schema.sql",)
 _OLDEST_SQLITE: Final = (3, 38)  # STRICT, generated columns, and upserts as triggers here use them
 _PATIENCE: Final = 5.0  # seconds that another process may have the file locked
 _ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite's own message has bytes of a damaged file in it
+_ONLY_READING: Final = (("ro", False), ("ro", True))
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
 
 
@@ -33,7 +33,7 @@ def open_writing(path: str) -> sqlite3.Connection:
     place = Path(path)
     if not place.absolute().parent.is_dir():
         raise SinkError(f"cannot make {path}: there is no directory {place.absolute().parent}; make it first")
-    if place.is_file() and place.stat().st_size:
+    if place.is_dir() or (place.exists() and place.stat().st_size):
         _look(path)
     try:
         connection = _connect(path, "rwc")
@@ -60,18 +60,26 @@ def open_reading(path: str) -> sqlite3.Connection:
     """Open a file for reading only, whether or not somebody writes it; SinkError if it is missing, or not ours."""
     if not Path(path).exists():
         raise SinkError(f"there is no file {path}; `devp2p-crawl crawl --db {path}` makes one")
-    for immutable in (False, True):
+    _look(path)
+    # First in a way in which SQLite removes what it keeps beside the file when the last one closes it.
+    return _open_first(path, (("rw", False), *_ONLY_READING))
+
+
+def _open_first(path: str, ways: Sequence[tuple[str, bool]]) -> sqlite3.Connection:
+    """Open a file for reading in the first way, of (mode, immutable), that its permissions allow."""
+    for mode, immutable in ways:
         try:
-            connection = _connect(path, "ro", immutable=immutable)
+            connection = _connect(path, mode, immutable=immutable)
             try:
+                connection.execute("PRAGMA query_only = ON")
                 require_ours(path, connection)
             except BaseException:
                 connection.close()
                 raise
         except _ERRORS as error:
             # In a directory that cannot be written SQLite cannot share a log; but if there is no log, the file is all there is.
-            unshared = getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
-            if not (unshared and not immutable and os.access(path, os.R_OK) and not _has_log(path)):
+            forbidden = getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+            if not forbidden or immutable or (_has_log(path) and mode == "ro"):
                 raise explained(path, error) from error
         else:
             return connection
@@ -113,8 +121,7 @@ def explained(path: str, error: sqlite3.Error | UnicodeDecodeError) -> SinkError
     if code == sqlite3.SQLITE_READONLY:
         return SinkError(f"{path} cannot be written ({said}): this user must be allowed to write the file and its directory")
     if code == sqlite3.SQLITE_CANTOPEN:
-        how = "it is a directory; name a file in it" if Path(path).is_dir() else _how_unreadable(path)
-        return SinkError(f"cannot open {path}: {how}")
+        return SinkError(f"cannot open {path}: {_how_unreadable(path)}")
     return SinkError(f"{path}: {said}")
 
 
@@ -129,11 +136,9 @@ def _connect(path: str, mode: str, *, immutable: bool = False) -> sqlite3.Connec
 
 def _look(path: str) -> None:
     """Refuse a file that is not ours, before anything in it is changed."""
-    try:
-        with closing(_connect(path, "ro")) as connection:
-            require_ours(path, connection)
-    except _ERRORS as error:
-        raise explained(path, error) from error
+    if Path(path).is_dir():
+        raise SinkError(f"{path} is a directory; name a file in it")
+    _open_first(path, _ONLY_READING).close()
 
 
 def _migrate(path: str, connection: sqlite3.Connection) -> None:
@@ -172,7 +177,7 @@ def _has_log(path: str) -> bool:
 
 
 def _how_unreadable(path: str) -> str:
-    if Path(path).exists() and not os.access(path, os.R_OK):
+    if Path(path).exists() and not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         return "this user may not read it"
     if _has_log(path):
         return f"its directory cannot be written; copy {path} and {path}-wal together to one that can"

@@ -7,6 +7,8 @@ thread that writes would have to wait up to 5 ms each time while a crawl compute
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from devp2p_crawler.model import Batch, Crawl, Kind, Outcome, Said, Sighting, SignedRecord, Visit
@@ -56,21 +58,25 @@ _RECORDS: Final = _Many(
     ") WHERE true ON CONFLICT DO UPDATE SET seen = excluded.seen WHERE excluded.seen < seen",
 )
 _VISITS: Final = _Many(
-    "INSERT INTO visit (node, kind, crawl, outcome, began, ended, rtt, asked, told, ip, port, capset, client,"
+    "INSERT INTO visit (previous, node, kind, crawl, outcome, began, ended, rtt, asked, told, ip, port, capset, client,"
     " listen_port, reason, eth_version, network_id, genesis, fork_hash, fork_next, head, head_number)"
-    " SELECT (SELECT no FROM node WHERE id = column1), column2, (SELECT no FROM crawl WHERE id = column3),"
+    " SELECT node.newest, node.no, column2, (SELECT no FROM crawl WHERE id = column3),"
     " column4, column5, column6, column7, column8, column9, column10, column11,"
     " (SELECT no FROM capset WHERE capabilities = column12), (SELECT no FROM client WHERE name = column13),"
     " column14, column15, column16, column17, column18, column19, column20, column21, column22 FROM (VALUES",
     22,
-    ") WHERE true ON CONFLICT (began, node, kind, crawl) DO NOTHING",
+    ") CROSS JOIN node ON node.id = column1 WHERE true ON CONFLICT (began, node, kind, crawl) DO NOTHING",
+)
+_HOURLY: Final = (
+    "INSERT INTO hourly SELECT crawl, began / 3600000000, kind, outcome, count(*) FROM visit WHERE no > ? GROUP BY 1, 2, 3, 4"
+    " ON CONFLICT DO UPDATE SET visits = visits + excluded.visits"
 )
 _DUE: Final = _Many(
     "INSERT INTO frontier SELECT (SELECT no FROM node WHERE id = column1), column2 FROM (VALUES",
     2,
     ") WHERE true ON CONFLICT (node) DO UPDATE SET due_at = excluded.due_at",
 )
-_SILENT: Final[Row] = (None,) * 11
+_SILENT: Final = (None,) * 11
 
 
 def insert_batch(connection: sqlite3.Connection, batch: Batch) -> None:
@@ -90,8 +96,22 @@ def insert_batch(connection: sqlite3.Connection, batch: Batch) -> None:
     insert(_CAPSETS, [(text,) for text in {_capset(said.capabilities) for said in said}])
     insert(_SIGHTINGS, map(_sighting_row, batch.sightings))
     insert(_RECORDS, [(record.node, signed(record.sequence), record.raw, record.seen) for record in batch.records])
-    insert(_VISITS, map(_visit_row, batch.visits))
+    [(newest,)] = connection.execute("SELECT coalesce(max(no), 0) FROM visit")
+    for visits in _rounds(batch.visits):
+        insert(_VISITS, map(_visit_row, visits))
+    connection.execute(_HOURLY, (newest,))
     insert(_DUE, list(batch.due.items()))
+
+
+def _rounds(visits: list[Visit]) -> list[list[Visit]]:
+    """Visits as lists in which each node is once: a visit names the one to its node before it, which has to be written already."""
+    rounds, before = list[list[Visit]](), dict[bytes, int]()
+    for visit in visits:
+        number = before[visit.node] = before.get(visit.node, -1) + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(visit)
+    return rounds
 
 
 class _Inserting:
@@ -102,15 +122,19 @@ class _Inserting:
         self._most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
 
     def __call__(self, statement: _Many, rows: Iterable[Row]) -> None:
-        head, width, tail = statement
         rest = list(rows)
         done = 0
-        group = f"({', '.join('?' * width)})"
         for size in _SIZES:
-            while len(rest) - done >= size and size * width <= self._most:
-                values = [value for row in rest[done : done + size] for value in row]
-                self._connection.execute(f"{head} {', '.join([group] * size)} {tail}", values)
+            while len(rest) - done >= size and size * statement.width <= self._most:
+                values = list(chain.from_iterable(rest[done : done + size]))
+                self._connection.execute(_statement(statement, size), values)
                 done += size
+
+
+@lru_cache(256)
+def _statement(statement: _Many, size: int) -> str:
+    group = f"({', '.join('?' * statement.width)})"
+    return f"{statement.head} {', '.join([group] * size)} {statement.tail}"
 
 
 def signed(number: int | None) -> int | None:
@@ -126,6 +150,7 @@ def unsigned(number: int | None) -> int | None:
     return number if number is None or number >= 0 else number + 2**64
 
 
+@lru_cache(4096)
 def _capset(capabilities: tuple[str, ...]) -> str:
     return json.dumps([storable(capability) for capability in capabilities], ensure_ascii=False, separators=(",", ":"))
 
@@ -141,15 +166,15 @@ def _sighting_row(sighting: Sighting) -> Row:
 
 
 def _visit_row(visit: Visit) -> Row:
-    where = (visit.rtt, visit.asked, visit.told, visit.ip, visit.port)
     said = visit.said
-    return (
-        *(visit.node, int(visit.kind), visit.crawl, int(visit.outcome), visit.began, visit.ended, *where),
-        *(_SILENT if said is None else _said_row(said)),
+    row = (
+        *(visit.node, visit.kind.value, visit.crawl, visit.outcome.value, visit.began, visit.ended, visit.rtt, visit.asked, visit.told),
+        *(visit.ip, visit.port),
     )
+    return row + (_SILENT if said is None else _said_row(said))
 
 
-def _said_row(said: Said) -> Row:
+def _said_row(said: Said) -> tuple[bytes | str | int | None, ...]:
     return (
         *(_capset(said.capabilities), None if said.client is None else storable(said.client), signed(said.listen_port)),
         *(signed(said.reason), signed(said.eth_version), signed(said.network_id), said.genesis, said.fork_hash, signed(said.fork_next)),

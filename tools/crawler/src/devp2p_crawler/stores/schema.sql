@@ -169,20 +169,21 @@ CREATE TABLE hourly (
     PRIMARY KEY (crawl, hour, kind, outcome)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER visit_is_new AFTER INSERT ON visit BEGIN
-    UPDATE visit SET previous = (SELECT newest FROM node WHERE no = NEW.node) WHERE no = NEW.no;
-    INSERT INTO hourly VALUES (NEW.crawl, NEW.began / 3600000000, NEW.kind, NEW.outcome, 1)
-        ON CONFLICT DO UPDATE SET visits = visits + 1;
+-- `hourly` and visit.previous are kept by whoever inserts (rows.py), for many rows at once; triggers keep all else.
+
+CREATE TRIGGER visit_failed_by_our_fault AFTER INSERT ON visit WHEN NEW.outcome = 13 BEGIN
     UPDATE node SET newest = NEW.no, first_visit = min(NEW.began, coalesce(first_visit, NEW.began)) WHERE no = NEW.node;
 END;
 
 CREATE TRIGGER visit_tells AFTER INSERT ON visit WHEN NEW.outcome <> 13 BEGIN
-    UPDATE node SET stale = 1 WHERE no = NEW.node AND stale = 0 AND (
-        (NEW.kind <= 2 AND scored_at >= NEW.ended)
-        OR EXISTS (SELECT 1 FROM standing WHERE node = NEW.node AND kind = NEW.kind AND last_at >= NEW.ended)
-    );
-    UPDATE node SET score = CASE WHEN NEW.alive THEN score + 1 ELSE score / 2 END, scored_at = max(NEW.ended, coalesce(scored_at, NEW.ended))
-        WHERE no = NEW.node AND NEW.kind <= 2;
+    UPDATE node SET
+        newest = NEW.no,
+        first_visit = min(NEW.began, coalesce(first_visit, NEW.began)),
+        score = CASE WHEN NEW.kind > 2 THEN score WHEN NEW.alive THEN score + 1 ELSE score / 2 END,
+        scored_at = iif(NEW.kind > 2, scored_at, max(NEW.ended, coalesce(scored_at, NEW.ended))),
+        stale = stale OR (NEW.kind <= 2 AND coalesce(scored_at >= NEW.ended, 0))
+            OR EXISTS (SELECT 1 FROM standing WHERE node = NEW.node AND kind = NEW.kind AND last_at >= NEW.ended)
+        WHERE no = NEW.node;
     INSERT INTO spell
         SELECT node, kind, spell, spell_began, last_at, spell_alive, spell_visits FROM standing
         WHERE node = NEW.node AND kind = NEW.kind AND spell_alive <> NEW.alive

@@ -1,5 +1,6 @@
 """`SqliteStore`: a crawl in one SQLite file, written by one and read by many. The tables are described in schema.sql beside this file."""
 
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Generator, Iterator
@@ -14,6 +15,8 @@ from devp2p_crawler.stores.known import known_nodes
 from devp2p_crawler.stores.sinks import RowsRefusedError, SinkError
 
 T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
 
 _SETTLED_AT_ONCE: Final = 1000  # nodes
 _ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
@@ -165,10 +168,30 @@ class SqliteStore:
                 self._connection.execute("ROLLBACK")
 
     def _require_there(self) -> None:
+        """See that what is written will be found, and not be gone with a file that somebody has deleted."""
         if not self._writable:
             raise SinkError(f"{self.path} was opened for reading only")
-        if _file_at(self.path) != self._file:
-            raise SinkError(f"{self.path} was moved, deleted or replaced while it was written; put it back, or begin anew")
+        found = _file_at(self.path)
+        if found is None:
+            self._restore()
+        elif found != self._file:
+            raise SinkError(f"another file has taken the place of {self.path}; move it away, and all that was written is put there again")
+
+    def _restore(self) -> None:
+        """Write all of the file anew, which was deleted or moved; as long as we have it open, it is still there for us."""
+        copy = f"{self.path}.restored"
+        Path(copy).unlink(missing_ok=True)
+        try:
+            self._connection.execute("VACUUM INTO ?", (copy,))
+        except _ERRORS as error:
+            raise SinkError(f"{self.path} was deleted or moved, and cannot be written anew ({files.explained(copy, error)})") from error
+        self._connection.close()
+        for log in ("-wal", "-shm"):  # of the file that is gone: SQLite would take them for those of the new one
+            Path(self.path + log).unlink(missing_ok=True)
+        Path(copy).rename(self.path)
+        self._connection = files.open_writing(self.path)
+        self._file = _file_at(self.path)
+        _logger.warning("%s was deleted or moved while it was written; all of it was written there anew", self.path)
 
 
 _OF_NODE: Final = (
