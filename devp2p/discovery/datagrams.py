@@ -37,6 +37,8 @@ class DatagramSocket:
         self.sent: int = 0
         self.not_sent: int = 0
         """Datagrams that the system did not take: there is no way to the address, or too many were sent at once."""
+        self.send_error: str = ""
+        """Why it did not take the last of them."""
 
     @classmethod
     async def bind(cls, address: Address) -> Self:
@@ -100,8 +102,9 @@ class DatagramSocket:
         try:
             self._socket.sendto(data, self._name(to))
             self.sent += 1
-        except (OSError, OverflowError):
+        except (OSError, OverflowError) as error:
             self.not_sent += 1
+            self.send_error = (isinstance(error, OSError) and error.strerror) or str(error)
 
     def _name(self, to: Endpoint) -> tuple[str, int] | tuple[str, int, int, int]:
         if not self._is_ipv6:

@@ -111,6 +111,8 @@ class Discovery:
             received=self._socket.received,
             sent=self._socket.sent,
             not_sent=self._socket.not_sent,
+            send_error=self._socket.send_error,
+            expired=0 if self.v4 is None else self.v4.protocol.expired,
             withheld=self._withheld,
             unhandled=self._unhandled,
             tables=MappingProxyType({one.version: one.protocol.table.statistics() for one in self._versions.values()}),

@@ -15,6 +15,10 @@ class Statistics:
     sent: int
     not_sent: int
     """Datagrams that the system did not take, as for an address without a route."""
+    send_error: str
+    """Why not, the last time."""
+    expired: int
+    """Packets of v4 that were too old by our clock, since anybody has answered by v4."""
     withheld: int
     """Datagrams that `may_send` of `open_discovery` has refused."""
     unhandled: int

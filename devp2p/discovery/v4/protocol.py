@@ -106,6 +106,11 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
         self._silences = 0
         self._doubted = False
 
+    @property
+    def expired(self) -> int:
+        """Packets that were too old by our clock, since anybody has answered."""
+        return self._exchange.expired
+
     def contact_of(self, node: NodeRecord) -> Node | None:
         """Where a node is to be asked; None if that is unknown, or cannot be sent to."""
         return contact_of(node, self.ip_versions)

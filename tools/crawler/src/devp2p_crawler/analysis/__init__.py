@@ -2,6 +2,7 @@
 
 from devp2p_crawler.analysis.clients import Client, parse_client
 from devp2p_crawler.analysis.forks import ForkStanding, Readiness, network_of, standing, standing_of
+from devp2p_crawler.analysis.recall import estimate_recall
 from devp2p_crawler.analysis.sessions import (
     SessionState,
     Stretch,
@@ -28,6 +29,7 @@ __all__ = [
     "SybilLimits",
     "UptimeSession",
     "allowed_misses",
+    "estimate_recall",
     "find_clusters",
     "find_sybils",
     "kaplan_meier",

@@ -54,8 +54,6 @@ class CrawlSettings:
     politeness: Politeness = field(default_factory=Politeness)
     unwanted: Refusal = visit_all
     """Asked before each visit, and so free to change its mind; it is where the opt-out list comes in."""
-    seed: int | None = None
-    """Of what is chosen by chance, but for keys; for tests. None: the system's."""
     resume: bytes | None = None
     """The id of the crawl that goes on: rows get that id, counts go on from those of its row, and the frontier of the store is kept."""
     told: str = "{}"

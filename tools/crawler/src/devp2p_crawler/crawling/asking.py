@@ -1,0 +1,133 @@
+"""The stage by UDP: visits to nodes, and further questions to those that have answered."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import trio
+
+from devp2p import Discovery, Endpoint, NodeRecord
+from devp2p_crawler.crawling.rows import place_of
+from devp2p_crawler.crawling.state import State, wall
+from devp2p_crawler.frontier import Entry, Targets, closest_distances
+from devp2p_crawler.model import Kind, Outcome, Visit
+from devp2p_crawler.visiting import UdpVisit, UdpVisitor
+
+_RETRIES: Final = 2
+_SECOND_TRY: Final = 1.0  # seconds until a node is asked again whose answer may have been missed
+_LOSSY: Final = 0.02  # of questions to nodes that are there; with more, silence is not believed at once
+_ENOUGH: Final = 50
+_FURTHER_PACKETS: Final = 3
+
+
+class Asking:
+    """Asks nodes by UDP."""
+
+    def __init__(self, state: State, discovery: Discovery, targets: Targets) -> None:
+        self._state, self._discovery, self._targets = state, discovery, targets
+        self._visitor = UdpVisitor(discovery, state.crawl, wall)
+        self.lost: int = 0
+        """Questions without an answer, to nodes that had just answered another; since the beginning."""
+        self.answered: int = 0
+
+    async def visit(self, entry: Entry, endpoint: Endpoint | None) -> bool:
+        """Visit a node, for which `State.begin` has taken the endpoint, by all versions that it may speak; tell whether it is there."""
+        state, began = self._state, trio.current_time()
+        if endpoint is None:
+            self._over(entry, self._nowhere(entry))
+            return False
+        alive, asked = False, 0
+        try:
+            for version in state.settings.versions:
+                if version == 5 and entry.node.enr is None:
+                    continue
+                asked = state.sent[endpoint]
+                found = await self._ask(entry, version)
+                alive |= self._take(entry, version, found, state.sent[endpoint] - asked)
+        finally:
+            del state.sent[endpoint]
+        if not alive and self._may_be_wrong(entry, began):
+            state.seen(entry).retries += 1
+            state.queue.rest(entry, trio.current_time() + _SECOND_TRY)
+            return False
+        state.queue.judge(entry, alive=alive)
+        if not alive and entry.others:
+            entry.node = entry.others.pop(0)  # somebody else says that it is elsewhere
+            state.queue.rest(entry, trio.current_time())
+            return False
+        self._over(entry, Outcome.OK if alive else Outcome.SILENT)
+        return alive
+
+    async def further(self, node: bytes, bits: int, version: int) -> None:
+        """Ask a node for those that share exactly so many first bits with it."""
+        state, entry = self._state, self._state.queue.get(node)
+        if entry is None or not entry.node.udp_endpoints or state.refusal(entry.node) is not None:
+            return
+        ip, port, _ = place_of(entry.node)
+        if state.courtesy.room(state.courtesy.host(ip, port), trio.current_time()) < _FURTHER_PACKETS:
+            return
+        around = self._targets.at(node, bits) if version == 4 else [256 - bits]
+        named = await self._discovery.find_nodes(entry.node, around, version=version)
+        if named is not None:
+            state.named(entry.node, self._wanted(entry.node, named), state.covers[version])
+            state.wake()
+
+    async def _ask(self, entry: Entry, version: int) -> UdpVisit:
+        if version == 4:
+            return await self._visitor.by_v4(entry.node)
+        return await self._visitor.by_v5(entry.node, closest_distances(len(self._state.queue)))
+
+    def _take(self, entry: Entry, version: int, found: UdpVisit, asked: int) -> bool:
+        state = self._state
+        visit: Visit = replace(found.visit, asked=asked)
+        state.rows.visit(visit)
+        state.counts.visited(visit)
+        self.lost += found.lost
+        self.answered += found.answered
+        if not visit.outcome.is_alive:
+            return False
+        state.answered(entry)
+        if found.node is not None and found.node.enr is not None:
+            known = entry.node.enr
+            if known is None or found.node.enr.sequence > known.sequence:
+                entry.node = _at_the_same_place(entry.node, found.node)
+        state.recorded(entry)
+        if found.named or visit.told is not None:
+            state.covers[version].answered(entry.id)
+        state.named(entry.node, self._wanted(entry.node, found.named), None)
+        return True
+
+    def _wanted(self, teller: NodeRecord, named: Iterable[NodeRecord]) -> tuple[NodeRecord, ...]:
+        wanted: list[NodeRecord] = []
+        for node in named:
+            reason = self._state.refusal(node)
+            if reason is None:
+                wanted.append(node)
+            elif node.id != teller.id:
+                self._state.counts.skipped[reason] += 1
+        return tuple(wanted)
+
+    def _may_be_wrong(self, entry: Entry, began: float) -> bool:
+        """Whether a silence may be our fault, or the network's, so that one should ask again."""
+        seen, total = self._state.seen(entry), self.lost + self.answered
+        if seen.retries >= _RETRIES or not (entry.is_trusted or len(entry.tellers) > 1):
+            return False
+        lossy = total >= _ENOUGH and self.lost > _LOSSY * total
+        return lossy or self._state.late > began or (entry.is_trusted and not entry.tellers)
+
+    def _nowhere(self, entry: Entry) -> Outcome:
+        kind = Kind.V4 if 4 in self._state.settings.versions else Kind.V5
+        now = wall()
+        visit = Visit(crawl=self._state.crawl, node=entry.id, kind=kind, began=now, ended=now, outcome=Outcome.NO_ADDRESS)
+        self._state.rows.visit(visit)
+        self._state.counts.visited(visit)
+        return Outcome.NO_ADDRESS
+
+    def _over(self, entry: Entry, outcome: Outcome) -> None:
+        self._state.visited(entry, outcome)
+        self._state.wake()
+
+
+def _at_the_same_place(asked: NodeRecord, told: NodeRecord) -> NodeRecord:
+    """A node with its own record; what answers where it was asked is not asked elsewhere, unless the record says nothing else."""
+    return told if told.udp_endpoints else replace(told, enr=None, addresses=asked.addresses, udp_port=asked.udp_port)

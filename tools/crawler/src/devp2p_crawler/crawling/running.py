@@ -1,0 +1,197 @@
+"""`run_crawl`: puts a crawl together, and runs it."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from ipaddress import ip_address
+from typing import Final, Protocol
+
+import trio
+
+from devp2p import Address, DiscoveryLimits, NodeRecord, PublicKey, Record, open_discovery
+from devp2p.capabilities.ethereum.networks import NETWORKS
+from devp2p_crawler.crawling.crawler import Crawler
+from devp2p_crawler.crawling.rows import Rows
+from devp2p_crawler.crawling.settings import CrawlSettings
+from devp2p_crawler.crawling.state import MICRO, State, wall
+from devp2p_crawler.frontier import Cover
+from devp2p_crawler.model import Batch, Crawl, KnownNode, Snapshot, uuid7
+from devp2p_crawler.stores import Sink, Writer
+from devp2p_crawler.visiting import RlpxCaller, rlpx_caller
+
+CHECKPOINT: Final = 10.0
+"""Seconds between two rows that say how the crawl stands."""
+_UDP_AT_ONCE: Final = 3  # operations of one visit
+
+
+class CrawlError(Exception):
+    """A crawl cannot begin; the text says why, and what to do."""
+
+
+class Store(Protocol):
+    """The file in which a crawl is written, and from which it goes on: `devp2p_crawler.stores.SqliteStore`."""
+
+    def write(self, batch: Batch) -> None:
+        """As of a `Sink`."""
+        ...
+
+    def close(self) -> None:
+        """As of a `Sink`."""
+        ...
+
+    def nodes(self) -> Iterator[KnownNode]:
+        """All nodes that are known."""
+        ...
+
+    def frontier(self) -> Mapping[bytes, int]:
+        """Node-ID -> when it is due, in microseconds since 1970."""
+        ...
+
+    def crawls(self) -> Iterator[Crawl]:
+        """All crawls."""
+        ...
+
+
+async def run_crawl(
+    settings: CrawlSettings,
+    store: Store,
+    *,
+    sinks: Sequence[Sink] = (),
+    on_start: Callable[[Crawler], None] | None = None,
+    until: trio.Event | None = None,
+) -> Snapshot:
+    """Crawl, and write what is found to `store` and `sinks`, which are closed in the end.
+
+    `on_start` is given the crawl when it begins, to look at `Crawler.snapshot` from time to time. It is over when nobody is left to visit,
+    after `settings.duration`, or when `until` is set; then all rows are written, and the last snapshot is returned. Cancelled, it writes
+    what is at hand. Raises CrawlError if it cannot begin.
+    """
+    before = next((crawl for crawl in store.crawls() if crawl.id == settings.resume), None) if settings.resume is not None else None
+    if settings.resume is not None and before is None:
+        raise CrawlError(f"there is no crawl {settings.resume.hex()} in the store: `info` shows which there are")
+    known, due = list(store.nodes()), dict(store.frontier())
+    now = wall()
+    crawl = Crawl(
+        id=uuid7(now, secrets.token_bytes) if before is None else before.id,
+        vantage=settings.vantage,
+        started=now if before is None else before.started,
+        updated=now,
+        ended=None,
+        program=settings.program,
+        settings=settings.told,
+        counters="{}",
+    )
+    with Writer([store, *sinks]) as writer:
+        rows = Rows(writer, settings.vantage)
+        rows.crawl(crawl)
+        own = settings.key.public_key.node_id
+        chance = secrets.SystemRandom().random
+        state = State(settings, rows, crawl.id, own, {version: Cover(chance) for version in settings.versions})
+        try:
+            return await _run(state, crawl, writer, known, due, on_start=on_start, until=until)
+        finally:
+            rows.flush()
+
+
+async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
+    state: State,
+    crawl: Crawl,
+    writer: Writer,
+    known: list[KnownNode],
+    due: dict[bytes, int],
+    *,
+    on_start: Callable[[Crawler], None] | None,
+    until: trio.Event | None,
+) -> Snapshot:
+    settings = state.settings
+    crawler: Crawler | None = None
+
+    def heard(node: NodeRecord, version: int) -> None:
+        if crawler is not None:
+            crawler.heard(node, version)
+
+    try:
+        opening = open_discovery(
+            settings.key,
+            listen=settings.udp_listen,
+            entries={"tcp": settings.tcp_listen.port} if settings.tcp_listen is not None and settings.tcp_listen.port else {},
+            versions=settings.versions,
+            asks_only=True,
+            heard=heard,
+            may_send=state.may_send,
+            limits=DiscoveryLimits.for_questions(at_once=_UDP_AT_ONCE * settings.concurrency),
+        )
+        async with opening as discovery:
+            crawler = Crawler(state, discovery, _caller(settings, state.crawl), writer)
+            for node in settings.bootnodes:
+                state.trusted(node)
+            _enter_known(state, known, due)
+            if on_start is not None:
+                on_start(crawler)
+            await _until_over(crawler, crawl, state, until)
+            snapshot = crawler.snapshot()
+            ended = wall() if crawler.is_done or (until is not None and not until.is_set()) else None
+            state.rows.crawl(_as_of(crawl, snapshot, ended))
+            return snapshot
+    except OSError as error:
+        raise CrawlError(f"cannot listen at {settings.udp_listen}: {error.strerror or error}") from error
+
+
+async def _until_over(crawler: Crawler, crawl: Crawl, state: State, until: trio.Event | None) -> None:
+    async def end() -> None:
+        if until is not None:
+            await until.wait()
+            nursery.cancel_scope.cancel()
+
+    async def checkpoints() -> None:
+        while True:
+            await trio.sleep(CHECKPOINT)
+            state.rows.crawl(_as_of(crawl, crawler.snapshot(), None))
+
+    with trio.move_on_after(float("inf") if crawler.settings.duration is None else crawler.settings.duration):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(end)
+            nursery.start_soon(checkpoints)
+            await crawler.run()
+            nursery.cancel_scope.cancel()
+
+
+def _caller(settings: CrawlSettings, crawl: bytes) -> RlpxCaller:
+    port = settings.tcp_listen.port if settings.tcp_listen is not None else 0
+    return rlpx_caller(
+        crawl=crawl, key=settings.key, client_id=settings.client_name, listen_port=port or 0, network=NETWORKS.get(settings.network or "")
+    )
+
+
+def _enter_known(state: State, known: list[KnownNode], due: dict[bytes, int]) -> None:
+    """Enter the nodes from before: all due at once for a new crawl, each when it is due for one that goes on."""
+    now, monotonic = wall(), trio.current_time()
+    for one in known:
+        node = node_of(one)
+        if node is None:
+            continue
+        when = due.get(one.node)
+        later = state.settings.resume is not None and when is not None and when > now
+        if later and not state.settings.monitor:
+            continue  # it was visited
+        state.trusted(node, due=monotonic + ((when or 0) - now) / MICRO if later else None)
+
+
+def node_of(known: KnownNode) -> NodeRecord | None:
+    """A node as it is asked, of what is known of it; None if that names nobody."""
+    try:
+        if known.record is not None:
+            return NodeRecord.from_enr(Record.decode(known.record.raw))
+        key = PublicKey.from_bytes(known.public_key)
+        if not known.ip:
+            return NodeRecord(key)
+        host = str(ip_address(known.ip))
+        return NodeRecord(key, (Address("tcp", host, known.tcp),) if known.tcp else (), known.udp or None)
+    except ValueError:
+        return None
+
+
+def _as_of(crawl: Crawl, snapshot: Snapshot, ended: int | None) -> Crawl:
+    counters = {name: value for name, value in asdict(snapshot).items() if isinstance(value, (int, float))}
+    return replace(crawl, updated=wall(), ended=ended, counters=json.dumps(counters, sort_keys=True))

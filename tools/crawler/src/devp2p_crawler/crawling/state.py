@@ -1,0 +1,191 @@
+"""What the parts of one crawl share."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import trio
+
+from devp2p import Endpoint, NodeRecord
+from devp2p_crawler.crawling.counts import Counts
+from devp2p_crawler.crawling.rows import Rows, packed, place_of
+from devp2p_crawler.crawling.settings import CrawlSettings
+from devp2p_crawler.frontier import Courtesy, Cover, Entry, Queue, Standing, Teller
+from devp2p_crawler.model import Outcome, Sighting
+
+MICRO = 1_000_000
+
+
+def endpoint_of(node: NodeRecord) -> Endpoint | None:
+    """Where a node is asked by UDP; None if that is unknown."""
+    if not node.udp_endpoints:
+        return None
+    host, port = node.udp_endpoints[0]
+    ip = packed(host)
+    return Endpoint(ip, port) if ip else None
+
+
+def wall() -> int:
+    """Microseconds since 1970, UTC, as the system's clock has it."""
+    return time.time_ns() // 1000
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """What this crawl knows of a node beside its entry."""
+
+    first: int
+    """Microseconds since 1970: when it was first named."""
+    standing: Standing
+    is_alive: bool = False
+    was_visited: bool = False
+    was_called: bool = False
+    has_said: bool = False
+    retries: int = 0
+    sequence: int = -1
+    """Of its record that was written."""
+    asked_by: Cover | None = None
+    """It was named in answer to a further question of that one."""
+
+
+@dataclass(slots=True, eq=False)
+class State:
+    """One crawl as it stands."""
+
+    settings: CrawlSettings
+    rows: Rows
+    crawl: bytes
+    own: bytes
+    """Our node-ID."""
+    covers: dict[int, Cover]
+    """By the version of discovery."""
+    queue: Queue = field(default_factory=Queue)
+    courtesy: Courtesy = field(init=False)
+    counts: Counts = field(default_factory=Counts)
+    tellers: dict[bytes, Teller] = field(default_factory=dict[bytes, Teller])
+    sent: dict[Endpoint, int] = field(default_factory=dict[Endpoint, int])
+    """Endpoints that are asked now -> datagrams that they were sent."""
+    changed: trio.Event = field(default_factory=trio.Event)
+    late: float = float("-inf")
+    """When we were last so late that an answer may have been missed."""
+    on_sighted: Callable[[Sighting], None] | None = None
+    """Told of new nodes where others decide who visits them."""
+
+    def __post_init__(self) -> None:
+        """Begin with nobody bothered."""
+        self.courtesy = Courtesy(self.settings.politeness)
+
+    def wake(self) -> None:
+        """Something is over, or new."""
+        self.changed.set()
+
+    def may_send(self, endpoint: Endpoint) -> bool:
+        """Whether one more datagram may go to an endpoint; asked by discovery before each."""
+        host = self.courtesy.host(endpoint.ip, endpoint.port)
+        if not self.courtesy.may_send(host, trio.current_time()):
+            return False
+        if endpoint in self.sent:
+            self.sent[endpoint] += 1
+        return True
+
+    def begin(self, endpoint: Endpoint, node: bytes) -> bool:
+        """A node is visited at an endpoint; False if somebody is there already, as one answer could not be told from another's."""
+        if endpoint in self.sent:
+            return False
+        self.sent[endpoint] = 0
+        self.courtesy.visited(self.courtesy.host(endpoint.ip, endpoint.port), node, trio.current_time())
+        return True
+
+    def seen(self, entry: Entry) -> Seen:
+        """What is known of a node."""
+        if not isinstance(entry.memo, Seen):
+            entry.memo = Seen(wall(), Standing(trio.current_time()))
+        return entry.memo
+
+    def refusal(self, node: NodeRecord) -> str | None:
+        """Why a node is not to be visited."""
+        return self.settings.unwanted(node.id, place_of(node)[0])
+
+    def trusted(self, node: NodeRecord, *, due: float | None = None) -> None:
+        """A source of our own names a node."""
+        if node.id == self.own:
+            return
+        entry = self.queue.trusted(node, due=due)
+        if entry is not None:
+            self._note(entry, None)
+        self.wake()
+
+    def named(self, teller: NodeRecord, nodes: tuple[NodeRecord, ...], asked_by: Cover | None) -> None:
+        """A node has named others."""
+        if not nodes:
+            return
+        endpoint = teller.udp_endpoints[0]
+        host = self.courtesy.host(packed(endpoint[0]), endpoint[1])
+        who = self.tellers.setdefault(host, Teller())
+        half = 1 + (teller.id[-1] & 1)
+        for node in nodes:
+            if node.id in (self.own, teller.id):
+                continue
+            known = self.queue.get(node.id)
+            if known is not None and known.halves | half != known.halves and isinstance(known.memo, Seen) and known.memo.is_alive:
+                self.counts.halves[known.halves] -= 1
+                self.counts.halves[known.halves | half] += 1
+            if self.on_sighted is not None and known is None:
+                self._share(node)
+                continue
+            entry = self.queue.named(node, who, half)
+            if entry is not None:
+                self._note(entry, asked_by)
+        if asked_by is not None:
+            asked_by.count(len(nodes), 0)
+
+    def answered(self, entry: Entry) -> None:
+        """A node has shown that it is there."""
+        seen = self.seen(entry)
+        self.counts.last_answer = trio.current_time()
+        if seen.is_alive:
+            return
+        if seen.was_visited:
+            self.counts.failed -= 1
+        seen.is_alive = True
+        self.counts.alive += 1
+        self.counts.halves[entry.halves] += 1
+        if seen.asked_by is not None:
+            seen.asked_by.count(0, 1)
+
+    def visited(self, entry: Entry, outcome: Outcome) -> None:
+        """A round of visits to a node is over."""
+        seen, now = self.seen(entry), trio.current_time()
+        if not seen.is_alive and not seen.was_visited:
+            self.counts.failed += 1
+        seen.was_visited = True
+        seen.standing = seen.standing.after(outcome, now)
+        self.rest(entry, seen.standing.next_visit(outcome, now))
+
+    def rest(self, entry: Entry, due: float | None) -> None:
+        """Leave a node alone until a time, or for ever; only who monitors comes back to it by itself."""
+        if due is not None and self.settings.monitor:
+            self.queue.rest(entry, due)
+        else:
+            self.queue.retire(entry)
+        if due is not None:
+            self.rows.due(entry.id, wall() + int((due - trio.current_time()) * MICRO))
+
+    def recorded(self, entry: Entry) -> None:
+        """Write a node's record, if it is news."""
+        seen, record = self.seen(entry), entry.node.enr
+        if record is not None and record.sequence > seen.sequence:
+            seen.sequence = record.sequence
+            self.rows.record(entry.node, wall())
+
+    def _note(self, entry: Entry, asked_by: Cover | None) -> None:
+        seen = self.seen(entry)
+        seen.asked_by = asked_by
+        self.rows.sighted(entry.node, seen.first, seen.first)
+        self.rows.due(entry.id, seen.first)
+
+    def _share(self, node: NodeRecord) -> None:
+        now = wall()
+        sighting = self.rows.sighted(node, now, now)
+        if self.on_sighted is not None:
+            self.on_sighted(sighting)
