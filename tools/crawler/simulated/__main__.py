@@ -97,9 +97,11 @@ def _ready(network: Network, seconds: float, *, as_json: bool) -> None:
         )
         return
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in population.counts.items())
-    print(f"{len(population.members):,} nodes are there after {seconds:.1f} s: {kinds}; {population.reachable:,} can be reached")
+    print(f"bootnode {bootnode.record.text}")
     print(f"bootnode {bootnode.enode}")
-    print(f"bootnode {bootnode.record.text}", flush=True)
+    print(
+        f"{len(population.members):,} nodes are there after {seconds:.1f} s: {kinds}; {population.reachable:,} can be reached", flush=True
+    )
 
 
 def _say(figures: Figures) -> None:

@@ -1,5 +1,6 @@
 """Who was asked what, how often and when (pure): what a run of the simulated network has to tell at its end."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -46,8 +47,7 @@ class Ledger:
         self.sent: int = 0
         self.connections: int = 0
         self._firsts: dict[str, dict[int, float]] = {"v4": {}, "v5": {}, "all": {}}
-        self.answered: list[float] = []
-        """When each reachable node answered for its record for the first time, in this order."""
+        self._packets_by: list[int] = []  # how many had come when the first, second, ... reachable node answered for its record
 
     def packet(self, to: Endpoint, member: Member | None, source: Endpoint, now: float) -> None:
         """A datagram came."""
@@ -70,7 +70,7 @@ class Ledger:
         if member.reachable:
             self._firsts[version].setdefault(member.index, when)
             if self._firsts["all"].setdefault(member.index, when) == when:
-                self.answered.append(when)
+                self._packets_by.append(self.received)
 
     def connection(self, to: Endpoint, member: Member | None, host: str, now: float) -> None:
         """A connection came."""
@@ -105,7 +105,7 @@ class Ledger:
         packets = [sum(one.packets.values()) for one in asked]
         members = self._population.members
         most = sorted(self.asked, key=lambda index: -sum(self.asked[index].packets.values()))[:3]
-        askers = sum((one.packets for one in asked), self._askers_elsewhere())
+        askers = sum((one.packets for one in asked), Counter[Endpoint]())
         return {
             "nodes": len(members),
             "reachable": self._population.reachable,
@@ -135,18 +135,20 @@ class Ledger:
             "dialled": sum(1 for one in asked if one.connections),
             "recall": {name: round(len(found) / self._population.reachable, 5) for name, found in self._firsts.items()},
             "seconds_to": {name: self._marks(found.values()) for name, found in self._firsts.items()},
+            "packets_by": {
+                name: self._packets_by[count - 1] if 0 < count <= len(self._packets_by) else None for name, count in self._wanted()
+            },
             "seconds": round(self.last - self.first, 3) if self.first is not None else 0.0,
         }
-
-    @staticmethod
-    def _askers_elsewhere() -> Counter[Endpoint]:
-        return Counter()
 
     def _marks(self, times: Iterable[float]) -> dict[str, float | None]:
         """After how many seconds so many per cent had answered; None for what was not reached."""
         ordered, begin = sorted(times), self.first or 0.0
-        wanted = {f"{mark:g}": -(-mark * self._population.reachable // 100) for mark in MARKS}
-        return {name: round(ordered[int(count) - 1] - begin, 3) if 0 < count <= len(ordered) else None for name, count in wanted.items()}
+        return {name: round(ordered[count - 1] - begin, 3) if 0 < count <= len(ordered) else None for name, count in self._wanted()}
+
+    def _wanted(self) -> list[tuple[str, int]]:
+        """How many nodes each mark is."""
+        return [(f"{mark:g}", math.ceil(mark * self._population.reachable / 100)) for mark in MARKS]
 
 
 def spread(numbers: Sequence[int]) -> Figures:
