@@ -88,6 +88,7 @@ class _Lane:
         self.waiting = 0
         self.written = 0
         self.lost = 0
+        self.crowded = False
         self.trouble: str | None = None
         self._sink = sink
         self._most = most
@@ -96,7 +97,8 @@ class _Lane:
         self._crawls = dict[bytes, Crawl]()
         self._since = 0.0  # when the first row of the queue came
         self._taken_since: float | None = None  # the same of what is being written
-        self._lost_told = 0
+        self._refusals = 0
+        self._told_of_crowd = False
         self._changed = threading.Condition()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -111,6 +113,7 @@ class _Lane:
                 queue.visits += batch.visits
             else:
                 self.lost += len(batch.sightings) + len(batch.records) + len(batch.visits)
+                self.crowded = True
             queue.due.update(batch.due)
             self._crawls.update((crawl.id, crawl) for crawl in batch.crawls)
             now = self._queued
@@ -199,13 +202,15 @@ class _Lane:
         with self._changed:
             self.lost += 1
             self.waiting -= 1
-        self._tell(f"a row was left out: {why}")
+        self._refusals += 1
+        if str(self._refusals).strip("0") == "1":  # not for each, as there may be many
+            self._tell(f"{self._refusals:,} row{'s' * (self._refusals > 1)} left out so far: {why}")
 
     def _fails(self, why: str) -> None:
         if self.trouble is None:
             self._tell(f"{why}. Up to {self._most:,} rows wait until it goes on")
         self.trouble = why
-        self._tell_lost()
+        self._tell_of_crowd()
 
     def _is_well(self, count: int) -> None:
         with self._changed:
@@ -214,13 +219,12 @@ class _Lane:
         if self.trouble is not None:
             self.trouble = None
             self._tell(f"writing goes on; {self.waiting:,} rows wait, {self.lost:,} had to be left out so far")
-            self._lost_told = self.lost
-        self._tell_lost()
+        self._tell_of_crowd()
 
-    def _tell_lost(self) -> None:
-        if self.lost and not self._lost_told:
-            self._tell(f"more than {self._most:,} rows would wait to be written: rows are left out")
-            self._lost_told = self.lost
+    def _tell_of_crowd(self) -> None:
+        if self.crowded and not self._told_of_crowd:
+            self._told_of_crowd = True
+            self._tell(f"more than {self._most:,} rows would wait to be written: rows are left out, and counted")
 
     def _give_up(self) -> None:
         with self._changed:
