@@ -12,17 +12,21 @@ from devp2p_crawler.analysis.sessions import (
     sessions_of,
     stretches_of,
 )
+from devp2p_crawler.analysis.steps import Call, ProbeStep, StepState, fork_step, steps_of_call
 from devp2p_crawler.analysis.survival import Survival, SurvivalPoint, kaplan_meier
 from devp2p_crawler.analysis.sybils import Findings, Hint, SeenNode, SybilLimits, find_clusters, find_sybils
 
 __all__ = [
+    "Call",
     "Client",
     "Findings",
     "ForkStanding",
     "Hint",
+    "ProbeStep",
     "Readiness",
     "SeenNode",
     "SessionState",
+    "StepState",
     "Stretch",
     "Survival",
     "SurvivalPoint",
@@ -32,6 +36,7 @@ __all__ = [
     "estimate_recall",
     "find_clusters",
     "find_sybils",
+    "fork_step",
     "kaplan_meier",
     "network_of",
     "parse_client",
@@ -39,5 +44,6 @@ __all__ = [
     "sessions_of",
     "standing",
     "standing_of",
+    "steps_of_call",
     "stretches_of",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from devp2p.terminal import Command, Program, run_program
 from devp2p_crawler import __version__
-from devp2p_crawler.cli import report
+from devp2p_crawler.cli import probe, report
 
 _DESCRIPTION = """\
 Map a devp2p network: find its nodes by discovery v4 and v5, ask each what it
@@ -14,6 +14,7 @@ _EPILOG = """\
 `devp2p-crawl COMMAND --help` says more about each command, and its exit codes.
 """
 _COMMANDS: dict[str, Command] = {
+    "probe": probe,
     "report": report,
 }
 

@@ -2,7 +2,19 @@
 
 from devp2p_crawler.visiting.hearing import RlpxCaller
 from devp2p_crawler.visiting.inbound import Inbound, InboundCounts, InboundLimits
+from devp2p_crawler.visiting.probing import Probe, probe
 from devp2p_crawler.visiting.rlpx import rlpx_caller, visit_rlpx
 from devp2p_crawler.visiting.udp import UdpVisit, UdpVisitor
 
-__all__ = ["Inbound", "InboundCounts", "InboundLimits", "RlpxCaller", "UdpVisit", "UdpVisitor", "rlpx_caller", "visit_rlpx"]
+__all__ = [
+    "Inbound",
+    "InboundCounts",
+    "InboundLimits",
+    "Probe",
+    "RlpxCaller",
+    "UdpVisit",
+    "UdpVisitor",
+    "probe",
+    "rlpx_caller",
+    "visit_rlpx",
+]

@@ -43,13 +43,13 @@ def rlpx_caller(  # noqa: PLR0913  (keyword arguments are the configuration)
     return RlpxCaller(local=local, crawl=crawl, network=network or NETWORKS["mainnet"], status=status, now=now)
 
 
-async def visit_rlpx(node: NodeRecord, caller: RlpxCaller) -> Visit:
+async def visit_rlpx(node: NodeRecord, caller: RlpxCaller, *, progress: Progress | None = None) -> Visit:
     """Call a node at its addresses, in turn, until one leads there; hear what it is, and take leave.
 
     Raises nothing for what the node or the network does. The visit has ended with the last thing that was heard: to take leave may take
-    another second, in which the node hangs up.
+    another second, in which the node hangs up. `progress` is told how far things have come, and how long each step took.
     """
-    began, since, progress = caller.now(), trio.current_time(), Progress()
+    began, since, progress = caller.now(), trio.current_time(), progress or Progress()
     outcome, said, session = await _begin(node, caller, progress)
     try:
         if session is not None:
