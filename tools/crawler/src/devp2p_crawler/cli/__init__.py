@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from devp2p.terminal import Command, Program, run_program
 from devp2p_crawler import __version__
-from devp2p_crawler.cli import probe, report
+from devp2p_crawler.cli import merge, probe, report
 
 _DESCRIPTION = """\
 Map a devp2p network: find its nodes by discovery v4 and v5, ask each what it
@@ -16,6 +16,7 @@ _EPILOG = """\
 _COMMANDS: dict[str, Command] = {
     "probe": probe,
     "report": report,
+    "merge": merge,
 }
 
 

@@ -1,8 +1,25 @@
 """Where a crawl is written. `Sink` is what every store is: SQLite, PostgreSQL, ClickHouse."""
 
 from devp2p_crawler.stores.frontiers import Frontier, Target
+from devp2p_crawler.stores.merging import Merged, Source, is_same_file, merge
 from devp2p_crawler.stores.sinks import RowsRefusedError, Sink, SinkError, bounded_number, storable
+from devp2p_crawler.stores.sources import open_source
 from devp2p_crawler.stores.sqlite import SqliteStore
 from devp2p_crawler.stores.writer import Writer
 
-__all__ = ["Frontier", "RowsRefusedError", "Sink", "SinkError", "SqliteStore", "Target", "Writer", "bounded_number", "storable"]
+__all__ = [
+    "Frontier",
+    "Merged",
+    "RowsRefusedError",
+    "Sink",
+    "SinkError",
+    "Source",
+    "SqliteStore",
+    "Target",
+    "Writer",
+    "bounded_number",
+    "is_same_file",
+    "merge",
+    "open_source",
+    "storable",
+]
