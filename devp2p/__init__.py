@@ -55,6 +55,7 @@ from devp2p.wire.dpx import Shaping
 if TYPE_CHECKING:
     from devp2p.book import Book, BookEntry, Source
     from devp2p.discovery import Candidate, Discovery, DiscoveryLimits, open_discovery
+    from devp2p.discovery.dns import TreeUrl, make_tree
 else:
     __getattr__ = deferred(
         __name__,
@@ -65,6 +66,8 @@ else:
             "Discovery": "discovery",
             "DiscoveryLimits": "discovery",
             "Source": "book",
+            "TreeUrl": "discovery.dns",
+            "make_tree": "discovery.dns",
             "open_discovery": "discovery",
         },
     )
@@ -127,6 +130,7 @@ __all__ = [
     "StreamLink",
     "Traffic",
     "Transport",
+    "TreeUrl",
     "Trust",
     "TrustRemoved",
     "Turn",
@@ -137,6 +141,7 @@ __all__ = [
     "keccak256",
     "listen",
     "local_node",
+    "make_tree",
     "open_discovery",
     "open_node",
     "open_session",

@@ -3,8 +3,10 @@
 import random
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
-from devp2p_crawler.model import Kind, KnownNode, Outcome, Said, SignedRecord
+from devp2p_crawler.model import Batch, Crawl, Kind, KnownNode, Outcome, Said, Sighting, SignedRecord, Visit
+from devp2p_crawler.stores import SqliteStore
 
 from devp2p import PrivateKey, Record, rlp
 from devp2p.capabilities.ethereum.networks import NETWORKS, ForkId
@@ -113,3 +115,39 @@ def random_nodes(seed: int, count: int) -> list[KnownNode]:
             )
         )
     return sorted(found, key=lambda node: node.node)
+
+
+def crawled(path: Path, nodes: list[KnownNode], days: tuple[int, ...] = (0, 5, 9, 20)) -> Path:
+    """A database in which each node has been visited by discovery v4 and by RLPx on some days, and answered as `nodes` says."""
+    crawl = bytes(16)
+    batch = Batch(
+        crawls=[
+            Crawl(id=crawl, vantage="local", started=START, updated=START, ended=None, program="test", settings="{}", counters="{}"),
+        ]
+    )
+    for node in nodes:
+        batch.sightings.append(
+            Sighting(
+                node=node.node, public_key=node.public_key, vantage="local", ip=node.ip, udp=node.udp, tcp=node.tcp, first=START, last=START
+            )
+        )
+        batch.records.extend([] if node.record is None else [node.record])
+        batch.visits.extend(
+            Visit(
+                crawl=crawl,
+                node=node.node,
+                kind=kind,
+                began=START + day * DAY + kind,
+                ended=START + day * DAY + SECOND,
+                outcome=outcome,
+                ip=node.ip,
+                port=node.udp,
+                rtt=node.rtt,
+                said=node.said if kind is Kind.RLPX else None,
+            )
+            for day in days
+            for kind, outcome in node.outcomes.items()
+        )
+    with SqliteStore.create_or_open(path) as store:
+        store.write(batch)
+    return path

@@ -4,7 +4,8 @@ It finds nodes by discovery v4 and v5, asks each what it is, and writes every vi
 the library: `devp2p`, `devp2p.rlp`, `devp2p.terminal` and `devp2p.capabilities`. The floors, lowest first:
 
     model                                what a visit is, and what is known of a node
-    analysis filters frontier            pure: estimates and sessions; which nodes; who is visited when
+    analysis                             pure: estimates, sessions, clients, forks
+    filters frontier                     pure: which nodes; who is visited when
     stores                               where it is written: SQLite, PostgreSQL, ClickHouse
     figures                              what a store says in sum, counted by SQL
     visiting                             one visit to one node, by each protocol

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from devp2p.terminal import Command, Program, run_program
 from devp2p_crawler import __version__
-from devp2p_crawler.cli import merge, probe, report
+from devp2p_crawler.cli import export, merge, probe, report
+from devp2p_crawler.cli import filter as filter_
 
 _DESCRIPTION = """\
 Map a devp2p network: find its nodes by discovery v4 and v5, ask each what it
@@ -15,6 +16,8 @@ _EPILOG = """\
 """
 _COMMANDS: dict[str, Command] = {
     "probe": probe,
+    "filter": filter_,
+    "export": export,
     "report": report,
     "merge": merge,
 }

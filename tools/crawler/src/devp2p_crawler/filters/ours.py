@@ -25,8 +25,8 @@ _PROTOCOLS: Final[Mapping[str, tuple[Kind, ...]]] = MappingProxyType(
 
 def by_client(text: str) -> Filter:
     """`--client geth,reth`: whose client is one of these."""
-    wanted = frozenset(part.strip().lower() for part in text.split(","))
-    if "" in wanted or any("/" in name for name in wanted):
+    wanted = frozenset(client_of(part) for part in text.split(","))
+    if "" in wanted or "/" in text:
         raise ValueError(
             f"the name of a client is wanted, such as geth or geth,reth, not {text[:60]!r}; for its version there is --version"
         )
@@ -74,10 +74,9 @@ def by_asn(text: str) -> Filter:
     return lambda described: described.node.asn in wanted
 
 
-def by_min_uptime(text: str, uptime: Callable[[bytes], int | None]) -> Filter:
-    """`--min-uptime 12h`: whose present session is at least so long. `uptime`: node-ID -> microseconds; None if it has none."""
-    least = parse_duration(text)
-    return lambda described: (found := uptime(described.node.node)) is not None and found * 1000 >= least
+def at_least_up(least: int, uptime: Callable[[bytes], int]) -> Filter:
+    """`--min-uptime 12h`, as nanoseconds: which has been there for at least so long. `uptime`: node-ID -> microseconds; 0 if it is gone."""
+    return lambda described: (found := uptime(described.node.node)) > 0 and found * 1000 >= least
 
 
 def by_max_rtt(text: str) -> Filter:

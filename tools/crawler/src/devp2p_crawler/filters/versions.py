@@ -7,26 +7,23 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Final
 
-_NUMBERS: Final = re.compile(r"[vV]?([0-9]{1,9}(?:\.[0-9]{1,9}){0,3})(?![0-9.])")
+from devp2p_crawler.analysis import parse_client
+
 _TERM: Final = re.compile(r"(>=|<=|!=|==?|>|<|)\s*[vV]?([0-9]{1,9}(?:\.[0-9]{1,9}){0,3})")
 
 Numbers = tuple[int, ...]
 
 
 def client_of(name: str) -> str:
-    """The client in a name such as `Geth/v1.14.0-stable/linux-amd64/go1.22`: what is before the first slash, in lower case."""
-    return name.partition("/")[0].strip().lower()
+    """The client in a name such as `Geth/v1.14.0-stable/linux-amd64/go1.22`: `geth`; of an unknown one what is before the first slash."""
+    client = parse_client(name)
+    return name.partition("/")[0].strip().lower() if client is None else client.name
 
 
 def version_of(name: str) -> Numbers | None:
-    """The version in it, such as (1, 14, 0): the first part behind a slash that begins as one. None without one.
-
-    The part between client and version, which some have, is a name that the node's owner chose.
-    """
-    for part in name.split("/")[1:]:
-        if match := _NUMBERS.match(part):
-            return tuple(map(int, match[1].split(".")))
-    return None
+    """The version in it, such as (1, 14, 0); None without one."""
+    client = parse_client(name)
+    return None if client is None else client.numbers or None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,89 @@
+"""Where `filter` and `export` take nodes from: the database of a crawl, or a nodes.json of go-ethereum."""
+
+import argparse
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from devp2p.terminal import Exit, Failure, explain, warn
+from devp2p_crawler.analysis import present_uptime, stretches_of
+from devp2p_crawler.exports import ExportError, InputError, NodeSetReader
+from devp2p_crawler.model import KnownNode
+from devp2p_crawler.stores import SinkError, SqliteStore
+
+_MAGIC = b"SQLite format 3\0"
+
+
+@dataclass(slots=True)
+class Source:
+    """An open file with nodes. Errors in reading it are for `told` to tell."""
+
+    path: Path
+    store: SqliteStore | None
+    """None where it is a nodes.json."""
+    _stack: ExitStack
+    _read: list[KnownNode] | None = None
+
+    def nodes(self) -> Iterator[KnownNode]:
+        """All nodes by node-ID, as often as wanted."""
+        if self.store is not None:
+            return self._stack.enter_context(closing(_each(self.store)))  # whoever reads may stop in the middle
+        if self._read is None:
+            self._read = sorted(_read_all(self.path), key=lambda node: node.node)
+        return iter(self._read)
+
+    def uptime(self, node: bytes) -> int:
+        """For how long a node has been there, up to now, in microseconds; 0 if it is gone."""
+        if self.store is None:
+            raise Failure(f"{self.path} does not say how long nodes have been up: --min-uptime needs the database of a crawl")
+        return present_uptime(stretches_of(self.store.visits(node=node)))
+
+
+@contextmanager
+def open_source(path: Path) -> Generator[Source]:
+    """Open a file of either kind; `Failure` says why it cannot be read."""
+    with told(), ExitStack() as stack:
+        store = stack.enter_context(SqliteStore.open_reading(path)) if _is_database(path) else None
+        yield Source(path, store, stack)
+
+
+@contextmanager
+def told() -> Generator[None]:
+    """Tell the user of errors in files within a block."""
+    try:
+        yield
+    except (InputError, ExportError) as error:
+        raise Failure(str(error)) from None
+    except SinkError as error:
+        raise Failure(str(error), Exit.FAILED) from None
+
+
+def add_database(parser: argparse.ArgumentParser) -> None:
+    """Add `--db`, by which all commands take the file of a crawl."""
+    parser.add_argument("--db", metavar="FILE", type=Path, required=True, help="the database of a crawl, or a nodes.json of go-ethereum")
+
+
+def _each(store: SqliteStore) -> Generator[KnownNode]:
+    yield from store.nodes()
+
+
+def _is_database(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) in {_MAGIC, b""}
+    except FileNotFoundError:
+        raise Failure(f"there is no file {path}: name the database of a crawl, or a nodes.json") from None
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {explain(error)}") from None
+
+
+def _read_all(path: Path) -> Iterator[KnownNode]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = NodeSetReader(file, str(path))
+            yield from reader
+    except OSError as error:
+        raise Failure(f"cannot read {path}: {explain(error)}") from None
+    if reader.left_out:
+        warn(f"{reader.left_out} nodes are left out, whose records break the rules; the last: {reader.last_fault}")
