@@ -9,13 +9,13 @@ import trio
 from devp2p import Discovery, Endpoint, NodeRecord
 from devp2p_crawler.crawling.rows import place_of
 from devp2p_crawler.crawling.state import State, wall
-from devp2p_crawler.frontier import Entry, Targets, closest_distances
+from devp2p_crawler.frontier import Entry, Question, Targets, closest_distances
 from devp2p_crawler.model import Kind, Outcome, Visit
 from devp2p_crawler.visiting import UdpVisit, UdpVisitor
 
-_RETRIES: Final = 2
+_RETRIES: Final = 1
 _SECOND_TRY: Final = 1.0  # seconds until a node is asked again whose answer may have been missed
-_LOSSY: Final = 0.02  # of questions to nodes that are there; with more, silence is not believed at once
+_LOSSY: Final = 0.05  # of questions to nodes that are there; with more, silence is not believed at once
 _ENOUGH: Final = 50
 _FURTHER_PACKETS: Final = 3
 
@@ -43,7 +43,9 @@ class Asking:
                     continue
                 asked = state.sent[endpoint]
                 found = await self._ask(entry, version)
-                alive |= self._take(entry, version, found, state.sent[endpoint] - asked)
+                alive |= self._take(entry, found, state.sent[endpoint] - asked)
+                for question in state.covers[version].answered(entry.id) if found.visit.told is not None else ():
+                    await self.further(question, version)
         finally:
             del state.sent[endpoint]
         if not alive and self._may_be_wrong(entry, began):
@@ -58,15 +60,15 @@ class Asking:
         self._over(entry, Outcome.OK if alive else Outcome.SILENT)
         return alive
 
-    async def further(self, node: bytes, bits: int, version: int) -> None:
-        """Ask a node for those that share exactly so many first bits with it."""
-        state, entry = self._state, self._state.queue.get(node)
+    async def further(self, question: Question, version: int) -> None:
+        """Ask a node a further question."""
+        state, entry = self._state, self._state.queue.get(question.node)
         if entry is None or not entry.node.udp_endpoints or state.refusal(entry.node) is not None:
             return
         ip, port, _ = place_of(entry.node)
         if state.courtesy.room(state.courtesy.host(ip, port), trio.current_time()) < _FURTHER_PACKETS:
             return
-        around = self._targets.at(node, bits) if version == 4 else [256 - bits]
+        around = self._targets.at(question.place) if version == 4 else [256 - question.bits]
         named = await self._discovery.find_nodes(entry.node, around, version=version)
         if named is not None:
             state.named(entry.node, self._wanted(entry.node, named), state.covers[version])
@@ -77,7 +79,7 @@ class Asking:
             return await self._visitor.by_v4(entry.node)
         return await self._visitor.by_v5(entry.node, closest_distances(len(self._state.queue)))
 
-    def _take(self, entry: Entry, version: int, found: UdpVisit, asked: int) -> bool:
+    def _take(self, entry: Entry, found: UdpVisit, asked: int) -> bool:
         state = self._state
         visit: Visit = replace(found.visit, asked=asked)
         state.rows.visit(visit)
@@ -92,8 +94,6 @@ class Asking:
             if known is None or found.node.enr.sequence > known.sequence:
                 entry.node = _at_the_same_place(entry.node, found.node)
         state.recorded(entry)
-        if found.named or visit.told is not None:
-            state.covers[version].answered(entry.id)
         state.named(entry.node, self._wanted(entry.node, found.named), None)
         return True
 
@@ -112,6 +112,9 @@ class Asking:
         seen, total = self._state.seen(entry), self.lost + self.answered
         if seen.retries >= _RETRIES or not (entry.is_trusted or len(entry.tellers) > 1):
             return False
+        # By v5 a node that gave a challenge, and no answer to our proof in time, looks as silent as one that is not there.
+        if 4 not in self._state.settings.versions:
+            return True
         lossy = total >= _ENOUGH and self.lost > _LOSSY * total
         return lossy or self._state.late > began or (entry.is_trusted and not entry.tellers)
 

@@ -22,7 +22,7 @@ from devp2p_crawler.crawling.calling import Calling
 from devp2p_crawler.crawling.counts import Rate, memory
 from devp2p_crawler.crawling.silence import Silences
 from devp2p_crawler.crawling.state import State, endpoint_of
-from devp2p_crawler.frontier import Concurrency, Entry, Targets
+from devp2p_crawler.frontier import Concurrency, Entry, Question, Targets
 from devp2p_crawler.model import Recall, Snapshot
 from devp2p_crawler.stores import Writer
 from devp2p_crawler.visiting import RlpxCaller
@@ -57,6 +57,7 @@ class Crawler:
         self._before = _Before()
         self._in_flight = self._further = 0
         self._was_full = False
+        self._ask_at = 0.0
         self._lag = 0.0
         self._sent, self._found = Rate(), Rate()
         self.is_done: bool = False
@@ -131,7 +132,7 @@ class Crawler:
             state.changed = trio.Event()
             self._start_visits(nursery)
             self.calling.start(nursery)
-            if self._is_idle():
+            if not state.queue.queued:
                 self._ask_further(nursery)
                 if self._is_idle() and not self._take_doubtful(nursery) and not self.settings.monitor:
                     return
@@ -141,9 +142,11 @@ class Crawler:
             await trio.lowlevel.checkpoint()  # others first
 
     def _is_idle(self) -> bool:
-        queue = self._state.queue
-        resting = queue.resting if not self.settings.monitor else 0
-        return not (queue.queued or resting or self._in_flight or self._further or self.calling.in_flight or len(self.calling))
+        resting = self._state.queue.resting if not self.settings.monitor else 0
+        return not (self._is_asking() or resting or self.calling.in_flight or len(self.calling))
+
+    def _is_asking(self) -> bool:
+        return bool(self._state.queue.queued or self._in_flight or self._further)
 
     def _start_visits(self, nursery: trio.Nursery) -> None:
         for _ in range(_STARTED_AT_ONCE):
@@ -205,14 +208,19 @@ class Crawler:
         self._state.wake()
 
     def _ask_further(self, nursery: trio.Nursery) -> None:
+        """Ask about parts of the key space where nobody was found, and once all visits are over wherever there may be news."""
+        now, asking = trio.current_time(), self._is_asking()
+        if asking and (now < self._ask_at or self._in_flight > self._concurrency.limit / 2):
+            return
+        self._ask_at = now + _STEP
         for version, cover in self._state.covers.items():
-            for node, bits in cover.questions():
+            for question in cover.about_empty_parts() if asking else cover.questions():
                 self._further += 1
-                nursery.start_soon(self._ask, node, bits, version)
+                nursery.start_soon(self._ask, question, version)
 
-    async def _ask(self, node: bytes, bits: int, version: int) -> None:
+    async def _ask(self, question: Question, version: int) -> None:
         try:
-            await self._asking.further(node, bits, version)
+            await self._asking.further(question, version)
         finally:
             self._further -= 1
             self._state.wake()

@@ -181,6 +181,8 @@ class State:
     def _note(self, entry: Entry, asked_by: Cover | None) -> None:
         seen = self.seen(entry)
         seen.asked_by = asked_by
+        for cover in self.covers.values():
+            cover.heard_of(entry.id)
         self.rows.sighted(entry.node, seen.first, seen.first)
         self.rows.due(entry.id, seen.first)
 

@@ -4,23 +4,29 @@ Every node knows its own surroundings best. So each is asked for them once, and 
 space has anybody in it who was found already. What is left is asked for in the end: parts in which nobody was found, from nodes at their
 edge; and then, of nodes by chance, parts further away from them, until that brings too little news.
 
-A question is a number of bits: `bits` asks a node for those that share exactly that many first bits with it. (For v5 that is the distance
-``256 - bits``, and for v4 a target with these bits.)
+A question of v5 is for a distance, ``256 - bits``, and one of v4 for a target close to a place.
 """
 
 from bisect import bisect_left, insort
 from collections.abc import Callable
 from math import log2
-from typing import Final
+from typing import Final, NamedTuple
 
-CELL: Final = 8
-"""Nodes that one part of the key space has on average, when it is looked for parts without any."""
+CELL: Final = 3
+"""Nodes that one part of the key space has on average, at least, when it is looked for parts without any."""
+SURROUNDINGS: Final = 12
+"""Nodes that are expected where a node knows all."""
 MOST_QUESTIONS: Final = 18
 """That one node is asked."""
 LEAST_NEWS: Final = 0.05
 """Nodes that are alive and were not known, as a part of those named, below which it is not worth asking on."""
-_TRIES: Final = 2  # questions about one empty part
-_DEEPEST: Final = 30
+_TRIES: Final = 3  # questions about one empty part
+_FEW: Final = 64  # nodes that a network is taken to have at least
+_FINE: Final = 16  # bits of the places of which is kept whether anybody was named there
+_AT_ONCE: Final = 3
+_SAMPLED: Final = 4  # nodes, of which the one is asked that was asked least
+_OFTEN: Final = 5  # questions, after which rather somebody further away is asked
+_DEEPEST: Final = 16
 _SAMPLE: Final = 24
 
 
@@ -30,17 +36,29 @@ def closest_distances(nodes: int, wanted: int = 12, most: int = 9) -> list[int]:
     return list(range(farthest - most + 1, farthest + 1))
 
 
+class Question(NamedTuple):
+    """A node is asked for others."""
+
+    node: bytes
+    """Its node-ID."""
+    bits: int
+    """For those that share exactly so many first bits with it."""
+    place: bytes
+    """Where in the key space they are, as far as somebody is wanted at one place: 32 bytes."""
+
+
 class Cover:
-    """The nodes of one version that have answered, and the questions that are left."""
+    """The nodes of one version that were named and that have answered, and the questions that are left."""
 
     def __init__(self, chance: Callable[[], float]) -> None:
         """`chance` gives numbers from 0 to below 1."""
         self._chance = chance
         self._ids: list[int] = []
+        self._places = bytearray(1 << _FINE)
+        self._known = 0
         self._tried: dict[tuple[int, int], int] = {}
         self._asked: dict[int, int] = {}
         self._named = self._news = 0
-        self._round: list[tuple[bytes, int]] = []
         self._rounds = 0
         self.is_done: bool = False
         """Whether nothing more is to be asked."""
@@ -48,12 +66,21 @@ class Cover:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def answered(self, node: bytes) -> None:
-        """A node has told its surroundings."""
+    def heard_of(self, node: bytes) -> None:
+        """A node was named that was not known."""
+        self._known += 1
+        self._places[int.from_bytes(node[:4], "big") >> 32 - _FINE] = 1
+
+    def answered(self, node: bytes) -> list[Question]:
+        """A node has told its surroundings. What to ask it at once, beside: about parts next to it of which nobody was ever named."""
         number = int.from_bytes(node, "big")
         place = bisect_left(self._ids, number)
-        if place == len(self._ids) or self._ids[place] != number:
-            self._ids.insert(place, number)
+        if place < len(self._ids) and self._ids[place] == number:
+            return []
+        self._ids.insert(place, number)
+        depth = min(_FINE, int(log2(max(self._known, _FEW) / SURROUNDINGS)))
+        unknown = [bits for bits in range(depth) if self._is_unknown(number, bits)]
+        return [question for bits in unknown[:_AT_ONCE] for question in self._may_ask(number, bits, _beyond(number, bits))]
 
     def reopen(self) -> None:
         """Begin anew, as for another round through all nodes."""
@@ -67,55 +94,73 @@ class Cover:
         self._named += named
         self._news += news
 
-    def questions(self) -> list[tuple[bytes, int]]:
-        """The next questions, (node-ID, bits), once all earlier ones and the visits to whom they named are over; none when it is enough."""
+    def questions(self) -> list[Question]:
+        """The next questions, once all earlier ones and the visits to whom they named are over; none when it is enough."""
         if self.is_done:
             return []
-        found = self._about_empty_parts()
+        found = self.about_empty_parts()
         if not found:
-            worth = self._news >= LEAST_NEWS * self._named if self._named else self._rounds == 0
+            worth = not self._rounds or (self._named and self._news >= LEAST_NEWS * self._named)
             self._named = self._news = 0
             found = self._by_chance() if worth else []
             self._rounds += 1
         self.is_done = not found
         return found
 
-    def _about_empty_parts(self) -> list[tuple[bytes, int]]:
+    def about_empty_parts(self) -> list[Question]:
+        """Questions about parts of the key space in which nobody has answered; about each but a few times."""
         depth = min(_DEEPEST, int(log2(max(1, len(self._ids) // CELL))) if self._ids else 0)
         taken = {number >> 256 - depth for number in self._ids} if depth else set[int]()
-        questions: list[tuple[bytes, int]] = []
+        questions: list[Question] = []
         for part in range(1 << depth) if depth else ():
-            if part in taken or self._tried.get((depth, part), 0) >= _TRIES:
-                continue
-            self._tried[depth, part] = self._tried.get((depth, part), 0) + 1
-            questions += self._ask_at_the_edge(part, depth)
+            if part not in taken and self._tried.get((depth, part), 0) < _TRIES:
+                self._tried[depth, part] = self._tried.get((depth, part), 0) + 1
+                questions += self._ask_at_the_edge(part, depth)
         return questions
 
-    def _ask_at_the_edge(self, part: int, depth: int) -> list[tuple[bytes, int]]:
-        """Have a node asked about a part that it is next to: the closest one that still may be asked, of a few."""
+    def _is_unknown(self, number: int, bits: int) -> bool:
+        """Whether nobody was named of those that share exactly so many first bits with a node."""
+        beside = (number >> 255 - bits) ^ 1
+        spread = _FINE - bits - 1
+        return not any(self._places[beside << spread : (beside + 1) << spread])
+
+    def _ask_at_the_edge(self, part: int, depth: int) -> list[Question]:
+        """Have a node asked about a part that it is next to, one of the closest."""
         for bits in range(depth - 1, -1, -1):
             beside = (part >> depth - 1 - bits) ^ 1  # what shares exactly so many bits with the part
             low = bisect_left(self._ids, beside << 255 - bits)
             high = bisect_left(self._ids, (beside + 1) << 255 - bits)
-            if low < high:
-                number = self._ids[low + int(self._chance() * (high - low))]
-                return self._may_ask(number, bits)
+            number = (
+                min((self._ids[low + int(self._chance() * (high - low))] for _ in range(_SAMPLED)), key=self._times) if low < high else -1
+            )
+            if low < high and (self._times(number) < _OFTEN or not bits):
+                return self._may_ask(number, bits, (part << 256 - depth) + (1 << 255 - depth))
         return []
 
-    def _by_chance(self) -> list[tuple[bytes, int]]:
+    def _times(self, number: int) -> int:
+        """How often a node was asked, with the question for its surroundings."""
+        return self._asked.get(number, 1)
+
+    def _by_chance(self) -> list[Question]:
         deepest = int(log2(max(1, len(self._ids) / CELL))) if self._ids else 0
-        questions: list[tuple[bytes, int]] = []
+        questions: list[Question] = []
         for _ in range(min(len(self._ids), max(_SAMPLE, len(self._ids) // 100))):
             number = self._ids[int(self._chance() * len(self._ids))]
-            questions += self._may_ask(number, int(self._chance() * (deepest + 1)))
+            bits = int(self._chance() * (deepest + 1))
+            questions += self._may_ask(number, bits, _beyond(number, bits))
         return questions
 
-    def _may_ask(self, number: int, bits: int) -> list[tuple[bytes, int]]:
-        asked = self._asked.get(number, 1)
+    def _may_ask(self, number: int, bits: int, place: int) -> list[Question]:
+        asked = self._times(number)
         if asked >= MOST_QUESTIONS:
             return []
         self._asked[number] = asked + 1
-        return [(number.to_bytes(32, "big"), bits)]
+        return [Question(number.to_bytes(32, "big"), bits, place.to_bytes(32, "big"))]
+
+
+def _beyond(number: int, bits: int) -> int:
+    """A place that shares exactly so many first bits with a number."""
+    return number ^ 1 << 255 - bits
 
 
 class Targets:
@@ -128,10 +173,9 @@ class Targets:
             target = random_bytes(64)
             insort(self._targets, (hash_of(target), target))
 
-    def at(self, node: bytes, bits: int) -> bytes:
-        """A target that shares as exactly as there is one so many first bits with a node-ID."""
-        number = int.from_bytes(node, "big") ^ 1 << 255 - bits
-        place = number.to_bytes(32, "big")
+    def at(self, place: bytes) -> bytes:
+        """A target that is close to a place of 32 bytes."""
+        number = int.from_bytes(place, "big")
         at = bisect_left(self._targets, (place, b""))
         near = self._targets[max(0, at - 1) : at + 1]
         return min(near, key=lambda one: int.from_bytes(one[0], "big") ^ number)[1]

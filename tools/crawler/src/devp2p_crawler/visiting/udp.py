@@ -7,11 +7,14 @@ all of it: distance 0 is the node's own record, and the handshake goes along.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Final
 
 import trio
 
 from devp2p import Discovery, NodeRecord
 from devp2p_crawler.model import Kind, Outcome, Visit
+
+_PAUSE: Final = 0.3  # seconds before a question is asked again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,17 @@ class UdpVisitor:
             for ask in (find, ask_record, ping):
                 nursery.start_soon(ask)
         alive = rtt is not None or named is not None or record is not None
+        lost = (named is None) + (record is None) if alive else 0
+        if lost:  # it is there: an answer was lost, or our proof came too late
+            await trio.sleep(_PAUSE)
+            async with trio.open_nursery() as nursery:
+                for ask, is_missing in ((find, named is None), (ask_record, record is None)):
+                    if is_missing:
+                        nursery.start_soon(ask)
         answered = (named is not None) + (record is not None)
         told = None if named is None else len(named)
         visit = self._visit(node, Kind.V4, began, start, rtt, told, alive=alive)
-        return UdpVisit(visit=visit, node=record, named=named or (), lost=2 - answered if alive else 0, answered=answered)
+        return UdpVisit(visit=visit, node=record, named=named or (), lost=lost, answered=answered)
 
     async def by_v5(self, node: NodeRecord, distances: Sequence[int]) -> UdpVisit:
         """Ask a node, by v5, for its own record and those at some distances from it."""
