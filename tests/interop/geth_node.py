@@ -17,7 +17,10 @@ from tests.interop.peers import BUILT, PATIENCE
 GETH = BUILT / "geth"
 
 _QUIET = ("--cache", "16", "--verbosity", "3")
-_ALONE = ("--nodiscover", "--nat", "none", "--port", "0", "--authrpc.port", "0", "--maxpeers", "20")
+_PORTS = ("--port", "0", "--authrpc.port", "0", "--maxpeers", "20")
+_ALONE = ("--nodiscover", "--nat", "none")
+_LOOPBACK = ("--bootnodes", "", "--discovery.dns", "", "--nat", "extip:127.0.0.1", "--netrestrict", "127.0.0.0/8")
+_FOUND = ("--discovery.v4", "--discovery.v5", *_LOOPBACK)
 _GRACE = 20.0  # seconds until a geth that was told to end is killed
 _CHUNK = 64 * 1024
 
@@ -67,8 +70,13 @@ class Geth:
 
 
 @asynccontextmanager
-async def geth_node(genesis: Path, blocks: Path | None, *arguments: str, sync: str = "full") -> AsyncIterator[Geth]:
-    """Run a geth for the length of the block, with the chain of a genesis file and of a file of blocks, or without blocks."""
+async def geth_node(
+    genesis: Path, blocks: Path | None, *arguments: str, sync: str = "full", discovery: bool = False
+) -> AsyncIterator[Geth]:
+    """Run a geth for the length of the block, with the chain of a genesis file and of a file of blocks, or without blocks.
+
+    With `discovery` it takes part in both versions of that, on loopback addresses, and knows nobody to begin with.
+    """
     if not GETH.is_file():
         raise AssertionError("not built: geth; run `python tests/interop/build.py geth`, or `make interop`")
     directory = Path(tempfile.mkdtemp(prefix="geth-"))  # a short path, as that of a socket has to be
@@ -77,7 +85,8 @@ async def geth_node(genesis: Path, blocks: Path | None, *arguments: str, sync: s
         if blocks is not None:
             await _run_through("--datadir", str(directory), "import", str(blocks))
         network = str(json.loads(await trio.Path(genesis).read_text())["config"]["chainId"])
-        options = ["--datadir", str(directory), "--networkid", network, "--syncmode", sync, *_QUIET, *_ALONE, *arguments]
+        options = ["--datadir", str(directory), "--networkid", network, "--syncmode", sync, *_QUIET, *_PORTS]
+        options += [*(_FOUND if discovery else _ALONE), *arguments]
         with (directory / "log").open("wb") as log:
             async with trio.open_nursery() as nursery:
                 run = partial(trio.run_process, [str(GETH), *options], stdout=log, stderr=log, check=False, deliver_cancel=_end)
