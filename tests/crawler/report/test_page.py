@@ -1,7 +1,6 @@
 """The report as a page: what peers wrote is text in it and nothing else, whatever they wrote, and everything says as of when it is."""
 
 import re
-import sqlite3
 from base64 import b64encode
 from contextlib import closing
 from hashlib import sha256
@@ -190,8 +189,3 @@ def clean(text: str) -> str:
 
 def text_of(draw) -> str:
     return clean(draw(texts))
-
-
-def test_a_file_that_is_none_is_an_error():
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection, pytest.raises(sqlite3.Error):
-        gather(connection)

@@ -1,12 +1,12 @@
 """``devp2p-crawl report``: what a file of crawls says, as one HTML file."""
 
 import argparse
-import os
 import time
 from contextlib import closing
 from pathlib import Path
 
 from devp2p.terminal import Exit, Failure, explain
+from devp2p_crawler.exports import atomically
 from devp2p_crawler.stores import SinkError, SqliteStore
 
 SUMMARY = "write what was found as one HTML file"
@@ -46,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report."""
     page = _page(arguments.db, arguments.title)
     try:
-        _replace(arguments.out, page.encode())
+        with atomically(arguments.out) as file:
+            file.write(page.encode())
     except OSError as error:
         raise Failure(f"cannot write {arguments.out}: {explain(error)}", Exit.FAILED) from None
     return Exit.OK
@@ -64,19 +65,6 @@ def _page(path: str, title: str) -> str:
     except SinkError as error:
         raise Failure(str(error), Exit.FAILED) from None
     return render(findings, written=time.time_ns() // 1000, title=title)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file beside the one that may be there, then put it in its place: nobody ever reads half a page."""
-    if path.exists() and not path.is_file():  # a pipe, or the terminal
-        path.write_bytes(content)
-        return
-    new = path.with_name(f".{path.name[:100]}.{os.getpid()}.part")
-    try:
-        new.write_bytes(content)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def _title(text: str) -> str:

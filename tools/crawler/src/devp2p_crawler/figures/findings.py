@@ -1,9 +1,9 @@
 """What a file of crawls says in sum: counts, times in microseconds since 1970 (UTC), and text that strangers may have written."""
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from devp2p_crawler.analysis import Readiness, Survival
 from devp2p_crawler.model import Kind, Outcome, Recall
 
 
@@ -85,21 +85,6 @@ class Clients:
     """Client names that could not be parsed, the most frequent ones."""
 
 
-class Readiness(enum.StrEnum):
-    """What a fork id says of the next upgrade of its network."""
-
-    READY = "ready"
-    """It is announced, or passed already, or none is planned."""
-    UNREADY = "not ready"
-    """One is planned, and not announced."""
-    SYNCING = "syncing"
-    """Its chain is behind, and the software knows what comes next for it."""
-    STALE = "stale"
-    """Its software has missed an upgrade that is past."""
-    UNKNOWN = "unknown"
-    """It is on another chain, or on one that we do not know."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """The nodes that have said the same of their chain, in Status."""
@@ -120,9 +105,9 @@ class ForkGroup:
     name: str | None
     fork_hash: bytes
     fork_next: int
-    past: str
-    """The latest upgrade behind them, if we know it by name; so `coming`."""
-    coming: str
+    passed: str | None
+    """The latest upgrade that they have passed, if it has a name; so `announced`."""
+    announced: str | None
     readiness: Readiness
     nodes: int
 
@@ -147,27 +132,14 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SurvivalPoint:
-    """Of all sessions this share lasts longer than `after`, with its 95 % interval."""
+class Lifetimes:
+    """How long sessions last, of nodes that were looked for and missed before these began."""
 
-    after: int
-    """Microseconds."""
-    share: float
-    low: float
-    high: float
-    at_risk: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survival:
-    """How long nodes stay."""
-
-    sessions: int
-    ended: int
-    """The others were still there when they were last visited."""
-    median: int | None
-    """Microseconds; None if fewer than half have ended."""
-    points: tuple[SurvivalPoint, ...]
+    curve: Survival
+    """In microseconds; some of its points, if there are very many."""
+    nodes: int
+    one_in: int
+    """Of so many nodes one was looked at, lest it take too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,7 +207,7 @@ class Findings:
     capabilities_in_all: int
     rtts: Rtts
     errors: Errors
-    survival: Survival | None
+    lifetimes: Lifetimes | None
     """None if there is too little to tell."""
     overlap: Overlap | None
     """None if there is but one vantage."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from devp2p_crawler.figures.findings import Errors, Findings, Headline, Run
 from devp2p_crawler.figures.runs import difference, newest_runs, overlap
 from devp2p_crawler.figures.said import capabilities, clients, networks
-from devp2p_crawler.figures.times import growth, rtts
+from devp2p_crawler.figures.times import growth, lifetimes, rtts
 from devp2p_crawler.model import Kind, Outcome
 
 
@@ -44,7 +44,7 @@ def _gather(connection: sqlite3.Connection) -> Findings:
         capabilities_in_all=capabilities_in_all,
         rtts=rtts(connection),
         errors=_errors(connection),
-        survival=None,
+        lifetimes=lifetimes(connection),
         overlap=overlap(connection),
         places=None,
         difference=difference(connection, runs),

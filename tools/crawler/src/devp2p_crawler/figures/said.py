@@ -1,19 +1,16 @@
 """What nodes say of themselves in Hello and Status; of each node the latest."""
 
 import json
-import re
 import sqlite3
 from collections import Counter
 from typing import Final
 
-from devp2p_crawler.figures.findings import Clients, ForkGroup, Network, Readiness, Share
-from devp2p_crawler.figures.readiness import network_name, readiness, upgrade_names
+from devp2p.capabilities.ethereum.networks import NETWORKS
+from devp2p_crawler.analysis import Readiness, parse_client, standing
+from devp2p_crawler.figures.findings import Clients, ForkGroup, Network, Share
 
 _MOST_ROWS: Final = 100
 _MOST_SAMPLES: Final = 50
-_FORM: Final = re.compile(
-    r"(?P<name>[\w-]+)/(?:[^/]*/)?v?(?P<version>\d+\.\d+(?:\.\d+)?)[^/]*(?:/(?P<system>linux|windows|darwin|freebsd)?[^/]*)*", re.ASCII
-)
 _LATEST: Final = "SELECT {what}, max({what}_at) FROM standing WHERE {what} IS NOT NULL GROUP BY node"
 
 
@@ -24,14 +21,14 @@ def clients(connection: sqlite3.Connection) -> Clients:
         SELECT name, count(*) FROM ({_LATEST.format(what="hello")}) JOIN visit ON visit.no = hello JOIN client ON client.no = visit.client
         GROUP BY client.no
     """):  # noqa: S608  (a constant)
-        parsed = _FORM.fullmatch(name)
-        if parsed is None:
+        client = parse_client(name)
+        if client is None:
             unparsed[name] += nodes
             continue
-        names[parsed["name"]] += nodes
-        versions[parsed["name"], parsed["version"]] += nodes
-        if parsed["system"]:
-            systems[parsed["system"]] += nodes
+        names[client.name] += nodes
+        versions[client.name, client.version or ""] += nodes
+        if client.system:
+            systems[client.system] += nodes
     return Clients(
         names=shares(names, _MOST_ROWS),
         versions=tuple((name, version, nodes) for (name, version), nodes in versions.most_common(_MOST_ROWS)),
@@ -58,35 +55,40 @@ def capabilities(connection: sqlite3.Connection) -> tuple[tuple[Share, ...], int
 def networks(connection: sqlite3.Connection, as_of: int) -> tuple[tuple[Network, ...], int, tuple[ForkGroup, ...]]:
     """The chains in Status messages, the most frequent first; how many different ones there are; and their fork ids."""
     groups = list[ForkGroup]()
-    chains = dict[tuple[int, bytes], Counter[Readiness]]()
+    chains = dict[tuple[int, bytes, str | None], Counter[Readiness]]()
     for network_id, genesis, fork_hash, fork_next, nodes in connection.execute(f"""
-        SELECT network_id, genesis, fork_hash, fork_next, count(*) FROM ({_LATEST.format(what="status")}) JOIN visit ON visit.no = status
-        GROUP BY network_id, genesis, fork_hash, fork_next ORDER BY 5 DESC
+        SELECT coalesce(network_id, 0), coalesce(genesis, x''), coalesce(fork_hash, x''), coalesce(fork_next, 0), count(*)
+        FROM ({_LATEST.format(what="status")}) JOIN visit ON visit.no = status GROUP BY 1, 2, 3, 4 ORDER BY 5 DESC
     """):  # noqa: S608  (a constant)
-        number, announced = unsigned(network_id or 0), None if fork_next is None else unsigned(fork_next)
-        name = network_name(genesis)
-        judged = readiness(name, fork_hash, announced, as_of // 1_000_000)
-        chains.setdefault((number, genesis or b""), Counter())[judged] += nodes
+        number, announced = unsigned(network_id), unsigned(fork_next)
+        judged = standing(fork_hash=fork_hash, fork_next=announced, at=as_of // 1_000_000, network_id=number, genesis=genesis)
+        chains.setdefault((number, genesis, judged.network), Counter())[judged.readiness] += nodes
         if len(groups) < _MOST_ROWS:
-            past, coming = upgrade_names(name, fork_hash or b"")
             groups.append(
                 ForkGroup(
                     network_id=number,
-                    name=name,
-                    fork_hash=fork_hash or b"",
-                    fork_next=announced or 0,
-                    past=past,
-                    coming=coming,
-                    readiness=judged,
+                    name=judged.network,
+                    fork_hash=fork_hash,
+                    fork_next=announced,
+                    passed=judged.passed,
+                    announced=_upgrade_at(judged.network, announced),
+                    readiness=judged.readiness,
                     nodes=nodes,
                 )
             )
     found = [
-        Network(network_id=number, genesis=genesis, name=network_name(genesis), nodes=counts.total(), readiness=dict(counts))
-        for (number, genesis), counts in chains.items()
+        Network(network_id=number, genesis=genesis, name=name, nodes=counts.total(), readiness=dict(counts))
+        for (number, genesis, name), counts in chains.items()
     ]
     found.sort(key=lambda network: (-network.nodes, network.network_id, network.genesis))
     return tuple(found[:_MOST_ROWS]), len(found), tuple(groups)
+
+
+def _upgrade_at(name: str | None, place: int) -> str | None:
+    """The name of the upgrade of a network that comes at a block or time."""
+    if name is None or name not in NETWORKS or not place:
+        return None
+    return next((upgrade for upgrade, known in NETWORKS[name].upgrades.items() if known == place), None)
 
 
 def shares(counts: Counter[str], most: int) -> tuple[Share, ...]:

@@ -5,7 +5,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from devp2p_crawler.figures import Moment, Network, Overlap, Readiness, Rtts, Share, Survival
+from devp2p_crawler.analysis import Readiness
+from devp2p_crawler.figures import Lifetimes, Moment, Network, Overlap, Rtts, Share
 from devp2p_crawler.report.drawing import (
     BAR,
     HEIGHT,
@@ -105,11 +106,13 @@ def readiness(networks: Sequence[Network], words: Mapping[Readiness, str]) -> Ma
     """For each network, the share of its nodes that is ready for its next fork; `words` is what to call each state."""
     inks = {
         Readiness.READY: Ink.GOOD,
-        Readiness.SYNCING: Ink.MAIN,
-        Readiness.UNREADY: Ink.WAIT,
+        Readiness.AHEAD: Ink.SECOND,
+        Readiness.BEHIND: Ink.MAIN,
+        Readiness.NOT_READY: Ink.WAIT,
         Readiness.STALE: Ink.BAD,
         Readiness.UNKNOWN: Ink.IDLE,
     }
+    inks = {state: ink for state, ink in inks.items() if any(network.readiness.get(state) for network in networks)}
     parts = [(words[state], colour, [network.readiness.get(state, 0) for network in networks]) for state, colour in inks.items()]
     names = [network.name or f"network {network.network_id}"[:LABEL] for network in networks]
 
@@ -171,25 +174,26 @@ def pareto(failures: Sequence[tuple[str, int]]) -> Markup:
     return plot("errors", "Why visits failed", text, draw, BAR * len(failures) + 16)
 
 
-def survival(found: Survival) -> Markup:
+def survival(found: Lifetimes) -> Markup:
     """Kaplan and Meier's curve with its interval."""
-    size, name = unit(max(point.after for point in found.points))
-    times = [0.0, *[point.after / size for point in found.points]]
+    points = found.curve.points
+    size, name = unit(points[-1].time)
+    times = [0.0, *[point.time / size for point in points]]
 
     def draw(axes: Axes) -> None:
-        lows, highs = ([1.0, *[getattr(point, end) for point in found.points]] for end in ("low", "high"))
-        axes.fill_between(times, lows, highs, step="post", color=Ink.MAIN, alpha=0.2, linewidth=0)
-        axes.step(times, [1.0, *[point.share for point in found.points]], where="post", color=Ink.MAIN)
+        lows, highs = [1.0, *[point.low for point in points]], [1.0, *[point.high for point in points]]
+        axes.fill_between(times, lows, highs, step="post", color=Ink.MAIN, alpha=0.25, linewidth=0)
+        axes.step(times, [1.0, *[point.survival for point in points]], where="post", color=Ink.MAIN)
         axes.set_ylim(0, 1.02)
         axes.yaxis.set_major_formatter(formatted(lambda value: f"{100 * value:.0f} %"))
         axes.set_xlabel(f"{name} since a session began")
         axes.set_ylabel("sessions still open")
         axes.grid(visible=True)
 
-    last = found.points[-1]
-    middle = f"half of them last longer than {span(found.median)}" if found.median is not None else "fewer than half of them have ended"
-    text = f"Falling steps: of {found.sessions:,} sessions {middle}; after {span(last.after)} {last.share:.0%} are still open."
-    return plot("survival", "How long nodes stay", text, draw)
+    last, median = points[-1], found.curve.median
+    middle = f"half of them last longer than {span(median)}" if median is not None else "fewer than half of them have ended"
+    text = f"Falling steps: of {found.curve.observed:,} sessions {middle}; after {span(last.time)} {last.survival:.0%} are still open."
+    return plot("survival", "How long sessions last", text, draw)
 
 
 def overlap(found: Overlap) -> Markup:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from devp2p_crawler.figures import Findings, Readiness, Share
+from devp2p_crawler.analysis import Readiness
+from devp2p_crawler.figures import Findings, Share
 from devp2p_crawler.model import Outcome
 from devp2p_crawler.report import plots
 from devp2p_crawler.report.numbers import NOTHING, moment, percent, ratio, span
@@ -11,6 +12,7 @@ from devp2p_crawler.report.tables import Cell, Column, Section, Table, label, le
 from devp2p_crawler.report.visible import visible
 
 _BARS: Final = 10
+_AT_RISK: Final = 10
 _NODES: Final = (Column("Nodes", is_number=True, sorted="descending"), Column("Share", is_number=True))
 _FAILURES: Final = {
     Outcome.SILENT: "no answer",
@@ -33,8 +35,9 @@ _ANSWERS: Final = {
 _KINDS: Final = {1: "discovery v4", 2: "discovery v5", 3: "RLPx, dialled", 4: "RLPx, inbound"}
 _STATES: Final = {
     Readiness.READY: "ready",
-    Readiness.UNREADY: "not ready",
-    Readiness.SYNCING: "syncing",
+    Readiness.AHEAD: "ahead",
+    Readiness.BEHIND: "syncing",
+    Readiness.NOT_READY: "not ready",
     Readiness.STALE: "stale",
     Readiness.UNKNOWN: "unknown",
 }
@@ -133,13 +136,13 @@ def _networks(findings: Findings) -> Section:
     forks = Table(
         "forks-table",
         "Fork ids",
-        (Column("Fork hash"), Column("Network"), Column("Has"), Column("Announces"), Column("Next fork"), *_NODES),
+        (Column("Fork hash"), Column("Network"), Column("Passed"), Column("Announces"), Column("Readiness"), *_NODES),
         [
             [
                 Cell(group.fork_hash.hex() or "none", is_code=True),
                 label(_chain(group.name, group.network_id)),
-                label(group.past or NOTHING),
-                label(_announced(group.fork_next, group.coming)),
+                label(group.passed or NOTHING),
+                label(_announced(group.fork_next, group.announced)),
                 label(_STATES[group.readiness]),
                 number(group.nodes),
                 share(group.nodes, total),
@@ -157,9 +160,9 @@ def _networks(findings: Findings) -> Section:
         "Networks and fork readiness",
         [
             (
-                f"From the Status messages of {total:,} nodes. A node is ready if it announces the next upgrade of its network, or none is"
-                " planned;"
-                " syncing if its chain is behind and it knows what comes next for it; stale if it has missed an upgrade that is past."
+                f"From the Status messages of {total:,} nodes. A node is ready if it announces the next upgrade of its network, or none"
+                " is planned; syncing if its chain is behind and it knows what comes next for it; stale if it has missed an upgrade that is"
+                " past; ahead if it has passed one, or announces one, that is not known here."
             )
         ],
         [*([plots.bars("networks", "Networks", named, total)] if named else []), *drawn],
@@ -172,7 +175,7 @@ def _chain(name: str | None, network_id: int) -> str:
     return f"{name} ({network_id})" if name else f"network {network_id}"
 
 
-def _announced(fork_next: int, name: str) -> str:
+def _announced(fork_next: int, name: str | None) -> str:
     if not fork_next:
         return "nothing"
     place = moment(fork_next * 1_000_000)[:10] if 1_438_269_973 < fork_next < 2**34 else f"block {fork_next}"
@@ -223,6 +226,38 @@ def _errors(findings: Findings) -> Section:
         )
     ]
     return Section("errors", "Errors", "Why visits failed", paragraphs, [plots.pareto(failed)] if failed else [], [table] if visits else [])
+
+
+def _survival(findings: Findings) -> Section:
+    found = findings.lifetimes
+    empty = (
+        "No session has been seen to begin: that takes visits to the same nodes again and again, as `devp2p-crawl monitor` makes them, or"
+        " several crawls."
+    )
+    if found is None:
+        return Section("survival", "Survival", "How long nodes stay", [], empty=empty)
+    curve = found.curve
+    ahead = [point for point in curve.points if point.at_risk >= _AT_RISK] or curve.points[:1]
+    chosen = [next((point for point in curve.points if point.survival <= share), None) for share in (0.9, 0.75, 0.5, 0.25, 0.1)]
+    table = Table(
+        "survival-table",
+        "Quantiles",
+        (Column("Still open", sorted="descending"), Column("after", is_number=True), Column("At risk", is_number=True)),
+        [
+            [Cell(percent(round(1000 * point.survival), 1000)), Cell(span(point.time), point.time), number(point.at_risk)]
+            for point in chosen
+            if point
+        ],
+    )
+    sampled = f", of one in {found.one_in} nodes" if found.one_in > 1 else ""
+    paragraphs = [
+        (
+            f"Kaplan and Meier's estimate over {curve.observed:,} sessions of {found.nodes:,} nodes{sampled}, of which {curve.ended:,}"
+            " ended. The others were still there when they were last visited. Sessions that had begun before the first visit are left"
+            f" out. The band is the 95 % interval; beyond {span(ahead[-1].time)} fewer than {_AT_RISK} sessions are left to tell from."
+        )
+    ]
+    return Section("survival", "Survival", "How long nodes stay", paragraphs, [plots.survival(found)], [table] if table.rows else [])
 
 
 def _overlap(findings: Findings) -> Section:
@@ -337,6 +372,7 @@ _SECTIONS: Final[tuple[Callable[[Findings], Section], ...]] = (
     _capabilities,
     _rtts,
     _errors,
+    _survival,
     _overlap,
     _places,
     _runs,
