@@ -45,7 +45,7 @@ def test_what_is_chosen_when_nothing_is_said():
     found = chosen("--db", "x.db")
     assert (found.versions, found.dial, found.inbound, found.duration) == ((4, 5), True, False, None)
     assert (found.vantage, found.contact, str(found.listen)) == ("local", "", "udp://0.0.0.0:0")
-    assert not any((found.bootnode, found.input, found.dns, found.sink))
+    assert not any((found.bootnode, found.input, found.dns))
     assert json.loads(found.told) == {}
 
 
@@ -55,8 +55,8 @@ def test_every_flag_is_heeded(folder: Path):
     found = chosen(
         *("--db", "x.db", "--bootnode", ENODE, OTHER, "--bootnode", ENODE, "--network", "sepolia", "--input", "nodes.json", "--dns", TREE),
         *("--v4", "--no-dial", "--for", "1.5", "--vantage", "fra-1", "--contact", "https://example.org/x", "--opt-out", "no.txt"),
-        *("--key", "node.key", "--listen", "127.0.0.1:0", "--inbound", "--net-restrict", "127.0.0.0/8", "10.0.0.0/8", "--seed", "7"),
-        *("--dry-run", "--sink", "postgresql://me:secret@db/x", "--metrics", "9100", "--metrics-name", "me.example", "--json"),
+        *("--key", "node.key", "--listen", "127.0.0.1:0", "--inbound", "--net-restrict", "127.0.0.0/8", "10.0.0.0/8"),
+        *("--dry-run", "--metrics", "9100", "--metrics-name", "me.example", "--json"),
         *("--log-level", "error"),
     )
     assert found.bootnode == tuple(map(NodeRecord.parse, (ENODE, OTHER, ENODE)))
@@ -67,7 +67,7 @@ def test_every_flag_is_heeded(folder: Path):
     assert bytes(found.key) == bytes(KEY)
     assert found.net_restrict is not None
     assert found.net_restrict.covers(bytes([10, 1, 1, 1]))
-    assert (found.seed, found.dry_run, found.json, found.plain, found.log_level) == (7, True, True, False, "error")
+    assert (found.dry_run, found.json, found.plain, found.log_level) == (True, True, False, "error")
     assert (found.metrics, found.metrics_name) == (Address("tcp", "127.0.0.1", 9100), ("me.example",))
     told = json.loads(found.told)
     assert told["bootnode"] == [ENODE, OTHER, ENODE]
@@ -106,8 +106,6 @@ WRONG: list[tuple[list[str], str]] = [
         ["--net-restrict", "all"],
         "--net-restrict: a network such as 192.0.2.0/24 or 2001:db8::/32, or one address, is wanted",
     ),
-    (["--seed", "-1"], "--seed: a whole number from 0 up is wanted, not '-1'"),
-    (["--sink", "mysql://u:secret@h/x"], "--sink: a database is wanted, such as postgresql://user@host/name or clickhouse://"),
     (["--metrics", "here"], "--metrics: "),
     (["--metrics", "9100", "--metrics-name", "http://x"], "--metrics-name: a host name alone is wanted, such as node.example"),
     (["--metrics-name", "x"], "--metrics-name is for --metrics, which is not given: add --metrics 9100"),
@@ -122,7 +120,7 @@ WRONG: list[tuple[list[str], str]] = [
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_flag_that_is_wrong_is_named_with_what_to_write(argv: list[str], told: str):
-    text = refused(*(argv if argv[0] != "--seed" else ["--seed=-1"]))
+    text = refused(*argv)
     assert text.startswith(told)
     assert "secret" not in text
 
@@ -158,9 +156,9 @@ def test_without_a_file_it_is_said_how_to_name_one():
 def test_flags_go_before_the_environment_and_that_before_a_file_and_that_before_what_was_told_before(folder: Path):
     (folder / "x.toml").write_text(f'vantage = "file"\nfor = 60\nbootnode = ["{ENODE}"]\ncontact = "a@b.c"\n')
     environment = {"DEVP2P_CRAWL_CONFIG": "x.toml", "DEVP2P_CRAWL_FOR": "30", "DEVP2P_CRAWL_VANTAGE": "environment", "PATH": "x"}
-    before = {name: layers.Given((text,), "before") for name, text in (("contact", "d@e.f"), ("seed", "4"), ("network", "hoodi"))}
+    before = {name: layers.Given((text,), "before") for name, text in (("contact", "d@e.f"), ("network", "hoodi"))}
     found = chosen("--db", "x.db", "--vantage", "flag", environment=environment, before=before)
-    assert (found.vantage, found.duration, found.contact, found.seed) == ("flag", 30.0, "a@b.c", 4)
+    assert (found.vantage, found.duration, found.contact, found.network) == ("flag", 30.0, "a@b.c", "hoodi")
     assert found.bootnode == (NodeRecord.parse(ENODE),)
 
 

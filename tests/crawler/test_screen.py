@@ -128,7 +128,7 @@ def test_numbers_in_words():
     assert [words.about(seconds) for seconds in (40, 200, 9000, 400_000)] == ["40 s", "3 min", "2.5 h", "5 d"]
     assert [words.size(count) for count in (0, 212e6, 3.21e9)] == ["0 kB", "212 MB", "3.2 GB"]
     assert [words.percent(share) for share in (1.0, 0.99999, 0.987, 0.0)] == ["100 %", "99.9 %", "98.7 %", "0.0 %"]
-    assert words.curve([0.0, 1.0, 2.0], 5) == "  ▁▄█"
+    assert words.curve([0.0, 1.0, 2.0], 5) == "▁▄█  "
     assert words.curve([], 3) == "   "
     assert list(words.top({"a": 1, "b": 3, "c": 3, "none": 0}, 2)) == [("b", 3), ("others", 4)]
 
@@ -159,7 +159,10 @@ def test_each_outcome_has_its_words():
         (Silence(seconds=10.0, starts=1, sent=5, refused=1), ["one host says that nobody listens at that UDP port"]),
         (Silence(seconds=10.0, starts=0, dns_error="no such name"), ["node list in DNS could not be read: no such name"]),
         (Silence(seconds=12.0, starts=1, sent=5), ["nothing has come back for 12 s: 1 node to begin", "devp2p discover ping", "firewall"]),
-        (Silence(seconds=12.0, starts=1, sent=5, listening="127.0.0.1:4"), ["only this machine can be reached: --listen 0.0.0.0:0"]),
+        (
+            Silence(seconds=12.0, starts=1, sent=5, listening="127.0.0.1:4"),
+            ["reaches only this machine: for other nodes --listen 0.0.0.0:0"],
+        ),
         (Silence(seconds=12.0, starts=1, sent=5, versions=(4,)), ["may speak discovery v5 only: leave out --v4"]),
     ],
     ids=str,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from devp2p.terminal import Command, Program, run_program
 from devp2p_crawler import __version__
-from devp2p_crawler.cli import export, merge, probe, report
+from devp2p_crawler.cli import crawl, export, info, merge, probe, report, resume
 from devp2p_crawler.cli import filter as filter_
 
 _DESCRIPTION = """\
@@ -12,10 +12,18 @@ Map a devp2p network: find its nodes by discovery v4 and v5, ask each what it
 is, write every visit down, and tell others of it.
 """
 _EPILOG = """\
+examples:
+  devp2p-crawl crawl --db mainnet.db --network mainnet --contact you@example.org
+  devp2p-crawl info --db mainnet.db
+  devp2p-crawl report --db mainnet.db mainnet.html
+
 `devp2p-crawl COMMAND --help` says more about each command, and its exit codes.
 """
 _COMMANDS: dict[str, Command] = {
+    "crawl": crawl,
+    "resume": resume,
     "probe": probe,
+    "info": info,
     "filter": filter_,
     "export": export,
     "report": report,

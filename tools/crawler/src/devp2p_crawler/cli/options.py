@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from devp2p import PRESETS, Address, NodeRecord, PrivateKey
-from devp2p.terminal import Failure, count, discovery_node, explain, host_name, metrics_address, read_key, seconds, udp_address
+from devp2p.terminal import Failure, discovery_node, explain, host_name, metrics_address, read_key, seconds, udp_address
 from devp2p_crawler.cli.layers import Given, Option, add_flags, as_told, nearest, resolve
 from devp2p_crawler.model import Networks, OptOut, parse_network
 
@@ -42,8 +42,6 @@ class Choices:
     contact: str
     opt_out: str | None
     net_restrict: Networks | None
-    seed: int | None
-    sink: tuple[str, ...]
     json: bool
     plain: bool
     metrics: Address | None
@@ -113,26 +111,9 @@ def _level(text: str) -> str:
     return text
 
 
-def _sink(text: str) -> str:
-    scheme, separator, rest = text.partition("://")
-    if scheme not in {"postgresql", "postgres", "clickhouse", "clickhouses"} or not separator or not rest:
-        hidden = f"{scheme[:20]}://..." if separator else repr(text[:40])  # the rest may hold a password
-        wanted = "a database is wanted, such as postgresql://user@host/name or clickhouse://user@host:8123/name"
-        raise ValueError(f"{wanted}, not {hidden}")
-    return text
-
-
 _GROUPS: Final[Mapping[str, Sequence[Option]]] = {
     "what is written": (
         Option("db", "the file that takes it all; what is there is kept", "FILE", _file_to_write, is_path=True, is_kept=False),
-        Option(
-            "sink",
-            "a database that takes it, too: postgresql://... or clickhouse://...; it may be away for a while",
-            "URL",
-            _sink,
-            many=True,
-            is_kept=False,
-        ),
         Option("vantage", "a name for the place from which you look (default: local)", "NAME", _vantage, default="local"),
     ),
     "where it begins": (
@@ -157,7 +138,6 @@ _GROUPS: Final[Mapping[str, Sequence[Option]]] = {
         ),
         Option("inbound", "take calls by TCP, too: it shows nodes that cannot be called"),
         Option("key", "the key to do it with, see `devp2p key generate` (default: a new one)", "FILE", read_key, is_path=True),
-        Option("seed", "decides what is chosen by chance, for tests", "N", count),
         Option("dry-run", "say what would be done, and send nothing", is_kept=False),
     ),
     "politeness": (
@@ -238,8 +218,6 @@ def choose(
         contact=values["contact"],
         opt_out=values["opt-out"],
         net_restrict=net_restrict,
-        seed=values["seed"],
-        sink=values["sink"],
         json=values["json"],
         plain=values["plain"],
         metrics=values["metrics"],

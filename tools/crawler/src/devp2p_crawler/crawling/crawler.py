@@ -48,6 +48,10 @@ class Crawler:
 
     def __init__(self, state: State, discovery: Discovery, caller: RlpxCaller, writer: Writer) -> None:
         self.settings = state.settings
+        self.crawl: bytes = state.crawl
+        """Its id, 16 bytes."""
+        self.listening: str = discovery.address.where
+        """Where our UDP socket is, such as "127.0.0.1:30303"."""
         self._state, self._discovery, self._writer = state, discovery, writer
         self._asking = Asking(state, discovery, Targets(keccak256, secrets.token_bytes))
         self.calling: Calling = Calling(state, caller)
@@ -62,6 +66,10 @@ class Crawler:
         self._sent, self._found = Rate(), Rate()
         self.is_done: bool = False
         """Whether all that was to be visited was."""
+
+    def begins(self) -> None:
+        """All nodes to begin with are entered."""
+        self._silences.starts = len(self._state.queue)
 
     def heard(self, node: NodeRecord, _version: int) -> None:
         """A node has asked us something by itself."""
@@ -116,7 +124,7 @@ class Crawler:
             write_lag=self._writer.lag,
             skipped=dict(counts.skipped),
             is_done=self.is_done,
-            silence=self._silences.now(elapsed),
+            silence=self._silences.now(elapsed, is_over=self.is_done),
         )
 
     def _recall(self) -> Recall | None:

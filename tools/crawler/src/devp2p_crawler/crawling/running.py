@@ -127,6 +127,7 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
             for node in settings.bootnodes:
                 state.trusted(node)
             _enter_known(state, known, due)
+            crawler.begins()
             if on_start is not None:
                 on_start(crawler)
             await _until_over(crawler, crawl, state, until)

@@ -22,12 +22,12 @@ class Silences:
         self.without_address: int = 0
         self.dns_error: str = ""
 
-    def now(self, elapsed: float) -> Silence | None:
-        """The facts, if nobody has answered for so long; None if all is well, or nobody was asked."""
+    def now(self, elapsed: float, *, is_over: bool = False) -> Silence | None:
+        """The facts, if nobody has answered for so long, or when it is over; None if all is well."""
         counts = self._state.counts
         since = max(counts.last_answer, self._began)
         seconds = trio.current_time() - since
-        if seconds < AFTER or counts.alive or elapsed < AFTER:
+        if counts.alive or (min(seconds, elapsed) < AFTER and not is_over):
             return None
         statistics = self._discovery.statistics
         addressless = sum(counts.visits[kind][Outcome.NO_ADDRESS] for kind in (Kind.V4, Kind.V5))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from devp2p_crawler.model import Silence
 
-_SKEW = 15.0  # seconds; messages of discovery v4 live for 20
+_OPTIONS = ("opt-out", "net-restrict")  # by which a user leaves nodes out
 
 
 def explain(silence: Silence) -> list[str]:
@@ -35,7 +35,7 @@ def _certain(silence: Silence) -> Iterator[str]:
         which = "none of them has" if silence.without_address == silence.starts else f"{silence.without_address} of them have no"
         yield f"{which} {'an ' if which.startswith('none') else ''}address that can be asked by discovery {versions}: give others"
     for why, count in silence.skipped.items():
-        if count >= silence.starts - silence.without_address:
+        if why in _OPTIONS and count >= silence.starts - silence.without_address:
             yield f"--{why} leaves out {count}, and so all of them: change it, or begin with others"
     if silence.not_sent:
         why = f": {silence.send_error}" if silence.send_error else ""
@@ -59,7 +59,7 @@ def _likely(silence: Silence) -> list[str]:
         "a firewall may drop UDP: allow it out to any port, and answers in",
     ]
     if _is_loopback(silence.listening):
-        causes.insert(0, f"our socket is at {silence.listening}, from which only this machine can be reached: --listen 0.0.0.0:0")
+        causes.insert(0, f"our socket is at {silence.listening}, which reaches only this machine: for other nodes --listen 0.0.0.0:0")
     if len(silence.versions) == 1:
         other = 5 if silence.versions[0] == 4 else 4
         causes.append(f"the node may speak discovery v{other} only: leave out --v{silence.versions[0]}")

@@ -77,7 +77,7 @@ def _where(scene: Scene) -> Text:
 
 
 def _time(scene: Scene, snapshot: Snapshot) -> Text:
-    left = "" if snapshot.left is None else f", about {words.about(snapshot.left)} left"
+    left = "" if snapshot.left is None or snapshot.left < 1 else f", about {words.about(snapshot.left)} left"
     if scene.duration is not None:
         left = f" of {words.clock(scene.duration)}"
     return Text.assemble((words.clock(snapshot.elapsed), "bold"), (left, "dim"))
@@ -200,7 +200,8 @@ def _why(snapshot: Snapshot, rows: int) -> RenderableType:
 def _messages(scene: Scene, history: History, most: int) -> RenderableType:
     lines = [Text.assemble((f"{when}  ", "dim"), text, no_wrap=True, overflow="ellipsis") for when, text in list(history.messages)[-most:]]
     if not lines:
-        where = [*(f"metrics at {url}" for url in scene.metrics), *([f"our UDP socket is at {scene.listening}"] if scene.listening else [])]
+        where = [*(f"metrics at {url}" for url in scene.metrics), *([f"asks from {scene.listening}"] if scene.listening else [])]
+        where.append(f"meanwhile, in another terminal: devp2p-crawl info --db {scene.db}")
         lines = [Text(words.inert(text, 200), "dim", no_wrap=True, overflow="ellipsis") for text in where[:most]]
     lines += [Text("")] * (most - len(lines))
     now = Text(time.strftime("%H:%M:%S"), "dim")

@@ -46,7 +46,7 @@ class PlainView:
         if snapshot.elapsed < self._next:
             return
         self._next = snapshot.elapsed + (_AT_FIRST if snapshot.elapsed < _FROM else _LATER)
-        left = "" if snapshot.left is None else f"; about {words.about(snapshot.left)} left"
+        left = "" if snapshot.left is None or snapshot.left < 1 else f"; about {words.about(snapshot.left)} left"
         recall = "" if snapshot.recall is None else f"; recall {words.recall(snapshot.recall)}"
         self._line(
             f"found {snapshot.found:,}, alive {snapshot.alive:,}, dialled {snapshot.dialled:,}, failed {snapshot.failed:,}, "

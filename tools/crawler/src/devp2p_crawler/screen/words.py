@@ -83,7 +83,7 @@ def curve(values: Sequence[float], length: int) -> str:
     shown = values[-length:]
     highest = max(shown, default=0.0)
     blocks = "".join(_CURVE[min(7, int(value / highest * 7.99))] if highest > 0 else _CURVE[0] for value in shown)
-    return blocks.rjust(length)
+    return blocks.ljust(length)
 
 
 def top(counts: Mapping[str, int], most: int) -> Iterable[tuple[str, int]]:
