@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 
 from devp2p_crawler.model import Batch, Crawl, Kind, Outcome, Said, Sighting, SignedRecord, Visit
 from hypothesis import strategies as st
@@ -26,6 +27,7 @@ HOSTILE = (
 )
 
 
+@lru_cache(1000)
 def node_id(number: int) -> bytes:
     return random.Random(number).randbytes(32)
 
