@@ -138,7 +138,8 @@ def test_private_tables_have_no_address(write, ip, cut):
 
 
 def test_parquet_is_written_in_groups_of_rows(monkeypatch):
-    monkeypatch.setattr(tables, "_ROWS", 100)
+    monkeypatch.setattr(tables, "_ROWS", 10)
+    monkeypatch.setattr(tables, "_BATCHES", 10)
     nodes = [replace(NODE, first_seen=START + number) for number in range(201)]
     file = pyarrow.parquet.ParquetFile(io.BytesIO(made(write_parquet, nodes)))
     assert file.metadata.num_row_groups == 3

@@ -10,7 +10,7 @@ from typing import IO, Final, TypeVar
 
 from devp2p.terminal import Exit, Failure, warn, write_fields
 from devp2p_crawler.cli.choosing import add_filters, chosen, is_everything
-from devp2p_crawler.cli.listing import add_list_options, make_list
+from devp2p_crawler.cli.listing import add_list_options, make_list, refuse_list_options
 from devp2p_crawler.cli.outputs import STDOUT, standard_output, written
 from devp2p_crawler.cli.sources import Source, add_database, open_source, told
 from devp2p_crawler.exports import (
@@ -96,6 +96,10 @@ def _run(options: argparse.Namespace) -> int:
     options.out = Path(options.out)
     if options.privacy and form in _NOT_PRIVATE:
         raise Failure(f"--privacy cannot be had with {form}: {_NOT_PRIVATE[form]}; use it with csv, parquet or ndjson")
+    if form not in {"enrtree", "zone"}:
+        refuse_list_options(options)
+    if options.all and form != "nodes.json":
+        raise Failure("--all is for the format nodes.json; others have all nodes anyway")
     with open_source(options.db) as source:
         if form == "sqlite":
             fields = _copy(source, options)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from devp2p import PrivateKey
-from devp2p.terminal import Exit, Failure, count, how_many, read_key, warn, write_key
+from devp2p.terminal import Exit, Failure, count, host_name, how_many, read_key, warn, write_key
 from devp2p_crawler.cli.outputs import STDOUT
 from devp2p_crawler.exports import SignedList, last_sequence, sign_list
 from devp2p_crawler.filters import RULES, Chosen, ListRules, choose, parse_duration
@@ -34,29 +34,42 @@ def add_list_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", metavar="TEXT", help="what chance chooses by (default: a new one, which is printed)")
     group.add_argument("--size", metavar="N", type=how_many, help="at most N nodes (default: all that pass)")
     group.add_argument(
-        "--nameserver", metavar="HOST", action="append", default=[], help="zone: a name server, for a whole zone; may be repeated"
+        "--nameserver",
+        metavar="HOST",
+        type=host_name,
+        action="append",
+        default=[],
+        help="zone: a name server, for a whole zone; repeatable",
     )
-    group.add_argument("--list-age", metavar="DURATION", type=_duration, default=7 * 86_400 * 10**9, help="the least age (default: 7d)")
-    group.add_argument("--list-handshakes", metavar="N", type=count, default=3, help="the least number of Hellos (default: 3)")
-    group.add_argument("--per-subnet", metavar="N", type=how_many, default=2, help="most nodes of one /24 or /48 (default: 2)")
-    group.add_argument("--per-asn", metavar="N", type=how_many, default=10, help="most nodes of one autonomous system (default: 10)")
+    group.add_argument("--list-age", metavar="DURATION", type=_duration, help="the least age (default: 7d)")
+    group.add_argument("--list-handshakes", metavar="N", type=count, help="the least number of Hellos (default: 3)")
+    group.add_argument("--per-subnet", metavar="N", type=how_many, help="most nodes of one /24 or /48 (default: 2)")
+    group.add_argument("--per-asn", metavar="N", type=how_many, help="most nodes of one autonomous system (default: 10)")
     for name in RULES:
         group.add_argument(f"--no-{name}", dest="off", action="append_const", const=name, help=_SAYS[name])
     parser.set_defaults(off=[])
 
 
+def refuse_list_options(options: argparse.Namespace) -> None:
+    """`Failure` if there are options that concern no other format than enrtree and zone."""
+    for name in ("key", "domain", "seq", "seed", "size", "nameserver", "list_age", "list_handshakes", "per_subnet", "per_asn"):
+        if getattr(options, name) not in (None, []):
+            raise Failure(f"--{name.replace('_', '-')} is for the formats enrtree and zone; others have filters, such as -limit")
+    if options.off:
+        raise Failure(f"--no-{options.off[0]} is for the formats enrtree and zone, which alone have such a rule")
+
+
 def make_list(nodes: Iterator[KnownNode], options: argparse.Namespace) -> tuple[SignedList, dict[str, str]]:
     """Choose, and sign. Returns the list, and what to tell of it; `Failure` if nobody is left."""
     seed: str = os.urandom(16).hex() if options.seed is None else options.seed
-    rules = ListRules(
-        min_age=options.list_age // 1000,
-        min_handshakes=options.list_handshakes,
-        per_subnet=options.per_subnet,
-        per_asn=options.per_asn,
-        size=options.size,
-        seed=seed,
-        off=frozenset(options.off),
-    )
+    given = {
+        "min_age": None if options.list_age is None else options.list_age // 1000,
+        "min_handshakes": options.list_handshakes,
+        "per_subnet": options.per_subnet,
+        "per_asn": options.per_asn,
+    }
+    bounds = {name: value for name, value in given.items() if value is not None}
+    rules = ListRules(size=options.size, seed=seed, off=frozenset(options.off), **bounds)
     choice = choose(nodes, rules)
     if not choice.nodes:
         raise Failure(_nobody(choice), Exit.FAILED)

@@ -13,7 +13,8 @@ from devp2p_crawler.exports.node_set import format_time
 from devp2p_crawler.filters import Described
 from devp2p_crawler.model import KnownNode
 
-_ROWS: Final = 10_000  # of a row group of Parquet: some 10 MB while it is made
+_ROWS: Final = 1_000  # of a batch of Parquet: as many are Python objects at a time
+_BATCHES: Final = 20  # of a row group: some 10 MB while it is made
 _TRIGGERS: Final = tuple("=+-@'＝＋－＠")  # noqa: RUF001  (what spreadsheets take for the beginning of a formula; and our mark itself)
 _MARKS: Final = re.compile(r"\\(?:\\|x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")
 _TAGS: Final = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
@@ -96,12 +97,19 @@ def write_parquet(nodes: Iterable[KnownNode], file: IO[bytes], *, private: bool 
     schema = arrow.schema([(column.name, types[column.type]) for column in COLUMNS])
     rows = _rows(nodes, private=private)
     count = 0
-    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+
+    def batches() -> Iterator[Any]:
+        nonlocal count
         while group := list(islice(rows, _ROWS)):
             columns = [[_utf8(value) for value in values] for values in zip(*group, strict=True)]
             arrays = [arrow.array(values, type=field.type) for values, field in zip(columns, schema, strict=True)]
-            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema), row_group_size=_ROWS)
             count += len(group)
+            yield arrow.RecordBatch.from_arrays(arrays, schema=schema)
+
+    waiting = batches()
+    with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        while group := list(islice(waiting, _BATCHES)):
+            writer.write_table(arrow.Table.from_batches(group), row_group_size=_ROWS * _BATCHES)
     return count
 
 
