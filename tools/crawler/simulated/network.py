@@ -72,7 +72,7 @@ class Network:
         self.calls = Calls(self._called)
         self._v4 = V4(self.population, self.ledger)
         self._v5 = V5(self.population, self.ledger)
-        self._waiting: list[tuple[float, int, bytes, bytes, Endpoint, Door]] = []
+        self._waiting: list[tuple[float, int, Delayed, bytes, Endpoint, Door]] = []
         self._count = 0
         self._fakes_met: dict[Endpoint, set[bytes]] = {}
 
@@ -162,18 +162,20 @@ class Network:
         return member
 
     def _queue(self, answers: list[Delayed], datagram: Datagram, door: Door) -> None:
-        for delay, data in answers:
+        for answer in answers:
             if len(self._waiting) < _MOST_WAITING:
                 self._count += 1
-                heapq.heappush(self._waiting, (datagram.at + delay, self._count, data, datagram.to.ip, datagram.source, door))
+                heapq.heappush(self._waiting, (datagram.at + answer.delay, self._count, answer, datagram.to.ip, datagram.source, door))
 
     def _send(self) -> None:
         waiting, now = self._waiting, time.monotonic()
         if waiting and waiting[0][0] <= now:
             self.late.append(now - waiting[0][0])
         while waiting and waiting[0][0] <= now:
-            _, _, data, origin, to, door = heapq.heappop(waiting)
-            door.send(data, origin, to)
+            _, _, answer, origin, to, door = heapq.heappop(waiting)
+            door.send(answer.data, origin, to)
+            if answer.sending is not None:
+                answer.sending.at = time.monotonic()
             self.ledger.sent += 1
 
     def _fake_meant(self, data: bytes, to: Endpoint) -> bytes | None:

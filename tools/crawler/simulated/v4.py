@@ -26,17 +26,33 @@ _MOST_PINGED: Final = 64  # Pings of a node that wait for an answer
 _NEIGHBORS: Final = 0x04
 
 
+class Sending:
+    """When a datagram went out: whoever waits for an answer to it waits from then on, however late it was."""
+
+    __slots__ = ("at",)
+
+    def __init__(self) -> None:
+        self.at: float | None = None
+        """None until then."""
+
+    def is_longer_ago_than(self, seconds: float, now: float) -> bool:
+        """Whether it went out, and so long ago."""
+        return self.at is not None and now - self.at > seconds
+
+
 class Delayed(NamedTuple):
     """A datagram to who has asked, and how many seconds it takes."""
 
     delay: float
     data: bytes
+    sending: Sending | None = None
+    """Who wants to know when it went out."""
 
 
 class _Pinged(NamedTuple):
     asker: PublicKey
     ip: bytes
-    until: float
+    sending: Sending
     enters: bool
     """Whether the Pong makes it known to the table; else it is one that is in it already."""
 
@@ -168,14 +184,15 @@ def _ping(came: _Came, *, delay: float, enters: bool) -> Delayed:
     own = packets.Endpoint(member.endpoint.ip, member.endpoint.port, member.endpoint.port)
     ping = Ping(own, packets.Endpoint(to.ip, to.port, 0), int(came.wall + delay) + _EXPIRATION, member.record.sequence)
     data, ping_hash = packets.encode(ping, member.key)
+    sending = Sending()
     if len(state.pinged) < _MOST_PINGED:
-        state.pinged[ping_hash] = _Pinged(came.asker, to.ip, came.now + delay + _PONG_WITHIN, enters)
-    return Delayed(delay, data)
+        state.pinged[ping_hash] = _Pinged(came.asker, to.ip, sending, enters)
+    return Delayed(delay, data, sending)
 
 
 def _forget(state: _State, now: float) -> None:
     """Pings that nobody answered: an entry of the table that was pinged leaves it."""
-    for ping_hash in [ping_hash for ping_hash, pinged in state.pinged.items() if pinged.until < now]:
+    for ping_hash in [ping_hash for ping_hash, pinged in state.pinged.items() if pinged.sending.is_longer_ago_than(_PONG_WITHIN, now)]:
         pinged = state.pinged.pop(ping_hash)
         if not pinged.enters:
             state.table.revalidated(int.from_bytes(pinged.asker.node_id, "big"), alive=False)

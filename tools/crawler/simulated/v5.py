@@ -21,7 +21,7 @@ from tools.crawler.simulated import lies
 from tools.crawler.simulated.ledger import Ledger
 from tools.crawler.simulated.population import Asker, Kind, Member, Population
 from tools.crawler.simulated.tables import Table, filled
-from tools.crawler.simulated.v4 import Delayed
+from tools.crawler.simulated.v4 import Delayed, Sending
 
 _CHALLENGE: Final = 1.0  # seconds
 _SESSIONS: Final = 64  # of one node
@@ -49,8 +49,8 @@ class _State:
     def __init__(self, table: Table) -> None:
         self.table = table
         self.sessions: OrderedDict[_Remote, _Session] = OrderedDict()
-        self.challenges: dict[_Remote, tuple[bytes, float]] = {}  # what was sent, and when
-        self.pinged: dict[bytes, tuple[int, float]] = {}  # request-id -> whom, and until when
+        self.challenges: dict[_Remote, tuple[bytes, Sending]] = {}  # what was sent, and when
+        self.pinged: dict[bytes, tuple[int, Sending]] = {}  # request-id -> whom, and when
 
 
 class _Came(NamedTuple):
@@ -84,7 +84,9 @@ class V5:
             return []  # nothing that we send is asked for twice
         state, remote = self._state(member), _Remote(header.source, source)
         came = _Came(member, state, remote, now)
-        for request_id in [request_id for request_id, (_, until) in state.pinged.items() if until < now]:
+        for request_id in [
+            request_id for request_id, (_, sending) in state.pinged.items() if sending.is_longer_ago_than(_PONG_WITHIN, now)
+        ]:
             state.table.revalidated(state.pinged.pop(request_id)[0], alive=False)
         if isinstance(header, packets.Handshake):
             self._ledger.question(member, "v5 handshake")
@@ -104,7 +106,7 @@ class V5:
     def _accept(self, came: _Came, packet: packets.Packet, header: packets.Handshake) -> list[Delayed]:
         member, state, remote, now = came
         challenge = state.challenges.get(remote)
-        if challenge is None or now - challenge[1] > _CHALLENGE or not header.record:
+        if challenge is None or challenge[1].is_longer_ago_than(_CHALLENGE, now) or not header.record:
             return []
         try:
             record = _decoded(header.record)
@@ -126,9 +128,10 @@ class V5:
         if record.ip is not None and record.udp and state.table.add_inbound(Asker(int.from_bytes(record.id, "big"), b"", record.encode())):
             delay = member.round_trip + self._dice.uniform(0, _FAST_INTERVAL)
             request_id = os.urandom(8)
-            state.pinged[request_id] = int.from_bytes(record.id, "big"), now + delay + _PONG_WITHIN
+            sending = Sending()
+            state.pinged[request_id] = int.from_bytes(record.id, "big"), sending
             ping = encode_message(Ping(request_id, member.record.sequence))
-            answers.append(Delayed(delay, _sealed(member, remote, session, ping)))
+            answers.append(Delayed(delay, _sealed(member, remote, session, ping), sending))
         return answers
 
     def _answer(self, came: _Came, session: _Session, plaintext: bytes) -> list[Delayed]:
@@ -187,11 +190,11 @@ def _challenge(came: _Came, nonce: bytes) -> list[Delayed]:
     """A WHOAREYOU: the same again if there is one that may still be answered."""
     member, state, remote, now = came
     known = state.challenges.get(remote)
-    if known is None or now - known[1] > _CHALLENGE:
-        state.challenges = {other: made for other, made in state.challenges.items() if now - made[1] <= _CHALLENGE}
+    if known is None or known[1].is_longer_ago_than(_CHALLENGE, now):
+        state.challenges = {other: made for other, made in state.challenges.items() if not made[1].is_longer_ago_than(_CHALLENGE, now)}
         header = packets.WhoAreYou(nonce, os.urandom(16), 0)
-        known = state.challenges[remote] = packets.encode_header(header, os.urandom(16)), now + member.round_trip
-    return [Delayed(member.round_trip, packets.encode(known[0], b"", NodeId(remote.id)))]
+        known = state.challenges[remote] = packets.encode_header(header, os.urandom(16)), Sending()
+    return [Delayed(member.round_trip, packets.encode(known[0], b"", NodeId(remote.id)), known[1])]
 
 
 def packed(request_id: bytes, records: list[bytes]) -> list[bytes]:
