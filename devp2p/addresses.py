@@ -106,7 +106,14 @@ def pack_ip(address: IpAddress | str | None) -> bytes:
 
     ValueError if text is no address.
     """
-    return b"" if address is None else unmapped(ipaddress.ip_address(address).packed)
+    if isinstance(address, str):
+        return _pack_text(address)
+    return b"" if address is None else unmapped(address.packed)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _pack_text(text: str) -> bytes:
+    return unmapped(ipaddress.ip_address(text).packed)
 
 
 def unpack_ip(packed: bytes) -> IpAddress | None:

@@ -33,7 +33,7 @@ class Turns(RuleBasedStateMachine):
     @rule(number=st.integers(0, NODES - 1), teller=st.integers(0, 3), host=st.integers(0, 3))
     def name(self, number: int, teller: int, host: int) -> None:
         told = node(number, host)
-        entry = self.queue.named(told, self.tellers[teller], 1 + (teller & 1))
+        entry = self.queue.named(told, self.tellers[teller])
         assert (entry is not None) == (told.id not in self.known and len(self.known) < NODES - 4)
         if entry is not None:
             self.known.add(told.id)
@@ -100,20 +100,19 @@ TestTurns = Turns.TestCase
 def test_names_of_one_teller_do_not_delay_those_of_others() -> None:
     queue, loud, modest = Queue(), Teller(), Teller()
     for number in range(100):
-        queue.named(node(number), loud, 1)
-    queue.named(node(200), modest, 2)
+        queue.named(node(number), loud)
+    queue.named(node(200), modest)
     assert node(200).id in {entry.id for _ in range(2) if (entry := queue.take(0.0)) is not None}
 
 
 def test_who_is_named_by_two_comes_before_who_is_named_by_one() -> None:
     queue, first, second = Queue(), Teller(), Teller()
     for number in range(10):
-        queue.named(node(number), first, 1)
-    queue.named(node(7), second, 2)
+        queue.named(node(number), first)
+    queue.named(node(7), second)
     entry = queue.take(0.0)
     assert entry is not None
     assert entry.id == node(7).id
-    assert entry.halves == 3
 
 
 def test_liars_are_believed_no_more_and_cost_little() -> None:
@@ -122,10 +121,10 @@ def test_liars_are_believed_no_more_and_cost_little() -> None:
     queue, liars, honest = Queue(), [Teller() for _ in range(100)], [Teller() for _ in range(20)]
     for number in range(1000, 11_000):
         for liar in chance.sample(liars, 3):
-            queue.named(node(number), liar, 1)
+            queue.named(node(number), liar)
     for number in range(300):
         for teller in chance.sample(honest, 3):
-            queue.named(node(number), teller, 2)
+            queue.named(node(number), teller)
     visited = alive = 0
     while (entry := queue.take(0.0) or queue.take_doubtful()) is not None:
         visited += 1
@@ -139,10 +138,10 @@ def test_liars_are_believed_no_more_and_cost_little() -> None:
 
 def test_a_record_counts_for_more_than_what_others_say() -> None:
     queue, teller, other = Queue(), Teller(), Teller()
-    queue.named(node(1, 1), teller, 1)
-    queue.named(node(1, 2), other, 1)
-    queue.named(node(1, 3), other, 1)
-    queue.named(node(1, 4), other, 1)
+    queue.named(node(1, 1), teller)
+    queue.named(node(1, 2), other)
+    queue.named(node(1, 3), other)
+    queue.named(node(1, 4), other)
     entry = queue.get(node(1).id)
     assert entry is not None
     assert [one.addresses[0].host.split(".")[1] for one in (entry.node, *entry.others)] == ["1", "2", "3"]

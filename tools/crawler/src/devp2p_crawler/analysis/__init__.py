@@ -2,7 +2,7 @@
 
 from devp2p_crawler.analysis.clients import Client, parse_client
 from devp2p_crawler.analysis.forks import ForkStanding, Readiness, network_of, standing, standing_of
-from devp2p_crawler.analysis.recall import estimate_recall
+from devp2p_crawler.analysis.recall import LATEST, estimate_recall
 from devp2p_crawler.analysis.sessions import (
     SessionState,
     Stretch,
@@ -17,6 +17,7 @@ from devp2p_crawler.analysis.survival import Survival, SurvivalPoint, kaplan_mei
 from devp2p_crawler.analysis.sybils import Findings, Hint, SeenNode, SybilLimits, find_clusters, find_sybils
 
 __all__ = [
+    "LATEST",
     "Call",
     "Client",
     "Findings",

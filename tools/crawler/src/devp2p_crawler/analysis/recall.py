@@ -1,46 +1,38 @@
 """What part of the reachable nodes a crawl has found: capture and recapture (pure).
 
-The nodes that answer are named by others, some by many and some by few. Those who name them fall into two halves, by a bit of their
-node-IDs, which has nothing to do with what they know. What either half has named are two samples of the same population: if the second
-has named n2 nodes, and m of them are among the n1 of the first, there are about n1 x n2 / m (Chapman's estimator, which does without
-division by 0; the interval is Chao's of 1987, of a log-normal number of those that neither has named).
+The first sample is all that the crawl knows at some time. The second is drawn from the same population in another way: now and then a node
+is asked for others in a far part of the key space, chosen by chance, and who it names there has nothing to do with how the crawl got about.
+Of n nodes so named that prove to be alive, m were known before: so about m / n of all were (Lincoln and Petersen; the interval is Wilson's,
+which holds where m is n, too). Only the latest names count, since the part grows.
 
-Nodes that few know are missed by both halves more often than chance has it, so the estimate is rather too high than too low. And a crawl
-that is not over knows of nodes that it has not visited: `waiting` of them, of which as large a part is taken to be alive as of others.
+The nodes of routing tables are not quite a sample by chance: those that have been there for long are in more of them. So nodes that few
+others know are found, and named, more seldom, and the estimate is rather too high than too low.
 """
 
-from math import exp, log, sqrt
+from math import sqrt
 from typing import Final
 
 from devp2p_crawler.model import Recall
 
-LEAST: Final = 20
-"""Nodes of each half, below which nothing is said."""
+LEAST: Final = 40
+"""Names of nodes that are alive, below which nothing is said."""
+LATEST: Final = 200
+"""Names that count."""
 _Z: Final = 1.96
 
 
-def estimate_recall(first: int, second: int, both: int, *, found: int, waiting: float = 0.0) -> Recall | None:
+def estimate_recall(known: int, named: int, *, found: int, waiting: float = 0.0) -> Recall | None:
     """Estimate the part that was found, with its 95 % interval; None while there is too little to tell it from.
 
-    `first`, `second` and `both`: nodes that are alive and were named by tellers of the first half, of the second, and of both. `found`:
-    all that are alive. `waiting`: nodes that presumably are alive, and were not visited yet. ValueError for numbers that cannot be.
+    `named`: nodes that are alive and were named by chance; `known`: those of them that were known before. `found`: all nodes that have
+    answered; `waiting`: nodes that presumably would, and were not visited yet. ValueError for numbers that cannot be.
     """
-    if not 0 <= both <= min(first, second) or first + second - both > found or waiting < 0:
-        raise ValueError(f"of {found} nodes {first} and {second} were named, {both} by both: that cannot be")
-    if first < LEAST or second < LEAST or not both:
+    if not 0 <= known <= named or found < 0 or waiting < 0:
+        raise ValueError(f"{known} of {named} nodes were known, {found} are found and {waiting} wait: that cannot be")
+    if named < LEAST or not found:
         return None
-    named = first + second - both
-    total = (first + 1) * (second + 1) / (both + 1) - 1
-    missed = max(0.0, total - named)
-    variance = (first + 1) * (second + 1) * (first - both) * (second - both) / ((both + 1) ** 2 * (both + 2))
-    if missed > 0:
-        spread = exp(_Z * sqrt(log(1 + variance / missed**2)))
-        least, most = missed / spread, missed * spread
-    else:  # the halves agree: by the rule of three there may be some that neither has named all the same
-        share = 3 / both
-        least, most = 0.0, named * share * share
-    return Recall(
-        estimate=found / (found + missed + waiting),
-        low=found / (found + most + waiting),
-        high=found / (found + least + waiting),
-    )
+    visited = found / (found + waiting)
+    share, square = known / named, _Z * _Z
+    middle = (share + square / (2 * named)) / (1 + square / named)
+    half = _Z * sqrt(share * (1 - share) / named + square / (4 * named * named)) / (1 + square / named)
+    return Recall(estimate=visited * share, low=visited * max(0.0, middle - half), high=visited * min(1.0, middle + half))

@@ -71,7 +71,7 @@ class Asking:
         around = self._targets.at(question.place) if version == 4 else [256 - question.bits]
         named = await self._discovery.find_nodes(entry.node, around, version=version)
         if named is not None:
-            state.named(entry.node, self._wanted(entry.node, named), state.covers[version])
+            state.named(entry.node, self._wanted(entry.node, named), state.covers[version], by_chance=question.by_chance)
             state.wake()
 
     async def _ask(self, entry: Entry, version: int) -> UdpVisit:
@@ -94,7 +94,7 @@ class Asking:
             if known is None or found.node.enr.sequence > known.sequence:
                 entry.node = _at_the_same_place(entry.node, found.node)
         state.recorded(entry)
-        state.named(entry.node, self._wanted(entry.node, found.named), None)
+        state.named(entry.node, self._wanted(entry.node, found.named))
         return True
 
     def _wanted(self, teller: NodeRecord, named: Iterable[NodeRecord]) -> tuple[NodeRecord, ...]:

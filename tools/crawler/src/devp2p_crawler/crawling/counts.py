@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from devp2p_crawler.analysis import LATEST
 from devp2p_crawler.model import RTT_BOUNDS, Kind, Outcome, Visit
 
 _WINDOW: Final = 5.0
@@ -29,8 +30,8 @@ class Counts:
     clients: Counter[str] = field(default_factory=Counter[str])
     networks: Counter[int] = field(default_factory=Counter[int])
     skipped: Counter[str] = field(default_factory=Counter[str])
-    halves: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    """Nodes that are alive, by which halves of the tellers have named them: none, the first, the second, both."""
+    samples: deque[bool] = field(default_factory=lambda: deque[bool](maxlen=LATEST))
+    """Of the nodes that were named by chance and are alive, the latest: whether they had been known."""
     last_answer: float = 0.0
 
     def visited(self, visit: Visit) -> None:

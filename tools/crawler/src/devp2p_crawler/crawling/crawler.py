@@ -128,11 +128,10 @@ class Crawler:
         )
 
     def _recall(self) -> Recall | None:
-        _, first, second, both = self._state.counts.halves
         counts = self._state.counts
         visited = counts.alive + counts.failed
         waiting = self._state.queue.queued * counts.alive / visited if visited else 0.0
-        return estimate_recall(first + both, second + both, both, found=counts.alive, waiting=waiting)
+        return estimate_recall(sum(counts.samples), len(counts.samples), found=counts.alive, waiting=waiting)
 
     async def _schedule(self, nursery: trio.Nursery) -> None:
         state = self._state

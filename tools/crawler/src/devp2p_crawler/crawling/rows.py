@@ -1,5 +1,6 @@
 """Rows on their way to the stores: gathered, and handed over in batches; nothing here ever waits."""
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Protocol
 
@@ -80,6 +81,7 @@ def place_of(node: NodeRecord) -> tuple[bytes, int, int]:
     return ip, 0 if udp is None else udp[1], tcp if ip else 0
 
 
+@lru_cache(maxsize=1 << 16)
 def packed(host: str) -> bytes:
     """An address as 4 or 16 bytes; none for what is a name."""
     try:

@@ -46,6 +46,8 @@ class Seen:
     """Of its record that was written."""
     asked_by: Cover | None = None
     """It was named in answer to a further question of that one."""
+    was_known: bool | None = None
+    """It was named by chance, and had been known or not; None for one that was not, or is counted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,27 +117,27 @@ class State:
             self._note(entry, None)
         self.wake()
 
-    def named(self, teller: NodeRecord, nodes: tuple[NodeRecord, ...], asked_by: Cover | None) -> None:
-        """A node has named others."""
+    def named(self, teller: NodeRecord, nodes: tuple[NodeRecord, ...], asked_by: Cover | None = None, *, by_chance: bool = False) -> None:
+        """A node has named others: its neighbours, or in answer to a further question of a cover, which may have been one by chance."""
         if not nodes:
             return
         endpoint = teller.udp_endpoints[0]
         host = self.courtesy.host(packed(endpoint[0]), endpoint[1])
         who = self.tellers.setdefault(host, Teller())
-        half = 1 + (teller.id[-1] & 1)
         for node in nodes:
             if node.id in (self.own, teller.id):
                 continue
             known = self.queue.get(node.id)
-            if known is not None and known.halves | half != known.halves and isinstance(known.memo, Seen) and known.memo.is_alive:
-                self.counts.halves[known.halves] -= 1
-                self.counts.halves[known.halves | half] += 1
+            if by_chance and known is not None:
+                self._sampled(self.seen(known), was_known=True)
             if self.on_sighted is not None and known is None:
                 self._share(node)
                 continue
-            entry = self.queue.named(node, who, half)
+            entry = self.queue.named(node, who)
             if entry is not None:
                 self._note(entry, asked_by)
+                if by_chance:
+                    self._sampled(self.seen(entry), was_known=False)
         if asked_by is not None:
             asked_by.count(len(nodes), 0)
 
@@ -149,7 +151,8 @@ class State:
             self.counts.failed -= 1
         seen.is_alive = True
         self.counts.alive += 1
-        self.counts.halves[entry.halves] += 1
+        if seen.was_known is not None:
+            self._sampled(seen, was_known=seen.was_known)
         if seen.asked_by is not None:
             seen.asked_by.count(0, 1)
 
@@ -177,6 +180,14 @@ class State:
         if record is not None and record.sequence > seen.sequence:
             seen.sequence = record.sequence
             self.rows.record(entry.node, wall())
+
+    def _sampled(self, seen: Seen, *, was_known: bool) -> None:
+        """A node was named by chance: it counts once it is known to be alive."""
+        if seen.is_alive:
+            self.counts.samples.append(was_known)
+            seen.was_known = None
+        elif seen.was_known is None and not seen.was_visited:
+            seen.was_known = was_known
 
     def _note(self, entry: Entry, asked_by: Cover | None) -> None:
         seen = self.seen(entry)

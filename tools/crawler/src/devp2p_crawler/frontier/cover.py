@@ -24,6 +24,10 @@ _TRIES: Final = 3  # questions about one empty part
 _FEW: Final = 64  # nodes that a network is taken to have at least
 _FINE: Final = 16  # bits of the places of which is kept whether anybody was named there
 _AT_ONCE: Final = 3
+_AT_FIRST: Final = 10  # one of so many nodes that answer is asked about a part chosen by chance,
+_OFTEN_UNTIL: Final = 200  # until so many have answered,
+_SELDOM: Final = 50  # and then one of so many
+_FAR: Final = 4  # bits; parts that are so large, and nobody's surroundings
 _SAMPLED: Final = 4  # nodes, of which the one is asked that was asked least
 _OFTEN: Final = 5  # questions, after which rather somebody further away is asked
 _DEEPEST: Final = 16
@@ -45,6 +49,8 @@ class Question(NamedTuple):
     """For those that share exactly so many first bits with it."""
     place: bytes
     """Where in the key space they are, as far as somebody is wanted at one place: 32 bytes."""
+    by_chance: bool = False
+    """Whether it is for a part that was chosen by chance, so that who is named there is a sample of all."""
 
 
 class Cover:
@@ -80,7 +86,9 @@ class Cover:
         self._ids.insert(place, number)
         depth = min(_FINE, int(log2(max(self._known, _FEW) / SURROUNDINGS)))
         unknown = [bits for bits in range(depth) if self._is_unknown(number, bits)]
-        return [question for bits in unknown[:_AT_ONCE] for question in self._may_ask(number, bits, _beyond(number, bits))]
+        found = [question for bits in unknown[:_AT_ONCE] for question in self._may_ask(number, bits, _beyond(number, bits))]
+        rare = _SELDOM if len(self._ids) > _OFTEN_UNTIL else _AT_FIRST
+        return found if self._chance() * rare >= 1 else [*found, *self._sample(number)]
 
     def reopen(self) -> None:
         """Begin anew, as for another round through all nodes."""
@@ -130,10 +138,10 @@ class Cover:
             beside = (part >> depth - 1 - bits) ^ 1  # what shares exactly so many bits with the part
             low = bisect_left(self._ids, beside << 255 - bits)
             high = bisect_left(self._ids, (beside + 1) << 255 - bits)
-            number = (
-                min((self._ids[low + int(self._chance() * (high - low))] for _ in range(_SAMPLED)), key=self._times) if low < high else -1
-            )
-            if low < high and (self._times(number) < _OFTEN or not bits):
+            if low == high:
+                continue
+            number = min((self._ids[low + int(self._chance() * (high - low))] for _ in range(_SAMPLED)), key=self._times)
+            if self._times(number) < _OFTEN or not bits:
                 return self._may_ask(number, bits, (part << 256 - depth) + (1 << 255 - depth))
         return []
 
@@ -147,8 +155,16 @@ class Cover:
         for _ in range(min(len(self._ids), max(_SAMPLE, len(self._ids) // 100))):
             number = self._ids[int(self._chance() * len(self._ids))]
             bits = int(self._chance() * (deepest + 1))
-            questions += self._may_ask(number, bits, _beyond(number, bits))
+            if bits < _FAR:
+                questions += self._sample(number)
+            else:
+                questions += self._may_ask(number, bits, _beyond(number, bits))
         return questions
+
+    def _sample(self, number: int) -> list[Question]:
+        bits = int(self._chance() * _FAR)
+        place = _beyond(number, bits) ^ int(self._chance() * (1 << 32)) << 255 - bits - 32
+        return [question._replace(by_chance=True) for question in self._may_ask(number, bits, place)]
 
     def _may_ask(self, number: int, bits: int, place: int) -> list[Question]:
         asked = self._times(number)

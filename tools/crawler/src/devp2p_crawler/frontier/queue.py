@@ -61,8 +61,6 @@ class Entry:
     others: list[NodeRecord] = field(default_factory=list[NodeRecord])
     """The same node at other addresses, which others have told."""
     tellers: list[Teller] = field(default_factory=list[Teller])
-    halves: int = 0
-    """Bits 1 and 2: named by tellers of the first, of the second half of all."""
     place: Place = Place.QUEUED
     due: float = 0.0
     is_trusted: bool = False
@@ -124,20 +122,19 @@ class Queue:
             self.rest(entry, due)
         return entry
 
-    def named(self, node: NodeRecord, teller: Teller, half: int) -> Entry | None:
-        """A teller, of the half 1 or 2, has named a node. The entry, if the node is new."""
+    def named(self, node: NodeRecord, teller: Teller) -> Entry | None:
+        """A teller has named a node. The entry, if the node is new."""
         known = self._entries.get(node.id)
         if known is None:
             if len(self._entries) >= self._most:
                 self.left_out += 1
                 return None
-            new = self._entries[node.id] = Entry(node, tellers=[teller], halves=half, place=Place.RESTING)
+            new = self._entries[node.id] = Entry(node, tellers=[teller], place=Place.RESTING)
             own = self._singles.get(id(teller))
             if own is None:
                 own = self._singles[id(teller)] = deque()
             self._enter(new, own)
             return new
-        known.halves |= half
         _merge(known, node)
         if teller not in known.tellers and len(known.tellers) < _TELLERS:
             known.tellers.append(teller)
