@@ -2,10 +2,11 @@
 
 from collections import deque
 from dataclasses import replace
+from ipaddress import ip_address
 
 import trio
 
-from devp2p import Address, NodeRecord
+from devp2p import Address, NodeRecord, PublicKey
 from devp2p_crawler.crawling.rows import packed
 from devp2p_crawler.crawling.state import State
 from devp2p_crawler.frontier import Entry
@@ -56,6 +57,24 @@ class Calling:
         if not seen.was_called:
             seen.was_called = True
             self._state.counts.dialled += 1
+        self.take(entry, visit)
+
+    def came(self, visit: Visit, key: PublicKey) -> None:
+        """A node has called us, from behind NAT perhaps: nobody else may have told of it."""
+        state = self._state
+        reason = state.settings.unwanted(visit.node, visit.ip)
+        if reason is not None:
+            state.counts.skipped[reason] += 1
+            return
+        port = visit.said.listen_port if visit.said is not None else None
+        state.trusted(NodeRecord(key, (Address("tcp", str(ip_address(visit.ip)), port),) if port and visit.ip else ()))
+        entry = state.queue.get(visit.node)
+        if entry is None:
+            return
+        seen = state.seen(entry)
+        if not seen.has_come:
+            seen.has_come = True
+            state.counts.inbound += 1
         self.take(entry, visit)
 
     def take(self, entry: Entry, visit: Visit) -> None:

@@ -21,6 +21,7 @@ from devp2p_crawler.crawling.asking import Asking
 from devp2p_crawler.crawling.calling import Calling
 from devp2p_crawler.crawling.counts import Rate, memory
 from devp2p_crawler.crawling.silence import Silences
+from devp2p_crawler.crawling.sources import Trees
 from devp2p_crawler.crawling.state import State, endpoint_of
 from devp2p_crawler.frontier import Concurrency, Entry, Question, Targets
 from devp2p_crawler.model import Recall, Snapshot
@@ -55,6 +56,7 @@ class Crawler:
         self._state, self._discovery, self._writer = state, discovery, writer
         self._asking = Asking(state, discovery, Targets(keccak256, secrets.token_bytes))
         self.calling: Calling = Calling(state, caller)
+        self.trees: Trees = Trees(state, discovery)
         self._concurrency = Concurrency(state.settings.concurrency)
         self._silences = Silences(state, discovery)
         self._began = trio.current_time()
@@ -150,7 +152,7 @@ class Crawler:
 
     def _is_idle(self) -> bool:
         resting = self._state.queue.resting if not self.settings.monitor else 0
-        return not (self._is_asking() or resting or self.calling.in_flight or len(self.calling))
+        return not (self._is_asking() or resting or self.trees.is_reading or self.calling.in_flight or len(self.calling))
 
     def _is_asking(self) -> bool:
         return bool(self._state.queue.queued or self._in_flight or self._further)
@@ -220,10 +222,13 @@ class Crawler:
         if asking and (now < self._ask_at or self._in_flight > self._concurrency.limit / 2):
             return
         self._ask_at = now + _STEP
-        for version, cover in self._state.covers.items():
-            for question in cover.about_empty_parts() if asking else cover.questions():
-                self._further += 1
-                nursery.start_soon(self._ask, question, version)
+        covers = self._state.covers.items()
+        found = [(one, version) for version, cover in covers for one in (cover.about_empty_parts() if asking else cover.questions())]
+        if not asking and any(question.by_chance for question, _ in found):
+            self._state.counts.samples.clear()  # what is named by chance from here on tells how it is in the end
+        for question, version in found:
+            self._further += 1
+            nursery.start_soon(self._ask, question, version)
 
     async def _ask(self, question: Question, version: int) -> None:
         try:

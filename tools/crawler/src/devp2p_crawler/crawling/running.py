@@ -4,21 +4,21 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from ipaddress import ip_address
 from typing import Final, Protocol
 
 import trio
 
-from devp2p import Address, DiscoveryLimits, NodeRecord, PublicKey, Record, open_discovery
+from devp2p import DiscoveryLimits, Listener, NodeRecord, listen, open_discovery
 from devp2p.capabilities.ethereum.networks import NETWORKS
 from devp2p_crawler.crawling.crawler import Crawler
 from devp2p_crawler.crawling.rows import Rows
 from devp2p_crawler.crawling.settings import CrawlSettings
-from devp2p_crawler.crawling.state import MICRO, State, wall
+from devp2p_crawler.crawling.sources import enter_known
+from devp2p_crawler.crawling.state import State, wall
 from devp2p_crawler.frontier import Cover
 from devp2p_crawler.model import Batch, Crawl, KnownNode, Snapshot, uuid7
 from devp2p_crawler.stores import Sink, Writer
-from devp2p_crawler.visiting import RlpxCaller, rlpx_caller
+from devp2p_crawler.visiting import Inbound, rlpx_caller
 
 CHECKPOINT: Final = 10.0
 """Seconds between two rows that say how the crawl stands."""
@@ -112,10 +112,23 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
             crawler.heard(node, version)
 
     try:
+        listener = None if settings.tcp_listen is None else await listen(settings.tcp_listen)
+    except OSError as error:
+        raise CrawlError(f"cannot listen at {settings.tcp_listen}: {error.strerror or error}") from error
+    port = 0 if listener is None else listener.addresses[0].port or 0
+    caller = rlpx_caller(
+        crawl=state.crawl,
+        key=settings.key,
+        client_id=settings.client_name,
+        listen_port=port,
+        network=NETWORKS.get(settings.network or ""),
+    )
+    try:
         opening = open_discovery(
             settings.key,
             listen=settings.udp_listen,
-            entries={"tcp": settings.tcp_listen.port} if settings.tcp_listen is not None and settings.tcp_listen.port else {},
+            entries={"tcp": port} if port else {},
+            trees=settings.dns_trees,
             versions=settings.versions,
             asks_only=True,
             heard=heard,
@@ -123,23 +136,29 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
             limits=DiscoveryLimits.for_questions(at_once=_UDP_AT_ONCE * settings.concurrency),
         )
         async with opening as discovery:
-            crawler = Crawler(state, discovery, _caller(settings, state.crawl), writer)
+            crawler = Crawler(state, discovery, caller, writer)
             for node in settings.bootnodes:
                 state.trusted(node)
-            _enter_known(state, known, due)
+            enter_known(state, known, due)
             crawler.begins()
             if on_start is not None:
                 on_start(crawler)
-            await _until_over(crawler, crawl, state, until)
+            await _until_over(crawler, crawl, state, until, Inbound(caller, crawler.calling.came), listener)
             snapshot = crawler.snapshot()
             ended = wall() if crawler.is_done or (until is not None and not until.is_set()) else None
             state.rows.crawl(_as_of(crawl, snapshot, ended))
             return snapshot
     except OSError as error:
         raise CrawlError(f"cannot listen at {settings.udp_listen}: {error.strerror or error}") from error
+    finally:
+        if listener is not None:
+            with trio.CancelScope(shield=True):
+                await listener.aclose()
 
 
-async def _until_over(crawler: Crawler, crawl: Crawl, state: State, until: trio.Event | None) -> None:
+async def _until_over(  # noqa: PLR0913, PLR0917  (of `_run` alone)
+    crawler: Crawler, crawl: Crawl, state: State, until: trio.Event | None, inbound: Inbound, listener: Listener | None
+) -> None:
     async def end() -> None:
         if until is not None:
             await until.wait()
@@ -154,43 +173,11 @@ async def _until_over(crawler: Crawler, crawl: Crawl, state: State, until: trio.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(end)
             nursery.start_soon(checkpoints)
+            nursery.start_soon(crawler.trees.read)
+            if listener is not None:
+                nursery.start_soon(inbound.serve, listener)
             await crawler.run()
             nursery.cancel_scope.cancel()
-
-
-def _caller(settings: CrawlSettings, crawl: bytes) -> RlpxCaller:
-    port = settings.tcp_listen.port if settings.tcp_listen is not None else 0
-    return rlpx_caller(
-        crawl=crawl, key=settings.key, client_id=settings.client_name, listen_port=port or 0, network=NETWORKS.get(settings.network or "")
-    )
-
-
-def _enter_known(state: State, known: list[KnownNode], due: dict[bytes, int]) -> None:
-    """Enter the nodes from before: all due at once for a new crawl, each when it is due for one that goes on."""
-    now, monotonic = wall(), trio.current_time()
-    for one in known:
-        node = node_of(one)
-        if node is None:
-            continue
-        when = due.get(one.node)
-        later = state.settings.resume is not None and when is not None and when > now
-        if later and not state.settings.monitor:
-            continue  # it was visited
-        state.trusted(node, due=monotonic + ((when or 0) - now) / MICRO if later else None)
-
-
-def node_of(known: KnownNode) -> NodeRecord | None:
-    """A node as it is asked, of what is known of it; None if that names nobody."""
-    try:
-        if known.record is not None:
-            return NodeRecord.from_enr(Record.decode(known.record.raw))
-        key = PublicKey.from_bytes(known.public_key)
-        if not known.ip:
-            return NodeRecord(key)
-        host = str(ip_address(known.ip))
-        return NodeRecord(key, (Address("tcp", host, known.tcp),) if known.tcp else (), known.udp or None)
-    except ValueError:
-        return None
 
 
 def _as_of(crawl: Crawl, snapshot: Snapshot, ended: int | None) -> Crawl:

@@ -41,6 +41,7 @@ class Seen:
     was_visited: bool = False
     was_called: bool = False
     has_said: bool = False
+    has_come: bool = False
     retries: int = 0
     sequence: int = -1
     """Of its record that was written."""

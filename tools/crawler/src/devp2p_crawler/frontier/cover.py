@@ -155,9 +155,8 @@ class Cover:
         for _ in range(min(len(self._ids), max(_SAMPLE, len(self._ids) // 100))):
             number = self._ids[int(self._chance() * len(self._ids))]
             bits = int(self._chance() * (deepest + 1))
-            if bits < _FAR:
-                questions += self._sample(number)
-            else:
+            questions += self._sample(number)
+            if bits >= _FAR:
                 questions += self._may_ask(number, bits, _beyond(number, bits))
         return questions
 
