@@ -4,6 +4,7 @@ from devp2p_crawler.analysis.clients import Client, parse_client
 from devp2p_crawler.analysis.forks import ForkStanding, Readiness, network_of, standing, standing_of
 from devp2p_crawler.analysis.recall import LATEST, estimate_recall
 from devp2p_crawler.analysis.sessions import (
+    NodeSessions,
     SessionState,
     Stretch,
     UptimeSession,
@@ -15,6 +16,7 @@ from devp2p_crawler.analysis.sessions import (
 from devp2p_crawler.analysis.steps import Call, ProbeStep, StepState, fork_step, steps_of_call
 from devp2p_crawler.analysis.survival import Survival, SurvivalPoint, kaplan_meier
 from devp2p_crawler.analysis.sybils import Findings, Hint, SeenNode, SybilLimits, find_clusters, find_sybils
+from devp2p_crawler.analysis.tracking import SessionCounts, SessionTracker
 
 __all__ = [
     "LATEST",
@@ -23,10 +25,13 @@ __all__ = [
     "Findings",
     "ForkStanding",
     "Hint",
+    "NodeSessions",
     "ProbeStep",
     "Readiness",
     "SeenNode",
+    "SessionCounts",
     "SessionState",
+    "SessionTracker",
     "StepState",
     "Stretch",
     "Survival",

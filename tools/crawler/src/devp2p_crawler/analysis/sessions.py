@@ -76,22 +76,70 @@ def allowed_misses(uptime: int) -> int:
     return next((misses for least, misses in _ALLOWED if uptime < least), _ALLOWED_BEYOND)
 
 
+class NodeSessions:
+    """The sessions of one node, as visits come in; of those that are over it keeps nothing."""
+
+    __slots__ = ("_answers", "_missed", "session")
+
+    def __init__(self) -> None:
+        self.session: UptimeSession | None = None
+        """The latest one."""
+        self._answers = 0  # bits of the kinds of visits that have found it since it was last gone
+        self._missed = 0  # of those that have missed it since it was last found
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a session that is not closed."""
+        return self.session is not None and self.session.state is not SessionState.CLOSED
+
+    def take(self, stretch: Stretch) -> bool:
+        """Take in what was seen next; tell whether a session was opened or closed by it: see `session`."""
+        bit = 1 << (0 if stretch.kind is None else stretch.kind)
+        if not stretch.alive:
+            self._missed |= bit
+            if self.session is None or not self.is_there:
+                return False
+            self.session = _miss(self.session, stretch)
+            if self.is_there:
+                return False
+            self._answers = 0
+            return True
+        was_there = self.is_there
+        if self.session is not None and was_there:
+            last_ok = max(self.session.last_ok, stretch.ended)
+            self.session = replace(self.session, last_ok=last_ok, misses=0, missed_at=None, state=SessionState.OPEN)
+        else:
+            self.session = UptimeSession(opened=stretch.began, last_ok=stretch.ended, known_start=bool(self._missed & bit))
+        self._answers |= bit
+        self._missed = 0
+        return not was_there
+
+    def told_by(self, visit: Visit) -> Stretch | None:
+        """What the next visit, of any kind, says of the node; None if it says nothing.
+
+        A visit that failed through our own fault, or had no address, says nothing of the node; nor does a call that it made and did not
+        complete. And a visit of a kind in which the node has not answered since it was last gone misses nobody: behind NAT it may never be
+        reached by TCP, and be there all the same.
+        """
+        outcome, kind = visit.outcome, visit.kind
+        if outcome in {Outcome.OUR_FAULT, Outcome.NO_ADDRESS}:
+            return None
+        if not outcome.is_alive and (kind is Kind.INBOUND or (self.is_there and not self._answers & 1 << kind)):
+            return None
+        return Stretch(began=visit.began, ended=visit.ended, alive=outcome.is_alive, kind=kind)
+
+
 def sessions_of(stretches: Iterable[Stretch]) -> list[UptimeSession]:
     """Make sessions of all that one node was seen, in order of time; the last one may be open, or pending."""
-    found: list[UptimeSession] = []
-    missed: set[Kind | None] = set()  # by which kinds, since it was last found
+    node, found = NodeSessions(), list[UptimeSession]()
     for stretch in stretches:
-        last = found[-1] if found else None
-        if not stretch.alive:
-            missed.add(stretch.kind)
-            if last is not None and last.state is not SessionState.CLOSED:
-                found[-1] = _miss(last, stretch)
+        has_changed = node.take(stretch)
+        if node.session is None:
             continue
-        if last is not None and last.state is not SessionState.CLOSED:
-            found[-1] = replace(last, last_ok=max(last.last_ok, stretch.ended), misses=0, missed_at=None, state=SessionState.OPEN)
+        if has_changed and node.is_there:
+            found.append(node.session)
         else:
-            found.append(UptimeSession(opened=stretch.began, last_ok=stretch.ended, known_start=stretch.kind in missed))
-        missed.clear()
+            found[-1] = node.session
     return found
 
 
@@ -107,30 +155,12 @@ def _miss(session: UptimeSession, stretch: Stretch) -> UptimeSession:
 
 
 def stretches_of(visits: Iterable[Visit]) -> list[Stretch]:
-    """Put the visits to one node, of all kinds and in any order, in a row of stretches, one for each visit that says something.
-
-    A visit that failed through our own fault, or had no address, says nothing of the node; nor does a call that it made and did not
-    complete. And a visit of a kind in which the node has not answered since it was last gone misses nobody: behind NAT it may never be
-    reached by TCP, and be there all the same.
-    """
-    found: list[Stretch] = []
-    answers: set[Kind] = set()
-    misses = 0
-    opened = last_ok = 0
+    """Put the visits to one node, of all kinds and in any order, in a row of stretches, one for each that says something of the node."""
+    node, found = NodeSessions(), list[Stretch]()
     for visit in sorted(visits, key=lambda visit: (visit.began, visit.ended, visit.kind)):
-        if visit.outcome in {Outcome.OUR_FAULT, Outcome.NO_ADDRESS}:
-            continue
-        if visit.outcome.is_alive:
-            opened = opened if answers else visit.began
-            answers.add(visit.kind)
-            misses, last_ok = 0, max(last_ok, visit.ended)
-        elif visit.kind is Kind.INBOUND or (answers and visit.kind not in answers):
-            continue
-        else:
-            misses += 1
-            if misses > allowed_misses(last_ok - opened):
-                answers.clear()
-        found.append(Stretch(began=visit.began, ended=visit.ended, alive=visit.outcome.is_alive, kind=visit.kind))
+        if (stretch := node.told_by(visit)) is not None:
+            node.take(stretch)
+            found.append(stretch)
     return found
 
 

@@ -1,13 +1,13 @@
 """A crawl from its choices to its summary: what it writes to, what shows it, and how it ends."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -29,7 +29,7 @@ from devp2p_crawler.crawling import Crawler, CrawlError, CrawlSettings, run_craw
 from devp2p_crawler.exports import InputError, read_node_set, record_text
 from devp2p_crawler.model import Networks, OptOut, Snapshot
 from devp2p_crawler.screen import JsonView, PlainView, Scene, View, exposed, json_lost, live_view, summary, text_lost
-from devp2p_crawler.stores import SinkError, SqliteStore
+from devp2p_crawler.stores import Sink, SinkError, SqliteStore
 
 PATIENCE: Final = 20.0
 """Seconds that a crawl has to write everything once it is told to end."""
@@ -63,6 +63,23 @@ class Unwanted:
         return f"the opt-out list was read anew: {len(self.opt_out.nodes)} nodes and {self.opt_out.networks.count} networks"
 
 
+class Watch(Protocol):
+    """What a command has watched while it crawls."""
+
+    @property
+    def sink(self) -> Sink:
+        """Gets all rows, beside the file."""
+        ...
+
+    def news(self) -> Iterable[str]:
+        """What is to be said now; asked once a second."""
+        ...
+
+    def sum(self) -> Mapping[str, object]:
+        """What the summary has of it, once all rows have come."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """All that a crawl needs, before anything is opened."""
@@ -71,6 +88,7 @@ class Prepared:
     settings: CrawlSettings
     unwanted: Unwanted
     scene: Scene
+    watch: Watch | None = None
 
 
 def prepare(choices: Choices, resume: bytes | None = None, *, monitor: bool = False) -> Prepared:
@@ -181,7 +199,7 @@ async def _run_until_told(prepared: Prepared, store: SqliteStore, shown: Shown) 
             nursery.cancel_scope.cancel()
         if not streams.hurry:  # or nobody might read the summary in time
             await run_until(partial(streams.wait_end, told), lambda _: wait_room())
-    view.end(summary(scene, snapshot))
+    view.end({**summary(scene, snapshot), **({} if prepared.watch is None else prepared.watch.sum())})
 
 
 async def _crawl(prepared: Prepared, store: SqliteStore, view: View, until: trio.Event) -> tuple[Scene, Snapshot]:
@@ -189,7 +207,8 @@ async def _crawl(prepared: Prepared, store: SqliteStore, view: View, until: trio
     async with trio.open_nursery() as nursery:
         started = Started()
         nursery.start_soon(_show, prepared, view, started)
-        snapshot = await run_crawl(prepared.settings, store, on_start=started.take, until=until)
+        sinks = [] if prepared.watch is None else [prepared.watch.sink]
+        snapshot = await run_crawl(prepared.settings, store, sinks=sinks, on_start=started.take, until=until)
         nursery.cancel_scope.cancel()
     return started.scene or prepared.scene, snapshot
 
@@ -217,6 +236,8 @@ async def _show(prepared: Prepared, view: View, started: Started) -> None:
         view.begin(started.scene)
         while True:
             view.tick(crawler.snapshot())
+            for line in () if prepared.watch is None else prepared.watch.news():
+                view.say(line)
             await trio.sleep(_EVERY)
 
 

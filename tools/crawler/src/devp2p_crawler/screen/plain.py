@@ -130,9 +130,12 @@ def ending(summary: Mapping[str, object]) -> list[tuple[str, str]]:
         ("datagrams", f"{summary['packets_sent']:,} sent, {summary['packets_received']:,} received"),
         ("written", str(summary["db"])),
     ]
+    if "sessions" in summary:
+        rows.append(("sessions", words.sessions(cast("Mapping[str, object]", summary["sessions"]))))
     rows += [("", line) for line in cast("list[str]", summary["why_nothing"])]
     if summary["ended"] == "interrupted":
-        rows.append(("go on", f"devp2p-crawl resume --db {summary['db']}"))
+        command = "monitor" if "sessions" in summary else "resume"
+        rows.append(("go on", f"devp2p-crawl {command} --db {summary['db']}"))
     return rows
 
 

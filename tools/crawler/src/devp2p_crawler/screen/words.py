@@ -92,3 +92,10 @@ def top(counts: Mapping[str, int], most: int) -> Iterable[tuple[str, int]]:
     if len(ordered) <= most:
         return ordered
     return [*ordered[: most - 1], ("others", sum(count for _, count in ordered[most - 1 :]))]
+
+
+def sessions(counts: Mapping[str, object]) -> str:
+    """How sessions of uptime stand: as the summary of a crawl that monitors has them."""
+    median = counts["median_minutes"]
+    lasting = "" if median is None else f"; half of those that began meanwhile lasted longer than {median} min"
+    return f"{counts['open']:,} open, {counts['pending']:,} doubtful; {counts['began']:,} began and {counts['ended']:,} ended{lasting}"
