@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 from typing import Final
 
-SHARED: Final = {"id", "class", "aria-label", "aria-labelledby", "aria-hidden", "aria-sort", "role", "tabindex"}
+SHARED: Final = {"id", "class", "aria-label", "aria-labelledby", "aria-describedby", "aria-hidden", "aria-sort", "role", "tabindex"}
 _PLAIN: Final = (
     *("head", "title", "style", "script", "body", "header", "nav", "main", "section", "footer", "figure", "bdi"),
     *("h1", "h2", "p", "ul", "li", "dl", "dt", "dd", "div", "table", "caption", "thead", "tbody", "tr"),

@@ -1,7 +1,7 @@
 """How plots are drawn: by matplotlib, as wide as a phone's screen, so that their text needs no zooming anywhere."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import matplotlib as mpl
@@ -100,6 +100,11 @@ def compact_counts() -> Any:  # noqa: ANN401
 def annotate(axes: Axes, place: int, length: float, text: str) -> None:
     """Text at the end of a horizontal bar."""
     axes.annotate(text, (length, place), xytext=(4, 0), textcoords="offset points", va="center", color=Ink.TEXT)
+
+
+def room(names: Sequence[str]) -> float:
+    """How long the scale of horizontal bars is beside the longest one, so that there is room for the text at its end."""
+    return 1.6 + 0.08 * max(0, max(map(len, names)) - 12)
 
 
 def unit(microseconds: int) -> tuple[int, str]:

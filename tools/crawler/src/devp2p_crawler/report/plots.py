@@ -18,6 +18,7 @@ from devp2p_crawler.report.drawing import (
     legend,
     only_names,
     plot,
+    room,
     ticker,
     unit,
 )
@@ -81,6 +82,7 @@ def growth(moments: Sequence[Moment]) -> Markup:
 
 def bars(name: str, title: str, shares: Sequence[Share], total: int) -> Markup:
     """Horizontal bars, the longest first, with count and share of `total` at the end of each."""
+    names = [plain(share.name, LABEL) for share in shares]
 
     def draw(axes: Axes) -> None:
         counts = [share.nodes for share in shares]
@@ -94,8 +96,8 @@ def bars(name: str, title: str, shares: Sequence[Share], total: int) -> Markup:
                 va="center",
                 color=Ink.TEXT,
             )
-        axes.set_yticks(range(len(shares)), [plain(share.name, LABEL) for share in shares], color=Ink.TEXT)
-        axes.set_xlim(0, max(counts) * 1.6)
+        axes.set_yticks(range(len(shares)), names, color=Ink.TEXT)
+        axes.set_xlim(0, max(counts) * room(names))
         only_names(axes)
 
     text = "Horizontal bars: " + "; ".join(f"{plain(share.name, LABEL)} {share.nodes:,}" for share in shares) + "."
@@ -158,6 +160,7 @@ def rtts(found: Rtts) -> Markup:
 def pareto(failures: Sequence[tuple[str, int]]) -> Markup:
     """Failures, the most frequent first, and the share that the first ones make together."""
     total = sum(count for _, count in failures)
+    names = [plain(name, LABEL) for name, _ in failures]
 
     def draw(axes: Axes) -> None:
         places = range(len(failures))
@@ -166,8 +169,8 @@ def pareto(failures: Sequence[tuple[str, int]]) -> Markup:
         for place, (_, count) in enumerate(failures):
             reached += count
             annotate(axes, place, count, f"{compact(count)} ({'Σ ' * (place > 0)}{percent(reached, total)})")
-        axes.set_yticks(places, [plain(name, LABEL) for name, _ in failures], color=Ink.TEXT)
-        axes.set_xlim(0, failures[0][1] * 1.6)
+        axes.set_yticks(places, names, color=Ink.TEXT)
+        axes.set_xlim(0, failures[0][1] * room(names))
         only_names(axes)
 
     text = "Horizontal bars, the most frequent first: " + "; ".join(f"{name} {count:,}" for name, count in failures) + "."

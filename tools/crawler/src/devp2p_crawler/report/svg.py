@@ -62,7 +62,7 @@ def inline(source: str, name: str, title: str, description: str) -> Markup:
         raise SvgError("this is no SVG")
     kept.attrib.pop("width", None)
     kept.attrib.pop("height", None)
-    kept.attrib |= {"class": "plot", "role": "img", "aria-labelledby": f"{name}-title {name}-text"}
+    kept.attrib |= {"class": "plot", "role": "img", "aria-labelledby": f"{name}-title", "aria-describedby": f"{name}-text"}
     for tag, text in (("desc", description), ("title", title)):
         element = ET.Element(tag, {"id": f"{name}-{'title' if tag == 'title' else 'text'}"})
         element.text = text
