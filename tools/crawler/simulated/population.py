@@ -121,6 +121,8 @@ class Member:
         self.round_trip: float = 0.0
         self.dead_for: float = 0.0
         """Seconds since it died, when the run begins."""
+        self.age: float = 1.0
+        """How long it has been there, as a part of the longest time, 0 to 1; the dead until they died."""
         self.chain: str = ""
         """The name of its Ethereum network, if it has one."""
         self.serves_snap: bool = False
@@ -303,6 +305,7 @@ def _members(plan: Plan, ports: Sequence[int]) -> list[Member]:
         if plan.chains:
             (member.chain,) = dice.choices([name for name, _ in _CHAINS], [share for _, share in _CHAINS])
             member.serves_snap = bool(member.chain) and dice.random() < 0.5
+        member.age = dice.random()
         member.is_full = dice.random() < _FULL
         members.append(member)
     return members

@@ -8,7 +8,9 @@ that were seen alive.
 How tables are filled. A go-ethereum node that starts looks up its own ID and three random ones, and again every 15 to 30 minutes; others
 meet it when they do so, or it them. So it comes to know *all* nodes near itself: whatever is in the last buckets, where fewer exist than
 fit. Of distant buckets it meets far more than 16; the first that answer stay as long as they do so, and each that leaves is followed by a
-replacement. Who was first is chance, and so is who left, so the entries of a full bucket are a random choice of the nodes at its distance.
+replacement. So the entries of a full bucket are chosen by chance, and nodes that have been there for long are chosen more often: where
+nodes come and go, a node is known by others about in proportion to its age, which is how it is done here
+(tests/crawler/test_simulated_growth.py lets tables grow, and compares).
 Revalidation asks one node of the whole table every 4.5 s on average; a table has some 170 entries, so it comes past a dead one after about
 13 minutes. Each table has forgotten the dead with the probability that follows from when they died, and has others in their place.
 
@@ -26,7 +28,7 @@ BUCKET_SIZE: Final = 16
 REPLACEMENTS: Final = 10
 REVALIDATED_WITHIN: Final = 780.0
 """Seconds until revalidation comes to an entry, on average."""
-_TRIED: Final = 2 * (BUCKET_SIZE + REPLACEMENTS)  # of a bucket that could be much larger: some are dead, and forgotten
+_TRIED: Final = 3 * (BUCKET_SIZE + REPLACEMENTS)  # of a bucket that could be much larger: some are dead and forgotten, some too young
 
 
 class Bucket:
@@ -120,12 +122,14 @@ def filled(owner: Member, ring: Ring[Member], dice: random.Random) -> Table:
 
 
 def _bucket(ring: Ring[Member], there: Sequence[int], owner: Member, dice: random.Random) -> Bucket:
-    met = dice.sample(there, min(len(there), _TRIED))
     nodes: list[Contact] = []
-    for index in met:
+    young: list[Contact] = []
+    for index in dice.sample(there, min(len(there), _TRIED)):
         node = ring[index]
-        if node is not owner and (node.kind is not Kind.DEAD or dice.random() < math.exp(-node.dead_for / REVALIDATED_WITHIN)):
-            nodes.append(node)
-            if len(nodes) == BUCKET_SIZE + REPLACEMENTS:
-                break
+        if node is owner or (node.kind is Kind.DEAD and dice.random() >= math.exp(-node.dead_for / REVALIDATED_WITHIN)):
+            continue
+        (nodes if dice.random() < node.age else young).append(node)
+        if len(nodes) == BUCKET_SIZE + REPLACEMENTS:
+            break
+    nodes += young[: BUCKET_SIZE + REPLACEMENTS - len(nodes)]
     return Bucket(nodes[:BUCKET_SIZE], nodes[BUCKET_SIZE:])
