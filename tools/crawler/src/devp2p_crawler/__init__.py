@@ -6,6 +6,7 @@ the library: `devp2p`, `devp2p.rlp`, `devp2p.terminal` and `devp2p.capabilities`
     model                                what a visit is, and what is known of a node
     analysis                             pure: estimates, sessions, clients, forks
     filters frontier                     pure: which nodes; who is visited when
+    places                               where addresses are, by files that the user has
     stores                               where it is written: SQLite, PostgreSQL, ClickHouse
     figures                              what a store says in sum, counted by SQL
     visiting                             one visit to one node, by each protocol

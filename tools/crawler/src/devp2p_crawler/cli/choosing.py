@@ -3,9 +3,10 @@
 import argparse
 import difflib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
-from devp2p.terminal import count
+from devp2p.terminal import Failure, count
 from devp2p_crawler.cli.sources import Source
 from devp2p_crawler.exports import chosen_by
 from devp2p_crawler.filters import Described, Filter, best, geth, ours, parse_duration
@@ -13,6 +14,7 @@ from devp2p_crawler.model import KnownNode
 
 T = TypeVar("T")
 
+_PLACED = {"--country", "--asn"}
 _GETHS = "go-ethereum's filters"
 _OURS = "more filters; a node has to pass all that are given"
 
@@ -41,8 +43,8 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         "with this fork hash: 8 hex digits, or the upgrade behind which it stands, such as mainnet/osaka",
     )
     _add(group, "--ready-for", "UPGRADE", ours.by_readiness, "which has an upgrade, or announces it as its next: mainnet/osaka")
-    _add(group, "--country", "CC,...", ours.by_country, "in one of these countries, such as DE,FR")
-    _add(group, "--asn", "N,...", ours.by_asn, "in one of these autonomous systems, such as 24940,16509")
+    _add(group, "--country", "CC,...", ours.by_country, "in one of these countries, such as DE,FR; needs --geo")
+    _add(group, "--asn", "N,...", ours.by_asn, "in one of these autonomous systems, such as 24940,16509; needs --geo")
     group.add_argument(
         "--min-uptime", metavar="DURATION", type=_reading(parse_duration), help="which has been there for so long, up to now, such as 12h"
     )
@@ -57,13 +59,23 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="for which this is true, as behind WHERE; the columns are those of `export --format csv`, and the tables of the database",
     )
-    parser.set_defaults(filters=[])
+    parser.add_argument(
+        "--geo",
+        metavar="FILE",
+        action="append",
+        type=Path,
+        default=[],
+        help="a file of countries or autonomous systems in MaxMind's format (.mmdb), such as GeoLite2-ASN.mmdb; repeatable",
+    )
+    parser.set_defaults(filters=[], placed=[])
     _let_advise(parser)
 
 
 def chosen(source: Source, options: argparse.Namespace) -> Iterator[KnownNode]:
     """The nodes of a source that pass all filters, by node-ID."""
-    filters: list[Filter] = [*options.filters]
+    if options.placed and not options.geo:
+        raise Failure("--country and --asn need to know where addresses are: add --geo FILE, such as GeoLite2-Country.mmdb")
+    filters: list[Filter] = [*options.filters, *options.placed]
     if options.min_uptime is not None:
         least: int = options.min_uptime
         filters.append(ours.at_least_up(least, source.uptime))
@@ -82,7 +94,7 @@ def chosen(source: Source, options: argparse.Namespace) -> Iterator[KnownNode]:
 
 def is_everything(options: argparse.Namespace) -> bool:
     """Whether no filter was given."""
-    return not options.filters and not options.where and options.min_uptime is None and options.limit is None
+    return not options.filters and not options.placed and not options.where and options.min_uptime is None and options.limit is None
 
 
 def _only(nodes: Iterator[KnownNode], wanted: set[bytes]) -> Iterator[KnownNode]:
@@ -91,7 +103,8 @@ def _only(nodes: Iterator[KnownNode], wanted: set[bytes]) -> Iterator[KnownNode]
 
 def _add(group: Any, name: str, metavar: str, make: Callable[[str], Filter], text: str) -> None:  # noqa: ANN401  (argparse does not name its type)
     names = [name] if name.startswith("--") else [name, f"-{name}"]
-    group.add_argument(*names, dest="filters", action="append", metavar=metavar, type=_reading(make), help=text)
+    dest = "placed" if name in _PLACED else "filters"
+    group.add_argument(*names, dest=dest, action="append", metavar=metavar, type=_reading(make), help=text)
 
 
 def _reading(make: Callable[[str], T]) -> Callable[[str], T]:

@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace) -> int:
         refuse_list_options(options)
     if options.all and form != "nodes.json":
         raise Failure("--all is for the format nodes.json; others have all nodes anyway")
-    with open_source(options.db) as source:
+    with open_source(options.db, options.geo) as source:
         if form == "sqlite":
             fields = _copy(source, options)
         elif form in {"enrtree", "zone"}:

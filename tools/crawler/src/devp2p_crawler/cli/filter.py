@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    with open_source(options.file) as source, standard_output() as out:
+    with open_source(options.file, options.geo) as source, standard_output() as out:
         for piece in node_set_lines(chosen(source, options), whole_seconds=source.store is not None):
             out.write(piece.encode())
     return Exit.OK

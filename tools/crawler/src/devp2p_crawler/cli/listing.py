@@ -81,7 +81,7 @@ def make_list(nodes: Iterator[KnownNode], options: argparse.Namespace) -> tuple[
     if choice.removed:
         fields["left out"] = _removed(choice)
     if choice.without_asn and "asn" not in rules.off:
-        fields["unbounded"] = f"{choice.without_asn} whose autonomous system is not known, so that --per-asn does not bound them"
+        fields["unbounded"] = f"{choice.without_asn} of unknown autonomous systems, which --per-asn does not bound (--geo FILE tells)"
     return signed, fields
 
 

@@ -1,7 +1,7 @@
 """Where `filter` and `export` take nodes from: the database of a crawl, or a nodes.json of go-ethereum."""
 
 import argparse
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from devp2p.terminal import Exit, Failure, explain, warn
 from devp2p_crawler.analysis import present_uptime, stretches_of
 from devp2p_crawler.exports import ExportError, InputError, NodeSetReader
 from devp2p_crawler.model import KnownNode
+from devp2p_crawler.places import Places, PlacesError, open_places
 from devp2p_crawler.stores import SinkError, SqliteStore
 
 _MAGIC = b"SQLite format 3\0"
@@ -22,16 +23,20 @@ class Source:
     path: Path
     store: SqliteStore | None
     """None where it is a nodes.json."""
+    places: Places | None
+    """None where nobody asks where addresses are."""
     _stack: ExitStack
     _read: list[KnownNode] | None = None
 
     def nodes(self) -> Iterator[KnownNode]:
         """All nodes by node-ID, as often as wanted."""
         if self.store is not None:
-            return self._stack.enter_context(closing(_each(self.store)))  # whoever reads may stop in the middle
-        if self._read is None:
-            self._read = sorted(_read_all(self.path), key=lambda node: node.node)
-        return iter(self._read)
+            nodes: Iterator[KnownNode] = self._stack.enter_context(closing(_each(self.store)))  # whoever reads may stop in the middle
+        else:
+            if self._read is None:
+                self._read = sorted(_read_all(self.path), key=lambda node: node.node)
+            nodes = iter(self._read)
+        return nodes if self.places is None else map(self.places.with_place, nodes)
 
     def uptime(self, node: bytes) -> int:
         """For how long a node has been there, up to now, in microseconds; 0 if it is gone."""
@@ -41,11 +46,12 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path) -> Generator[Source]:
-    """Open a file of either kind; `Failure` says why it cannot be read."""
+def open_source(path: Path, geo: Sequence[Path] = ()) -> Generator[Source]:
+    """Open a file of either kind, and files of places; `Failure` says why one cannot be read."""
     with told(), ExitStack() as stack:
         store = stack.enter_context(SqliteStore.open_reading(path)) if _is_database(path) else None
-        yield Source(path, store, stack)
+        places = stack.enter_context(open_places(geo)) if geo else None
+        yield Source(path, store, places, stack)
 
 
 @contextmanager
@@ -53,7 +59,7 @@ def told() -> Generator[None]:
     """Tell the user of errors in files within a block."""
     try:
         yield
-    except (InputError, ExportError) as error:
+    except (InputError, ExportError, PlacesError) as error:
         raise Failure(str(error)) from None
     except SinkError as error:
         raise Failure(str(error), Exit.FAILED) from None
