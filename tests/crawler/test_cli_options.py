@@ -55,7 +55,7 @@ def test_every_flag_is_heeded(folder: Path):
     found = chosen(
         *("--db", "x.db", "--bootnode", ENODE, OTHER, "--bootnode", ENODE, "--network", "sepolia", "--input", "nodes.json", "--dns", TREE),
         *("--v4", "--no-dial", "--for", "1.5", "--vantage", "fra-1", "--contact", "https://example.org/x", "--opt-out", "no.txt"),
-        *("--key", "node.key", "--listen", "127.0.0.1:0", "--inbound", "--net-restrict", "127.0.0.0/8", "10.0.0.0/8"),
+        *("--key", "node.key", "--listen", "127.0.0.1:0", "--inbound", "--net-restrict", "127.0.0.0/8", "10.0.0.0/8", "--one-machine"),
         *("--dry-run", "--metrics", "9100", "--metrics-name", "me.example", "--json"),
         *("--log-level", "error"),
     )
@@ -67,6 +67,7 @@ def test_every_flag_is_heeded(folder: Path):
     assert bytes(found.key) == bytes(KEY)
     assert found.net_restrict is not None
     assert found.net_restrict.covers(bytes([10, 1, 1, 1]))
+    assert found.one_machine
     assert (found.dry_run, found.json, found.plain, found.log_level) == (True, True, False, "error")
     assert (found.metrics, found.metrics_name) == (Address("tcp", "127.0.0.1", 9100), ("me.example",))
     told = json.loads(found.told)
@@ -127,7 +128,7 @@ def test_a_flag_that_is_wrong_is_named_with_what_to_write(argv: list[str], told:
 
 def test_each_flag_that_can_be_wrong_has_a_case():
     cases = {name for argv, _ in WRONG for name in argv}
-    never_wrong = {"inbound", "dry-run"}  # switches that go with everything
+    never_wrong = {"inbound", "dry-run", "one-machine"}  # switches that go with everything
     assert {option.name for option in OPTIONS} - never_wrong == {name.removeprefix("--") for name in cases if name.startswith("--")}
 
 

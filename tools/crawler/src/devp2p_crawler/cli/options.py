@@ -42,6 +42,7 @@ class Choices:
     contact: str
     opt_out: str | None
     net_restrict: Networks | None
+    one_machine: bool
     json: bool
     plain: bool
     metrics: Address | None
@@ -150,6 +151,7 @@ _GROUPS: Final[Mapping[str, Sequence[Option]]] = {
             is_path=True,
         ),
         Option("net-restrict", "visit only addresses in these networks", "CIDR", _one_network, many=True),
+        Option("one-machine", "take each port of a loopback address for a host: for networks on this machine alone"),
     ),
     "what it shows": (
         Option("json", "an object a second, one a line; the last one is the summary", is_kept=False),
@@ -218,6 +220,7 @@ def choose(
         contact=values["contact"],
         opt_out=values["opt-out"],
         net_restrict=net_restrict,
+        one_machine=values["one-machine"],
         json=values["json"],
         plain=values["plain"],
         metrics=values["metrics"],

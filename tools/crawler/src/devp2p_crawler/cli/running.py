@@ -27,6 +27,7 @@ from devp2p.terminal import (
 from devp2p_crawler.cli.options import Choices, read_opt_out
 from devp2p_crawler.crawling import Crawler, CrawlError, CrawlSettings, run_crawl
 from devp2p_crawler.exports import InputError, read_node_set, record_text
+from devp2p_crawler.frontier import Politeness
 from devp2p_crawler.model import Networks, OptOut, Snapshot
 from devp2p_crawler.screen import JsonView, PlainView, Scene, View, exposed, json_lost, live_view, summary, text_lost
 from devp2p_crawler.stores import Sink, SinkError, SqliteStore
@@ -111,6 +112,7 @@ def prepare(choices: Choices, resume: bytes | None = None, *, monitor: bool = Fa
             network=choices.network,
             duration=choices.duration,
             monitor=monitor,
+            politeness=Politeness(ports_are_hosts=choices.one_machine),
             unwanted=unwanted,
             resume=resume,
             told=choices.told,

@@ -74,8 +74,8 @@ def recall(found: Recall | None) -> str:
     """``98.7 % (97.9 to 99.4 %)``, or that there is too little to tell."""
     if found is None:
         return "too little to tell yet"
-    low, high = percent(found.low).removesuffix(" %"), percent(found.high)
-    return f"{percent(found.estimate)} ({low} to {high})"
+    low, middle, high = map(percent, (found.low, found.estimate, found.high))
+    return middle if low == high else f"{middle} ({low.removesuffix(' %')} to {high})"
 
 
 def curve(values: Sequence[float], length: int) -> str:
