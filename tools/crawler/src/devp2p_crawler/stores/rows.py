@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from devp2p_crawler.model import Batch, Crawl, Kind, Outcome, Said, Sighting, SignedRecord, Visit
@@ -25,7 +25,7 @@ class _Many(NamedTuple):
     tail: str
 
 
-_SIZES: Final = (512, 64, 8, 1)  # of statements, in rows: few different ones, so that each is compiled once
+_SIZES: Final = (256, 32, 4, 1)  # of statements, in rows: few different ones, so that each is compiled once
 _NODES: Final = _Many("INSERT INTO node (id) VALUES", 1, "ON CONFLICT (id) DO NOTHING")
 _KEYS: Final = _Many(
     "INSERT INTO node (id, public_key) VALUES",
@@ -115,20 +115,20 @@ def _rounds(visits: list[Visit]) -> list[list[Visit]]:
 
 
 class _Inserting:
-    """Runs statements with many rows each, as many as SQLite lets have values."""
+    """Runs statements with many rows each. Rows are made a few at a time, since each time others wait for the interpreter's lock."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._most = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
 
     def __call__(self, statement: _Many, rows: Iterable[Row]) -> None:
-        rest = list(rows)
-        done = 0
-        for size in _SIZES:
-            while len(rest) - done >= size and size * statement.width <= self._most:
-                values = list(chain.from_iterable(rest[done : done + size]))
-                self._connection.execute(_statement(statement, size), values)
-                done += size
+        rest = iter(rows)
+        while part := list(islice(rest, _SIZES[0])):
+            done = 0
+            for size in _SIZES:
+                while len(part) - done >= size:
+                    values = list(chain.from_iterable(part[done : done + size]))
+                    self._connection.execute(_statement(statement, size), values)
+                    done += size
 
 
 @lru_cache(256)
