@@ -13,15 +13,18 @@ import dns.rdatatype
 import dns.zone
 import pyarrow.parquet
 import pytest
-from devp2p_crawler.cli import main
+from devp2p_crawler.cli import export
+from devp2p_crawler.cli import filter as filter_
 from devp2p_crawler.exports import conditions, last_sequence, node_set_lines, read_node_set
 from devp2p_crawler.model import Kind, Outcome, Said
 from devp2p_crawler.stores import SqliteStore
 from dns.rdtypes.ANY.TXT import TXT
 
 from devp2p.cli import main as devp2p
+from devp2p.terminal import Program, run_program
 from tests.crawler.known_nodes import CLIENTS, START, crawled, known
 
+PROGRAM = Program("devp2p-crawl", "0", "", "", {"filter": filter_, "export": export})
 HOSTILE = '=HYPERLINK("http://evil.example")\r\n\x1b[31m<script>'
 NODES = sorted(
     [
@@ -44,7 +47,7 @@ def run(capsysbinary):
     def run(*argv, status=0):
         ended: object = None
         try:
-            ended = main([str(word) for word in argv])
+            ended = run_program(PROGRAM, [str(word) for word in argv])
         except SystemExit as left:
             ended = left.code
         out, err = capsysbinary.readouterr()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from devp2p_crawler.filters import Described, best, client_of, geth, ours, parse_duration, parse_upgrade, parse_versions, version_of
 from devp2p_crawler.model import Kind, Outcome, Said
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devp2p import Record, rlp
@@ -64,6 +64,7 @@ def test_names_of_clients(name, client, version):
     assert (client_of(name), version_of(name)) == (client, version)
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_no_name_of_a_client_breaks_anything(name):
     assert isinstance(client_of(name), str)
@@ -180,6 +181,7 @@ def test_an_upgrade_of_the_first_block_is_ready_everywhere_in_the_network():
     assert parse_upgrade("hoodi/cancun").hash == NETWORKS["hoodi"].fork_hashes[0]
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=300))
 def test_no_bytes_of_a_record_break_a_filter(raw):
     node = replace(NODE, record=replace(signed(Record.sign(key(1), 1, {})), raw=raw))

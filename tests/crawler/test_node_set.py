@@ -132,6 +132,7 @@ def test_a_record_that_breaks_the_rules_is_left_out_and_counted():
     assert NODE.node.hex() in reader.last_fault
 
 
+@settings(max_examples=60)
 @given(
     st.binary(max_size=200) | st.text(max_size=200).map(str.encode) | st.just(text_of([NODE]).encode()),
     st.integers(0, 500),

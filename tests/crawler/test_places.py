@@ -52,7 +52,7 @@ def test_what_is_no_such_file_is_refused(tmp_path):
 def test_a_damaged_file_is_told_of_and_breaks_nothing(tmp_path):
     whole = database(COUNTRIES)
     chance = random.Random(15)
-    for _ in range(150):
+    for _ in range(60):
         damaged = bytearray(whole)
         for _ in range(20):
             damaged[chance.randrange(len(damaged))] = chance.randrange(256)

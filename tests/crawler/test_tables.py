@@ -54,6 +54,7 @@ def rows(data):
     return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
 
 
+@settings(max_examples=60)
 @given(TEXTS, st.lists(TEXTS, max_size=3))
 def test_a_text_comes_back_from_a_cell_of_which_nothing_is_active(text, texts):
     for cell, back in ((cell_of(text), text), (list_cell_of(texts), texts)):
@@ -72,7 +73,7 @@ def test_half_of_a_pair_does_not_break_a_table(half):
     assert pyarrow.parquet.read_table(io.BytesIO(made(write_parquet, [node])))["client"].to_pylist() == ["?"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(st.lists(st.tuples(TEXTS, st.lists(TEXTS, max_size=3)), max_size=3))
 def test_tables_give_back_what_strangers_wrote(said):
     nodes = [saying(client, capabilities) for client, capabilities in said]

@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Generator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from devp2p_crawler.exports.files import beside
@@ -15,7 +16,7 @@ def write_snapshot(store: SqliteStore, path: Path) -> None:
     sqlite3.Error or OSError if that cannot be done; the old file is then as it was.
     """
     target = path.resolve()
-    with beside(target) as new:
+    with beside(target) as new, _without_logs(new):
         # In one step, and so of one moment, whoever writes meanwhile. (VACUUM INTO would be shorter, and fails in SQLite 3.40 where a file
         # that is open for reading has generated columns.)
         with closing(sqlite3.connect(new, isolation_level=None)) as copy:
@@ -27,3 +28,14 @@ def write_snapshot(store: SqliteStore, path: Path) -> None:
         finally:
             os.close(descriptor)
         new.replace(target)
+
+
+@contextmanager
+def _without_logs(path: Path) -> Generator[None]:
+    """Remove what SQLite leaves beside a file where the disk was full."""
+    try:
+        yield
+    finally:
+        for suffix in ("-journal", "-wal", "-shm"):
+            with suppress(OSError):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
