@@ -7,6 +7,7 @@ import pytest
 from devp2p_crawler.cli import main
 from devp2p_crawler.stores import SqliteStore
 
+from tests.crawler import mmdb
 from tests.crawler.generated import Shape, batches
 
 
@@ -33,6 +34,20 @@ def test_it_replaces_the_page_and_leaves_nothing_else(database, tmp_path):
     assert "<h1>Test network</h1>" in page
     assert page.rstrip().endswith("</html>")
     assert [path.name for path in tmp_path.iterdir()] == ["out.html"]
+
+
+def test_geoip_files_say_where_nodes_are(database, tmp_path, capsys):
+    geo, out = tmp_path / "geo.mmdb", tmp_path / "out.html"
+    known = {"country": {"iso_code": "FI"}, "autonomous_system_number": 64500, "autonomous_system_organization": "<b>Net"}
+    geo.write_bytes(mmdb.database({"0.0.0.0/1": known, "128.0.0.0/1": known}, 4))
+    assert main(["report", "--db", str(database), "--geo", str(geo), str(out)]) == 0
+    page = out.read_text("utf-8")
+    assert "AS64500" in page
+    assert "&lt;b&gt;Net" in page
+    geo.write_text("no such file")
+    assert main(["report", "--db", str(database), "--geo", str(geo), str(out)]) == 1
+    assert "geo.mmdb" in told(capsys)
+    assert out.read_text("utf-8") == page
 
 
 def test_a_file_that_is_missing_is_named(tmp_path, capsys):

@@ -2,11 +2,12 @@
 
 import argparse
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from devp2p.terminal import Exit, Failure, explain
 from devp2p_crawler.exports import atomically
+from devp2p_crawler.places import PlacesError, open_places
 from devp2p_crawler.stores import SinkError, SqliteStore
 
 SUMMARY = "write what was found as one HTML file"
@@ -24,6 +25,7 @@ It needs pip install 'devp2p-crawler[report]'.
 
 examples:
   devp2p-crawl report --db crawl.db report.html
+  devp2p-crawl report --db crawl.db --geo GeoLite2-Country.mmdb report.html
   devp2p-crawl report --db crawl.db --title 'Hoodi, week 48' hoodi.html
 
 exit codes:
@@ -38,13 +40,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("--db", metavar="FILE", required=True, help="the file of crawls")
     parser.add_argument("--title", type=_title, default="Map of a devp2p network", help="the heading of the report (default: %(default)s)")
+    parser.add_argument(
+        "--geo",
+        metavar="FILE.mmdb",
+        type=Path,
+        action="append",
+        default=[],
+        help="where addresses are: a GeoIP file that you have; may be repeated",
+    )
     parser.add_argument("out", metavar="OUT.html", type=Path, help="where to write it; a file that is there is replaced")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report."""
-    page = _page(arguments.db, arguments.title)
+    page = _page(arguments.db, arguments.title, arguments.geo)
     try:
         with atomically(arguments.out) as file:
             file.write(page.encode())
@@ -53,16 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
-def _page(path: str, title: str) -> str:
+def _page(path: str, title: str, geo: list[Path]) -> str:
     try:
         from devp2p_crawler.figures import gather  # noqa: PLC0415  (other commands need not wait for matplotlib, nor have it)
         from devp2p_crawler.report import render  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise Failure(f"report needs {error.name}, which is not installed: pip install 'devp2p-crawler[report]'") from None
     try:
-        with closing(SqliteStore.open_reading(path)) as store:
-            findings = gather(store.connection)
-    except SinkError as error:
+        with closing(SqliteStore.open_reading(path)) as store, ExitStack() as stack:
+            findings = gather(store.connection, stack.enter_context(open_places(geo)) if geo else None)
+    except (SinkError, PlacesError) as error:
         raise Failure(str(error), Exit.FAILED) from None
     return render(findings, written=time.time_ns() // 1000, title=title)
 

@@ -181,5 +181,5 @@ async def _until_over(  # noqa: PLR0913, PLR0917  (of `_run` alone)
 
 
 def _as_of(crawl: Crawl, snapshot: Snapshot, ended: int | None) -> Crawl:
-    counters = {name: value for name, value in asdict(snapshot).items() if isinstance(value, (int, float))}
+    counters = {name: value for name, value in asdict(snapshot).items() if isinstance(value, (int, float)) or name == "recall"}
     return replace(crawl, updated=wall(), ended=ended, counters=json.dumps(counters, sort_keys=True))

@@ -4,26 +4,31 @@ import sqlite3
 from collections.abc import Mapping
 
 from devp2p_crawler.figures.findings import Errors, Findings, Headline, Run
+from devp2p_crawler.figures.places import places
 from devp2p_crawler.figures.runs import difference, newest_runs, overlap
 from devp2p_crawler.figures.said import capabilities, clients, networks
 from devp2p_crawler.figures.times import growth, lifetimes, rtts
 from devp2p_crawler.model import Kind, Outcome
+from devp2p_crawler.places import Places
 
 
-def gather(connection: sqlite3.Connection) -> Findings:
+def gather(connection: sqlite3.Connection, files: Places | None = None) -> Findings:
     """What the file behind `connection` says, as it stands now: a crawl that goes on writing changes nothing underway.
+
+    `files` say where addresses are; without them that is left out.
 
     Raises:
         sqlite3.Error: the file cannot be read, or is no file of crawls.
+        PlacesError: one of `files` is damaged.
     """
     connection.execute("BEGIN")  # all that follows sees the file as the first query finds it
     try:
-        return _gather(connection)
+        return _gather(connection, files)
     finally:
         connection.rollback()
 
 
-def _gather(connection: sqlite3.Connection) -> Findings:
+def _gather(connection: sqlite3.Connection, files: Places | None) -> Findings:
     runs, runs_in_all = newest_runs(connection)
     as_of, since = _bounds(connection)
     said = clients(connection)
@@ -46,7 +51,7 @@ def _gather(connection: sqlite3.Connection) -> Findings:
         errors=_errors(connection),
         lifetimes=lifetimes(connection),
         overlap=overlap(connection),
-        places=None,
+        places=None if files is None else places(connection, files),
         difference=difference(connection, runs),
     )
 

@@ -231,7 +231,7 @@ def _errors(findings: Findings) -> Section:
 def _survival(findings: Findings) -> Section:
     found = findings.lifetimes
     empty = (
-        "No session has been seen to begin: that takes visits to the same nodes again and again, as `devp2p-crawl monitor` makes them, or"
+        "No session has been seen to begin: that takes visits to the same nodes again and again, as devp2p-crawl monitor makes them, or"
         " several crawls."
     )
     if found is None:
@@ -264,7 +264,7 @@ def _overlap(findings: Findings) -> Section:
     found = findings.overlap
     paragraphs = ["Nodes that were found alive in the newest crawl of each vantage."]
     if found is None:
-        empty = "The file holds what one vantage saw; `devp2p-crawl merge` brings several together."
+        empty = "The file holds what one vantage saw; devp2p-crawl merge brings several together."
         return Section("vantages", "Vantages", "Overlap of vantages", paragraphs, empty=empty)
     columns = [
         Column("Vantage"),
@@ -286,7 +286,7 @@ def _overlap(findings: Findings) -> Section:
 
 def _places(findings: Findings) -> Section:
     found = findings.places
-    empty = "No GeoIP file was given: `devp2p-crawl report --geo FILE.mmdb` takes one that you have."
+    empty = "No GeoIP file was given: devp2p-crawl report --geo FILE.mmdb takes one that you have."
     if found is None:
         return Section("places", "Places", "Countries and networks", [], empty=empty)
     total = findings.headline.alive
