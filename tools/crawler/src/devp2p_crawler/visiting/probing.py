@@ -13,7 +13,7 @@ from devp2p.capabilities.ethereum.networks import NETWORKS, advertised_fork_id
 from devp2p_crawler.analysis import Call, ProbeStep, StepState, fork_step, standing, steps_of_call
 from devp2p_crawler.filters import Described, geth
 from devp2p_crawler.model import KnownNode, Outcome, SignedRecord, Visit
-from devp2p_crawler.visiting.hearing import RlpxCaller, packed
+from devp2p_crawler.visiting.hearing import RlpxCaller
 from devp2p_crawler.visiting.rlpx import visit_rlpx
 
 OnStep: TypeAlias = Callable[[ProbeStep], None]
@@ -277,10 +277,11 @@ def _dialable(found: Probe) -> ProbeStep:
     if own.enr is None:
         advice = "nodes that find it by discovery v4 can call it; a record, which v5 and lists need, it did not give"
         return ProbeStep(name=name, state=StepState.WARNING, says="it can be called where you said, and has no record", advice=advice)
-    here = {(packed(address), address.port) for address in own.addresses}
-    if (visit.ip, visit.port) in here:
+    enr = own.enr
+    places = [(str(ip), ip.packed, port) for ip, port in ((enr.ip, enr.tcp), (enr.ip6, enr.tcp6 or enr.tcp)) if ip is not None and port]
+    if (visit.ip, visit.port) in [(ip, port) for _, ip, port in places]:
         return ProbeStep(name=name, state=StepState.OK, says="where its record says that it is, it can be called")
-    told = ", ".join(filter(None, (address.where for address in own.addresses))) or "no address and TCP port"
+    told = ", ".join(f"{host} TCP {port}" for host, _, port in places) or "no address and TCP port"
     return ProbeStep(
         name=name,
         state=StepState.WARNING,
