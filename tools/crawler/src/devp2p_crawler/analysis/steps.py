@@ -215,7 +215,7 @@ _FORKS: Final = {
         "update its client: it knows nothing of that fork",
     ),
     Readiness.AHEAD: (StepState.OK, "it knows of a fork that is not known here", None),
-    Readiness.UNKNOWN: (StepState.OK, "its network is not known here, so nothing can be said of its forks", None),
+    Readiness.UNKNOWN: (StepState.OK, "nothing can be said of its forks here", None),
 }
 
 
