@@ -24,7 +24,7 @@ help: ## list these targets
 
 install: $(VENV)/.installed ## make .venv: pinned, hash-checked requirements and this project, editable
 
-run: install ## the live demonstration; with Go installed, a go-ethereum node takes part (ARGS=--qos: another, of a slow line)
+run: install ## the live demonstration, and a crawl of its network; with Go installed, a go-ethereum node takes part (ARGS=--qos: another, of a slow line)
 	$(if $(findstring --qos,$(ARGS)),,@if command -v go >/dev/null; then $(PY) tests/interop/build.py testpeer; fi)
 	@$(PY) -m tools.show $(ARGS)
 

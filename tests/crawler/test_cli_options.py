@@ -44,7 +44,7 @@ def refused(*argv: str, environment: Mapping[str, str] | None = None) -> str:
 def test_what_is_chosen_when_nothing_is_said():
     found = chosen("--db", "x.db")
     assert (found.versions, found.dial, found.inbound, found.duration) == ((4, 5), True, False, None)
-    assert (found.vantage, found.contact, str(found.listen)) == ("local", "", "udp://0.0.0.0:0")
+    assert (found.vantage, found.contact, str(found.listen)) == ("local", "", "udp://*:0")
     assert not any((found.bootnode, found.input, found.dns))
     assert json.loads(found.told) == {}
 

@@ -71,6 +71,8 @@ def test_all_nodes_find_each_other_from_one_bootnode_and_nothing_is_left_behind(
     events = watch_show(process, lambda _: None)
     plan, summary = events[0], events[-1]
     assert process.returncode == 0, summary
+    assert summary["crawl"]["alive"] >= 5, summary["notes"]
+    assert "<html" in Path(summary["crawl"]["report"]).read_text("utf-8")[:1000]
     assert (plan["event"], len(plan["nodes"]), summary["event"], summary["errors"]) == ("plan", 13, "summary", 0)
     assert summary["connected"] == summary["nodes"] == 13
     assert {event["node"] for event in events if event["event"] == "met"} == {node["name"] for node in plan["nodes"]}
@@ -92,7 +94,7 @@ def test_all_nodes_find_each_other_from_one_bootnode_and_nothing_is_left_behind(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_in_order(number, tmp_path):
-    process = start_show(tmp_path, "--nodes", "3", "--seconds", "600")
+    process = start_show(tmp_path, "--no-crawl", "--nodes", "3", "--seconds", "600")
     events = watch_show(process, lambda _: process.send_signal(number))
     assert process.returncode == 0, events[-1]
     assert (events[-1]["event"], events[-1]["errors"]) == ("summary", 0)
@@ -100,7 +102,7 @@ def test_a_signal_ends_it_in_order(number, tmp_path):
 
 
 def test_a_worker_that_dies_makes_it_fail(tmp_path):
-    process = start_show(tmp_path, "--nodes", "3", "--seconds", "1")
+    process = start_show(tmp_path, "--no-crawl", "--nodes", "3", "--seconds", "1")
     events = watch_show(process, lambda events: os.kill(pids_of(events).pop(), signal.SIGKILL))
     assert process.returncode == 1
     assert any("ended with status -9" in problem for problem in events[-1]["problems"])

@@ -8,6 +8,7 @@ What the nodes are truly like is in the plan, which the screen shows and no node
 - plan:         who takes part, what each node is like, where it listens
 - truth:        what a set of peers is truly worth
 - children:     the child processes and their lines of JSON
+- mapping:      the crawl of the network in the end, and its report
 - gopeer:       a go-ethereum node that joins, where Go is installed
 - board:        what the parent has heard
 - changes:      what nodes decide about their peers, in words and counts

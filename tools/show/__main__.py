@@ -40,6 +40,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--choice", type=Choice, choices=list(Choice), default=Choice.SLOTS, help="how observers choose their peers (default: slots)"
     )
     parser.add_argument("--no-go", dest="go", action="store_false", help="without a go-ethereum node")
+    parser.add_argument("--no-crawl", dest="crawl", action="store_false", help="without a crawl of the network in the end")
     parser.add_argument("--out", type=Path, default=_OUT, metavar="DIR", help=f"where the plots go (default: {_OUT})")
     options = parser.parse_args(arguments)
     if not FEWEST_NODES <= options.nodes <= MOST_NODES:
@@ -80,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             view = Screen()
     else:
         view = PlainView()
-    chosen = Options(options.nodes, options.seconds, options.seed, options.pace, options.go, options.out, options.choice)
+    chosen = Options(options.nodes, options.seconds, options.seed, options.pace, options.go, options.out, options.choice, options.crawl)
     return trio.run(run_show, chosen, view)
 
 

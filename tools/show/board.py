@@ -103,6 +103,8 @@ class Board:
         self.began = 0.0
         self.show_began: float | None = None
         self.show_ends: float | None = None
+        self.crawling = False
+        """Whether the show itself is over, and its network is being crawled."""
         self.closing = False
         """From now on sessions end because the show does."""
         self.bytes = Meter()
@@ -291,7 +293,7 @@ class Board:
 
     def sample(self, now: float) -> None:
         """Remember how it stands."""
-        if self.show_began is None or self.closing:
+        if self.show_began is None or self.crawling or self.closing:
             return
         places = Counter(peer.nature for node in self.observers for peer in self.peers_of(node))
         shares = {node.plan.name: round(self.share(node), 4) for node in self.observers}

@@ -14,6 +14,7 @@ from tools.show import gopeer
 from tools.show.board import Board
 from tools.show.children import Child, start_child
 from tools.show.ending import await_signals, unless_nobody_watches
+from tools.show.mapping import Map, NoMapError, crawl
 from tools.show.plan import GO, Choice, plan_nodes
 from tools.show.plot import NoPngError, write_plots, write_png
 from tools.show.reports import Event
@@ -24,6 +25,7 @@ _CONNECTED_WITHIN = 15.0
 _GO_WITHIN = 10.0
 _DRAW_EVERY = 0.25
 _SAMPLE_EVERY = 0.5
+_TOLD = ("found", "alive", "dialled", "hellos", "recall_estimate", "seconds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Options:
     out: Path
     choice: Choice = Choice.SLOTS
     """How observers choose their peers."""
+    crawl: bool = True
+    """Whether the network is crawled in the end."""
 
 
 class View(AbstractContextManager["View"], Protocol):
@@ -58,7 +62,8 @@ async def run_show(options: Options, view: View) -> int:
     show = Show(options, view)
     with view:
         await show.run()
-    summary = summary_of(show.board, show.ended)
+    summary = show.summary or summary_of(show.board, show.ended)
+    summary |= {"errors": show.board.errors, "problems": show.board.problems}
     if show.board.history:
         try:
             svg, html = write_plots(show.board, summary, options.out)
@@ -69,6 +74,10 @@ async def run_show(options: Options, view: View) -> int:
         except OSError as error:
             summary["problems"].append(f"no plot: {error}")
             summary["errors"] += 1
+    if show.map is not None:
+        summary["crawl"] = {**{name: show.map.summary.get(name) for name in _TOLD}, "line": show.map.line, "report": str(show.map.report)}
+    if show.no_map:
+        summary["notes"].append(show.no_map)
     view.finish(show.board, summary)
     worked = show.interrupted or (summary["connected"] == summary["nodes"] and summary["bytes"] > 0)
     return 0 if worked and not summary["errors"] else 1
@@ -82,6 +91,11 @@ class Show:
         self.board = Board(plan_nodes(options.nodes, options.seed, ipv6=self.ipv6), seed=options.seed, pace=options.pace)
         self.interrupted = False
         self.ended = 0.0
+        self.summary: Event = {}
+        """As it is when the show is over, and before a crawler comes."""
+        self.map: Map | None = None
+        self.no_map = ""
+        """Why there is none."""
         self._options = options
         self._view = view
         self._bootnode = next(iter(self.board.nodes.values()))
@@ -105,7 +119,7 @@ class Show:
                         if await self._set_up(processes):
                             await self._watch()
                         nursery.cancel_scope.cancel()
-                self.ended = trio.current_time()
+                self.ended = self.ended or trio.current_time()
                 await self._stop()
             everything.cancel_scope.cancel()
 
@@ -178,6 +192,17 @@ class Show:
         board.show_began = trio.current_time()
         board.show_ends = board.show_began + self._options.seconds
         await trio.sleep_until(board.show_ends)
+        self.ended = trio.current_time()
+        if self._options.crawl:
+            await self._crawl()
+
+    async def _crawl(self) -> None:
+        self.summary = summary_of(self.board, self.ended)
+        self.board.crawling = True
+        try:
+            self.map = await crawl(self._bootnode.enr, self._options.out)
+        except NoMapError as lack:
+            self.no_map = str(lack)
 
     async def _stop(self) -> None:
         self.board.closing = True

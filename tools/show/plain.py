@@ -28,7 +28,7 @@ class _Lines:
 
     def _is_time(self, board: Board, now: float) -> bool:
         """Whether it is time for the next line of progress."""
-        if board.show_began is None or board.closing or now < self._next:
+        if board.show_began is None or board.crawling or board.closing or now < self._next:
             return False
         self._next = now + self._every
         return True

@@ -131,6 +131,8 @@ def header(board: Board, now: float) -> RenderableType:
 def _time_left(board: Board, now: float) -> tuple[RenderableType, Text]:
     if board.closing:
         return "", Text("ending…", "yellow")
+    if board.crawling:
+        return "", Text("devp2p-crawl maps the network…", "yellow")
     if board.show_began is None or board.show_ends is None:
         return "", Text("setting up…", "yellow")
     done, whole = now - board.show_began, board.show_ends - board.show_began

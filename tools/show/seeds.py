@@ -46,7 +46,7 @@ class Silent:
 def course_of(choice: Choice, seed: int) -> Course:
     """One show."""
     view = Silent()
-    status = trio.run(run_show, Options(NODES, SECONDS, seed, PACE, go=False, out=Path("build/show"), choice=choice), view)
+    status = trio.run(run_show, Options(NODES, SECONDS, seed, PACE, go=False, out=Path("build/show"), choice=choice, crawl=False), view)
     if status or view.board is None or len(view.board.history) < SECONDS / 2:
         raise SystemExit(f"seed {seed}, {choice}: {'; '.join(view.problems) or 'it was ended before its time'}")
     return Course(choice, seed, tuple(view.board.history), mean([view.board.chance(node) for node in view.board.observers]))

@@ -60,6 +60,7 @@ def summary_of(board: Board, now: float) -> Event:
         "errors": board.errors,
         "problems": board.problems,
         "seconds": round(seconds, 1),
+        "crawl": None,
         "plots": [],
         "notes": [],
     }
@@ -124,6 +125,7 @@ def summary_rows(summary: Event) -> list[tuple[str, str]]:
         ("go-ethereum", f"took part{also and ', found by discovery'}" if go is True else str(go or NO_GO)),
         ("errors", str(summary["errors"])),
         *(("", problem) for problem in summary["problems"]),
+        *((("crawl", summary["crawl"]["line"]), ("report", summary["crawl"]["report"])) if summary["crawl"] else ()),
         *(("plot", path) for path in summary["plots"]),
         *(("note", note) for note in summary["notes"]),
     ]

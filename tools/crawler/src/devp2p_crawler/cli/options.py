@@ -133,7 +133,7 @@ _GROUPS: Final[Mapping[str, Sequence[Option]]] = {
         Option("for", "end after so long (default: when everybody was visited)", "SECONDS", seconds),
         Option(
             "listen",
-            "the address for discovery, and with --inbound for calls (default: 0.0.0.0:0, any free port)",
+            "the address for discovery, and with --inbound for calls (default: *:0, any free port of IPv4 and IPv6)",
             "HOST:PORT",
             udp_address,
         ),
@@ -214,7 +214,7 @@ def choose(
         dial=not values["no-dial"],
         duration=values["for"],
         inbound=values["inbound"],
-        listen=values["listen"] or udp_address("0.0.0.0:0"),
+        listen=values["listen"] or udp_address("*:0"),
         key=values["key"],
         vantage=values["vantage"],
         contact=values["contact"],

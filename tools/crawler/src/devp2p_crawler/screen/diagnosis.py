@@ -59,7 +59,7 @@ def _likely(silence: Silence) -> list[str]:
         "a firewall may drop UDP: allow it out to any port, and answers in",
     ]
     if _is_loopback(silence.listening):
-        causes.insert(0, f"our socket is at {silence.listening}, which reaches only this machine: for other nodes --listen 0.0.0.0:0")
+        causes.insert(0, f"our socket is at {silence.listening}, which reaches only this machine: for other nodes leave out --listen")
     if len(silence.versions) == 1:
         other = 5 if silence.versions[0] == 4 else 4
         causes.append(f"the node may speak discovery v{other} only: leave out --v{silence.versions[0]}")
