@@ -6,7 +6,7 @@ from statistics import mean, quantiles
 import pytest
 
 from tools.crawler.simulated.population import BUCKETS, Contact, Member, Plan, Population, Ring
-from tools.crawler.simulated.tables import BUCKET_SIZE, Bucket, Table, filled
+from tools.crawler.simulated.tables import BUCKET_SIZE, Bucket, Filling, Table
 
 pytestmark = pytest.mark.simulation
 
@@ -96,7 +96,8 @@ def test_tables_are_filled_as_they_would_have_grown():
         for member in [*growth.nodes.values()]:
             growth.refresh(member)
     ours = population(NODES)
-    tables = {member.number: filled(member, ours.ring, random.Random(member.index)) for member in ours.members}
+    filling = Filling(ours.ring)
+    tables = {member.number: filling.table(member, random.Random(member.index)) for member in ours.members}
 
     entries, near, tenths = likeness(tables, ours.members)
     entries_grown, near_grown, tenths_grown = likeness(growth.tables, [*growth.nodes.values()])

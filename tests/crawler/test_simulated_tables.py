@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.crawler.simulated.population import BUCKETS, NEAREST, Asker, Contact, Kind, Member, Plan, Population, Ring
-from tools.crawler.simulated.tables import BUCKET_SIZE, REPLACEMENTS, Bucket, Table, filled
+from tools.crawler.simulated.tables import BUCKET_SIZE, REPLACEMENTS, Bucket, Filling, Table
 
 NUMBERS = st.integers(0, 2**256 - 1)
 
@@ -17,8 +17,13 @@ def population() -> Population:
     return Population(Plan(nodes=1200, seed=5), [1, 2, 3])
 
 
+@cache
+def filling() -> Filling:
+    return Filling(population().ring)
+
+
 def table_of(member: Member) -> Table:
-    return filled(member, population().ring, random.Random(member.index))
+    return filling().table(member, random.Random(member.index))
 
 
 def asker(number: int) -> Asker:

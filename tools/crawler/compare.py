@@ -74,7 +74,7 @@ class Crawled:
 async def crawl(name: str, version: int, command: Command, options: argparse.Namespace, limit: float) -> Crawled:
     """Crawl a network of its own until enough is reached, the crawler ends, or `limit` seconds are over."""
     with tempfile.TemporaryDirectory() as folder:
-        async with running(nodes=options.nodes, seed=options.seed) as network:
+        async with running(nodes=options.nodes, seed=options.seed, prepare=version) as network:
             line = command(network, version, limit, Path(folder))
             process = await trio.lowlevel.open_process(line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             complaints, used = bytearray(), [0.0, 0.0]

@@ -18,6 +18,8 @@ from tools.crawler.simulated.network import Network
 from tools.crawler.simulated.population import Plan
 from tools.crawler.simulated.telling import told
 
+_PREPARE = "make the tables for 4 or 5 before it begins, not when a node is first asked: for large networks"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status: 0, 2 for arguments that make no network, 3 for a run that is void."""
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         parser.error(f"port {options.port}: {error.strerror}")
     with network:
+        network.prepare(options.prepare)
         _ready(network, time.monotonic() - began, as_json=options.json)
         trio.run(_run, network, options)
         for told_to_end in (signal.SIGINT, signal.SIGTERM):  # once was enough, and the summary takes a moment
@@ -62,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
     parser.add_argument("--json", action="store_true", help="print JSON objects, one a line: ready, progress each second, summary")
     parser.add_argument("--port", type=int, default=0, help="the first of three ports that nodes listen at (default: any free ones)")
+    parser.add_argument("--prepare", type=int, nargs="+", choices=(4, 5), default=(), metavar="VERSION", help=_PREPARE)
     parser.add_argument("--round-trip", type=float, nargs=2, default=(20.0, 80.0), metavar="MS", help="from and to (default: 20 80)")
     shares = parser.add_argument_group("shares of all nodes, from 0 to 1")
     for name, what in (

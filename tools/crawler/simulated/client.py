@@ -100,7 +100,7 @@ class Simulated:
 
 @asynccontextmanager
 async def running(*, nodes: int, seed: int, **options: object) -> AsyncGenerator[Simulated]:
-    """Run a network while the block runs; `options` are those of the command, such as ``dead=0.4``.
+    """Run a network while the block runs; `options` are those of the command, such as ``dead=0.4`` or ``prepare=(4, 5)``.
 
         async with running(nodes=200, seed=1) as network:
             ...  # crawl, from network.enode on

@@ -191,17 +191,17 @@ class Ring(Generic[N]):
     """Nodes in the order of their node-IDs; those at some distance from a place are one slice of it."""
 
     def __init__(self, nodes: Sequence[N]) -> None:
-        self._nodes = sorted(nodes, key=lambda node: node.number)
-        self._numbers = [node.number for node in self._nodes]
+        self.nodes: list[N] = sorted(nodes, key=lambda node: node.number)
+        self._numbers = [node.number for node in self.nodes]
 
     def __len__(self) -> int:
-        return len(self._nodes)
+        return len(self.nodes)
 
     def __getitem__(self, index: int) -> N:
-        return self._nodes[index]
+        return self.nodes[index]
 
     def __iter__(self) -> Iterator[N]:
-        return iter(self._nodes)
+        return iter(self.nodes)
 
     def at(self, number: int, distance: int) -> range:
         """The indexes of the nodes at the logarithmic distance, 1 to 256, from the node-ID `number`."""

@@ -19,7 +19,8 @@ While the simulation runs nobody dies or is forgotten: the tables stand still, b
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterator
 from typing import Final
 
 from tools.crawler.simulated.population import BUCKETS, NEAREST, Contact, Kind, Member, Ring
@@ -114,22 +115,49 @@ def _place(distance: int) -> int:
     return BUCKETS - 1 if distance <= NEAREST else 256 - distance
 
 
-def filled(owner: Member, ring: Ring[Member], dice: random.Random) -> Table:
-    """The table that a node has come to in a network that has lived for long."""
-    buckets = [_bucket(ring, ring.at(owner.number, distance), owner, dice) for distance in range(256, NEAREST, -1)]
-    buckets.append(_bucket(ring, ring.within(owner.number, NEAREST), owner, dice))
-    return Table(owner.number, buckets)
+class Filling:
+    """Fills the tables of one network."""
+
+    def __init__(self, ring: Ring[Member]) -> None:
+        self._ring = ring
+        # By place in the ring, in one piece of memory each: these are looked at some six hundred times for each table.
+        self._kept = array("d", [1.0 if node.kind is not Kind.DEAD else math.exp(-node.dead_for / REVALIDATED_WITHIN) for node in ring])
+        self._ages = array("d", [node.age for node in ring])
+
+    def table(self, owner: Member, dice: random.Random) -> Table:
+        """The table that a node has come to in a network that has lived for long."""
+        ring, number = self._ring, owner.number
+        buckets = [self._bucket(ring.at(number, distance), number, dice) for distance in range(256, NEAREST, -1)]
+        buckets.append(self._bucket(ring.within(number, NEAREST), number, dice))
+        return Table(number, buckets)
+
+    def _bucket(self, there: range, owner: int, dice: random.Random) -> Bucket:
+        kept, ages, chance = self._kept, self._ages, dice.random
+        old: list[int] = []
+        young: list[int] = []
+        for index in _met(there, dice):
+            if chance() >= kept[index]:
+                continue  # it is dead, and forgotten
+            (old if chance() < ages[index] else young).append(index)
+            if len(old) > BUCKET_SIZE + REPLACEMENTS:
+                break
+        members = self._ring.nodes
+        nodes: list[Contact] = [
+            node for node in map(members.__getitem__, (old + young)[: BUCKET_SIZE + REPLACEMENTS + 1]) if node.number != owner
+        ]
+        del nodes[BUCKET_SIZE + REPLACEMENTS :]
+        return Bucket(nodes[:BUCKET_SIZE], nodes[BUCKET_SIZE:])
 
 
-def _bucket(ring: Ring[Member], there: Sequence[int], owner: Member, dice: random.Random) -> Bucket:
-    nodes: list[Contact] = []
-    young: list[Contact] = []
-    for index in dice.sample(there, min(len(there), _TRIED)):
-        node = ring[index]
-        if node is owner or (node.kind is Kind.DEAD and dice.random() >= math.exp(-node.dead_for / REVALIDATED_WITHIN)):
-            continue
-        (nodes if dice.random() < node.age else young).append(node)
-        if len(nodes) == BUCKET_SIZE + REPLACEMENTS:
-            break
-    nodes += young[: BUCKET_SIZE + REPLACEMENTS - len(nodes)]
-    return Bucket(nodes[:BUCKET_SIZE], nodes[BUCKET_SIZE:])
+def _met(there: range, dice: random.Random) -> Iterator[int]:
+    """Some of many, or all of few, in the order in which they are met."""
+    size, start, chance = len(there), there.start, dice.random
+    if size < 4 * _TRIED:
+        yield from dice.sample(there, min(size, _TRIED))
+        return
+    met: set[int] = set()
+    while len(met) < _TRIED:
+        index = start + int(chance() * size)
+        if index not in met:
+            met.add(index)
+            yield index

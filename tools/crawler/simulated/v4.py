@@ -16,7 +16,7 @@ from devp2p.keys import PrivateKey, PublicKey, keccak256
 from tools.crawler.simulated import lies
 from tools.crawler.simulated.ledger import Ledger
 from tools.crawler.simulated.population import Asker, Kind, Member, Population
-from tools.crawler.simulated.tables import Table, filled
+from tools.crawler.simulated.tables import Filling, Table
 
 PROOF_LIFETIME: Final = 24 * 3600.0
 _PONG_WITHIN: Final = 0.5
@@ -93,9 +93,10 @@ class _Came(NamedTuple):
 class V4:
     """Discovery v4 of all nodes."""
 
-    def __init__(self, population: Population, ledger: Ledger) -> None:
+    def __init__(self, population: Population, ledger: Ledger, filling: Filling) -> None:
         self._population = population
         self._ledger = ledger
+        self._filling = filling
         self._dice = population.plan.dice("v4")
         self._states: dict[int, _State] = {}
 
@@ -175,7 +176,7 @@ class V4:
         state = self._states.get(member.index)
         if state is None:
             dice = random.Random(f"table v4 {self._population.plan.seed} {member.index}")  # noqa: S311  (no secret)
-            state = self._states[member.index] = _State(filled(member, self._population.ring, dice))
+            state = self._states[member.index] = _State(self._filling.table(member, dice))
         return state
 
 

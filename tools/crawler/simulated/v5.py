@@ -20,7 +20,7 @@ from devp2p.records import Record
 from tools.crawler.simulated import lies
 from tools.crawler.simulated.ledger import Ledger
 from tools.crawler.simulated.population import Asker, Kind, Member, Population
-from tools.crawler.simulated.tables import Table, filled
+from tools.crawler.simulated.tables import Filling, Table
 from tools.crawler.simulated.v4 import Delayed, Sending
 
 _CHALLENGE: Final = 1.0  # seconds
@@ -66,9 +66,10 @@ class _Came(NamedTuple):
 class V5:
     """Discovery v5 of all nodes."""
 
-    def __init__(self, population: Population, ledger: Ledger) -> None:
+    def __init__(self, population: Population, ledger: Ledger, filling: Filling) -> None:
         self._population = population
         self._ledger = ledger
+        self._filling = filling
         self._dice = population.plan.dice("v5")
         self._states: dict[int, _State] = {}
 
@@ -182,7 +183,7 @@ class V5:
         state = self._states.get(member.index)
         if state is None:
             dice = random.Random(f"table v5 {self._population.plan.seed} {member.index}")  # noqa: S311  (no secret)
-            state = self._states[member.index] = _State(filled(member, self._population.ring, dice))
+            state = self._states[member.index] = _State(self._filling.table(member, dice))
         return state
 
 
