@@ -22,6 +22,7 @@ class Program:
 
 
 PROGRAMS: dict[str, Program] = {
+    "postgresql": Program("/usr/lib/postgresql/*/bin/postgres", ("postgresql",)),
     "chromium": Program("/usr/bin/chromium", ("chromium", "fonts-dejavu-core")),  # without a font it would show boxes
 }
 

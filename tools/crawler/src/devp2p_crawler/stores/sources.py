@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Final
 
 from devp2p_crawler.stores.merging import Source
+from devp2p_crawler.stores.postgres import PostgresSource
 from devp2p_crawler.stores.sinks import SinkError
 from devp2p_crawler.stores.sqlite import SqliteStore
 
-SOURCES: Final[dict[str, Callable[[str], Source]]] = {}
+SOURCES: Final[dict[str, Callable[[str], Source]]] = {"postgresql": PostgresSource, "postgres": PostgresSource}
 """Scheme of a URL -> what opens such a server for reading."""
 
 
