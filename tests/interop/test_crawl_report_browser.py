@@ -1,14 +1,17 @@
 """The crawler's report in a real browser: it needs no network, its tables sort, nothing of a peer runs in it, and everybody can read it."""
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import jinja2
 import pytest
 from devp2p_crawler.figures import Findings, gather
+from devp2p_crawler.model import Batch
 from devp2p_crawler.report import page as report_page
 from devp2p_crawler.report import render
 from devp2p_crawler.stores import SqliteStore
@@ -213,3 +216,31 @@ def test_plots_and_sections_have_names(page):
     assert len(sections) >= 10
     assert page.get_by_role("heading", level=1).count() == 1
     assert page.get_by_role("table").count() == page.locator("table > caption").count()
+
+
+def test_the_served_report_is_the_same_page_while_a_crawl_writes_the_file(browser, tmp_path):
+    path = tmp_path / "crawl.db"
+    with closing(SqliteStore.create_or_open(path)) as store:
+        for batch in batches(Shape(nodes=40, rounds=2)):
+            store.write(batch)
+        command = [sys.executable, "-m", "devp2p_crawler", "serve", "--db", str(path), "--listen", "127.0.0.1:0"]
+        with Popen(command, stdout=PIPE, text=True) as process:
+            assert process.stdout is not None
+            found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+            assert found is not None
+            store.write(Batch())
+            page = browser.new_page()
+            said, asked = list[str](), list[str]()
+            page.on("console", lambda message: said.append(message.text))
+            page.on("request", lambda request: asked.append(request.url))
+            page.goto(found[0])
+            assert page.locator("h1").text_content() == "Map of a devp2p network"
+            page.locator("#clients-table thead button").first.click()
+            assert page.locator("#clients-table thead th").first.get_attribute("aria-sort") == "ascending"
+            assert [url for url in asked if not url.endswith("/favicon.ico")] == [found[0]]
+            assert [line for line in said if "favicon" not in line and "404" not in line] == []
+            nodes = page.request.get(f"{found[0]}api/nodes?limit=3").json()
+            assert len(nodes["nodes"]) == 3
+            page.close()
+            process.terminate()
+            assert process.wait(60) == 0

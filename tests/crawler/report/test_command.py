@@ -4,7 +4,7 @@ import sys
 from contextlib import closing
 
 import pytest
-from devp2p_crawler.cli import main
+from devp2p_crawler.cli import main, report
 from devp2p_crawler.stores import SqliteStore
 
 from tests.crawler import mmdb
@@ -55,7 +55,8 @@ def test_a_file_that_is_missing_is_named(tmp_path, capsys):
     assert "none.db" in told(capsys)
 
 
-def test_a_place_that_cannot_be_written_is_named(database, tmp_path, capsys):
+def test_a_place_that_cannot_be_written_is_named(database, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "_page", lambda *_: "a page")
     assert main(["report", "--db", str(database), str(tmp_path / "nowhere" / "out.html")]) == 1
     assert "nowhere/out.html" in told(capsys)
 

@@ -33,7 +33,7 @@ def stored(path, *rows: Batch) -> SqliteStore:
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
     path = tmp_path_factory.mktemp("crawls") / "crawl.db"
-    with closing(stored(path, *batches(Shape(nodes=120, rounds=2, hostile=0.4)))) as store:
+    with closing(stored(path, *batches(Shape(nodes=100, rounds=1, hostile=0.4)))) as store:
         return gather(store.connection)
 
 
@@ -122,7 +122,7 @@ texts = st.one_of(
 numbers = st.integers(0, 2**64 - 1)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings().max_examples // 10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_store_makes_an_active_page(data, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(plots, "plot", lambda name, title, text, *_: inline(EMPTY_SVG, name, title, text))

@@ -1,26 +1,24 @@
 """The API on a file of crawls: what it gives, what it refuses, and that it cannot be made to work without end."""
 
 import json
-import re
-import sqlite3
 import sys
 from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from pathlib import Path
-from subprocess import PIPE, Popen
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 import trio
 from devp2p_crawler.analysis import parse_client
+from devp2p_crawler.cli import main
 from devp2p_crawler.figures import Findings
-from devp2p_crawler.model import Batch
 from devp2p_crawler.serving import Live, Reader, application
+from devp2p_crawler.serving.metrics import _escaped
 from devp2p_crawler.serving.reading import BusyError
 from devp2p_crawler.stores import SinkError, SqliteStore
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.crawler.generated import Shape, batches
 
@@ -144,6 +142,36 @@ def test_sums_are_those_of_the_report(database):
     asking(database, asks)
 
 
+def test_metrics_are_read_by_a_client_of_prometheus(database):
+    async def asks(client: Client) -> None:
+        answer = await client.get("/metrics")
+        assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+        samples = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(answer.body.decode())
+            for sample in family.samples
+        }
+        assert samples["devp2p_crawl_nodes", "found"] == 90
+        assert samples["devp2p_crawl_client_nodes", "geth"] > 5
+        assert samples["devp2p_crawl_recall", "estimate"] == 0.9962
+        assert samples["devp2p_crawl_visits", "rlpx", "ok"] > 0
+
+    asking(database, asks)
+
+
+def test_labels_are_escaped():
+    assert _escaped('a"b\\c\nd') == r"a\"b\\c\nd"
+
+
+@pytest.mark.parametrize("missing", ["starlette", "hypercorn"])
+def test_what_is_not_installed_is_named_with_what_installs_it(database, capsys, monkeypatch, missing):
+    for name in [name for name in sys.modules if name.startswith("devp2p_crawler.serving") or name.partition(".")[0] == missing]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert main(["serve", "--db", str(database)]) == 2
+    assert f"serve needs {missing}, which is not installed: pip install 'devp2p-crawler[serve]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("path", "query", "said"),
     [
@@ -224,28 +252,3 @@ def test_a_file_that_is_gone_is_told(tmp_path):
     answer = asking(tmp_path / "none.db", lambda client: client.get("/api/nodes"))
     assert answer.status == 500
     assert "none.db" in answer.json["error"]
-
-
-def test_the_command_serves_while_the_file_is_written_and_ends_when_told(database, tmp_path):
-    path = tmp_path / "crawl.db"
-    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(path)) as target:
-        source.backup(target)
-    with Popen(
-        [sys.executable, "-m", "devp2p_crawler", "serve", "--db", str(path), "--listen", "127.0.0.1:0"], stdout=PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
-        assert found is not None
-        with (
-            closing(SqliteStore.create_or_open(path)) as store,
-            closing(HTTPConnection("127.0.0.1", int(found[1]), timeout=60)) as connection,
-        ):
-            store.write(Batch())
-            for address, kind in (("/", "text/html"), ("/api/nodes?limit=3", "application/json")):
-                connection.request("GET", address)
-                answer = connection.getresponse()
-                assert answer.status == 200
-                assert kind in (answer.getheader("content-type") or "")
-                assert answer.read()
-        process.terminate()
-        assert process.wait(60) == 0

@@ -68,7 +68,8 @@ def _page(path: str, title: str, geo: list[Path]) -> str:
         from devp2p_crawler.figures import gather  # noqa: PLC0415  (other commands need not wait for matplotlib, nor have it)
         from devp2p_crawler.report import render  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise Failure(f"report needs {error.name}, which is not installed: pip install 'devp2p-crawler[report]'") from None
+        name = str(error.name).partition(".")[0]
+        raise Failure(f"report needs {name}, which is not installed: pip install 'devp2p-crawler[report]'") from None
     try:
         with closing(SqliteStore.open_reading(path)) as store, ExitStack() as stack:
             findings = gather(store.connection, stack.enter_context(open_places(geo)) if geo else None)

@@ -1,21 +1,26 @@
 """``devp2p-crawl serve``: the report and a JSON API on a file of crawls, live, by HTTP."""
 
 import argparse
+import sqlite3
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import trio
 
 from devp2p import Address
 from devp2p.terminal import Exit, Failure, explain, host_name, listen_address, seconds, told_to_end, write_text
+from devp2p_crawler.figures import Findings, gather
+from devp2p_crawler.places import Places, PlacesError, open_places
 from devp2p_crawler.stores import SinkError, SqliteStore
 
 SUMMARY = "serve the report and a read-only JSON API by HTTP"
 DESCRIPTION = """\
 Serve a file of crawls by HTTP until interrupted: the report at /, a JSON API
-below /api/, and its description at /openapi.json. It only reads, and a crawl
-may go on writing meanwhile.
+below /api/, its description at /openapi.json, and figures for Prometheus at
+/metrics. It only reads, and a crawl may go on writing meanwhile.
 
 It listens on this machine alone, unless told otherwise, and answers requests
 for its IP address, for localhost, and for the names that --name tells it.
@@ -50,6 +55,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", metavar="NAME", type=host_name, action="append", default=[], help="a host name under which it may be asked for"
     )
+    parser.add_argument(
+        "--geo",
+        metavar="FILE.mmdb",
+        type=Path,
+        action="append",
+        default=[],
+        help="where addresses are: a GeoIP file that you have; may be repeated",
+    )
     parser.add_argument("--fresh", metavar="SECONDS", type=seconds, default=15.0, help="how old the report may be (default: 15)")
     parser.set_defaults(run=run)
 
@@ -63,10 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
         from devp2p_crawler.report import render  # noqa: PLC0415
         from devp2p_crawler.serving import Live, Reader, application  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        raise Failure(f"serve needs {error.name}, which is not installed: pip install 'devp2p-crawler[serve]'") from None
+        name = str(error.name).partition(".")[0]
+        raise Failure(f"serve needs {name}, which is not installed: pip install 'devp2p-crawler[serve]'") from None
     try:
         SqliteStore.open_reading(arguments.db).close()
-    except SinkError as error:
+        with _places(arguments.geo):
+            pass
+    except (SinkError, PlacesError) as error:
         raise Failure(str(error), Exit.FAILED) from None
     serve_by_http = cast("Any", hypercorn.trio).serve  # its types and Starlette's say the same of an application in other words
     config = Config()
@@ -79,9 +95,13 @@ def run(arguments: argparse.Namespace) -> int:
     config.graceful_timeout = 1.0
     config.include_server_header = False
 
+    def gathered(connection: sqlite3.Connection) -> Findings:
+        with _places(arguments.geo) as places:
+            return gather(connection, places)
+
     async def main() -> None:
         reader = Reader(arguments.db)
-        live = Live(reader, lambda findings: render(findings, written=time.time_ns() // 1000), fresh=arguments.fresh)
+        live = Live(reader, lambda found: render(found, written=time.time_ns() // 1000), gather=gathered, fresh=arguments.fresh)
         app = application(reader, live, names=arguments.name)
         with told_to_end() as told:
             async with trio.open_nursery() as nursery:
@@ -95,6 +115,10 @@ def run(arguments: argparse.Namespace) -> int:
         cause = _first(group)
         raise Failure(f"cannot listen at {config.bind[0]}: {explain(cause)}", Exit.FAILED) from None
     return Exit.OK
+
+
+def _places(paths: list[Path]) -> AbstractContextManager[Places | None]:
+    return open_places(paths) if paths else nullcontext()
 
 
 def _first(group: BaseExceptionGroup[OSError]) -> OSError:

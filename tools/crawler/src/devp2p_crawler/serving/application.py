@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from devp2p_crawler.serving.metrics import TYPE, metrics
 from devp2p_crawler.serving.nodes import Wanted, nodes_page, one_node, visits_of
 from devp2p_crawler.serving.parameters import MOST_NODES, MOST_VISITS, Parameter, RequestError, node_id, read_all, truth, whole, words
 from devp2p_crawler.serving.reading import BusyError, Live, Reader
@@ -56,7 +57,15 @@ def application(reader: Reader, live: Live, *, names: Iterable[str] = ()) -> ASG
     async def report(_request: Request) -> Response:
         return HTMLResponse(await live.page(), headers={"content-security-policy": "frame-ancestors 'none'"})
 
-    routes = [Route("/", report), Route("/openapi.json", description), *(Route(one.path, partial(_answer, one)) for one in table)]
+    async def figures(_request: Request) -> Response:
+        return Response(metrics(await live.findings()), media_type=TYPE)
+
+    routes = [
+        Route("/", report),
+        Route("/openapi.json", description),
+        Route("/metrics", figures),
+        *(Route(one.path, partial(_answer, one)) for one in table),
+    ]
     handlers: dict[Any, Any] = {
         RequestError: partial(_fault, 400),
         BusyError: partial(_fault, 503),

@@ -54,9 +54,18 @@ class Reader:
 class Live:
     """The findings, and the report on them, no older than some seconds; computed once for all who ask meanwhile."""
 
-    def __init__(self, reader: Reader, render: Callable[[Findings], str], *, fresh: float = 15.0, patience: float = 120.0) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        render: Callable[[Findings], str],
+        *,
+        gather: Callable[[sqlite3.Connection], Findings] = gather,
+        fresh: float = 15.0,
+        patience: float = 120.0,
+    ) -> None:
         self._reader = reader
         self._render = render
+        self._gather = gather
         self._fresh = fresh
         self._patience = patience
         self._lock = trio.Lock()
@@ -79,5 +88,5 @@ class Live:
     async def _newest(self) -> Findings:
         now = trio.current_time()
         if self._found is None or now - self._found[0] >= self._fresh:
-            self._found = now, await self._reader.read(gather, patience=self._patience)
+            self._found = now, await self._reader.read(self._gather, patience=self._patience)
         return self._found[1]
