@@ -115,7 +115,7 @@ def _pace(snapshot: Snapshot, history: History, width: int) -> RenderableType:
         "packets/s", Text(f"{snapshot.packets_rate:,.0f}", "bold"), Text(words.curve(list(history.packet_rates), length), "cyan"),
     )  # fmt: skip
     table.add_row(
-        "at work", Text(f"{snapshot.in_flight:,}", "bold"), Text(f"visits, {snapshot.concurrency:,} by UDP at most", "dim"),
+        "at work", Text(f"{snapshot.in_flight:,}", "bold"), Text(f"up to {snapshot.concurrency:,} by UDP", "dim"),
         "queued", Text(f"{snapshot.queued:,}", "bold"), Text(f"and {snapshot.waiting:,} later", "dim"),
     )  # fmt: skip
     table.add_row(
