@@ -1,8 +1,8 @@
 """A visit by RLPx: TCP, handshake, Hello, the Status of eth where it is shared, and a polite Disconnect.
 
-Who speaks first. The usual clients send their Status as soon as they have our Hello, so we wait for it, and leave once it is there: a node that
-hears no Status of ours never takes us for a peer, announces us nothing, and holds nothing against us. One that is silent for a while may
-be waiting for ours, and gets one that fits what its record says of its network.
+Who speaks first. The usual clients send their Status as soon as they have our Hello, so we wait for it, and leave once it is there: a node
+that hears no Status of ours never takes us for a peer, announces us nothing, and holds nothing against us. One that is silent for a while
+may be waiting for ours, and gets one that fits what its record says of its network.
 """
 
 import time
