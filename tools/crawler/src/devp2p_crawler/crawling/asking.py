@@ -17,6 +17,8 @@ _RETRIES: Final = 1
 _SECOND_TRY: Final = 1.0  # seconds until a node is asked again whose answer may have been missed
 _LOSSY: Final = 0.05  # of questions to nodes that are there; with more, silence is not believed at once
 _ENOUGH: Final = 50
+_LOSSY_PASS: Final = 0.01  # of questions, or of the time; with more, a second pass is worth its datagrams
+_PASSES: Final = 1
 _FURTHER_PACKETS: Final = 3
 
 
@@ -29,36 +31,56 @@ class Asking:
         self.lost: int = 0
         """Questions without an answer, to nodes that had just answered another; since the beginning."""
         self.answered: int = 0
+        self.times: int = 0
+        """Looks at how late we are; and how often that was much."""
+        self.late_times: int = 0
+        self._again: list[Entry] = []
 
     async def visit(self, entry: Entry, endpoint: Endpoint | None) -> bool:
         """Visit a node, for which `State.begin` has taken the endpoint, by all versions that it may speak; tell whether it is there."""
         state, began = self._state, trio.current_time()
         if endpoint is None:
-            self._over(entry, self._nowhere(entry))
+            state.visited(entry, Outcome.NO_ADDRESS, [self._nowhere(entry)])
             return False
-        alive, asked = False, 0
+        alive, visits = False, list[Visit]()
         try:
             for version in state.settings.versions:
                 if version == 5 and entry.node.enr is None:
                     continue
                 asked = state.sent[endpoint]
                 found = await self._ask(entry, version)
-                alive |= self._take(entry, found, state.sent[endpoint] - asked)
+                visits.append(replace(found.visit, asked=state.sent[endpoint] - asked))
+                alive |= self._take(entry, found)
                 for question in state.covers[version].answered(entry.id) if found.visit.told is not None else ():
                     await self.further(question, version)
         finally:
             del state.sent[endpoint]
         if not alive and self._may_be_wrong(entry, began):
             state.seen(entry).retries += 1
+            state.wrote(visits)
             state.queue.rest(entry, trio.current_time() + _SECOND_TRY)
             return False
         state.queue.judge(entry, alive=alive)
         if not alive and entry.others:
             entry.node = entry.others.pop(0)  # somebody else says that it is elsewhere
+            state.wrote(visits)
             state.queue.rest(entry, trio.current_time())
             return False
-        self._over(entry, Outcome.OK if alive else Outcome.SILENT)
+        state.visited(entry, Outcome.OK if alive else Outcome.SILENT, visits)
+        owes = entry.node.enr is None if alive else len(entry.tellers) > 1 and not state.seen(entry).retries
+        if owes and state.seen(entry).passes < _PASSES:
+            self._again.append(entry)
         return alive
+
+    def second_pass(self) -> bool:
+        """If answers were lost, have those visited once more who gave no record, or seemed silent though several know them."""
+        total = self.lost + self.answered
+        lossy = self.lost > _LOSSY_PASS * total or self.late_times > _LOSSY_PASS * self.times
+        again, self._again = self._again, []
+        for entry in again if lossy else ():
+            self._state.seen(entry).passes += 1
+            self._state.queue.rest(entry, trio.current_time())
+        return lossy and bool(again)
 
     async def further(self, question: Question, version: int) -> None:
         """Ask a node a further question."""
@@ -70,23 +92,22 @@ class Asking:
             return
         around = self._targets.at(question.place) if version == 4 else [256 - question.bits]
         named = await self._discovery.find_nodes(entry.node, around, version=version)
-        if named is not None:
+        if named is None:
+            state.covers[version].unanswered(question)
+        else:
             state.named(entry.node, self._wanted(entry.node, named), state.covers[version], by_chance=question.by_chance)
-            state.wake()
+        state.wake()
 
     async def _ask(self, entry: Entry, version: int) -> UdpVisit:
         if version == 4:
             return await self._visitor.by_v4(entry.node)
         return await self._visitor.by_v5(entry.node, closest_distances(len(self._state.queue)))
 
-    def _take(self, entry: Entry, found: UdpVisit, asked: int) -> bool:
+    def _take(self, entry: Entry, found: UdpVisit) -> bool:
         state = self._state
-        visit: Visit = replace(found.visit, asked=asked)
-        state.rows.visit(visit)
-        state.counts.visited(visit)
         self.lost += found.lost
         self.answered += found.answered
-        if not visit.outcome.is_alive:
+        if not found.visit.outcome.is_alive:
             return False
         state.answered(entry)
         if found.node is not None and found.node.enr is not None:
@@ -110,25 +131,22 @@ class Asking:
     def _may_be_wrong(self, entry: Entry, began: float) -> bool:
         """Whether a silence may be our fault, or the network's, so that one should ask again."""
         seen, total = self._state.seen(entry), self.lost + self.answered
-        if seen.retries >= _RETRIES or not (entry.is_trusted or len(entry.tellers) > 1):
+        if seen.retries >= _RETRIES:
+            return False
+        if self._state.late > began:
+            return True
+        if not (entry.is_trusted or len(entry.tellers) > 1):
             return False
         # By v5 a node that gave a challenge, and no answer to our proof in time, looks as silent as one that is not there.
         if 4 not in self._state.settings.versions:
             return True
         lossy = total >= _ENOUGH and self.lost > _LOSSY * total
-        return lossy or self._state.late > began or (entry.is_trusted and not entry.tellers)
+        return lossy or (entry.is_trusted and not entry.tellers)
 
-    def _nowhere(self, entry: Entry) -> Outcome:
+    def _nowhere(self, entry: Entry) -> Visit:
         kind = Kind.V4 if 4 in self._state.settings.versions else Kind.V5
         now = wall()
-        visit = Visit(crawl=self._state.crawl, node=entry.id, kind=kind, began=now, ended=now, outcome=Outcome.NO_ADDRESS)
-        self._state.rows.visit(visit)
-        self._state.counts.visited(visit)
-        return Outcome.NO_ADDRESS
-
-    def _over(self, entry: Entry, outcome: Outcome) -> None:
-        self._state.visited(entry, outcome)
-        self._state.wake()
+        return Visit(crawl=self._state.crawl, node=entry.id, kind=kind, began=now, ended=now, outcome=Outcome.NO_ADDRESS)
 
 
 def _at_the_same_place(asked: NodeRecord, told: NodeRecord) -> NodeRecord:

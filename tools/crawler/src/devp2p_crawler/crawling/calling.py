@@ -8,9 +8,9 @@ import trio
 
 from devp2p import Address, NodeRecord, PublicKey
 from devp2p_crawler.crawling.rows import packed
-from devp2p_crawler.crawling.state import State
+from devp2p_crawler.crawling.state import State, wall
 from devp2p_crawler.frontier import Entry
-from devp2p_crawler.model import Outcome, Visit
+from devp2p_crawler.model import Kind, Outcome, Visit
 from devp2p_crawler.visiting import RlpxCaller, visit_rlpx
 
 
@@ -48,8 +48,24 @@ class Calling:
             nursery.start_soon(self._call, entry, address)
 
     async def _call(self, entry: Entry, address: Address) -> None:
+        began = wall()
         try:
             visit = await visit_rlpx(replace(entry.node, addresses=(address,)), self._caller)
+        except trio.Cancelled:  # it has been bothered all the same, which whoever goes on should know
+            self._state.rows.visit(
+                Visit(
+                    crawl=self._state.crawl,
+                    node=entry.id,
+                    kind=Kind.RLPX,
+                    began=began,
+                    ended=wall(),
+                    outcome=Outcome.OUR_FAULT,
+                    ip=packed(address.host),
+                    port=address.port or 0,
+                    asked=1,
+                )
+            )
+            raise
         finally:
             self.in_flight -= 1
             self._state.wake()

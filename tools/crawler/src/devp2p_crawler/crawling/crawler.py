@@ -15,7 +15,7 @@ from typing import Final
 import trio
 import trio.lowlevel
 
-from devp2p import Discovery, Endpoint, NodeRecord, keccak256
+from devp2p import Address, Discovery, Endpoint, NodeRecord, keccak256
 from devp2p_crawler.analysis import estimate_recall
 from devp2p_crawler.crawling.asking import Asking
 from devp2p_crawler.crawling.calling import Calling
@@ -53,6 +53,8 @@ class Crawler:
         """Its id, 16 bytes."""
         self.listening: str = discovery.address.where
         """Where our UDP socket is, such as "127.0.0.1:30303"."""
+        self.accepting: Address | None = None
+        """Where we take calls by TCP."""
         self._state, self._discovery, self._writer = state, discovery, writer
         self._asking = Asking(state, discovery, Targets(keccak256, secrets.token_bytes))
         self.calling: Calling = Calling(state, caller)
@@ -62,7 +64,7 @@ class Crawler:
         self._began = trio.current_time()
         self._before = _Before()
         self._in_flight = self._further = 0
-        self._was_full = False
+        self._is_ending = self._was_full = False
         self._ask_at = 0.0
         self._lag = 0.0
         self._sent, self._found = Rate(), Rate()
@@ -86,6 +88,12 @@ class Crawler:
             await self._schedule(nursery)
             nursery.cancel_scope.cancel()
         self.is_done = True
+
+    async def drain(self) -> None:
+        """Begin no more visits, and wait for those under way: who was called half would be called again by whoever goes on."""
+        self._is_ending = True
+        while self._in_flight or self._further or self.calling.in_flight:  # noqa: ASYNC110  (it is over soon)
+            await trio.sleep(_TICK)
 
     def snapshot(self) -> Snapshot:
         """How the crawl stands."""
@@ -139,11 +147,13 @@ class Crawler:
         state = self._state
         while True:
             state.changed = trio.Event()
+            if self._is_ending:
+                await trio.sleep_forever()
             self._start_visits(nursery)
             self.calling.start(nursery)
             if not state.queue.queued:
                 self._ask_further(nursery)
-                if self._is_idle() and not self._take_doubtful(nursery) and not self.settings.monitor:
+                if self._is_idle() and not self._asking.second_pass() and not self._take_doubtful(nursery) and not self.settings.monitor:
                     return
             due = state.queue.next_due()
             with trio.move_on_at(float("inf") if due is None else due):
@@ -257,8 +267,10 @@ class Crawler:
                 await trio.sleep_until(due)
                 late = trio.current_time() - due
                 worst = max(worst, late)
+                self._asking.times += 1
                 if late > _VERY_LATE:
                     self._state.late = trio.current_time()
+                    self._asking.late_times += 1
             self._lag = max(worst, self._lag * _LAG_FADES)
             lost, answered = self._asking.lost - self._before.lost, self._asking.answered - self._before.answered
             self._before = _Before(self._asking.lost, self._asking.answered)

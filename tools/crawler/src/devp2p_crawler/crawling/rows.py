@@ -35,34 +35,28 @@ class Rows:
         """Somebody has told where a node is, or it answered there."""
         sighting = sighting_of(node, self._vantage, first, last)
         self._batch.sightings.append(sighting)
-        self._grown()
         return sighting
 
     def record(self, node: NodeRecord, seen: int) -> None:
         """A node's own record."""
         if node.enr is not None:
             self._batch.records.append(SignedRecord(node=node.id, sequence=node.enr.sequence, raw=node.enr.encode(), seen=seen))
-            self._grown()
 
     def visit(self, visit: Visit) -> None:
         """A visit is over."""
         self._batch.visits.append(visit)
-        self._grown()
 
     def due(self, node: bytes, when: int) -> None:
-        """When a node is to be visited next."""
+        """When a node is to be visited next; said last of what belongs together, which is then written together."""
         self._batch.due[node] = when
-        self._grown()
+        if len(self._batch) >= MOST:
+            self.flush()
 
     def flush(self) -> None:
         """Hand over what there is."""
         if len(self._batch):
             batch, self._batch = self._batch, Batch()
             self._taker.put(batch)
-
-    def _grown(self) -> None:
-        if len(self._batch) >= MOST:
-            self.flush()
 
 
 def sighting_of(node: NodeRecord, vantage: str, first: int, last: int) -> Sighting:

@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from math import inf
 from typing import Final, Protocol
 
 import trio
@@ -13,15 +14,17 @@ from devp2p.capabilities.ethereum.networks import NETWORKS
 from devp2p_crawler.crawling.crawler import Crawler
 from devp2p_crawler.crawling.rows import Rows
 from devp2p_crawler.crawling.settings import CrawlSettings
-from devp2p_crawler.crawling.sources import enter_known
-from devp2p_crawler.crawling.state import State, wall
+from devp2p_crawler.crawling.sources import enter_known, remember_courtesy
+from devp2p_crawler.crawling.state import MICRO, State, wall
 from devp2p_crawler.frontier import Cover
-from devp2p_crawler.model import Batch, Crawl, KnownNode, Snapshot, uuid7
+from devp2p_crawler.model import Batch, Crawl, KnownNode, Snapshot, Visit, uuid7
 from devp2p_crawler.stores import Sink, Writer
-from devp2p_crawler.visiting import Inbound, rlpx_caller
+from devp2p_crawler.visiting import Inbound, RlpxCaller, rlpx_caller
 
 CHECKPOINT: Final = 10.0
 """Seconds between two rows that say how the crawl stands."""
+PATIENCE: Final = 3.0
+"""Seconds that visits which are under way have in the end."""
 _UDP_AT_ONCE: Final = 3  # operations of one visit
 
 
@@ -42,6 +45,10 @@ class Store(Protocol):
 
     def nodes(self) -> Iterator[KnownNode]:
         """All nodes that are known."""
+        ...
+
+    def visits(self, *, since: int | None = None) -> Iterator[Visit]:
+        """All visits, or those that began at a time or later."""
         ...
 
     def frontier(self) -> Mapping[bytes, int]:
@@ -70,8 +77,9 @@ async def run_crawl(
     before = next((crawl for crawl in store.crawls() if crawl.id == settings.resume), None) if settings.resume is not None else None
     if settings.resume is not None and before is None:
         raise CrawlError(f"there is no crawl {settings.resume.hex()} in the store: `info` shows which there are")
-    known, due = list(store.nodes()), dict(store.frontier())
     now = wall()
+    known, due = list(store.nodes()), dict(store.frontier())
+    lately = list(store.visits(since=now - int(settings.politeness.window * MICRO)))
     crawl = Crawl(
         id=uuid7(now, secrets.token_bytes) if before is None else before.id,
         vantage=settings.vantage,
@@ -88,6 +96,7 @@ async def run_crawl(
         own = settings.key.public_key.node_id
         chance = secrets.SystemRandom().random
         state = State(settings, rows, crawl.id, own, {version: Cover(chance) for version in settings.versions})
+        remember_courtesy(state, lately)
         try:
             return await _run(state, crawl, writer, known, due, on_start=on_start, until=until)
         finally:
@@ -111,18 +120,9 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
         if crawler is not None:
             crawler.heard(node, version)
 
-    try:
-        listener = None if settings.tcp_listen is None else await listen(settings.tcp_listen)
-    except OSError as error:
-        raise CrawlError(f"cannot listen at {settings.tcp_listen}: {error.strerror or error}") from error
+    listener = await _listening(settings)
     port = 0 if listener is None else listener.addresses[0].port or 0
-    caller = rlpx_caller(
-        crawl=state.crawl,
-        key=settings.key,
-        client_id=settings.client_name,
-        listen_port=port,
-        network=NETWORKS.get(settings.network or ""),
-    )
+    caller = _caller(settings, state.crawl, port)
     try:
         opening = open_discovery(
             settings.key,
@@ -137,47 +137,66 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
         )
         async with opening as discovery:
             crawler = Crawler(state, discovery, caller, writer)
+            crawler.accepting = None if listener is None else listener.addresses[0]
+            for entry in enter_known(state, known, due, crawl.started):
+                crawler.calling.add(entry)
             for node in settings.bootnodes:
                 state.trusted(node)
-            enter_known(state, known, due)
             crawler.begins()
             if on_start is not None:
                 on_start(crawler)
             await _until_over(crawler, crawl, state, until, Inbound(caller, crawler.calling.came), listener)
             snapshot = crawler.snapshot()
-            ended = wall() if crawler.is_done or (until is not None and not until.is_set()) else None
+            is_over = crawler.is_done or until is None or not until.is_set()
+            ended = wall() if is_over else None
             state.rows.crawl(_as_of(crawl, snapshot, ended))
             return snapshot
     except OSError as error:
         raise CrawlError(f"cannot listen at {settings.udp_listen}: {error.strerror or error}") from error
+    except ValueError as error:  # of a node list's URL, or as there is nothing to ask DNS with
+        raise CrawlError(str(error)) from error
     finally:
         if listener is not None:
             with trio.CancelScope(shield=True):
                 await listener.aclose()
 
 
+async def _listening(settings: CrawlSettings) -> Listener | None:
+    """Listen for calls by TCP, if that is wanted."""
+    try:
+        return None if settings.tcp_listen is None else await listen(settings.tcp_listen)
+    except OSError as error:
+        raise CrawlError(f"cannot listen at {settings.tcp_listen}: {error.strerror or error}") from error
+
+
+def _caller(settings: CrawlSettings, crawl: bytes, port: int) -> RlpxCaller:
+    network = NETWORKS.get(settings.network or "")
+    return rlpx_caller(crawl=crawl, key=settings.key, client_id=settings.client_name, listen_port=port, network=network)
+
+
 async def _until_over(  # noqa: PLR0913, PLR0917  (of `_run` alone)
     crawler: Crawler, crawl: Crawl, state: State, until: trio.Event | None, inbound: Inbound, listener: Listener | None
 ) -> None:
     async def end() -> None:
-        if until is not None:
-            await until.wait()
-            nursery.cancel_scope.cancel()
+        with trio.move_on_after(inf if crawler.settings.duration is None else crawler.settings.duration):
+            await (trio.Event() if until is None else until).wait()
+        with trio.move_on_after(PATIENCE):
+            await crawler.drain()
+        nursery.cancel_scope.cancel()
 
     async def checkpoints() -> None:
         while True:
             await trio.sleep(CHECKPOINT)
             state.rows.crawl(_as_of(crawl, crawler.snapshot(), None))
 
-    with trio.move_on_after(float("inf") if crawler.settings.duration is None else crawler.settings.duration):
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(end)
-            nursery.start_soon(checkpoints)
-            nursery.start_soon(crawler.trees.read)
-            if listener is not None:
-                nursery.start_soon(inbound.serve, listener)
-            await crawler.run()
-            nursery.cancel_scope.cancel()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        nursery.start_soon(checkpoints)
+        nursery.start_soon(crawler.trees.read)
+        if listener is not None:
+            nursery.start_soon(inbound.serve, listener)
+        await crawler.run()
+        nursery.cancel_scope.cancel()
 
 
 def _as_of(crawl: Crawl, snapshot: Snapshot, ended: int | None) -> Crawl:

@@ -1,30 +1,54 @@
 """Where nodes come from beside those that others name: bootnodes, nodes of earlier crawls, node lists in DNS."""
 
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
+from math import inf
 from typing import Final
 
 import trio
 
 from devp2p import Address, Discovery, NodeRecord, PublicKey, Record
 from devp2p_crawler.crawling.state import MICRO, State, wall
-from devp2p_crawler.model import KnownNode
+from devp2p_crawler.frontier import Entry
+from devp2p_crawler.model import Kind, KnownNode, Visit
 
 READING: Final = 10.0
 """Seconds without news from DNS after which a crawl does not wait for more."""
 
 
-def enter_known(state: State, known: list[KnownNode], due: dict[bytes, int]) -> None:
-    """Enter the nodes from before: all due at once for a new crawl, each when it is due for one that goes on."""
-    now, monotonic = wall(), trio.current_time()
+def enter_known(state: State, known: Iterable[KnownNode], due: Mapping[bytes, int], started: int) -> list[Entry]:
+    """Enter the nodes from before: all for a new crawl, for one that goes on those that it had not done with.
+
+    `started` is when it began. Of one that monitors each node is due when it would have been.
+
+    Returns those that answered, and that it had not come to calling.
+    """
+    now, monotonic, monitor = wall(), trio.current_time(), state.settings.monitor
+    uncalled: list[Entry] = []
     for one in known:
-        node = node_of(one)
+        node, when = node_of(one), due.get(one.node)
         if node is None:
             continue
-        when = due.get(one.node)
-        later = state.settings.resume is not None and when is not None and when > now
-        if later and not state.settings.monitor:
-            continue  # it was visited
-        state.trusted(node, due=monotonic + ((when or 0) - now) / MICRO if later else None)
+        was_visited = state.settings.resume is not None and one.last_visit is not None and one.last_visit >= started
+        if not was_visited or when is None or when <= (now if monitor else one.last_visit or 0):
+            state.trusted(node)
+            continue
+        entry = state.restored(node, one, monotonic + (when - now) / MICRO if monitor else inf)
+        if entry is not None and one.last_ok is not None and Kind.RLPX not in one.outcomes:
+            uncalled.append(entry)
+    return uncalled
+
+
+def remember_courtesy(state: State, visits: Iterable[Visit]) -> None:
+    """What was done to hosts lately, by this crawl before it was broken off or by another one of this file, counts on."""
+    now, monotonic = wall(), trio.current_time()
+    for visit in visits:
+        if visit.ip:
+            host, when = state.courtesy.host(visit.ip, visit.port), monotonic - max(0, now - visit.began) / MICRO
+            if visit.kind is Kind.RLPX:
+                state.courtesy.dialled(host, visit.node, when)
+            elif visit.kind is not Kind.INBOUND:
+                state.courtesy.visited(host, visit.node, when)
 
 
 def node_of(known: KnownNode) -> NodeRecord | None:

@@ -1,7 +1,7 @@
 """What the parts of one crawl share."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import trio
@@ -11,7 +11,7 @@ from devp2p_crawler.crawling.counts import Counts
 from devp2p_crawler.crawling.rows import Rows, packed, place_of
 from devp2p_crawler.crawling.settings import CrawlSettings
 from devp2p_crawler.frontier import Courtesy, Cover, Entry, Queue, Standing, Teller
-from devp2p_crawler.model import Outcome, Sighting
+from devp2p_crawler.model import Kind, KnownNode, Outcome, Sighting, Visit
 
 MICRO = 1_000_000
 
@@ -43,6 +43,7 @@ class Seen:
     has_said: bool = False
     has_come: bool = False
     retries: int = 0
+    passes: int = 0
     sequence: int = -1
     """Of its record that was written."""
     asked_by: Cover | None = None
@@ -118,6 +119,35 @@ class State:
             self._note(entry, None)
         self.wake()
 
+    def restored(self, node: NodeRecord, known: KnownNode, due: float) -> Entry | None:
+        """A node was visited before this crawl was broken off, and is due again at a time, or never."""
+        if node.id == self.own or (entry := self.queue.trusted(node, due=due)) is None:
+            return None
+        alive = known.last_ok is not None
+        entry.was_judged = True
+        entry.memo = Seen(
+            known.first_seen,
+            Standing(trio.current_time()),
+            is_alive=alive,
+            was_visited=True,
+            was_called=Kind.RLPX in known.outcomes,
+            has_said=known.said is not None,
+            has_come=Kind.INBOUND in known.outcomes,
+            sequence=-1 if known.record is None else known.record.sequence,
+        )
+        self.counts.alive += alive
+        self.counts.failed += not alive
+        self.counts.dialled += Kind.RLPX in known.outcomes
+        self.counts.inbound += Kind.INBOUND in known.outcomes
+        if known.said is not None:
+            self.counts.hellos += 1
+            self.counts.said(known.said.client, known.said.network_id)
+        for version, cover in self.covers.items():
+            cover.heard_of(node.id)
+            if known.outcomes.get(Kind.V4 if version == 4 else Kind.V5) is Outcome.OK:
+                cover.answered(node.id)
+        return entry
+
     def named(self, teller: NodeRecord, nodes: tuple[NodeRecord, ...], asked_by: Cover | None = None, *, by_chance: bool = False) -> None:
         """A node has named others: its neighbours, or in answer to a further question of a cover, which may have been one by chance."""
         if not nodes:
@@ -157,14 +187,22 @@ class State:
         if seen.asked_by is not None:
             seen.asked_by.count(0, 1)
 
-    def visited(self, entry: Entry, outcome: Outcome) -> None:
-        """A round of visits to a node is over."""
+    def wrote(self, visits: Iterable[Visit]) -> None:
+        """Visits are over."""
+        for visit in visits:
+            self.rows.visit(visit)
+            self.counts.visited(visit)
+
+    def visited(self, entry: Entry, outcome: Outcome, visits: Iterable[Visit]) -> None:
+        """A round of visits to a node is over. They are written together with when the next is due, so that no crash can part these."""
+        self.wrote(visits)
         seen, now = self.seen(entry), trio.current_time()
         if not seen.is_alive and not seen.was_visited:
             self.counts.failed += 1
         seen.was_visited = True
         seen.standing = seen.standing.after(outcome, now)
         self.rest(entry, seen.standing.next_visit(outcome, now))
+        self.wake()
 
     def rest(self, entry: Entry, due: float | None) -> None:
         """Leave a node alone until a time, or for ever; only who monitors comes back to it by itself."""

@@ -24,6 +24,7 @@ _TRIES: Final = 3  # questions about one empty part
 _FEW: Final = 64  # nodes that a network is taken to have at least
 _FINE: Final = 16  # bits of the places of which is kept whether anybody was named there
 _AT_ONCE: Final = 3
+_ROUNDS: Final = 6  # of questions by chance, while most have no answer
 _AT_FIRST: Final = 10  # one of so many nodes that answer is asked about a part chosen by chance,
 _OFTEN_UNTIL: Final = 200  # until so many have answered,
 _SELDOM: Final = 50  # and then one of so many
@@ -49,6 +50,8 @@ class Question(NamedTuple):
     """For those that share exactly so many first bits with it."""
     place: bytes
     """Where in the key space they are, as far as somebody is wanted at one place: 32 bytes."""
+    part: tuple[int, int] | None = None
+    """The part in which nobody was found, by its depth and number, if it is about one."""
     by_chance: bool = False
     """Whether it is for a part that was chosen by chance, so that who is named there is a sample of all."""
 
@@ -65,7 +68,7 @@ class Cover:
         self._tried: dict[tuple[int, int], int] = {}
         self._asked: dict[int, int] = {}
         self._named = self._news = 0
-        self._rounds = 0
+        self._rounds = self._last_round = self._silent = 0
         self.is_done: bool = False
         """Whether nothing more is to be asked."""
 
@@ -94,13 +97,19 @@ class Cover:
         """Begin anew, as for another round through all nodes."""
         self._tried.clear()
         self._asked.clear()
-        self._rounds = 0
+        self._rounds = self._last_round = self._silent = 0
         self.is_done = False
 
     def count(self, named: int, news: int) -> None:
         """What further questions have brought: so many names, and so many of them nodes that are alive and were not known."""
         self._named += named
         self._news += news
+
+    def unanswered(self, question: Question) -> None:
+        """A question had no answer: what it was about may be asked of somebody else, but not for ever."""
+        self._silent += 1
+        if question.part is not None and self._silent <= len(self._ids):
+            self._tried[question.part] -= 1
 
     def questions(self) -> list[Question]:
         """The next questions, once all earlier ones and the visits to whom they named are over; none when it is enough."""
@@ -109,8 +118,10 @@ class Cover:
         found = self.about_empty_parts()
         if not found:
             worth = not self._rounds or (self._named and self._news >= LEAST_NEWS * self._named)
-            self._named = self._news = 0
-            found = self._by_chance() if worth else []
+            unheard = self._silent > self._last_round / 2 and self._rounds < _ROUNDS
+            self._named = self._news = self._silent = 0
+            found = self._by_chance() if worth or unheard else []
+            self._last_round = len(found)
             self._rounds += 1
         self.is_done = not found
         return found
@@ -123,7 +134,7 @@ class Cover:
         for part in range(1 << depth) if depth else ():
             if part not in taken and self._tried.get((depth, part), 0) < _TRIES:
                 self._tried[depth, part] = self._tried.get((depth, part), 0) + 1
-                questions += self._ask_at_the_edge(part, depth)
+                questions += [one._replace(part=(depth, part)) for one in self._ask_at_the_edge(part, depth)]
         return questions
 
     def _is_unknown(self, number: int, bits: int) -> bool:

@@ -16,6 +16,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import count
+from math import inf
 from typing import Final
 
 from devp2p import NodeRecord
@@ -103,7 +104,7 @@ class Queue:
         return self._entries.get(node)
 
     def trusted(self, node: NodeRecord, *, due: float | None = None) -> Entry | None:
-        """A source of our own names a node, to be visited now or when it is `due`. The entry, if the node is new."""
+        """A source of our own names a node, to be visited now or when it is `due`, which may be never. The entry, if the node is new."""
         entry = self._entries.get(node.id)
         if entry is not None:
             _merge(entry, node)
@@ -118,6 +119,8 @@ class Queue:
         entry = self._entries[node.id] = Entry(node, is_trusted=True, place=Place.RESTING)
         if due is None:
             self._enter(entry, self._first)
+        elif due == inf:
+            self.retire(entry)
         else:
             self.rest(entry, due)
         return entry
@@ -195,7 +198,7 @@ class Queue:
     def retire(self, entry: Entry) -> None:
         """A node is not visited any more."""
         entry.place = Place.RESTING
-        entry.due = float("inf")
+        entry.due = inf
 
     def next_due(self) -> float | None:
         """When the next node is due; None if none rests."""
