@@ -50,6 +50,9 @@ class Census:
         """The IDs of nodes that the user wants."""
         self.wishes: list[bytes] = []
         """Those of them to which a session is still to come, which may take the place of one that ends."""
+        self.chosen: set[bytes] = set()
+        """The IDs of peers that we have dialled as well as they us: they count as dialled, whichever link was kept."""
+        self._kept: dict[bytes, SlotPeer] = {}
         self._wants = {name: one.wants if strict else unless_it_fails(one.wants, otherwise=False) for name, one in capabilities.items()}
         self._roster = roster
         self._ratings = ratings
@@ -60,18 +63,26 @@ class Census:
         self._nearest: dict[bytes, float] = {}
 
     def peers(self, now: float) -> list[SlotPeer]:
-        """All peers."""
-        return [
-            self.peer(
-                *(peer.public_key, [one.name for one in peer.active], peer.address),
-                inbound=peer.inbound,
-                since=self._clock.at(peer.since),
-                now=now,
-                trust=peer.trust,
-            )
-            for peer in self._roster
-            if peer.id not in self.leaving
-        ]
+        """All peers, and those whose place is kept."""
+        return [*(self._seen(peer, now) for peer in self._roster if peer.id not in self.leaving), *self._kept.values()]
+
+    def _seen(self, peer: Peer, now: float) -> SlotPeer:
+        return self.peer(
+            *(peer.public_key, [one.name for one in peer.active], peer.address),
+            inbound=peer.inbound and peer.id not in self.chosen,
+            since=self._clock.at(peer.since),
+            now=now,
+            trust=peer.trust,
+        )
+
+    def keep(self, peer: Peer, now: float) -> None:
+        """The session with a peer is being ended for another link to it: its place is kept for that one."""
+        if peer.id not in self.leaving:  # or else somebody has its place already
+            self._kept[peer.id] = self._seen(peer, now)
+
+    def give_back(self, node_id: bytes) -> SlotPeer | None:
+        """The place that is kept for a node, if one is, is kept no longer."""
+        return self._kept.pop(node_id, None)
 
     def peer(  # noqa: PLR0913  (of a peer, or of one who asks to be)
         self,
@@ -113,6 +124,7 @@ class Census:
     def gone(self, node_id: bytes) -> None:
         """A session is over."""
         self.leaving.discard(node_id)
+        self.chosen.discard(node_id)
         if node_id not in self.wishes:
             self.wished.discard(node_id)
         self._nearest.pop(node_id, None)

@@ -95,9 +95,27 @@ class Policy:
 
     def admit(self, key: PublicKey, shared: Iterable[str], address: Address, *, inbound: bool) -> Admit | Refuse:
         """Whether to let in the node that has proved its key; `Admit.drop` is the peer that has to make room for it."""
-        now, ban = self.clock.now(), self.bans.get(key.node_id, self.clock.trio())
-        newcomer = self._census.peer(key, shared, address, inbound=inbound, since=now, now=now)
-        return self.slots.admit(newcomer, self._census.peers(now), now, ban=ban)
+        now, ban, census = self.clock.now(), self.bans.get(key.node_id, self.clock.trio()), self._census
+        first = census.give_back(key.node_id)
+        inbound = inbound and (first is None or first.inbound)
+        newcomer = census.peer(key, shared, address, inbound=inbound, since=now, now=now)
+        decision = self.slots.admit(newcomer, census.peers(now), now, ban=ban)
+        if first is not None and isinstance(decision, Admit):  # the new link has the place of the old, and is here for the same reasons
+            census.chosen.update(() if first.inbound else {first.id})
+            census.wished.update({first.id} if first.protected else ())
+        return decision
+
+    def chose(self, peer: Peer) -> None:
+        """A peer has dialled us and we have dialled it, and both links are proved: it counts as one that we dialled, whichever is kept."""
+        self._census.chosen.add(peer.id)
+
+    def keep_place(self, peer: Peer) -> None:
+        """Another link to a peer will replace its session: nobody else gets its place meanwhile."""
+        self._census.keep(peer, self.clock.now())
+
+    def give_place_back(self, node_id: bytes) -> None:
+        """The place of a node, if one is kept, is free: the other link has ended as well."""
+        self._census.give_back(node_id)
 
     def began(self, peer: Peer) -> None:
         """A session has begun."""

@@ -10,8 +10,10 @@ nodes of this kind that dial each other at once never both close what the other 
 refused at once, or a connected node could have as many wait as it likes.
 
 Two nodes that speak dpx/1 need not wait where each has dialled the other: both keep the link that the one with the smaller public key has
-dialled, whichever came first. A first link that is not that one is ended when that one is there. But no link of a stranger ends that of a
-known peer (`Trust.KNOWN`): whoever has but its key could end its sessions in this way.
+dialled, whichever came first. Only the node with the larger key ends the other link, when it has that one: it is who can refuse that
+one for want of a place, so if both nodes ended links, both links could be gone. Which of them is kept has nothing to do with why the peer
+is here: it is one that we dialled in any case, and the new link has the place of the old. But no link of a stranger ends that of a known
+peer (`Trust.KNOWN`): whoever has but its key could end its sessions in this way.
 """
 
 import logging
@@ -113,36 +115,40 @@ class Sessions:
             return Refuse(node_id, "it is this node itself", DisconnectReason.CONNECTED_TO_SELF)
         if not session.connection.space.shared:
             return Refuse(node_id, "no capability is shared", DisconnectReason.USELESS_PEER)
-        while (first := self._roster.get(key)) is not None:
-            on_wait()
-            if is_preferred := self._is_preferred(session, first):
-                self.end(node_id, DisconnectReason.ALREADY_CONNECTED, "both sides keep the link that the smaller key has dialled")
-            if not await self._is_chosen(session, is_preferred=is_preferred):
-                return Refuse(node_id, "there is a session with it already", DisconnectReason.ALREADY_CONNECTED)
-        shared = [spec.name for spec in session.connection.space.shared]
-        decision = self._policy.admit(key, shared, session.link.remote, inbound=session.inbound)
+        try:
+            while (first := self._roster.get(key)) is not None:
+                on_wait()
+                if not await self._follows(session, first):
+                    return Refuse(node_id, "there is a session with it already", DisconnectReason.ALREADY_CONNECTED)
+            shared = [spec.name for spec in session.connection.space.shared]
+            decision = self._policy.admit(key, shared, session.link.remote, inbound=session.inbound)
+        finally:
+            self._policy.give_place_back(node_id)
         if isinstance(decision, Refuse) or decision.drop is not None:
             self.announce(decision)
         return decision
 
-    def _is_preferred(self, session: Session, first: Peer) -> bool:
-        """Whether both sides know that of two links, of which each has dialled one, a second one is to be kept."""
+    def _have_crossed(self, session: Session, first: Peer) -> bool:
+        """Whether each side has dialled one of two links, and both know which is to be kept."""
         if session.pact is None or first.profile.protocol != session.profile.protocol or first.inbound == session.inbound:
             return False
-        if first.trust is Trust.KNOWN and session.profile.trust is not Trust.KNOWN:
-            return False
-        return session.inbound == (bytes(self._key) > bytes(session.public_key))
+        return session.profile.trust is Trust.KNOWN or first.trust is not Trust.KNOWN
 
-    async def _is_chosen(self, session: Session, *, is_preferred: bool) -> bool:
-        """A further link to a connected peer: whether the first has ended while this one waited. Only one waits.
-
-        One that is preferred does so until the first has ended, for it is us who have begun to end that.
-        """
-        node_id = session.public_key.node_id
-        if node_id in self._seconds:
+    async def _follows(self, session: Session, first: Peer) -> bool:
+        """A further link to a connected peer: whether the first has ended while this one waited. Only one waits."""
+        node_id, limits = session.public_key.node_id, self._limits
+        larger, crossed = bytes(self._key) > bytes(session.public_key), self._have_crossed(session, first)
+        if larger and crossed:
+            self._policy.chose(first)
+        if node_id in self._seconds or (larger and crossed and not session.inbound):
             return False
-        larger = bytes(self._key) > bytes(session.public_key)
-        patience = inf if is_preferred else self._limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        patience = limits.duplicate_wait + (_TIE_BREAK if larger else 0.0)
+        if larger and crossed:
+            self._policy.keep_place(first)
+            self.end(node_id, DisconnectReason.ALREADY_CONNECTED, "both sides keep the link that the smaller key has dialled")
+            patience = inf  # it is us who end the first
+        elif crossed and not session.inbound:
+            patience = max(patience, limits.handshake_timeout)  # it is the peer who ends the first, and may not have heard our Hello yet
         self._seconds.add(node_id)
         try:
             return await wait_for_choice(session, partial(self._roster.wait_left, session.public_key), patience)

@@ -144,7 +144,7 @@ async def test_two_that_dial_each_other_at_once_keep_the_same_link_at_once_and_t
 
 
 async def test_control_if_each_waited_for_the_others_choice_it_would_take_seconds(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(Sessions, "_is_preferred", lambda *_: False)
+    monkeypatch.setattr(Sessions, "_have_crossed", lambda *_: False)
     network = Network()
     async with opened(network, "one", SMALL) as one, opened(network, "other", LARGE) as other:
         times: set[bool] = set()

@@ -70,6 +70,16 @@ def test_a_swap_whose_dial_failed_exchanges_nobody():
     assert (again.id, answer.drop) == (node_id(3), node_id(1))
 
 
+def test_who_is_dialled_for_another_ones_place_and_dials_us_and_is_refused_still_gets_it():
+    slots = Slots([SlotSpec("eth", 1)], 1, secret=SECRET, dialled_floor=0)
+    peers = [peer(1, 0.1)]
+    (swap,) = slots.decide(peers, [candidate(2, 0.9)], 0.0, lambda: 0.5)
+    assert isinstance(slots.admit(peer(2, inbound=True), peers, 1.0), Refuse)
+    answer = slots.admit(peer(2), peers, 1.0)
+    assert isinstance(answer, Admit)
+    assert (swap.id, answer.drop) == (node_id(2), node_id(1))
+
+
 def test_places_are_kept_free_for_inbound_peers():
     world = World([ETH], 50)
     world.add(crowd(0, 300))

@@ -5,6 +5,7 @@ controls. It prints a table, and writes docs/steering.svg. Discovery has no part
 """
 
 import argparse
+import hashlib
 import random
 import signal
 import sys
@@ -46,7 +47,7 @@ class World:
         self._choice = choice
         self._network = MemoryTransport()
         self._dice = random.Random(f"simulation {seed}")  # noqa: S311  (no secret is thrown with it)
-        self._keys = {plan.name: PrivateKey.generate() for plan in self.plans}
+        self._keys = {plan.name: _key(seed, plan.name) for plan in self.plans}
         self._by_id = {self._keys[plan.name].public_key.node_id: plan for plan in self.plans}
         self._bests = {one.name: best_service(self._others(one), one.places) for one in self.observers}
         self.by_chance = mean([chance_service(self._others(one), one.places, seed) / self._bests[one.name] for one in self.observers])
@@ -103,6 +104,10 @@ async def course_of(choice: Choice, seed: int, nodes: int = NODES, hours: float 
 def run(choice: Choice, seed: int, nodes: int = NODES, hours: float = HOURS) -> Course:
     """`course_of` under a simulated clock."""
     return trio.run(partial(course_of, choice, seed, nodes, hours), clock=MockClock(autojump_threshold=0))
+
+
+def _key(seed: int, name: str) -> PrivateKey:
+    return PrivateKey(hashlib.sha256(f"simulation {seed} {name}".encode()).digest())
 
 
 def _address(plan: NodePlan) -> Address:

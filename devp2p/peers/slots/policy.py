@@ -234,10 +234,17 @@ class Slots:
     def admit(self, newcomer: SlotPeer, peers: Sequence[SlotPeer], now: float, *, ban: Ban | None = None) -> Admit | Refuse:
         """Whether to let in a peer that has proved its key, and which peer has to go for it. `ban`: the ban that it is under, if it is.
 
-        With the answer the replacement that the peer was dialled for, if it was, is over.
+        With the answer the replacement that the peer was dialled for, if it was, is over; but if it has dialled us meanwhile, and is
+        refused, our own dial is still to come.
         """
         self._forget(now)
-        planned = self._planned.pop(newcomer.id, None)
+        decision = self._judge(newcomer, peers, now, ban)
+        if isinstance(decision, Admit) or not newcomer.inbound:
+            self._planned.pop(newcomer.id, None)
+        return decision
+
+    def _judge(self, newcomer: SlotPeer, peers: Sequence[SlotPeer], now: float, ban: Ban | None) -> Admit | Refuse:
+        planned = None if newcomer.inbound else self._planned.get(newcomer.id)
         if any(peer.id == newcomer.id for peer in peers):
             return Refuse(newcomer.id, "there is a session with it already", DisconnectReason.ALREADY_CONNECTED)
         if newcomer.outside:
