@@ -1,4 +1,10 @@
-"""Who is visited when, how often, and who is not: decisions alone, without clock and network."""
+"""Who is visited when, how often, and who is not: decisions alone, without clock and network.
+
+queue          whose turn it is, so that liars do not get ahead of honest nodes
+cover          which parts of the key space are asked about, beside each node's own surroundings
+politeness     what may be done to one host
+revisits concurrency    when a node is due again; how many visits are under way
+"""
 
 from devp2p_crawler.frontier.concurrency import Concurrency
 from devp2p_crawler.frontier.cover import MOST_QUESTIONS, Cover, Question, Targets, closest_distances
