@@ -90,3 +90,19 @@ async def test_nodes_answer_questions_and_calls_as_nodes_do():
     assert summary["connections"] == summary["dialled"] == len(called)
     packets = sum(one["sum"] for kind, one in summary["questions"].items() if kind != "v5 handshake")  # which brings a question, too
     assert packets <= summary["packets_received"] == summary["packets"]["sum"] + summary["packets_elsewhere"]
+
+
+async def test_an_impolite_crawler_is_found_out():
+    async with running(nodes=10, seed=1, dead=0, liars=0) as network:
+        host, port = network.enode.rpartition("@")[2].split(":")
+        with trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM) as sock:
+            for _ in range(70):
+                await sock.sendto(b"no packet of any protocol", (host, int(port)))
+        for _ in range(4):
+            await (await trio.open_tcp_stream(host, int(port))).aclose()
+        while network.progress["connections"] < 4:  # noqa: ASYNC110  (it is told each second)
+            await trio.sleep(0.1)
+        summary = await network.end()
+    assert summary["impolite"].keys() == {"packets", "dials", "connections"}
+    assert summary["most_seen"]["packets"] == 70
+    assert summary["findings"][0].startswith(f"packets: {host}")
