@@ -78,6 +78,12 @@ def test_a_node_is_known_by_all_that_was_written_of_it(store):
     assert (node.rtt, node.handshakes, node.vantages) == (5000, 2, {"here", "there"})
 
 
+def test_a_node_of_which_only_is_said_when_it_is_due_is_not_known(store):
+    store.write(Batch(due={rows.node_id(1): rows.BEGIN}, sightings=[rows.sighting(2)]))
+    assert [node.node for node in store.nodes()] == [rows.node_id(2)]
+    assert store.frontier() == {rows.node_id(1): rows.BEGIN}
+
+
 def test_a_node_that_was_only_told_of_or_only_visited_is_known_too(store):
     store.write(Batch(sightings=[rows.sighting(1, 5, ip=b"old.", udp=1), rows.sighting(1, 6, ip=b"new.", udp=2)]))
     store.write(Batch(visits=[rows.visit(2, 7, Outcome.OUR_FAULT), rows.visit(3, 7, Outcome.SILENT)]))

@@ -69,6 +69,8 @@ def known_nodes(connection: sqlite3.Connection) -> Iterator[KnownNode]:
                 told = sightings.of(number)
                 record = max(map(_record, records.of(number)), key=lambda found: (found.sequence, found.raw), default=None)
                 heard = frozenset(name for name, _ in vantages.of(number))
+                if first_visit is None and not told and record is None:
+                    continue  # somebody has only said when it is due, which is no fact
                 yield replace(
                     _known(node, visited, told, first_visit),
                     public_key=public_key or b"",
