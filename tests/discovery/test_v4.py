@@ -7,10 +7,11 @@ from devp2p.discovery.events import LookupDone, PingResult
 from devp2p.discovery.v4 import packets
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v4.exchange import PAID_PING
-from devp2p.discovery.v4.nodes import contact_at
+from devp2p.discovery.v4.nodes import contact_at, contact_of, judge_neighbor
 from devp2p.discovery.v4.protocol import Discv4
 from devp2p.keys import keccak256
 from devp2p.records.enr import LocalRecord
+from devp2p.records.node_record import NodeRecord
 from tests.discovery.strangers import (
     FAR,
     START,
@@ -64,7 +65,7 @@ def test_whoever_is_not_pinged_back_asks_with_a_larger_ping_and_is():
     (one, here), (two, there) = (make_node(0), make_node(1))
     for node in (one, two):
         quiet(node, START)
-    one._exchange.find_nodes(contact_to(two), bytes(64), START, 1)
+    one.find_nodes(contact_to(two), bytes(64), START)
     for data, _ in one.datagrams_to_send(START):
         two.receive_datagram(data, here, START)
     (pong, _), (back, _) = two.datagrams_to_send(START)
@@ -72,7 +73,7 @@ def test_whoever_is_not_pinged_back_asks_with_a_larger_ping_and_is():
     one.receive_datagram(pong, there, START)
     deliver(START, (one, here), seconds=5.0)
     pass_time(two, START + 5)
-    one._exchange.find_nodes(contact_to(two), bytes(64), START + 5, 1)
+    one.find_nodes(contact_to(two), bytes(64), START + 5)
     ((again, _),) = one.datagrams_to_send(START + 5)
     assert len(again) == PAID_PING
     two.receive_datagram(again, here, START + 5)
@@ -85,6 +86,17 @@ def test_a_ping_says_where_its_sender_is_and_the_number_of_its_record():
     (ping, _, to) = sent(node, START)[0]
     assert to == guest().endpoint
     assert ping == packets.Ping(packets.Endpoint(*endpoint_of(0), 30300), packets.Endpoint(*to, 0), int(START) + 20, 1)
+
+
+@pytest.mark.parametrize("ip", [bytes([20, 0, 0, 1]), bytes.fromhex("20010470000000000000000000000001")], ids=len)
+def test_a_node_without_a_tcp_port_is_found_again_where_it_was_told_of(ip: bytes):
+    endpoint = Endpoint(ip, 30303)
+    contact = judge_neighbor(packets.Neighbor(ip, 30303, 0, bytes(key_of(1).public_key)), ip)
+    assert contact is not None
+    assert contact_of(contact.record) == contact
+    assert contact.endpoint == endpoint
+    assert NodeRecord.parse(contact.record.enode).udp_endpoints == contact.record.udp_endpoints
+    assert not any(address.is_dialable for address in contact.record.addresses)
 
 
 def test_a_node_without_an_address_says_so_in_as_many_bytes_as_the_recipients_address_has():

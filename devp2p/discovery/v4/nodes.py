@@ -36,7 +36,8 @@ def contact_of(node: NodeRecord, ip_versions: Sequence[int] = (4, 6)) -> Node | 
 
 def contact_at(public_key: PublicKey, endpoint: Endpoint, tcp_port: int) -> Node:
     """Make a contact of a node at an endpoint, which takes TCP links at a port of the same address if that is not 0."""
-    addresses = (Address(ENODE_SCHEME, str(unpack_ip(endpoint.ip)), tcp_port),) if tcp_port else ()
+    # Port 0 is kept as in an enode URL: whoever takes no links, or at an address that nobody told of, is still found at this endpoint.
+    addresses = (Address(ENODE_SCHEME, str(unpack_ip(endpoint.ip)), tcp_port),)
     return Contact(public_key.node_id, endpoint, 0, NodeRecord(public_key, addresses, endpoint.port))
 
 
