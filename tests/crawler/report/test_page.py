@@ -16,6 +16,7 @@ from devp2p_crawler.stores import SqliteStore
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.crawler.figures.test_oddities import odd_rows
 from tests.crawler.generated import BEGAN, HOSTILE, SECOND, Shape, batches
 from tests.crawler.report import inert
 
@@ -33,7 +34,7 @@ def stored(path, *rows: Batch) -> SqliteStore:
 @pytest.fixture(scope="module")
 def findings(tmp_path_factory):
     path = tmp_path_factory.mktemp("crawls") / "crawl.db"
-    with closing(stored(path, *batches(Shape(nodes=100, rounds=1, hostile=0.4)))) as store:
+    with closing(stored(path, *batches(Shape(nodes=100, rounds=1, hostile=0.4)), odd_rows())) as store:
         return gather(store.connection)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from devp2p.terminal import Exit, Failure, write_fields, write_json, write_text
+from devp2p_crawler.analysis import Hint
+from devp2p_crawler.figures import Oddities, oddities
 from devp2p_crawler.model import Crawl
 from devp2p_crawler.stores import SinkError, SqliteStore
 
@@ -31,6 +33,7 @@ exit codes:
 """
 _SMALL: Final = 256 << 20  # bytes of a file that is looked through without being asked to
 _MOST_SHOWN: Final = 20  # crawls
+_MOST_PLACES: Final = 5
 _LATELY: Final = 30.0  # seconds within which the row of a crawl that runs is written again
 
 
@@ -38,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("--db", metavar="FILE", required=True, help="the file")
     parser.add_argument("--check", action="store_true", help="look through all of it for damage, even if it is large")
+    parser.add_argument("--sybils", action="store_true", help="say which nodes may not be what they seem, and what that may mean")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
     parser.set_defaults(run=_run)
 
@@ -47,15 +51,18 @@ def _run(options: argparse.Namespace) -> int:
     try:
         with SqliteStore.open_reading(path) as store:
             found = look(store, path, check=options.check or Path(path).stat().st_size <= _SMALL)
+            odd = oddities(store.connection) if options.sybils else None
     except SinkError as error:
         raise Failure(str(error), Exit.FAILED) from None
     except sqlite3.Error as error:
         saved = f"save what is left by `sqlite3 {path} .recover`"
         raise Failure(f"{path} is damaged, or cannot be read now ({error}); if it is damaged, {saved}", Exit.FAILED) from None
     if options.json:
-        write_json(found)
+        write_json(found if odd is None else {**found, "hints": {node.hex(): [*map(_word, hints)] for node, hints in odd.flagged.items()}})
     else:
         _tell(found)
+        for line in _hints(odd) if odd is not None else ():
+            write_text(line)
     return Exit.OK if found["damage"] in (None, []) else Exit.FAILED
 
 
@@ -161,6 +168,23 @@ def _tell(found: Mapping[str, Any]) -> None:
         write_text(line)
     if found["resumable"] is not None and crawls[-1]["state"] != "running":
         write_text(f"to go on: devp2p-crawl resume --db {found['file']}")
+
+
+def _word(hint: Hint) -> str:
+    """As the API of `serve` spells it."""
+    return hint.name.lower()
+
+
+def _hints(found: Oddities) -> Iterator[str]:
+    yield f"{len(found.flagged):,} nodes have hints that they may not be what they seem, {found.alive:,} of them alive:"
+    for one in found.hints:
+        if one.nodes:
+            yield f"  {one.nodes:,}  {one.hint.value}"
+    for crowd in found.crowds[:_MOST_PLACES]:
+        yield f"  {crowd.nodes:,} nodes at {crowd.place}"
+    for cluster in found.clusters[:_MOST_PLACES]:
+        yield f"  {cluster.nodes:,} node-IDs that begin with the same {cluster.bits} bits as {cluster.first.hex()}"
+    yield "A hint proves nothing, and no node is left out for one. The report says what each may mean; --json names the nodes."
 
 
 def _lines(crawls: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -2,14 +2,18 @@
 
 from devp2p_crawler.figures.findings import (
     Clients,
+    Cluster,
+    Crowd,
     Difference,
     Errors,
     Findings,
     ForkGroup,
     Headline,
+    HintCount,
     Lifetimes,
     Moment,
     Network,
+    Oddities,
     Overlap,
     Places,
     Rtts,
@@ -18,17 +22,22 @@ from devp2p_crawler.figures.findings import (
     System,
 )
 from devp2p_crawler.figures.gathering import gather
+from devp2p_crawler.figures.oddities import oddities
 
 __all__ = [
     "Clients",
+    "Cluster",
+    "Crowd",
     "Difference",
     "Errors",
     "Findings",
     "ForkGroup",
     "Headline",
+    "HintCount",
     "Lifetimes",
     "Moment",
     "Network",
+    "Oddities",
     "Overlap",
     "Places",
     "Rtts",
@@ -36,4 +45,5 @@ __all__ = [
     "Share",
     "System",
     "gather",
+    "oddities",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devp2p_crawler.analysis import Readiness, Survival
+from devp2p_crawler.analysis import Hint, Readiness, Survival
 from devp2p_crawler.model import Kind, Outcome, Recall
 
 
@@ -187,6 +187,53 @@ class Places:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HintCount:
+    """How many nodes have a hint."""
+
+    hint: Hint
+    nodes: int
+    alive: int
+    """Those of them that answered at least once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """More nodes than are usual at one address, or in one network."""
+
+    place: str
+    """An address, or a network with its bits, such as "10.0.7.0/24"."""
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cluster:
+    """Node-IDs that are too near to each other for chance."""
+
+    bits: int
+    """Which all of them have in common, at their beginning."""
+    first: bytes
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oddities:
+    """Hints that nodes are not as many as they look. They prove nothing, and nothing is left out for them."""
+
+    hints: tuple[HintCount, ...]
+    """One for each kind of hint, even if no node has it."""
+    crowds: tuple[Crowd, ...]
+    """The largest ones."""
+    crowds_in_all: int
+    clusters: tuple[Cluster, ...]
+    """The largest ones."""
+    clusters_in_all: int
+    flagged: Mapping[bytes, tuple[Hint, ...]]
+    """Each node with a hint, in the order of node-IDs."""
+    alive: int
+    """Of those, how many answered at least once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """All of it."""
 
@@ -211,6 +258,7 @@ class Findings:
     """None if there is too little to tell."""
     overlap: Overlap | None
     """None if there is but one vantage."""
+    oddities: Oddities
     places: Places | None
     difference: Difference | None
     """None if there is but one crawl."""

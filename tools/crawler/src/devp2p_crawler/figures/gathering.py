@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from devp2p_crawler.figures.findings import Errors, Findings, Headline, Run
+from devp2p_crawler.figures.oddities import oddities
 from devp2p_crawler.figures.places import places
 from devp2p_crawler.figures.runs import difference, newest_runs, overlap
 from devp2p_crawler.figures.said import capabilities, clients, networks
@@ -51,6 +52,7 @@ def _gather(connection: sqlite3.Connection, files: Places | None) -> Findings:
         errors=_errors(connection),
         lifetimes=lifetimes(connection),
         overlap=overlap(connection),
+        oddities=oddities(connection),
         places=None if files is None else places(connection, files),
         difference=difference(connection, runs),
     )

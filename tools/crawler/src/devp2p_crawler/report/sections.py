@@ -7,6 +7,7 @@ from devp2p_crawler.analysis import Readiness
 from devp2p_crawler.figures import Findings, Share
 from devp2p_crawler.model import Outcome
 from devp2p_crawler.report import plots
+from devp2p_crawler.report.hints import hints_section
 from devp2p_crawler.report.numbers import NOTHING, moment, percent, ratio, span
 from devp2p_crawler.report.tables import Cell, Column, Section, Table, label, left_out, number, share, strange
 from devp2p_crawler.report.visible import visible
@@ -376,5 +377,6 @@ _SECTIONS: Final[tuple[Callable[[Findings], Section], ...]] = (
     _overlap,
     _places,
     _runs,
+    hints_section,
     _unparsed,
 )

@@ -8,6 +8,7 @@ script can read an answer.
 import enum
 import ipaddress
 import json
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
@@ -20,9 +21,21 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from devp2p_crawler.figures import Oddities
 from devp2p_crawler.serving.metrics import TYPE, metrics
 from devp2p_crawler.serving.nodes import Wanted, nodes_page, one_node, visits_of
-from devp2p_crawler.serving.parameters import MOST_NODES, MOST_VISITS, Parameter, RequestError, node_id, read_all, truth, whole, words
+from devp2p_crawler.serving.parameters import (
+    MOST_NODES,
+    MOST_VISITS,
+    Parameter,
+    RequestError,
+    identity,
+    node_id,
+    read_all,
+    truth,
+    whole,
+    words,
+)
 from devp2p_crawler.serving.reading import BusyError, Live, Reader
 from devp2p_crawler.stores import SinkError
 
@@ -80,6 +93,10 @@ def _endpoints(reader: Reader, live: Live) -> list[Endpoint]:
         found = await live.findings()
         return {"as_of": found.as_of, **{name: _plain(getattr(found, name)) for name in names}}
 
+    async def hints(values: Mapping[str, Any], _path: Mapping[str, str]) -> object:
+        found = await live.findings()
+        return {"as_of": found.as_of, **_flagged(found.oddities, values["after"], values["limit"])}
+
     async def nodes(values: Mapping[str, Any], _path: Mapping[str, str]) -> object:
         return await reader.read(lambda connection: nodes_page(connection, Wanted(**values)))
 
@@ -99,16 +116,31 @@ def _endpoints(reader: Reader, live: Live) -> list[Endpoint]:
         whole("after", "the `next` of the page before", 0, 2**62, 0),
         whole("limit", "how many", 1, MOST_NODES, 100),
     )
+    flags = (identity("after", "the `next` of the page before"), whole("limit", "how many", 1, MOST_NODES, 100))
     return [
         Endpoint("/api/summary", "The figures with which the report begins", partial(part, ("headline", "since", "rtts", "errors"))),
         Endpoint("/api/clients", "Clients, versions, capabilities", partial(part, ("clients", "capabilities"))),
         Endpoint("/api/networks", "Networks, and fork ids", partial(part, ("networks", "forks"))),
         Endpoint("/api/crawls", "The newest crawls, and how they differ", partial(part, ("runs", "difference", "overlap"))),
         Endpoint("/api/growth", "How the map grew", partial(part, ("growth",))),
+        Endpoint("/api/hints", "Nodes that may not be what they seem, a page at a time: flags that prove nothing", hints, flags),
         Endpoint("/api/nodes", "Nodes, a page at a time", nodes, page),
         Endpoint("/api/nodes/{node}", "One node", node),
         Endpoint("/api/nodes/{node}/visits", "The latest visits to a node", visits, (whole("limit", "how many", 1, MOST_VISITS, 100),)),
     ]
+
+
+def _flagged(found: Oddities, after: bytes | None, limit: int) -> dict[str, object]:
+    """What is odd in sum, and a page of the nodes that are flagged, by node-ID; `next` is None after the last one."""
+    ids = [*found.flagged]
+    start = 0 if after is None else bisect_right(ids, after)
+    page = ids[start : start + limit]
+    return {
+        **{name: _plain(getattr(found, name)) for name in ("hints", "crowds", "crowds_in_all", "clusters", "clusters_in_all", "alive")},
+        "flagged": len(ids),
+        "nodes": [{"id": node.hex(), "hints": _plain(found.flagged[node])} for node in page],
+        "next": page[-1].hex() if start + limit < len(ids) else None,
+    }
 
 
 async def _answer(endpoint: Endpoint, request: Request) -> Response:

@@ -57,6 +57,11 @@ def words(name: str, description: str, longest: int) -> Parameter:
     return Parameter(name, description, {"type": "string", "maxLength": longest}, read)
 
 
+def identity(name: str, description: str) -> Parameter:
+    """A node-ID."""
+    return Parameter(name, description, {"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}, node_id)
+
+
 def read_all(known: tuple[Parameter, ...], given: list[tuple[str, str]]) -> dict[str, Any]:
     """The values of all parameters; RequestError for those that are not known, given twice, or wrong."""
     by_name = {parameter.name: parameter for parameter in known}
