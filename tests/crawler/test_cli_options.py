@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from devp2p_crawler.cli import layers
+from devp2p_crawler.cli import layers, main
 from devp2p_crawler.cli.options import OPTIONS, Choices, add_options, choose, read_opt_out
 
 from devp2p import PRESETS, Address, NodeRecord, PrivateKey
@@ -82,6 +82,8 @@ def test_every_flag_is_heeded(folder: Path):
 
 WRONG: list[tuple[list[str], str]] = [
     (["--db", "y.db"], "--db is given 2 times, and is one thing: give it once"),
+    (["--sink", "mysql://a:secret@h/x"], "--sink: nothing here writes to mysql://a@h/x: write postgres://... or postgresql://..."),
+    (["--frontier", "crawl.db"], "--frontier: nothing here shares a frontier by that: write postgres://... or postgresql://..."),
     (["--bootnode", "enode://abc"], "--bootnode: "),
     (["--bootnode", ENODE.partition("@")[0]], "--bootnode: it names a node but no UDP port to ask it at: add @<host>:<port>"),
     (["--network", "maynet"], "--network: there is no network 'maynet': did you mean mainnet?"),
@@ -283,3 +285,17 @@ def test_help_names_every_option_and_what_it_is():
     for option in OPTIONS:
         assert f"--{option.name}" in text
         assert option.help
+
+
+def test_urls_with_passwords_are_neither_kept_nor_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    url = "postgresql://crawler:secret-word@db.example/crawls"
+    flags = ["--db", "x.db", "--sink", url, "--frontier", url, "--bootnode", ENODE, "--dry-run"]
+    choices = chosen(*flags)
+    assert choices.sink == (url,)
+    assert "secret-word" not in choices.told + repr(choices)
+    assert main(["crawl", *flags]) == 0
+    out = capsys.readouterr()
+    assert "postgresql://crawler@db.example/crawls" in out.out
+    assert "secret-word" not in out.out + out.err
+    assert "secret-word" not in refused("--sink", "mysql://a:secret-word@h/x")
+    assert "secret-word" not in refused("--frontier", "postgresql://a:secret-word@[::1")

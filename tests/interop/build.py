@@ -21,7 +21,7 @@ GO_PACKAGES = {
     "devp2p": "github.com/ethereum/go-ethereum/cmd/devp2p",
     "geth": "github.com/ethereum/go-ethereum/cmd/geth",
 }
-DEBIAN_PROGRAMS = ("chromium",)
+DEBIAN_PROGRAMS = ("chromium", "postgresql")
 TARGETS = (*GO_PACKAGES, "ethereumjs", *DEBIAN_PROGRAMS)
 DEFAULT_TARGETS = ("testpeer", "dpxpeer", "chaintool", "devp2p", "geth", "ethereumjs", *DEBIAN_PROGRAMS)
 

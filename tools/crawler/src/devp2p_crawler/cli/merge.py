@@ -5,7 +5,7 @@ import time
 from contextlib import closing
 
 from devp2p.terminal import Exit, Failure, warn, write
-from devp2p_crawler.stores import Merged, SinkError, SqliteStore, is_same_file, merge, open_source
+from devp2p_crawler.stores import Merged, SinkError, SqliteStore, is_same_file, merge, open_source, shown
 
 SUMMARY = "put what several crawls have found into one file"
 DESCRIPTION = """\
@@ -62,12 +62,15 @@ def _add(store: SqliteStore, address: str, *, quiet: bool) -> None:
         nonlocal told
         if not quiet and time.monotonic() > told + _EVERY:
             told = time.monotonic()
-            warn(f"{address}: {merged.visits:,} visits so far")
+            warn(f"{shown(address)}: {merged.visits:,} visits so far")
 
     try:
         with closing(open_source(address)) as source:
             merged = merge(store, source, on_rows=tell)
     except SinkError as error:
-        raise Failure(f"{error} ({address} was not added whole: begin again)", Exit.FAILED) from None
+        raise Failure(f"{error} ({shown(address)} was not added whole: begin again)", Exit.FAILED) from None
     if not quiet:
-        write(f"{address}: {merged.crawls:,} crawls, {merged.sightings:,} sightings, {merged.records:,} records, {merged.visits:,} visits")
+        write(
+            f"{shown(address)}: {merged.crawls:,} crawls, {merged.sightings:,} sightings,"
+            f" {merged.records:,} records, {merged.visits:,} visits"
+        )

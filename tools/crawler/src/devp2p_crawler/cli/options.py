@@ -4,7 +4,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from devp2p import PRESETS, Address, NodeRecord, PrivateKey
 from devp2p.terminal import Failure, discovery_node, explain, host_name, metrics_address, read_key, seconds, udp_address
 from devp2p_crawler.cli.layers import Given, Option, add_flags, as_told, nearest, resolve
 from devp2p_crawler.model import Networks, OptOut, parse_network
+from devp2p_crawler.stores import SinkError, open_frontier, open_sink
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 _TREE: Final = re.compile(r"enrtree://[A-Z2-7]{53}@[\w.-]{1,253}")
@@ -38,6 +39,9 @@ class Choices:
     inbound: bool
     listen: Address
     key: PrivateKey | None
+    sink: tuple[str, ...] = field(repr=False)
+    """URLs, which may hold passwords."""
+    frontier: str | None = field(repr=False)
     vantage: str
     contact: str
     opt_out: str | None
@@ -66,6 +70,23 @@ def _file_to_read(text: str) -> str:
     path = Path(text)
     if not path.is_file() and not path.is_fifo():
         raise ValueError(f"there is no file {text[:200]!r}: name one that is there")
+    return text
+
+
+def _sink(text: str) -> str:
+    return _server(text, open_sink)
+
+
+def _frontier(text: str) -> str:
+    return _server(text, open_frontier)
+
+
+def _server(text: str, opener: Callable[[str], object]) -> str:
+    """A URL of a server of which nothing is wrong that can be seen from here; no text of an error holds its password."""
+    try:
+        opener(text)
+    except SinkError as error:
+        raise ValueError(str(error)) from None
     return text
 
 
@@ -115,6 +136,22 @@ def _level(text: str) -> str:
 _GROUPS: Final[Mapping[str, Sequence[Option]]] = {
     "what is written": (
         Option("db", "the file that takes it all; what is there is kept", "FILE", _file_to_write, is_path=True, is_kept=False),
+        Option(
+            "sink",
+            "servers that get all of the file as it grows, and what they missed once they are there again: postgresql://USER@HOST/DATABASE;"
+            " a password is better kept in DEVP2P_CRAWL_SINK",
+            "URL",
+            _sink,
+            many=True,
+            is_kept=False,
+        ),
+        Option(
+            "frontier",
+            "a PostgreSQL server by which crawlers share the work, so that each node is visited by one of them",
+            "URL",
+            _frontier,
+            is_kept=False,
+        ),
         Option("vantage", "a name for the place from which you look (default: local)", "NAME", _vantage, default="local"),
     ),
     "where it begins": (
@@ -216,6 +253,8 @@ def choose(
         inbound=values["inbound"],
         listen=values["listen"] or udp_address("*:0"),
         key=values["key"],
+        sink=values["sink"],
+        frontier=values["frontier"],
         vantage=values["vantage"],
         contact=values["contact"],
         opt_out=values["opt-out"],

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -30,7 +30,7 @@ from devp2p_crawler.exports import InputError, read_node_set, record_text
 from devp2p_crawler.frontier import Politeness
 from devp2p_crawler.model import Networks, OptOut, Snapshot
 from devp2p_crawler.screen import JsonView, PlainView, Scene, View, exposed, json_lost, live_view, summary, text_lost
-from devp2p_crawler.stores import Sink, SinkError, SqliteStore
+from devp2p_crawler.stores import Forwarder, Sink, SinkError, SqliteStore, open_frontier, shown
 
 PATIENCE: Final = 20.0
 """Seconds that a crawl has to write everything once it is told to end."""
@@ -210,9 +210,20 @@ async def _crawl(prepared: Prepared, store: SqliteStore, view: View, until: trio
         started = Started()
         nursery.start_soon(_show, prepared, view, started)
         sinks = [] if prepared.watch is None else [prepared.watch.sink]
-        snapshot = await run_crawl(prepared.settings, store, sinks=sinks, on_start=started.take, until=until)
+        frontier = None if prepared.choices.frontier is None else open_frontier(prepared.choices.frontier)
+        with forwarding(prepared.choices.db, prepared.choices.sink) as forwarders:
+            snapshot = await run_crawl(prepared.settings, store, sinks=sinks, on_start=started.take, until=until, frontier=frontier)
+            for forwarder in forwarders:
+                await trio.to_thread.run_sync(forwarder.close)  # the screen goes on
         nursery.cancel_scope.cancel()
     return started.scene or prepared.scene, snapshot
+
+
+@contextmanager
+def forwarding(db: str, urls: Iterable[str]) -> Generator[list[Forwarder]]:
+    """Send what is in a file on to servers, as it grows."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(Forwarder(db, url)) for url in urls]
 
 
 class Started:
@@ -273,7 +284,9 @@ def tell_plan(prepared: Prepared) -> None:
             "ask": f"by discovery {' and '.join(f'v{version}' for version in settings.versions)}, from {settings.udp_listen}",
             "call": calls + (f"; take calls at {settings.tcp_listen}" if settings.tcp_listen is not None else ""),
             "leave out": ", ".join(left_out) or "nobody",
-            "write": f"into {choices.db}, which {'exists and is added to' if exists else 'will be made'}",
+            "write": f"into {choices.db}, which {'exists and is added to' if exists else 'will be made'}"
+            + "".join(f"; and from there to {shown(url)}" for url in choices.sink),
+            **({} if choices.frontier is None else {"share": f"the frontier of {shown(choices.frontier)}"}),
             "end": "when everybody was visited"
             if settings.duration is None
             else f"after {settings.duration:g} s, or sooner if all are done",

@@ -20,6 +20,8 @@ class Calling:
     def __init__(self, state: State, caller: RlpxCaller) -> None:
         self._state, self._caller = state, caller
         self._waiting: deque[Entry] = deque()
+        self.pending: set[bytes] = set()
+        """Nodes that are to be called, or are being called."""
         self.in_flight: int = 0
 
     def __len__(self) -> int:
@@ -29,6 +31,7 @@ class Calling:
         """A node is there: it may be called."""
         if self._state.settings.dial and _dialable(entry.node) is not None:
             self._waiting.append(entry)
+            self.pending.add(entry.id)
 
     def start(self, nursery: trio.Nursery) -> None:
         """Begin as many calls as may be under way."""
@@ -39,9 +42,11 @@ class Calling:
             entry = self._waiting.popleft()
             address = _dialable(entry.node)
             if address is None or self._state.refusal(entry.node) is not None:
+                self.pending.discard(entry.id)
                 continue
             host = self._state.courtesy.host(packed(address.host), address.port or 0)
             if self._state.courtesy.when_to_dial(host, entry.id, now) > now:
+                self.pending.discard(entry.id)
                 continue  # the next visit by UDP leads here again
             self._state.courtesy.dialled(host, entry.id, now)
             self.in_flight += 1
@@ -68,6 +73,7 @@ class Calling:
             raise
         finally:
             self.in_flight -= 1
+            self.pending.discard(entry.id)
             self._state.wake()
         seen = self._state.seen(entry)
         if not seen.was_called:
@@ -86,6 +92,7 @@ class Calling:
         state.trusted(NodeRecord(key, (Address("tcp", str(ip_address(visit.ip)), port),) if port and visit.ip else ()))
         entry = state.queue.get(visit.node)
         if entry is None:
+            state.wrote([visit])
             return
         seen = state.seen(entry)
         if not seen.has_come:

@@ -20,6 +20,7 @@ from devp2p_crawler.analysis import estimate_recall
 from devp2p_crawler.crawling.asking import Asking
 from devp2p_crawler.crawling.calling import Calling
 from devp2p_crawler.crawling.counts import Rate, memory
+from devp2p_crawler.crawling.fleet import Fleet
 from devp2p_crawler.crawling.silence import Silences
 from devp2p_crawler.crawling.sources import Trees
 from devp2p_crawler.crawling.state import State, endpoint_of
@@ -55,6 +56,8 @@ class Crawler:
         """Where our UDP socket is, such as "127.0.0.1:30303"."""
         self.accepting: Address | None = None
         """Where we take calls by TCP."""
+        self.fleet: Fleet | None = None
+        """Where a frontier is shared."""
         self._state, self._discovery, self._writer = state, discovery, writer
         self._asking = Asking(state, discovery, Targets(keccak256, secrets.token_bytes))
         self.calling: Calling = Calling(state, caller)
@@ -88,6 +91,10 @@ class Crawler:
             await self._schedule(nursery)
             nursery.cancel_scope.cancel()
         self.is_done = True
+
+    def room(self) -> int:
+        """How many nodes may be added to those that are queued, so that there is enough to do."""
+        return 0 if self._is_ending else self._concurrency.limit - self._state.queue.queued
 
     async def drain(self) -> None:
         """Begin no more visits, and wait for those under way: who was called half would be called again by whoever goes on."""
@@ -151,14 +158,17 @@ class Crawler:
                 await trio.sleep_forever()
             self._start_visits(nursery)
             self.calling.start(nursery)
-            if not state.queue.queued:
+            if not state.queue.queued and (self.fleet is None or self.fleet.is_quiet):
                 self._ask_further(nursery)
-                if self._is_idle() and not self._asking.second_pass() and not self._take_doubtful(nursery) and not self.settings.monitor:
+                if self._is_idle() and not self._asking.second_pass() and not self._take_doubtful(nursery) and self._may_end():
                     return
             due = state.queue.next_due()
             with trio.move_on_at(float("inf") if due is None else due):
                 await state.changed.wait()
             await trio.lowlevel.checkpoint()  # others first
+
+    def _may_end(self) -> bool:
+        return not self.settings.monitor and (self.fleet is None or self.fleet.is_over)
 
     def _is_idle(self) -> bool:
         resting = self._state.queue.resting if not self.settings.monitor else 0
@@ -188,6 +198,9 @@ class Crawler:
             reason = state.refusal(entry.node)
             if reason is not None:
                 state.counts.skipped[reason] += 1
+                state.leave(entry)
+                continue
+            if self.fleet is not None and not self.fleet.holds(entry.id):
                 state.queue.retire(entry)
                 continue
             when = self._when(entry, now)

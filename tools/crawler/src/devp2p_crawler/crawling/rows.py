@@ -75,6 +75,11 @@ def place_of(node: NodeRecord) -> tuple[bytes, int, int]:
     return ip, 0 if udp is None else udp[1], tcp if ip else 0
 
 
+def unpacked(ip: bytes) -> str:
+    """The way back, for 4 or 16 bytes."""
+    return str(ip_address(ip))
+
+
 @lru_cache(maxsize=1 << 16)
 def packed(host: str) -> bytes:
     """An address as 4 or 16 bytes; none for what is a name."""

@@ -11,14 +11,16 @@ import trio
 
 from devp2p import DiscoveryLimits, Listener, NodeRecord, listen, open_discovery
 from devp2p.capabilities.ethereum.networks import NETWORKS
+from devp2p.terminal import warn
 from devp2p_crawler.crawling.crawler import Crawler
+from devp2p_crawler.crawling.fleet import Fleet
 from devp2p_crawler.crawling.rows import Rows
 from devp2p_crawler.crawling.settings import CrawlSettings
 from devp2p_crawler.crawling.sources import enter_known, remember_courtesy
 from devp2p_crawler.crawling.state import MICRO, State, wall
 from devp2p_crawler.frontier import Cover
 from devp2p_crawler.model import Batch, Crawl, KnownNode, Snapshot, Visit, uuid7
-from devp2p_crawler.stores import Sink, Writer
+from devp2p_crawler.stores import Frontier, Sink, Writer
 from devp2p_crawler.visiting import Inbound, RlpxCaller, rlpx_caller
 
 CHECKPOINT: Final = 10.0
@@ -60,15 +62,16 @@ class Store(Protocol):
         ...
 
 
-async def run_crawl(
+async def run_crawl(  # noqa: PLR0913  (what it is given, and by name)
     settings: CrawlSettings,
     store: Store,
     *,
     sinks: Sequence[Sink] = (),
     on_start: Callable[[Crawler], None] | None = None,
     until: trio.Event | None = None,
+    frontier: Frontier | None = None,
 ) -> Snapshot:
-    """Crawl, and write what is found to `store` and `sinks`, which are closed in the end.
+    """Crawl, and write what is found to `store` and `sinks`, which are closed in the end, as is the `frontier` that others share.
 
     `on_start` is given the crawl when it begins, to look at `Crawler.snapshot` from time to time. It is over when nobody is left to visit,
     after `settings.duration`, or when `until` is set; then all rows are written, and the last snapshot is returned. Cancelled, it writes
@@ -98,7 +101,7 @@ async def run_crawl(
         state = State(settings, rows, crawl.id, own, {version: Cover(chance) for version in settings.versions})
         remember_courtesy(state, lately)
         try:
-            return await _run(state, crawl, writer, known, due, on_start=on_start, until=until)
+            return await _run(state, crawl, writer, known, due, on_start=on_start, until=until, frontier=frontier)
         finally:
             rows.flush()
 
@@ -112,6 +115,7 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
     *,
     on_start: Callable[[Crawler], None] | None,
     until: trio.Event | None,
+    frontier: Frontier | None,
 ) -> Snapshot:
     settings = state.settings
     crawler: Crawler | None = None
@@ -138,7 +142,9 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
         async with opening as discovery:
             crawler = Crawler(state, discovery, caller, writer)
             crawler.accepting = None if listener is None else listener.addresses[0]
-            for entry in enter_known(state, known, due, crawl.started):
+            if frontier is not None:
+                crawler.fleet = Fleet(state, frontier, writer, crawler.calling, room=crawler.room, tell=warn)
+            for entry in enter_known(state, known, {} if frontier is not None else due, crawl.started):
                 crawler.calling.add(entry)
             for node in settings.bootnodes:
                 state.trusted(node)
@@ -193,10 +199,14 @@ async def _until_over(  # noqa: PLR0913, PLR0917  (of `_run` alone)
         nursery.start_soon(end)
         nursery.start_soon(checkpoints)
         nursery.start_soon(crawler.trees.read)
+        if crawler.fleet is not None:
+            nursery.start_soon(crawler.fleet.run, None if crawler.settings.monitor else wall())
         if listener is not None:
             nursery.start_soon(inbound.serve, listener)
         await crawler.run()
         nursery.cancel_scope.cancel()
+    if crawler.fleet is not None:
+        await crawler.fleet.close()
 
 
 def _as_of(crawl: Crawl, snapshot: Snapshot, ended: int | None) -> Crawl:

@@ -8,12 +8,14 @@ import trio
 
 from devp2p import Endpoint, NodeRecord
 from devp2p_crawler.crawling.counts import Counts
-from devp2p_crawler.crawling.rows import Rows, packed, place_of
+from devp2p_crawler.crawling.rows import Rows, packed, place_of, sighting_of
 from devp2p_crawler.crawling.settings import CrawlSettings
-from devp2p_crawler.frontier import Courtesy, Cover, Entry, Queue, Standing, Teller
+from devp2p_crawler.frontier import Courtesy, Cover, Entry, Place, Queue, Standing, Teller
 from devp2p_crawler.model import Kind, KnownNode, Outcome, Sighting, Visit
 
 MICRO = 1_000_000
+_LEFT = 24 * 3600 * MICRO
+"""For how long a shared frontier is not asked again for a node that is not to be visited from here."""
 
 
 def endpoint_of(node: NodeRecord) -> Endpoint | None:
@@ -70,14 +72,20 @@ class State:
     sent: dict[Endpoint, int] = field(default_factory=dict[Endpoint, int])
     """Endpoints that are asked now -> datagrams that they were sent."""
     changed: trio.Event = field(default_factory=trio.Event)
+    _others: Teller = field(default_factory=lambda: Teller(alive=1))
+    """Who share a frontier, and are believed."""
     late: float = float("-inf")
     """When we were last so late that an answer may have been missed."""
-    on_sighted: Callable[[Sighting], None] | None = None
-    """Told of new nodes where others decide who visits them."""
+    _on_sighted: Callable[[Sighting, Cover | None], bool] | None = None
+    _on_visited: Callable[[bytes, int | None], None] | None = None
 
     def __post_init__(self) -> None:
         """Begin with nobody bothered."""
         self.courtesy = Courtesy(self.settings.politeness)
+
+    def share(self, on_sighted: Callable[[Sighting, Cover | None], bool], on_visited: Callable[[bytes, int | None], None]) -> None:
+        """Let somebody else decide who is visited: new nodes are told there, and so is who was visited and is due when, or never."""
+        self._on_sighted, self._on_visited = on_sighted, on_visited
 
     def wake(self) -> None:
         """Something is over, or new."""
@@ -113,6 +121,9 @@ class State:
     def trusted(self, node: NodeRecord, *, due: float | None = None) -> None:
         """A source of our own names a node."""
         if node.id == self.own:
+            return
+        if self._on_sighted is not None:
+            self._share(node, None)
             return
         entry = self.queue.trusted(node, due=due)
         if entry is not None:
@@ -159,10 +170,10 @@ class State:
             if node.id in (self.own, teller.id):
                 continue
             known = self.queue.get(node.id)
-            if by_chance and known is not None:
+            if by_chance and known is not None and self._on_sighted is None:
                 self._sampled(self.seen(known), was_known=True)
-            if self.on_sighted is not None and known is None:
-                self._share(node)
+            if self._on_sighted is not None and known is None:
+                self._share(node, asked_by)
                 continue
             entry = self.queue.named(node, who)
             if entry is not None:
@@ -206,12 +217,35 @@ class State:
 
     def rest(self, entry: Entry, due: float | None) -> None:
         """Leave a node alone until a time, or for ever; only who monitors comes back to it by itself."""
-        if due is not None and self.settings.monitor:
+        if due is not None and self.settings.monitor and self._on_visited is None:
             self.queue.rest(entry, due)
         else:
             self.queue.retire(entry)
-        if due is not None:
-            self.rows.due(entry.id, wall() + int((due - trio.current_time()) * MICRO))
+        when = None if due is None else wall() + int((due - trio.current_time()) * MICRO)
+        if when is not None:
+            self.rows.due(entry.id, when)
+        if self._on_visited is not None:
+            self._on_visited(entry.id, when)
+
+    def leave(self, entry: Entry) -> None:
+        """Do not visit a node, for a reason that is ours."""
+        self.queue.retire(entry)
+        if self._on_visited is not None:
+            self._on_visited(entry.id, wall() + _LEFT)
+
+    def leased(self, node: NodeRecord, asked_by: Cover | None) -> bool:
+        """A node is ours to visit, which may have been before; False if there is no room for it, or it is ourselves."""
+        if node.id == self.own:
+            return False
+        entry = self.queue.named(node, self._others)
+        if entry is not None:
+            self._note(entry, asked_by)
+        elif (entry := self.queue.get(node.id)) is None:
+            return False
+        elif entry.place is Place.RESTING:
+            self.queue.rest(entry, trio.current_time())
+        self.wake()
+        return True
 
     def recorded(self, entry: Entry) -> None:
         """Write a node's record, if it is news."""
@@ -236,8 +270,10 @@ class State:
         self.rows.sighted(entry.node, seen.first, seen.first)
         self.rows.due(entry.id, seen.first)
 
-    def _share(self, node: NodeRecord) -> None:
+    def _share(self, node: NodeRecord, asked_by: Cover | None) -> None:
         now = wall()
-        sighting = self.rows.sighted(node, now, now)
-        if self.on_sighted is not None:
-            self.on_sighted(sighting)
+        sighting = sighting_of(node, self.settings.vantage, now, now)
+        if self._on_sighted is not None and self._on_sighted(sighting, asked_by):
+            for cover in self.covers.values():
+                cover.heard_of(node.id)
+            self.rows.sighted(node, now, now)

@@ -37,8 +37,20 @@ class Frontier(Protocol):
         """Enter nodes that are not there yet, due at once; of known ones note where they are said to be."""
         ...
 
-    async def lease(self, count: int) -> list[Target]:
-        """Take up to so many nodes that are due, the longest due first. Nobody else is given them while the lease lasts."""
+    @property
+    def seconds(self) -> float:
+        """For how long a lease lasts that is not renewed."""
+        ...
+
+    async def lease(self, count: int, *, before: int | None = None) -> list[Target]:
+        """Take up to so many nodes that are due, the longest due first. Nobody else is given them while the lease lasts.
+
+        `before`: only those that were due by then, in microseconds since 1970.
+        """
+        ...
+
+    async def outstanding(self, *, before: int | None = None) -> int:
+        """How many of those are left, leased to anybody or not."""
         ...
 
     async def settle(self, due: Mapping[bytes, int]) -> None:

@@ -194,9 +194,9 @@ CRAWLS: Final = (
 )
 SIGHTINGS: Final = (
     "SELECT node.id, public_key, vantage.name, ip, udp, tcp, first, last FROM node CROSS JOIN sighting ON sighting.node = node.no"
-    " JOIN vantage ON vantage.no = sighting.vantage ORDER BY node.id"
+    " JOIN vantage ON vantage.no = sighting.vantage WHERE last >= ? ORDER BY node.id"
 )
-RECORDS: Final = "SELECT node.id, sequence, raw, seen FROM node CROSS JOIN enr ON enr.node = node.no ORDER BY node.id"
+RECORDS: Final = "SELECT node.id, sequence, raw, seen FROM node CROSS JOIN enr ON enr.node = node.no WHERE seen >= ? ORDER BY node.id"
 
 
 def said_of(capabilities: str | None, client: str | None, numbers: Sequence[Any]) -> Said | None:

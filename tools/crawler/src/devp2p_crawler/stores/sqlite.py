@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
+_LEAST: Final = -(2**63)
 _SETTLED_AT_ONCE: Final = 1000  # nodes
 _ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 
@@ -121,18 +122,18 @@ class SqliteStore:
         where = f" WHERE {' AND '.join(wheres)}" if wheres else ""
         return self._each(f"{rows.VISITS}{where} ORDER BY visit.began", values, rows.visit_of)
 
-    def visits_after(self, number: int) -> Iterator[tuple[int, Visit]]:
+    def visits_after(self, number: int) -> Generator[tuple[int, Visit]]:
         """Visits in the order in which they were written, with their numbers, from the one after `number`: to send them on."""
         numbered = rows.VISITS.replace("SELECT ", "SELECT visit.no, ", 1)
         return self._each(f"{numbered} WHERE visit.no > ? ORDER BY visit.no", [number], lambda row: (int(row[0]), rows.visit_of(row[1:])))
 
-    def records(self) -> Iterator[SignedRecord]:
-        """All records, ordered by node-ID."""
-        return self._each(rows.RECORDS, [], rows.record_of)
+    def records(self, *, since: int | None = None) -> Iterator[SignedRecord]:
+        """Records, ordered by node-ID: all, or those that were first seen at a time or later."""
+        return self._each(rows.RECORDS, [_LEAST if since is None else since], rows.record_of)
 
-    def sightings(self) -> Iterator[Sighting]:
-        """All sightings, ordered by node-ID."""
-        return self._each(rows.SIGHTINGS, [], rows.sighting_of)
+    def sightings(self, *, since: int | None = None) -> Iterator[Sighting]:
+        """Sightings, ordered by node-ID: all, or those that were last seen at a time or later."""
+        return self._each(rows.SIGHTINGS, [_LEAST if since is None else since], rows.sighting_of)
 
     def crawls(self) -> Iterator[Crawl]:
         """All crawls, the one that started first at first."""
@@ -143,7 +144,7 @@ class SqliteStore:
         with self._explaining():
             return dict(self._connection.execute("SELECT id, due_at FROM frontier JOIN node ON node.no = frontier.node"))
 
-    def _each(self, statement: str, values: list[bytes | int], shape: Callable[[tuple[Any, ...]], T]) -> Iterator[T]:
+    def _each(self, statement: str, values: list[bytes | int], shape: Callable[[tuple[Any, ...]], T]) -> Generator[T]:
         with self._explaining(), closing(self._connection.execute(statement, values)) as cursor:
             for row in cursor:
                 yield shape(row)

@@ -196,7 +196,7 @@ class _Lane:
     def _refused(self, batch: Batch, why: str) -> None:
         """Leave out the rows that the sink will never take, which are looked for by halves."""
         if len(batch) > 1:
-            for half in _halves(batch):
+            for half in halves(batch):
                 self._write(half)
             return
         with self._changed:
@@ -233,7 +233,7 @@ class _Lane:
             self.waiting, self._queue, self._crawls = 0, Batch(), {}
 
 
-def _halves(batch: Batch) -> tuple[Batch, Batch]:
+def halves(batch: Batch) -> tuple[Batch, Batch]:
     """A batch of two or more rows as two, in order: that of crawls before all, since visits belong to them."""
     first, second, room = Batch(), Batch(), len(batch) // 2
     for name in ("crawls", "sightings", "records", "visits"):

@@ -16,6 +16,7 @@ T = TypeVar("T")
 VERSION: Final = 1
 """Of schema.sql."""
 _PATIENCE: Final = 10  # seconds until a server that does not answer is given up
+_OPTIONS: Final = "-c search_path=devp2p_crawl,pg_temp -c statement_timeout=60000"
 _MAKING: Final = 0x64657670  # the number of the lock under which the schema is made
 
 
@@ -54,7 +55,7 @@ def connect(settings: PostgresSettings) -> "psycopg.Connection[Any]":
     driver, where = _driver(), without_password(settings.url)
     try:
         connection = driver.connect(
-            settings.url, connect_timeout=_PATIENCE, application_name="devp2p-crawler", options="-c search_path=devp2p_crawl,pg_temp"
+            settings.url, connect_timeout=_PATIENCE, tcp_user_timeout=1000 * _PATIENCE, application_name="devp2p-crawler", options=_OPTIONS
         )
     except (driver.Error, UnicodeError) as error:
         raise SinkError(f"cannot connect to {where}: {_first_line(error)}") from None

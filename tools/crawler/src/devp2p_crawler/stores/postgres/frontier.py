@@ -24,10 +24,12 @@ T = TypeVar("T")
 LEASE: Final = 60.0
 """Seconds."""
 
+_DUE: Final = """due_at <= least(extract(epoch FROM clock_timestamp()) * 1000000, %(before)s)
+    AND EXISTS (SELECT FROM node WHERE id = frontier.node AND public_key IS NOT NULL)"""
 _LEASE: Final = """
 WITH mine AS (
     SELECT node FROM frontier
-    WHERE due_at <= extract(epoch FROM clock_timestamp()) * 1000000 AND (lease_until IS NULL OR lease_until <= clock_timestamp())
+    WHERE [due] AND (lease_until IS NULL OR lease_until <= clock_timestamp())
     ORDER BY due_at LIMIT %(count)s FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE frontier SET lease_by = %(owner)s, lease_until = clock_timestamp() + %(seconds)s * interval '1 second'
@@ -35,8 +37,9 @@ WITH mine AS (
 )
 SELECT leased.node, public_key, ip, udp, tcp, attempts, last_ok,
     (SELECT raw FROM enr WHERE enr.node = leased.node ORDER BY sequence DESC, raw DESC LIMIT 1)
-FROM leased JOIN node ON node.id = leased.node AND public_key IS NOT NULL ORDER BY due_at
-"""
+FROM leased JOIN node ON node.id = leased.node ORDER BY due_at
+""".replace("[due]", _DUE)
+_OUTSTANDING: Final = "SELECT count(*) FROM frontier WHERE [due]".replace("[due]", _DUE)
 _SETTLE: Final = """
 UPDATE frontier SET due_at = new.due_at, lease_by = NULL, lease_until = NULL
 FROM unnest(%(nodes)s::bytea[], %(due)s::bigint[]) AS new (node, due_at)
@@ -70,11 +73,20 @@ class PostgresFrontier:
                 await trio.to_thread.run_sync(self._sink.write, Batch(sightings=list(sightings)))
                 await trio.to_thread.run_sync(self._session.run, enter)
 
-    async def lease(self, count: int) -> list[Target]:
-        """Take up to so many nodes that are due, the longest due first."""
+    @property
+    def seconds(self) -> float:
+        """For how long a lease lasts."""
+        return self._lease
+
+    async def outstanding(self, *, before: int | None = None) -> int:
+        """How many nodes are left that are due, or were by then, leased to anybody or not."""
+        return await self._run(lambda connection: int(connection.execute(_OUTSTANDING, {"before": before}).fetchone()[0]))  # type: ignore[index]
+
+    async def lease(self, count: int, *, before: int | None = None) -> list[Target]:
+        """Take up to so many nodes that are due, or were by then, the longest due first."""
 
         def take(connection: "psycopg.Connection[Any]") -> list[Target]:
-            values = {"count": count, "owner": self._owner, "seconds": self._lease}
+            values = {"count": count, "owner": self._owner, "seconds": self._lease, "before": before}
             return [_target_of(row) for row in connection.execute(_LEASE, values).fetchall()]
 
         return await self._run(take)
