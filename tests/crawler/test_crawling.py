@@ -31,7 +31,7 @@ async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int,
         summary = await network.end()
     assert last.is_done
     assert last.silence is None
-    assert summary["recall"][f"v{version}"] > 0.95  # all of them, where the machine is not too busy to hear an answer
+    assert summary["recall"][f"v{version}"] == 1.0
     assert summary["findings"] == []
     assert summary["packets_received"] == last.packets_sent
     with SqliteStore.open_reading(tmp_path / "crawl.db") as store:
@@ -40,8 +40,8 @@ async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int,
         [crawl] = store.crawls()
     assert len(nodes) == last.found
     alive = {visit.node for visit in visits if visit.outcome is Outcome.OK}
-    assert len(alive) == last.alive >= 0.95 * network.reachable
-    assert len([node for node in nodes if node.record is not None]) >= 0.95 * network.reachable  # some answer, but garbage
+    assert len(alive) == last.alive >= network.reachable
+    assert len([node for node in nodes if node.record is not None]) >= network.reachable  # some answer, but garbage
     assert {visit.kind for visit in visits} == {Kind.V4 if version == 4 else Kind.V5}
     assert sum(visit.asked for visit in visits) <= last.packets_sent
     assert crawl.ended is not None
@@ -80,7 +80,7 @@ async def test_a_crawl_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) 
     assert last.is_done
     assert last.alive >= first.alive >= 20
     assert last.dialled > first.dialled
-    assert summary["recall"]["v5"] > 0.95
+    assert summary["recall"]["v5"] == 1.0
     assert summary["findings"] == []
     with SqliteStore.open_reading(file) as store:
         [row] = store.crawls()

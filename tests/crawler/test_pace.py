@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 DAY = 24 * 3600.0
+ROUNDING = 1e-6
 
 
 @given(st.lists(st.tuples(st.sampled_from(Outcome), st.floats(1, 10 * DAY)), min_size=1, max_size=40))
@@ -20,9 +21,9 @@ def test_revisits_keep_to_their_bounds(history: list[tuple[Outcome, float]]) -> 
             assert not outcome.is_alive
             assert now - (standing.last_ok or 0.0) > 30 * DAY
         elif outcome.is_alive:
-            assert 60 <= due - now <= 900
+            assert 60 - ROUNDING <= due - now <= 900 + ROUNDING
         else:
-            assert 60 <= due - now <= DAY
+            assert 60 - ROUNDING <= due - now <= DAY + ROUNDING
 
 
 @pytest.mark.parametrize(("uptime", "pause"), [(0, 60), (40, 60), (100, 120), (500, 600), (5000, 900)])
@@ -54,7 +55,7 @@ def test_concurrency_keeps_to_its_bounds(moments: list[tuple[int, int, float, bo
         before = concurrency.limit
         concurrency.step(lost=lost, answered=answered, lag=lag, was_full=was_full)
         assert 1 <= concurrency.limit <= most
-        if lag > 0.5:
+        if lag > 0.3:
             assert concurrency.limit <= before or before <= 16
         if not was_full:
             assert concurrency.limit <= max(before, 16)

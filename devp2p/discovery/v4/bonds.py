@@ -50,6 +50,8 @@ class Discv4Limits:
     """Hashes that are remembered."""
     bonds: int = 8192
     """Endpoint proofs that are remembered: ours, and others'."""
+    response_timeout: float = 0.5
+    """Seconds for an answer to a question of ours."""
     operations: int = 1024
     """What the owner may have under way; more raise LocalProtocolError."""
     limit_local_addresses: bool = False

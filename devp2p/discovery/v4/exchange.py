@@ -38,8 +38,8 @@ from devp2p.errors import DecodingError
 from devp2p.keys import PrivateKey
 from devp2p.records import Record
 
-RESPONSE_TIMEOUT: Final = 0.5
-"""Seconds for an answer, and for the Ping that may follow a Pong."""
+PING_BACK_TIMEOUT: Final = 0.5
+"""Seconds for the Ping that may follow a Pong."""
 EXPIRATION: Final = 20
 """Seconds for which a packet is valid."""
 SETTLING: Final = 0.1
@@ -207,7 +207,7 @@ class Exchange(Generic[Purpose]):
         packet_hash = self._send(packets.Ping(sender, recipient, expiration, record.sequence), contact.endpoint, size)
         ping = here[contact.id] = _Ping(contact, packet_hash, now, incoming, list(purposes))
         self._ping_backs += incoming
-        self._timers.set(ping, now + RESPONSE_TIMEOUT)
+        self._timers.set(ping, now + self._limits.response_timeout)
 
     def find_nodes(self, contact: Node, target: bytes, now: float, purpose: Purpose) -> None:
         """Ask a node for those closest to a 64-byte target; NodesEnded will follow."""
@@ -397,7 +397,7 @@ class Exchange(Generic[Purpose]):
             self.ping(conversation.contact, now, size=PAID_PING if is_recent else 0)
         elif served is None:
             conversation.stage = _Stage.AWAITED
-            self._timers.set(conversation, now + RESPONSE_TIMEOUT)
+            self._timers.set(conversation, now + PING_BACK_TIMEOUT)
         elif served + SETTLING > now:
             conversation.stage = _Stage.SETTLING
             self._timers.set(conversation, served + SETTLING)
@@ -411,7 +411,7 @@ class Exchange(Generic[Purpose]):
         conversation.hash = self._send(packet, contact.endpoint)
         conversation.stage, conversation.allowance = _Stage.ASKED, _ALLOWANCE
         conversation.nodes, conversation.answered = {}, False
-        conversation.latest = now + RESPONSE_TIMEOUT
+        conversation.latest = now + self._limits.response_timeout
         self._timers.set(conversation, conversation.latest)
 
     def _end_question(

@@ -1,5 +1,6 @@
 """The stage by UDP: visits to nodes, and further questions to those that have answered."""
 
+import secrets
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
@@ -9,7 +10,7 @@ import trio
 from devp2p import Discovery, Endpoint, NodeRecord
 from devp2p_crawler.crawling.rows import place_of
 from devp2p_crawler.crawling.state import State, wall
-from devp2p_crawler.frontier import Entry, Question, Targets, closest_distances
+from devp2p_crawler.frontier import Entry, Question, SecondLook, Targets, closest_distances
 from devp2p_crawler.model import Kind, Outcome, Visit
 from devp2p_crawler.visiting import UdpVisit, UdpVisitor
 
@@ -17,8 +18,9 @@ _RETRIES: Final = 1
 _SECOND_TRY: Final = 1.0  # seconds until a node is asked again whose answer may have been missed
 _LOSSY: Final = 0.05  # of questions to nodes that are there; with more, silence is not believed at once
 _ENOUGH: Final = 50
-_LOSSY_PASS: Final = 0.01  # of questions, or of the time; with more, a second pass is worth its datagrams
-_PASSES: Final = 1
+_SLOW: Final = 500_000  # microseconds of a round trip; few are as long, if not too much is under way
+_VISITS_OWED: Final = 1  # to who answers, and gives no record
+_CAME: Final = 2  # visits beside, to who seemed silent and asks us something
 _FURTHER_PACKETS: Final = 3
 
 
@@ -31,10 +33,7 @@ class Asking:
         self.lost: int = 0
         """Questions without an answer, to nodes that had just answered another; since the beginning."""
         self.answered: int = 0
-        self.times: int = 0
-        """Looks at how late we are; and how often that was much."""
-        self.late_times: int = 0
-        self._again: list[Entry] = []
+        self.second_look: SecondLook = SecondLook(secrets.SystemRandom().random)
 
     async def visit(self, entry: Entry, endpoint: Endpoint | None) -> bool:
         """Visit a node, for which `State.begin` has taken the endpoint, by all versions that it may speak; tell whether it is there."""
@@ -67,20 +66,42 @@ class Asking:
             state.queue.rest(entry, trio.current_time())
             return False
         state.visited(entry, Outcome.OK if alive else Outcome.SILENT, visits)
-        owes = entry.node.enr is None if alive else len(entry.tellers) > 1 and not state.seen(entry).retries
-        if owes and state.seen(entry).passes < _PASSES:
-            self._again.append(entry)
+        self._judge_silence(entry, alive=alive)
         return alive
 
-    def second_pass(self) -> bool:
-        """If answers were lost, have those visited once more who gave no record, or seemed silent though several know them."""
-        total = self.lost + self.answered
-        lossy = self.lost > _LOSSY_PASS * total or self.late_times > _LOSSY_PASS * self.times
-        again, self._again = self._again, []
-        for entry in again if lossy else ():
-            self._state.seen(entry).passes += 1
+    def _judge_silence(self, entry: Entry, *, alive: bool) -> None:
+        """See whether a node that was just visited is to be visited once more in the end."""
+        seen = self._state.seen(entry)
+        if not alive:
+            self.was_silent(entry)
+            return
+        if seen.was_silent:
+            seen.was_silent = False
+            self.second_look.was_there()
+        if entry.node.enr is None and seen.owed < _VISITS_OWED:
+            seen.owed += 1
+            self.second_look.owes(entry)
+
+    def was_silent(self, entry: Entry) -> None:
+        """A node had no answer, now or before this crawl was broken off."""
+        self._state.seen(entry).was_silent = True
+        if entry.is_trusted or any(teller.is_believed for teller in entry.tellers):
+            self.second_look.silent(entry)
+
+    def came(self, entry: Entry) -> None:
+        """A node that we know has asked us something: it is there, even if our own question had no answer."""
+        seen = self._state.seen(entry)
+        if seen.was_silent and seen.times_came < _CAME:
+            seen.times_came += 1
             self._state.queue.rest(entry, trio.current_time())
-        return lossy and bool(again)
+            self._state.wake()
+
+    def second_pass(self) -> bool:
+        """Have those visited once more who may have been missed; tell whether there are any."""
+        again = self.second_look.next()
+        for entry in again:
+            self._state.queue.rest(entry, trio.current_time())
+        return bool(again)
 
     async def further(self, question: Question, version: int) -> None:
         """Ask a node a further question."""
@@ -105,9 +126,10 @@ class Asking:
 
     def _take(self, entry: Entry, found: UdpVisit) -> bool:
         state = self._state
-        self.lost += found.lost
+        alive = found.visit.outcome.is_alive
+        self.lost += found.lost + ((found.visit.rtt or 0) > _SLOW) + (alive and self._state.seen(entry).retries > 0)
         self.answered += found.answered
-        if not found.visit.outcome.is_alive:
+        if not alive:
             return False
         state.answered(entry)
         if found.node is not None and found.node.enr is not None:

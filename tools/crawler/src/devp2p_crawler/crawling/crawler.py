@@ -9,6 +9,7 @@ clock moves; only rows bear the system's time.
 """
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,7 +25,7 @@ from devp2p_crawler.crawling.fleet import Fleet
 from devp2p_crawler.crawling.silence import Silences
 from devp2p_crawler.crawling.sources import Trees
 from devp2p_crawler.crawling.state import State, endpoint_of
-from devp2p_crawler.frontier import Concurrency, Entry, Question, Targets
+from devp2p_crawler.frontier import LATEST, Concurrency, Entry, Question, Targets
 from devp2p_crawler.model import Recall, Snapshot
 from devp2p_crawler.stores import Writer
 from devp2p_crawler.visiting import RlpxCaller
@@ -67,8 +68,9 @@ class Crawler:
         self._began = trio.current_time()
         self._before = _Before()
         self._in_flight = self._further = 0
-        self._is_ending = self._was_full = False
+        self._is_ending = self._was_full = self._is_settled = False
         self._ask_at = 0.0
+        self._round_ends = self._began + LATEST
         self._lag = 0.0
         self._sent, self._found = Rate(), Rate()
         self.is_done: bool = False
@@ -78,10 +80,19 @@ class Crawler:
         """All nodes to begin with are entered."""
         self._silences.starts = len(self._state.queue)
 
+    def goes_on(self, uncalled: Iterable[Entry], silent: Iterable[Entry]) -> None:
+        """Enter what a crawl that was broken off had not come to: calls, and a second look at those that were silent."""
+        for entry in uncalled:
+            self.calling.add(entry)
+        for entry in silent:
+            self._asking.was_silent(entry)
+
     def heard(self, node: NodeRecord, _version: int) -> None:
         """A node has asked us something by itself."""
         known = self._state.queue.get(node.id)
-        if known is None and node.udp_endpoints and self._state.refusal(node) is None:
+        if known is not None:
+            self._asking.came(known)
+        elif node.udp_endpoints and self._state.refusal(node) is None:
             self._state.trusted(node)
 
     async def run(self) -> None:
@@ -146,9 +157,9 @@ class Crawler:
 
     def _recall(self) -> Recall | None:
         counts = self._state.counts
-        visited = counts.alive + counts.failed
-        waiting = self._state.queue.queued * counts.alive / visited if visited else 0.0
-        return estimate_recall(sum(counts.samples), len(counts.samples), found=counts.alive, waiting=waiting)
+        if not (self._is_settled and self._asking.second_look.is_done) or self.settings.monitor:
+            return None  # while much is new, who is named by chance was named before by chance, too: it would be far too high
+        return estimate_recall(sum(counts.samples), len(counts.samples), found=counts.alive, waiting=self._asking.second_look.missed)
 
     async def _schedule(self, nursery: trio.Nursery) -> None:
         state = self._state
@@ -160,15 +171,22 @@ class Crawler:
             self.calling.start(nursery)
             if not state.queue.queued and (self.fleet is None or self.fleet.is_quiet):
                 self._ask_further(nursery)
-                if self._is_idle() and not self._asking.second_pass() and not self._take_doubtful(nursery) and self._may_end():
+                if self._is_idle() and not self._goes_on(nursery):
                     return
             due = state.queue.next_due()
             with trio.move_on_at(float("inf") if due is None else due):
                 await state.changed.wait()
             await trio.lowlevel.checkpoint()  # others first
 
-    def _may_end(self) -> bool:
-        return not self.settings.monitor and (self.fleet is None or self.fleet.is_over)
+    def _goes_on(self, nursery: trio.Nursery) -> bool:
+        """Nobody is left to visit: see whether some deserve another look; tell whether it goes on."""
+        if not self.settings.monitor:
+            return self._asking.second_pass() or self._take_doubtful(nursery) or not (self.fleet is None or self.fleet.is_over)
+        if not self._take_doubtful(nursery) and trio.current_time() >= self._round_ends:
+            self._round_ends = trio.current_time() + LATEST
+            for cover in self._state.covers.values():
+                cover.reopen()
+        return True
 
     def _is_idle(self) -> bool:
         resting = self._state.queue.resting if not self.settings.monitor else 0
@@ -248,7 +266,9 @@ class Crawler:
         covers = self._state.covers.items()
         found = [(one, version) for version, cover in covers for one in (cover.about_empty_parts() if asking else cover.questions())]
         if not asking and any(question.by_chance for question, _ in found):
-            self._state.counts.samples.clear()  # what is named by chance from here on tells how it is in the end
+            if not self._is_settled:
+                self._state.counts.samples.clear()  # what is named by chance from here on tells how it is in the end
+            self._is_settled = True
         for question, version in found:
             self._further += 1
             nursery.start_soon(self._ask, question, version)
@@ -280,10 +300,8 @@ class Crawler:
                 await trio.sleep_until(due)
                 late = trio.current_time() - due
                 worst = max(worst, late)
-                self._asking.times += 1
                 if late > _VERY_LATE:
                     self._state.late = trio.current_time()
-                    self._asking.late_times += 1
             self._lag = max(worst, self._lag * _LAG_FADES)
             lost, answered = self._asking.lost - self._before.lost, self._asking.answered - self._before.answered
             self._before = _Before(self._asking.lost, self._asking.answered)

@@ -144,8 +144,7 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
             crawler.accepting = None if listener is None else listener.addresses[0]
             if frontier is not None:
                 crawler.fleet = Fleet(state, frontier, writer, crawler.calling, room=crawler.room, tell=warn)
-            for entry in enter_known(state, known, {} if frontier is not None else due, crawl.started):
-                crawler.calling.add(entry)
+            crawler.goes_on(*enter_known(state, known, {} if frontier is not None else due, crawl.started))
             for node in settings.bootnodes:
                 state.trusted(node)
             crawler.begins()

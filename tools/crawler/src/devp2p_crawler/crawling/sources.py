@@ -16,15 +16,15 @@ READING: Final = 10.0
 """Seconds without news from DNS after which a crawl does not wait for more."""
 
 
-def enter_known(state: State, known: Iterable[KnownNode], due: Mapping[bytes, int], started: int) -> list[Entry]:
+def enter_known(state: State, known: Iterable[KnownNode], due: Mapping[bytes, int], started: int) -> tuple[list[Entry], list[Entry]]:
     """Enter the nodes from before: all for a new crawl, for one that goes on those that it had not done with.
 
     `started` is when it began. Of one that monitors each node is due when it would have been.
 
-    Returns those that answered, and that it had not come to calling.
+    Returns those that answered, and that it had not come to calling; and those that were silent.
     """
     now, monotonic, monitor = wall(), trio.current_time(), state.settings.monitor
-    uncalled: list[Entry] = []
+    uncalled, silent = list[Entry](), list[Entry]()
     for one in known:
         node, when = node_of(one), due.get(one.node)
         if node is None:
@@ -34,9 +34,11 @@ def enter_known(state: State, known: Iterable[KnownNode], due: Mapping[bytes, in
             state.trusted(node)
             continue
         entry = state.restored(node, one, monotonic + (when - now) / MICRO if monitor else inf)
-        if entry is not None and one.last_ok is not None and Kind.RLPX not in one.outcomes:
+        if entry is not None and one.last_ok is None:
+            silent.append(entry)
+        elif entry is not None and Kind.RLPX not in one.outcomes:
             uncalled.append(entry)
-    return uncalled
+    return uncalled, silent
 
 
 def remember_courtesy(state: State, visits: Iterable[Visit]) -> None:

@@ -45,7 +45,12 @@ class Seen:
     has_said: bool = False
     has_come: bool = False
     retries: int = 0
-    passes: int = 0
+    owed: int = 0
+    """Visits that were made only as it gave no record."""
+    was_silent: bool = False
+    """To the last visit."""
+    times_came: int = 0
+    """How often it asked us something though it had seemed silent."""
     sequence: int = -1
     """Of its record that was written."""
     asked_by: Cover | None = None

@@ -2,6 +2,7 @@
 
 queue          whose turn it is, so that liars do not get ahead of honest nodes
 cover          which parts of the key space are asked about, beside each node's own surroundings
+second_look    who may have been missed, and is asked once more
 politeness     what may be done to one host
 revisits concurrency    when a node is due again; how many visits are under way
 """
@@ -10,9 +11,11 @@ from devp2p_crawler.frontier.concurrency import Concurrency
 from devp2p_crawler.frontier.cover import MOST_QUESTIONS, Cover, Question, Targets, closest_distances
 from devp2p_crawler.frontier.politeness import Courtesy, Politeness
 from devp2p_crawler.frontier.queue import Entry, Place, Queue, Teller
-from devp2p_crawler.frontier.revisits import Standing
+from devp2p_crawler.frontier.revisits import LATEST, Standing
+from devp2p_crawler.frontier.second_look import SecondLook
 
 __all__ = [
+    "LATEST",
     "MOST_QUESTIONS",
     "Concurrency",
     "Courtesy",
@@ -22,6 +25,7 @@ __all__ = [
     "Politeness",
     "Question",
     "Queue",
+    "SecondLook",
     "Standing",
     "Targets",
     "Teller",

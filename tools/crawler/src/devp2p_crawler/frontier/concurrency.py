@@ -6,7 +6,8 @@ START: Final = 64
 LEAST: Final = 16
 _MORE: Final = 64
 _FEWER: Final = 0.7
-_MOST_LAG: Final = 0.12  # seconds; the protocols wait for half a second
+_SOME_LAG: Final = 0.15  # seconds; more visits would not make it better
+_MOST_LAG: Final = 0.3  # the protocols wait for half a second or more
 _MOST_LOSS: Final = 0.15
 _SAMPLES: Final = 20
 
@@ -30,5 +31,5 @@ class Concurrency:
         if lag > _MOST_LAG or (asked >= _SAMPLES and lost > _MOST_LOSS * asked):
             self._doubles = False
             self.limit = max(min(LEAST, self._most), int(self.limit * _FEWER))
-        elif was_full:
+        elif was_full and lag < _SOME_LAG:
             self.limit = min(self._most, 2 * self.limit if self._doubles else self.limit + _MORE)

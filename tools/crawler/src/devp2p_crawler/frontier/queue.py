@@ -63,7 +63,7 @@ class Entry:
     """The same node at other addresses, which others have told."""
     tellers: list[Teller] = field(default_factory=list[Teller])
     place: Place = Place.QUEUED
-    due: float = 0.0
+    due: float = inf
     is_trusted: bool = False
     """Named by a source of our own, or known to be alive."""
     was_judged: bool = False
@@ -191,14 +191,16 @@ class Queue:
 
     def rest(self, entry: Entry, due: float) -> None:
         """Have a node visited again when it is due."""
-        entry.place, entry.due = Place.RESTING, due
+        self.retire(entry)
+        entry.due = due
         self.resting += 1
         heapq.heappush(self._due, (due, next(self._numbers), entry))
 
     def retire(self, entry: Entry) -> None:
         """A node is not visited any more."""
-        entry.place = Place.RESTING
-        entry.due = inf
+        if entry.place is Place.RESTING and entry.due < inf:
+            self.resting -= 1
+        entry.place, entry.due = Place.RESTING, inf
 
     def next_due(self) -> float | None:
         """When the next node is due; None if none rests."""
