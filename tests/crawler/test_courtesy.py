@@ -4,6 +4,7 @@ from collections import defaultdict
 
 import pytest
 from devp2p_crawler.frontier import Courtesy, Politeness
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -77,6 +78,7 @@ class Polite(RuleBasedStateMachine):
 
 
 TestPolite = Polite.TestCase
+TestPolite.settings = settings(max_examples=settings().max_examples // 4)
 
 
 def test_an_ipv6_host_is_its_whole_network() -> None:

@@ -4,6 +4,7 @@ import random
 from functools import cache
 
 from devp2p_crawler.frontier import Entry, Place, Queue, Teller
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -95,6 +96,7 @@ class Turns(RuleBasedStateMachine):
 
 
 TestTurns = Turns.TestCase
+TestTurns.settings = settings(max_examples=settings().max_examples // 4)
 
 
 def test_names_of_one_teller_do_not_delay_those_of_others() -> None:

@@ -20,7 +20,7 @@ def file(tmp_path_factory):
     """A file, read both ways."""
     path = tmp_path_factory.mktemp("crawls") / "crawl.db"
     with closing(SqliteStore.create_or_open(path)) as store:
-        for batch in batches(Shape(nodes=150, rounds=4, hostile=0.1, seed=7)):
+        for batch in batches(Shape(nodes=80, rounds=4, hostile=0.1, seed=7)):
             store.write(batch)
         nodes, visits = list(store.nodes()), list(store.visits())
         crawls = {crawl.id: crawl for crawl in store.crawls()}

@@ -5,10 +5,13 @@ from contextlib import closing
 
 import pytest
 from devp2p_crawler.cli import main, report
+from devp2p_crawler.report import plots
+from devp2p_crawler.report.svg import inline
 from devp2p_crawler.stores import SqliteStore
 
 from tests.crawler import mmdb
 from tests.crawler.generated import Shape, batches
+from tests.crawler.report.test_page import EMPTY_SVG
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +39,8 @@ def test_it_replaces_the_page_and_leaves_nothing_else(database, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out.html"]
 
 
-def test_geoip_files_say_where_nodes_are(database, tmp_path, capsys):
+def test_geoip_files_say_where_nodes_are(database, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(plots, "plot", lambda name, title, text, *_: inline(EMPTY_SVG, name, title, text))  # drawing takes a second
     geo, out = tmp_path / "geo.mmdb", tmp_path / "out.html"
     known = {"country": {"iso_code": "FI"}, "autonomous_system_number": 64500, "autonomous_system_organization": "<b>Net"}
     geo.write_bytes(mmdb.database({"0.0.0.0/1": known, "128.0.0.0/1": known}, 4))

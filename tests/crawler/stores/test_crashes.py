@@ -34,7 +34,7 @@ def killed(path: Path, kills: int) -> None:
 
 
 def test_a_writer_that_is_killed_and_resumed_loses_nothing(tmp_path):
-    killed(tmp_path / "crawl.db", 3)
+    killed(tmp_path / "crawl.db", 2)
 
 
 @pytest.mark.simulation

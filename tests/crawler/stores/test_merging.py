@@ -85,7 +85,7 @@ def union_laws_hold(parts, chance) -> None:
         assert everything(files.of(batches)) == left
 
 
-@settings(max_examples=5, phases=NO_SHRINKING)
+@settings(max_examples=3, phases=NO_SHRINKING)
 @given(st.tuples(*[st.lists(rows.BATCHES, max_size=3)] * 3), st.randoms(use_true_random=False))
 def test_merging_is_a_union(parts, chance):
     union_laws_hold(parts, chance)
@@ -100,11 +100,11 @@ def test_merging_is_a_union_in_many_cases(parts, chance):
 
 def test_merging_streams_of_crawls_that_visit_the_same_nodes_is_a_union():
     chance = random.Random(3)
-    parts = [list(islice(rows.stream(seed, crawls=1 + seed), 5)) for seed in range(3)]
+    parts = [list(islice(rows.stream(seed, crawls=1 + seed), 3)) for seed in range(3)]
     union_laws_hold(parts, chance)
 
 
-@settings(max_examples=15, phases=NO_SHRINKING)
+@settings(max_examples=8, phases=NO_SHRINKING)
 @given(st.lists(rows.visits(), max_size=8), st.randoms(use_true_random=False))
 def test_what_follows_from_visits_does_not_depend_on_their_order(visits, chance):
     with tempfile.TemporaryDirectory() as directory:
