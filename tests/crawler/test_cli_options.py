@@ -82,7 +82,7 @@ def test_every_flag_is_heeded(folder: Path):
 
 WRONG: list[tuple[list[str], str]] = [
     (["--db", "y.db"], "--db is given 2 times, and is one thing: give it once"),
-    (["--sink", "mysql://a:secret@h/x"], "--sink: nothing here writes to mysql://a@h/x: write postgres://... or postgresql://..."),
+    (["--sink", "mysql://a:secret@h/x"], "--sink: nothing here writes to mysql://a@h/x: write clickhouse://... or "),
     (["--frontier", "crawl.db"], "--frontier: nothing here shares a frontier by that: write postgres://... or postgresql://..."),
     (["--bootnode", "enode://abc"], "--bootnode: "),
     (["--bootnode", ENODE.partition("@")[0]], "--bootnode: it names a node but no UDP port to ask it at: add @<host>:<port>"),

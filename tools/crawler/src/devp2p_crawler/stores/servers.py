@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
+from devp2p_crawler.stores.clickhouse import ClickHouseSink, ClickHouseSource
 from devp2p_crawler.stores.frontiers import Frontier
 from devp2p_crawler.stores.merging import Source
 from devp2p_crawler.stores.postgres import PostgresFrontier, PostgresSettings, PostgresSink, PostgresSource
@@ -21,9 +22,19 @@ def _postgres_sink(url: str) -> Sink:
     return PostgresSink(PostgresSettings(url))
 
 
-SOURCES: Final[dict[str, Callable[[str], Source]]] = {"postgresql": PostgresSource, "postgres": PostgresSource}
+SOURCES: Final[dict[str, Callable[[str], Source]]] = {
+    "postgresql": PostgresSource,
+    "postgres": PostgresSource,
+    "clickhouse": ClickHouseSource,
+    "clickhouses": ClickHouseSource,
+}
 """Scheme of a URL -> what opens such a server for reading; so below."""
-SINKS: Final[dict[str, Callable[[str], Sink]]] = {"postgresql": _postgres_sink, "postgres": _postgres_sink}
+SINKS: Final[dict[str, Callable[[str], Sink]]] = {
+    "postgresql": _postgres_sink,
+    "postgres": _postgres_sink,
+    "clickhouse": ClickHouseSink,
+    "clickhouses": ClickHouseSink,
+}
 FRONTIERS: Final[dict[str, Callable[[str], Frontier]]] = {"postgresql": PostgresFrontier, "postgres": PostgresFrontier}
 
 
