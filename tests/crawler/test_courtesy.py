@@ -43,6 +43,15 @@ class Polite(RuleBasedStateMachine):
         for first in range(len(sent)):
             assert len(sent) - first <= self.bounds.burst + (self.now - sent[first]) * self.bounds.packets_per_second + 1e-6
 
+    @rule(ip=st.sampled_from(HOSTS))
+    def begin_anew(self, ip: bytes) -> None:
+        """What was sent is known from rows, by another crawl that goes on."""
+        fresh = Courtesy(self.bounds)
+        host = self.courtesy.host(ip, 30303)
+        for when in self.sent[host]:
+            fresh.sent(host, 1, when)
+        assert fresh.room(host, self.now) == self.courtesy.room(host, self.now)
+
     @rule(ip=st.sampled_from(HOSTS), node=st.sampled_from(NODES))
     def visit(self, ip: bytes, node: bytes) -> None:
         host = self.courtesy.host(ip, 30303)

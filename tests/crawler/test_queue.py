@@ -147,3 +147,31 @@ def test_a_record_counts_for_more_than_what_others_say() -> None:
     entry = queue.get(node(1).id)
     assert entry is not None
     assert [one.addresses[0].host.split(".")[1] for one in (entry.node, *entry.others)] == ["1", "2", "3"]
+
+
+def test_where_nobody_can_be_asked_is_no_other_place() -> None:
+    """A node that has called us names no port for UDP."""
+    queue = Queue()
+    entry = queue.named(node(1), Teller())
+    assert entry is not None
+    queue.trusted(NodeRecord(node(1).public_key, (Address("tcp", "10.9.9.9", 30303),), 0))
+    queue.trusted(NodeRecord(node(1).public_key))
+    assert entry.others == []
+    queue.trusted(node(1, 5))
+    assert entry.others == [node(1, 5)]
+
+
+def test_a_node_that_is_to_be_visited_sooner_rests_but_once() -> None:
+    """A crawl ends when nobody rests any more: two reasons to visit a node again are still one node."""
+    queue = Queue()
+    queue.trusted(node(1))
+    entry = queue.take(0.0)
+    assert entry is not None
+    queue.rest(entry, 9.0)
+    queue.rest(entry, 5.0)
+    assert (queue.resting, queue.next_due()) == (1, 5.0)
+    assert queue.take(5.0) is entry
+    assert (queue.resting, queue.take(9.0)) == (0, None)
+    queue.rest(entry, 20.0)
+    queue.retire(entry)
+    assert (queue.resting, queue.queued, queue.next_due(), queue.take(30.0)) == (0, 0, None, None)

@@ -8,9 +8,9 @@ from typing import Final
 import trio
 
 from devp2p import Discovery, Endpoint, NodeRecord
-from devp2p_crawler.crawling.rows import place_of
-from devp2p_crawler.crawling.state import State, wall
-from devp2p_crawler.frontier import Entry, Question, SecondLook, Targets, closest_distances
+from devp2p_crawler.crawling.rows import only_at
+from devp2p_crawler.crawling.state import State, endpoint_of, wall
+from devp2p_crawler.frontier import Entry, Place, Question, SecondLook, Targets, closest_distances
 from devp2p_crawler.model import Kind, Outcome, Visit
 from devp2p_crawler.visiting import UdpVisit, UdpVisitor
 
@@ -44,12 +44,13 @@ class Asking:
         alive, visits = False, list[Visit]()
         try:
             for version in state.settings.versions:
-                if version == 5 and entry.node.enr is None:
+                node = entry.node  # others may tell of another place meanwhile
+                if self._asked_at(node, version) != endpoint:
                     continue
                 asked = state.sent[endpoint]
-                found = await self._ask(entry, version)
+                found = await self._ask(node, version)
                 visits.append(replace(found.visit, asked=state.sent[endpoint] - asked))
-                alive |= self._take(entry, found)
+                alive |= self._take(entry, node, found)
                 for question in state.covers[version].answered(entry.id) if found.visit.told is not None else ():
                     await self.further(question, version)
         finally:
@@ -91,7 +92,7 @@ class Asking:
     def came(self, entry: Entry) -> None:
         """A node that we know has asked us something: it is there, even if our own question had no answer."""
         seen = self._state.seen(entry)
-        if seen.was_silent and seen.times_came < _CAME:
+        if seen.was_silent and seen.times_came < _CAME and entry.place is Place.RESTING:
             seen.times_came += 1
             self._state.queue.rest(entry, trio.current_time())
             self._state.wake()
@@ -106,25 +107,35 @@ class Asking:
     async def further(self, question: Question, version: int) -> None:
         """Ask a node a further question."""
         state, entry = self._state, self._state.queue.get(question.node)
-        if entry is None or not entry.node.udp_endpoints or state.refusal(entry.node) is not None:
+        if entry is None or state.refusal(entry.node) is not None:
             return
-        ip, port, _ = place_of(entry.node)
-        if state.courtesy.room(state.courtesy.host(ip, port), trio.current_time()) < _FURTHER_PACKETS:
+        endpoint = endpoint_of(entry.node)
+        if endpoint is None or self._asked_at(entry.node, version) != endpoint:
+            return
+        if state.courtesy.room(state.courtesy.host(endpoint.ip, endpoint.port), trio.current_time()) < _FURTHER_PACKETS:
             return
         around = self._targets.at(question.place) if version == 4 else [256 - question.bits]
-        named = await self._discovery.find_nodes(entry.node, around, version=version)
+        node = entry.node
+        named = await self._discovery.find_nodes(node, around, version=version)
         if named is None:
             state.covers[version].unanswered(question)
         else:
-            state.named(entry.node, self._wanted(entry.node, named), state.covers[version], by_chance=question.by_chance)
+            state.named(node, self._wanted(node, named), state.covers[version], by_chance=question.by_chance)
         state.wake()
 
-    async def _ask(self, entry: Entry, version: int) -> UdpVisit:
-        if version == 4:
-            return await self._visitor.by_v4(entry.node)
-        return await self._visitor.by_v5(entry.node, closest_distances(len(self._state.queue)))
+    def _asked_at(self, node: NodeRecord, version: int) -> Endpoint | None:
+        """Where discovery asks a node by a version; None if it cannot."""
+        one = self._discovery.v4 if version == 4 else self._discovery.v5
+        contact = None if one is None else one.protocol.contact_of(node)
+        return None if contact is None else contact.endpoint
 
-    def _take(self, entry: Entry, found: UdpVisit) -> bool:
+    async def _ask(self, node: NodeRecord, version: int) -> UdpVisit:
+        if version == 4:
+            return await self._visitor.by_v4(node)
+        return await self._visitor.by_v5(node, closest_distances(len(self._state.queue)))
+
+    def _take(self, entry: Entry, asked: NodeRecord, found: UdpVisit) -> bool:
+        """Take in what a node has said that was asked as `asked`; tell whether it is there."""
         state = self._state
         alive = found.visit.outcome.is_alive
         self.lost += found.lost + ((found.visit.rtt or 0) > _SLOW) + (alive and self._state.seen(entry).retries > 0)
@@ -132,12 +143,15 @@ class Asking:
         if not alive:
             return False
         state.answered(entry)
-        if found.node is not None and found.node.enr is not None:
-            known = entry.node.enr
-            if known is None or found.node.enr.sequence > known.sequence:
-                entry.node = _at_the_same_place(entry.node, found.node)
-        state.recorded(entry)
-        state.named(entry.node, self._wanted(entry.node, found.named))
+        told = found.node
+        if told is not None and told.enr is not None:
+            state.recorded(entry, told)
+            if asked.enr is None or told.enr.sequence > asked.enr.sequence:
+                asked = _at_the_same_place(asked, told)
+        else:
+            state.recorded(entry, asked)
+        entry.node = only_at(asked, found.visit.ip)
+        state.named(asked, self._wanted(asked, found.named))
         return True
 
     def _wanted(self, teller: NodeRecord, named: Iterable[NodeRecord]) -> tuple[NodeRecord, ...]:
@@ -172,5 +186,5 @@ class Asking:
 
 
 def _at_the_same_place(asked: NodeRecord, told: NodeRecord) -> NodeRecord:
-    """A node with its own record; what answers where it was asked is not asked elsewhere, unless the record says nothing else."""
-    return told if told.udp_endpoints else replace(told, enr=None, addresses=asked.addresses, udp_port=asked.udp_port)
+    """A node with its own record, unless that names another place: then it stays where it answered, which nobody else has vouched for."""
+    return told if endpoint_of(told) == endpoint_of(asked) else asked

@@ -89,10 +89,15 @@ class Crawler:
 
     def heard(self, node: NodeRecord, _version: int) -> None:
         """A node has asked us something by itself."""
-        known = self._state.queue.get(node.id)
+        known, endpoint = self._state.queue.get(node.id), endpoint_of(node)
         if known is not None:
             self._asking.came(known)
-        elif node.udp_endpoints and self._state.refusal(node) is None:
+            return
+        if endpoint is None or self._state.refusal(node) is not None:
+            return
+        now, courtesy = trio.current_time(), self._state.courtesy
+        # One host may be as many nodes as it likes: those that we could not visit now are left out.
+        if courtesy.when_to_visit(courtesy.host(endpoint.ip, endpoint.port), node.id, now) <= now:
             self._state.trusted(node)
 
     async def run(self) -> None:

@@ -1,5 +1,6 @@
 """Rows on their way to the stores: gathered, and handed over in batches; nothing here ever waits."""
 
+from dataclasses import replace
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Protocol
@@ -78,6 +79,12 @@ def place_of(node: NodeRecord) -> tuple[bytes, int, int]:
 def unpacked(ip: bytes) -> str:
     """The way back, for 4 or 16 bytes."""
     return str(ip_address(ip))
+
+
+def only_at(node: NodeRecord, ip: bytes) -> NodeRecord:
+    """A node with the addresses for calls that are at one IP address, where it was seen: at others it may name somebody else."""
+    here = tuple(address for address in node.addresses if packed(address.host) == ip)
+    return node if here == node.addresses else replace(node, addresses=here)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -8,7 +8,8 @@ from typing import Final
 import trio
 
 from devp2p import Address, Discovery, NodeRecord, PublicKey, Record
-from devp2p_crawler.crawling.state import MICRO, State, wall
+from devp2p_crawler.crawling.rows import only_at
+from devp2p_crawler.crawling.state import MICRO, State, endpoint_of, wall
 from devp2p_crawler.frontier import Entry
 from devp2p_crawler.model import Kind, KnownNode, Visit
 
@@ -51,13 +52,18 @@ def remember_courtesy(state: State, visits: Iterable[Visit]) -> None:
                 state.courtesy.dialled(host, visit.node, when)
             elif visit.kind is not Kind.INBOUND:
                 state.courtesy.visited(host, visit.node, when)
+                state.courtesy.sent(host, visit.asked, monotonic - max(0, now - visit.ended) / MICRO)
 
 
 def node_of(known: KnownNode) -> NodeRecord | None:
     """A node as it is asked, of what is known of it; None if that names nobody."""
     try:
         if known.record is not None:
-            return NodeRecord.from_enr(Record.decode(known.record.raw))
+            node = NodeRecord.from_enr(Record.decode(known.record.raw))
+            if known.last_ok is None or not known.ip or not known.udp:
+                return node
+            if (at := endpoint_of(node)) is not None and (at.ip, at.port) == (known.ip, known.udp):
+                return only_at(node, known.ip)
         key = PublicKey.from_bytes(known.public_key)
         if not known.ip:
             return NodeRecord(key)

@@ -252,12 +252,12 @@ class State:
         self.wake()
         return True
 
-    def recorded(self, entry: Entry) -> None:
+    def recorded(self, entry: Entry, node: NodeRecord) -> None:
         """Write a node's record, if it is news."""
-        seen, record = self.seen(entry), entry.node.enr
+        seen, record = self.seen(entry), node.enr
         if record is not None and record.sequence > seen.sequence:
             seen.sequence = record.sequence
-            self.rows.record(entry.node, wall())
+            self.rows.record(node, wall())
 
     def _sampled(self, seen: Seen, *, was_known: bool) -> None:
         """A node was named by chance: it counts once it is known to be alive."""

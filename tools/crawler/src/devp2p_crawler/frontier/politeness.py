@@ -91,6 +91,11 @@ class Courtesy:
         known.full = max(known.full, now) + self._gap
         return True
 
+    def sent(self, host: bytes, number: int, when: float) -> None:
+        """So many datagrams went to the host before, around a time."""
+        known = self._at(host, when)
+        known.full = max(known.full, when) + number * self._gap
+
     def when_to_visit(self, host: bytes, node: bytes, now: float) -> float:
         """When a node may be visited at a host: `now`, or later if too many others were visited there, or too much was sent."""
         known = self._hosts.get(host)

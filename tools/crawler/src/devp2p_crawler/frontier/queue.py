@@ -242,7 +242,7 @@ def _merge(entry: Entry, node: NodeRecord) -> None:
     if told is not None:
         if known is None or told.sequence > known.sequence:
             entry.node = node
-    elif known is None and node.udp_endpoints != entry.node.udp_endpoints:
+    elif known is None and node.udp_endpoints not in {entry.node.udp_endpoints, ()}:
         if not entry.node.udp_endpoints:
             entry.node = node
         elif len(entry.others) < _OTHERS and all(node.udp_endpoints != other.udp_endpoints for other in entry.others):

@@ -8,10 +8,11 @@ from typing import Final, TypeAlias
 
 import trio
 
-from devp2p import Discovery, DiscoveryLimits, NodeRecord, Progress, open_discovery
+from devp2p import Discovery, DiscoveryLimits, Endpoint, NodeRecord, Progress, open_discovery
 from devp2p.capabilities.ethereum.networks import NETWORKS, advertised_fork_id
 from devp2p_crawler.analysis import Call, ProbeStep, StepState, fork_step, standing, steps_of_call
 from devp2p_crawler.filters import Described, geth
+from devp2p_crawler.frontier import Courtesy, Politeness
 from devp2p_crawler.model import KnownNode, Outcome, SignedRecord, Visit
 from devp2p_crawler.visiting.hearing import RlpxCaller
 from devp2p_crawler.visiting.rlpx import visit_rlpx
@@ -81,8 +82,15 @@ async def probe(
         on_step(step)
 
     done(await _address(found))
+    courtesy = Courtesy(Politeness())
+
+    def may_send(to: Endpoint) -> bool:
+        """Whether one more datagram may go there; whoever asks us in turn gets no more answers than a crawl gives."""
+        return courtesy.may_send(courtesy.host(to.ip, to.port), trio.current_time())
+
     limits = DiscoveryLimits.for_questions(at_once=16, remembered=256)
-    async with open_discovery(caller.local.key, listen="udp://*:0", versions=versions, limits=limits, asks_only=True) as discovery:
+    opening = open_discovery(caller.local.key, listen="udp://*:0", versions=versions, limits=limits, asks_only=True, may_send=may_send)
+    async with opening as discovery:
         if 4 in versions:
             await _ask_v4(discovery, found, done)
         if 5 in versions:
