@@ -79,6 +79,7 @@ class Discovery:
         self._unhandled = self._withheld = 0
         self._sleep = trio.CancelScope()
         self._finder = Finder(known.sources)
+        self._trees: DnsSource | None = None
         self.v4: AwaitedV4 | None = None
         """Discovery v4 alone, or None if it does not run; its `protocol` is to be read."""
         self.v5: AwaitedV5 | None = None
@@ -113,6 +114,8 @@ class Discovery:
             not_sent=self._socket.not_sent,
             send_error=self._socket.send_error,
             expired=0 if self.v4 is None else self.v4.protocol.expired,
+            expired_by=None if self.v4 is None else self.v4.protocol.expired_by,
+            dns_error="" if self._trees is None else self._trees.failure,
             withheld=self._withheld,
             unhandled=self._unhandled,
             tables=MappingProxyType({one.version: one.protocol.table.statistics() for one in self._versions.values()}),
@@ -249,6 +252,7 @@ class Discovery:
             nursery.start_soon(walk, one, self._finder, partial(self._known.heard, one.source, answered=True))
         if self.v4 is not None and self.v5 is not None and walks:
             nursery.start_soon(introduce, self.v4, self.v5, self._known.bootnodes)
+        self._trees = trees
         if trees is not None:
             nursery.start_soon(partial(read_trees, trees, self._finder, partial(self._note_tree, trees), local=local))
 

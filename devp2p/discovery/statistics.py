@@ -19,6 +19,10 @@ class Statistics:
     """Why not, the last time."""
     expired: int
     """Packets of v4 that were too old by our clock, since anybody has answered by v4."""
+    expired_by: float | None
+    """Seconds by which the latest of them were too old, the middle one; None if there are none."""
+    dns_error: str
+    """What went wrong the last time when a node list in DNS was read."""
     withheld: int
     """Datagrams that `may_send` of `open_discovery` has refused."""
     unhandled: int

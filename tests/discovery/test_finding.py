@@ -98,6 +98,17 @@ async def test_a_dns_tree_and_a_book_give_candidates_too():
                 assert await found(node, 1) == {nodes[0].record.id: "book"}
 
 
+async def test_what_went_wrong_with_a_dns_tree_is_known():
+    async with network(1) as nodes:
+        zone = TreeZone(*nodes)
+        zone.texts.clear()
+        async with running(trees=[zone.url], resolver=zone) as node:
+            assert node.statistics.dns_error == ""
+            with trio.move_on_after(0.5):
+                await found(node, 1)
+            assert node.statistics.dns_error == "nodes.example.org: there is no such name"
+
+
 async def test_a_dns_tree_cannot_make_us_dial_local_addresses():
     async with network(2) as nodes:
         zone = TreeZone(*nodes)

@@ -167,6 +167,20 @@ def test_the_clock_is_doubted_however_long_nobody_answered_before_something_came
     assert [event for event in events(node) if isinstance(event, ClockDoubtful)] == [ClockDoubtful(101, 1)]
 
 
+def test_by_how_much_packets_were_too_old_is_known():
+    node, now = fresh(), START
+    assert node.expired_by is None
+    for age in (5, 3600, 7):
+        guest(8).say(node, guest(8).ping(now, expiration=int(now) - age), now)
+    assert node.expired == 3
+    assert node.expired_by == 7 + now - int(now)
+    guest().bond(node, now)
+    node.ping(guest().contact, now)
+    packet_hash = next(packet_hash for packet, packet_hash, _ in sent(node, now) if isinstance(packet, packets.Ping))
+    guest().say(node, packets.Pong(packets.Endpoint(bytes(4), 0, 0), packet_hash, int(now) + 20), now)
+    assert node.expired == 0
+
+
 def test_forged_pings_do_not_cast_doubt_on_the_clock():
     node = fresh()
     for number in range(40):

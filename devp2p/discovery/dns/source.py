@@ -64,6 +64,8 @@ class DnsSource:
         self._timeout = timeout
         self._strict = strict
         self._told = False
+        self.failure: str = ""
+        """What went wrong the last time; empty if nothing has."""
 
     @property
     def sequences(self) -> dict[str, int]:
@@ -81,7 +83,8 @@ class DnsSource:
             if query is not None:
                 await self._look_up(query)
         if isinstance(event, QueryFailed):
-            _logger.debug("%s: %s", event.name, event.why)
+            self.failure = f"{event.name}: {event.why}"
+            _logger.debug("%s", self.failure)
         return event
 
     def __aiter__(self) -> Self:

@@ -52,6 +52,7 @@ PAID_PING: Final = 300
 _FAR_AHEAD = 600  # seconds
 _ALLOWANCE = 16  # packets that may come in answer to one FindNode
 _QUEUED = 4096  # datagrams to be sent
+_AGES = 31  # that are kept
 _LARGEST_PING = 170  # bytes of a Ping of ours, if it is not filled up
 
 Purpose = TypeVar("Purpose")
@@ -182,6 +183,8 @@ class Exchange(Generic[Purpose]):
         self.outgoing: deque[tuple[bytes, Endpoint]] = deque(maxlen=_QUEUED)
         self.expired: int = 0
         """Packets that came too late, if our clock is right."""
+        self.ages: deque[float] = deque(maxlen=_AGES)
+        """By how many seconds the latest of them were too old."""
         self._local, self._key, self._limits, self._closest = local, key, limits, closest
         self._tcp_port, self._ip_versions, self._wall = tcp_port, ip_versions, wall
         self._gate = Gate(limits)
@@ -234,8 +237,11 @@ class Exchange(Generic[Purpose]):
                 decoded = packets.decode(data)
             except DecodingError:
                 return True
-            if packets.is_expired(decoded.packet, self._wall(now)):
+            packet, wall = decoded.packet, self._wall(now)
+            if packets.is_expired(packet, wall):
                 self.expired += 1
+                if not isinstance(packet, packets.ENRResponse) and packet.expiration < wall:
+                    self.ages.append(wall - packet.expiration)
             elif decoded.public_key != self._key.public_key:
                 self._take(decoded, source, len(data), now)
         return True

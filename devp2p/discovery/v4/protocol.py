@@ -10,6 +10,7 @@ are asked for one by one, what a node has said is taken for its record for ten m
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import ClassVar, Final, TypeAlias
 
 from devp2p.addresses import Endpoint
@@ -111,6 +112,11 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
         """Packets that were too old by our clock, since anybody has answered."""
         return self._exchange.expired
 
+    @property
+    def expired_by(self) -> float | None:
+        """The middle one of the seconds by which the latest of those were too old; None if there are none."""
+        return median(self._exchange.ages) if self._exchange.ages else None
+
     def contact_of(self, node: NodeRecord) -> Node | None:
         """Where a node is to be asked; None if that is unknown, or cannot be sent to."""
         return contact_of(node, self.ip_versions)
@@ -175,6 +181,7 @@ class Discv4(Protocol[NodeRecord, Exchange[_Purpose]]):
         """
         if answered:
             self._silences, self._exchange.expired, self._doubted = 0, 0, False
+            self._exchange.ages.clear()
         elif asked_for:
             self._silences += 1
             if self._silences >= SILENCES and self._exchange.expired and not self._doubted:

@@ -9,7 +9,7 @@ import trio
 
 from devp2p import Discovery, Endpoint, NodeRecord
 from devp2p_crawler.crawling.rows import only_at
-from devp2p_crawler.crawling.state import State, endpoint_of, wall
+from devp2p_crawler.crawling.state import State, asleep, endpoint_of, wall
 from devp2p_crawler.frontier import Entry, Place, Question, SecondLook, Targets, closest_distances
 from devp2p_crawler.model import Kind, Outcome, Visit
 from devp2p_crawler.visiting import UdpVisit, UdpVisitor
@@ -37,7 +37,7 @@ class Asking:
 
     async def visit(self, entry: Entry, endpoint: Endpoint | None) -> bool:
         """Visit a node, for which `State.begin` has taken the endpoint, by all versions that it may speak; tell whether it is there."""
-        state, began = self._state, trio.current_time()
+        state, began, slept = self._state, trio.current_time(), asleep()
         if endpoint is None:
             state.visited(entry, Outcome.NO_ADDRESS, [self._nowhere(entry)])
             return False
@@ -55,7 +55,7 @@ class Asking:
                     await self.further(question, version)
         finally:
             del state.sent[endpoint]
-        if not alive and self._may_be_wrong(entry, began):
+        if not alive and self._may_be_wrong(entry, began, slept):
             state.seen(entry).retries += 1
             state.wrote(visits)
             state.queue.rest(entry, trio.current_time() + _SECOND_TRY)
@@ -164,12 +164,12 @@ class Asking:
                 self._state.counts.skipped[reason] += 1
         return tuple(wanted)
 
-    def _may_be_wrong(self, entry: Entry, began: float) -> bool:
+    def _may_be_wrong(self, entry: Entry, began: float, slept: float) -> bool:
         """Whether a silence may be our fault, or the network's, so that one should ask again."""
         seen, total = self._state.seen(entry), self.lost + self.answered
         if seen.retries >= _RETRIES:
             return False
-        if self._state.late > began:
+        if self._state.late > began or asleep() > slept + _SECOND_TRY:
             return True
         if not (entry.is_trusted or len(entry.tellers) > 1):
             return False

@@ -104,6 +104,7 @@ class Crawler:
         """Visit nodes until nobody is left; with `monitor`, for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._watch)
+            nursery.start_soon(self._silences.look)
             await self._schedule(nursery)
             nursery.cancel_scope.cancel()
         self.is_done = True

@@ -87,7 +87,7 @@ async def run_crawl(  # noqa: PLR0913  (what it is given, and by name)
         id=uuid7(now, secrets.token_bytes) if before is None else before.id,
         vantage=settings.vantage,
         started=now if before is None else before.started,
-        updated=now,
+        updated=now if before is None else max(now, before.updated),
         ended=None,
         program=settings.program,
         settings=settings.told,
@@ -153,8 +153,7 @@ async def _run(  # noqa: PLR0913  (of `run_crawl` alone)
             await _until_over(crawler, crawl, state, until, Inbound(caller, crawler.calling.came), listener)
             snapshot = crawler.snapshot()
             is_over = crawler.is_done or until is None or not until.is_set()
-            ended = wall() if is_over else None
-            state.rows.crawl(_as_of(crawl, snapshot, ended))
+            state.rows.crawl(_as_of(crawl, snapshot, is_over=is_over))
             return snapshot
     except OSError as error:
         raise CrawlError(f"cannot listen at {settings.udp_listen}: {error.strerror or error}") from error
@@ -192,7 +191,7 @@ async def _until_over(  # noqa: PLR0913, PLR0917  (of `_run` alone)
     async def checkpoints() -> None:
         while True:
             await trio.sleep(CHECKPOINT)
-            state.rows.crawl(_as_of(crawl, crawler.snapshot(), None))
+            state.rows.crawl(_as_of(crawl, crawler.snapshot(), is_over=False))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end)
@@ -208,6 +207,8 @@ async def _until_over(  # noqa: PLR0913, PLR0917  (of `_run` alone)
         await crawler.fleet.close()
 
 
-def _as_of(crawl: Crawl, snapshot: Snapshot, ended: int | None) -> Crawl:
+def _as_of(crawl: Crawl, snapshot: Snapshot, *, is_over: bool) -> Crawl:
+    """The crawl's row. It is never older than the one before, even if the system's clock was set back: else it would not count."""
+    now = max(wall(), crawl.updated + int(snapshot.elapsed * MICRO))
     counters = {name: value for name, value in asdict(snapshot).items() if isinstance(value, (int, float)) or name == "recall"}
-    return replace(crawl, updated=wall(), ended=ended, counters=json.dumps(counters, sort_keys=True))
+    return replace(crawl, updated=now, ended=now if is_over else None, counters=json.dumps(counters, sort_keys=True))

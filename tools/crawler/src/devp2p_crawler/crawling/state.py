@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 import trio
 
@@ -14,6 +15,7 @@ from devp2p_crawler.frontier import Courtesy, Cover, Entry, Place, Queue, Standi
 from devp2p_crawler.model import Kind, KnownNode, Outcome, Sighting, Visit
 
 MICRO = 1_000_000
+_WITH_SLEEP: Final = getattr(time, "CLOCK_BOOTTIME", None)
 _LEFT = 24 * 3600 * MICRO
 """For how long a shared frontier is not asked again for a node that is not to be visited from here."""
 
@@ -30,6 +32,11 @@ def endpoint_of(node: NodeRecord) -> Endpoint | None:
 def wall() -> int:
     """Microseconds since 1970, UTC, as the system's clock has it."""
     return time.time_ns() // 1000
+
+
+def asleep() -> float:
+    """For how many seconds the machine has slept, meanwhile answers were missed; 0 where the system does not say so."""
+    return time.clock_gettime(_WITH_SLEEP) - time.monotonic() if _WITH_SLEEP is not None else 0.0
 
 
 @dataclass(slots=True, eq=False)

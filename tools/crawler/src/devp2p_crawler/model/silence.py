@@ -32,7 +32,9 @@ class Silence:
     clock_skew: float | None = None
     """Seconds by which those were too old, the middle one; negative if from the future."""
     refused: int = 0
-    """Nodes whose host said that nobody listens there (ICMP)."""
+    """Nodes whose host said that nobody listens there (ICMP); of a few to begin with that were looked at more closely."""
+    taking_calls: int = 0
+    """Of those, the ones that take connections by TCP."""
     skipped: Mapping[str, int] = field(default_factory=dict[str, int])
     """Nodes that are not visited, by why, as in `Snapshot.skipped`."""
     dns_error: str = ""

@@ -51,6 +51,14 @@ def _certain(silence: Silence) -> Iterator[str]:
         hosts = "one host says" if silence.refused == 1 else f"{silence.refused} hosts say"
         yield f"{hosts} that nobody listens at that UDP port: see whether the node runs, and whether the port is right"
 
+    if silence.taking_calls:
+        who = (
+            "a node that is silent by UDP takes"
+            if silence.taking_calls == 1
+            else f"{silence.taking_calls} nodes that are silent by UDP take"
+        )
+        yield f"{who} connections by TCP: it is UDP that is dropped, by a firewall here or there, or the node's discovery is off"
+
 
 def _likely(silence: Silence) -> list[str]:
     one = "it" if silence.starts == 1 else "one of them"
