@@ -101,7 +101,7 @@ def test_the_last_crawl_that_has_no_end_goes_on(db: str):
     assert resume.unfinished(db).id == (1).to_bytes(16, "big")
 
 
-@pytest.mark.parametrize(("ended", "message"), [(5, "is complete: devp2p-crawl crawl --db"), (None, "no crawl in")])
+@pytest.mark.parametrize(("ended", "message"), [(5, "as everybody was visited: devp2p-crawl crawl --db"), (None, "no crawl in")])
 def test_where_nothing_can_go_on_it_is_said_what_can_be_done(ended: int | None, message: str, tmp_path: Path):
     path = str(tmp_path / "crawl.db")
     with SqliteStore.create_or_open(path) as store:

@@ -73,7 +73,8 @@ class Polite(RuleBasedStateMachine):
             self.dials[host].append((node, self.now))
         lately = [other for other, when in self.dials[host] if when > self.now - self.bounds.window]
         assert len(lately) <= self.bounds.dials_per_host
-        assert lately.count(node) <= self.bounds.dials_per_node
+        everywhere = [(other, when) for dials in self.dials.values() for other, when in dials]
+        assert sum(other == node and when > self.now - self.bounds.window for other, when in everywhere) <= self.bounds.dials_per_node
 
     @precondition(lambda self: self.sent)
     @rule()
@@ -102,6 +103,19 @@ def test_ports_of_loopback_can_be_hosts_of_their_own_and_no_others() -> None:
     assert courtesy.host(bytes([10, 0, 0, 1]), 1) == courtesy.host(bytes([10, 0, 0, 1]), 2)
     strict = Courtesy(Politeness())
     assert strict.host(bytes([127, 0, 0, 1]), 1) == strict.host(bytes([127, 0, 0, 1]), 2)
+
+
+def test_what_was_sent_before_counts_on() -> None:
+    """A crawl of a moment ago has sent a minute's share, and this one sends no more until that is over."""
+    courtesy, host = Courtesy(Politeness()), bytes([10, 0, 0, 1])
+    for moment in range(6):
+        courtesy.sent(host, 10, 1000.0 + moment)
+    courtesy.sent(host, 0, 1006.0)
+    assert sum(courtesy.may_send(host, 1006.0) for _ in range(90)) == 0
+    assert courtesy.when_to_visit(host, NODES[0], 1006.0) > 1060.0
+    assert courtesy.room(host, 1100.0) == Politeness().burst
+    courtesy.sent(host, 10**6, 1100.0)  # a file may say anything
+    assert courtesy.room(host, 1200.0) == Politeness().burst
 
 
 def test_hosts_are_forgotten_when_there_are_many() -> None:

@@ -18,10 +18,11 @@ HERE = bytes(15) + b"\1"
 
 @pytest.mark.parametrize("versions", [(4,), (4, 5)], ids=["v4", "both"])
 async def test_nodes_are_found_whose_ipv6_address_alone_is_told(versions: tuple[int, ...], tmp_path: Path) -> None:
-    """The first node knows some at 127.0.0.1, from where they pinged it, whose records say ::1, and so tells of them without a TCP port."""
+    """The first node knows one at 127.0.0.1, from where it came and has no TCP port to tell of, whose record says ::1."""
     async with running(listen="udp://*:0", external=["127.0.0.1", "::1"]) as first:
         known = {"bootnodes": [first.record.text]}
-        async with running(listen="udp://*:0", external=["::1"], **known) as one, running(listen="udp://[::1]:0", **known) as other:
+        said = {"external": ["::1"], "entries": {}}
+        async with running(listen="udp://*:0", **said, **known) as one, running(listen="udp://[::1]:0", **known) as other:
             with trio.fail_after(20):
                 while first.statistics.tables[4].live < len((one, other)):  # noqa: ASYNC110  (no event here)
                     await trio.sleep(0.02)

@@ -95,7 +95,7 @@ def look(store: SqliteStore, path: str, *, check: bool) -> dict[str, Any]:
         "vantages": [name for (name,) in store.connection.execute("SELECT name FROM vantage ORDER BY name")],
         "frontier": one("SELECT count(*) FROM frontier")[0],
         "crawls": crawls,
-        "resumable": next((crawl["id"] for crawl in reversed(crawls) if crawl["ended"] is None), None),
+        "resumable": next((crawl["id"] for crawl in reversed(crawls) if crawl["state"] != "done"), None),
     }
 
 
@@ -113,7 +113,10 @@ def _damage(connection: sqlite3.Connection) -> list[str]:
 def _crawl(crawl: Crawl) -> dict[str, Any]:
     counters = _object(crawl.counters)
     end = crawl.ended or crawl.updated
-    state = "done" if crawl.ended is not None else "running" if time.time() - crawl.updated / 1e6 < _LATELY else "interrupted"
+    if crawl.ended is not None:
+        state = "done" if crawl.is_complete else "out of time"
+    else:
+        state = "running" if time.time() - crawl.updated / 1e6 < _LATELY else "interrupted"
     return {
         "id": crawl.id.hex(),
         "vantage": crawl.vantage,

@@ -1,6 +1,7 @@
 """``devp2p-crawl monitor``: visit known nodes again and again, and follow how long they stay."""
 
 import argparse
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from devp2p.terminal import Exit, Failure, explain
 from devp2p_crawler.cli.options import Choices, add_options, choose
+from devp2p_crawler.model import MONITORS
 from devp2p_crawler.stores import SinkError, SqliteStore
 
 if TYPE_CHECKING:
@@ -50,23 +52,36 @@ _EVERY: Final = 60
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_options(parser)
-    parser.add_argument("--sessions", metavar="FILE", help="add a line of JSON to a file for each session that begins or ends")
+    add_sessions(parser)
     parser.set_defaults(run=_run)
+
+
+def add_sessions(parser: argparse.ArgumentParser) -> None:
+    """Add the option that is a monitor's alone."""
+    parser.add_argument(
+        "--sessions", metavar="FILE", help="of one that monitors: add a line of JSON to a file for each session that begins or ends"
+    )
 
 
 def _run(flags: argparse.Namespace) -> int:
     choices = choose(flags)
     _require_nodes(choices)
+    return monitor(choices, flags.sessions)
+
+
+def monitor(choices: Choices, sessions: str | None, *, resume: bytes | None = None) -> int:
+    """Monitor, and return the exit status. `sessions`: the file for them; `resume`: the id of the one that goes on."""
     from devp2p_crawler.cli.running import crawl, prepare  # noqa: PLC0415  (--help, and wrong options, need not wait for it)
     from devp2p_crawler.crawling import SessionSink  # noqa: PLC0415
 
-    prepared = prepare(choices, monitor=True)
+    told = json.dumps({**json.loads(choices.told), MONITORS: True})
+    prepared = prepare(replace(choices, told=told), resume, monitor=True)
     if choices.dry_run:
         return crawl(prepared)
     try:
-        sink = SessionSink(None if flags.sessions is None else Path(flags.sessions))
+        sink = SessionSink(None if sessions is None else Path(sessions))
     except OSError as error:
-        raise Failure(f"--sessions: cannot write {flags.sessions}: {explain(error)}", Exit.FAILED) from None
+        raise Failure(f"--sessions: cannot write {sessions}: {explain(error)}", Exit.FAILED) from None
     return crawl(replace(prepared, watch=Sessions(sink)))
 
 

@@ -171,7 +171,7 @@ def _do_nothing() -> None:
 
 def _run(prepared: Prepared, shown: Shown) -> None:
     try:
-        store = SqliteStore.create_or_open(prepared.choices.db)
+        store = SqliteStore.for_crawl(prepared.choices.db)
         trio.run(_run_until_told, prepared, store, shown)
     except* (CrawlError, Failure, SinkError) as errors:
         raise _first(errors) from None

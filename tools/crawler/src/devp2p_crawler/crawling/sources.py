@@ -9,37 +9,61 @@ import trio
 
 from devp2p import Address, Discovery, NodeRecord, PublicKey, Record
 from devp2p_crawler.crawling.rows import only_at
+from devp2p_crawler.crawling.settings import CrawlSettings
 from devp2p_crawler.crawling.state import MICRO, State, endpoint_of, wall
-from devp2p_crawler.frontier import Entry
+from devp2p_crawler.frontier import AFTER_FAILURE, Entry
 from devp2p_crawler.model import Kind, KnownNode, Visit
 
+_ONE_ROUND: Final = 60 * MICRO
+"""Visits to a node by all protocols that are no longer apart are of one round."""
 READING: Final = 10.0
 """Seconds without news from DNS after which a crawl does not wait for more."""
 
 
 def enter_known(state: State, known: Iterable[KnownNode], due: Mapping[bytes, int], started: int) -> tuple[list[Entry], list[Entry]]:
-    """Enter the nodes from before: all for a new crawl, for one that goes on those that it had not done with.
+    """Enter the nodes from before, as of which nobody is to be visited too soon again, whoever visited him.
 
-    `started` is when it began. Of one that monitors each node is due when it would have been.
+    A new crawl visits all but those that were visited lately (`Politeness.window`), one that goes on all that it had not done with, and one
+    that monitors each when it is due. `started` is when it began.
 
     Returns those that answered, and that it had not come to calling; and those that were silent.
     """
-    now, monotonic, monitor = wall(), trio.current_time(), state.settings.monitor
+    now, monotonic, settings = wall(), trio.current_time(), state.settings
     uncalled, silent = list[Entry](), list[Entry]()
     for one in known:
-        node, when = node_of(one), due.get(one.node)
+        node = node_of(one)
         if node is None:
             continue
-        was_visited = state.settings.resume is not None and one.last_visit is not None and one.last_visit >= started
-        if not was_visited or when is None or when <= (now if monitor else one.last_visit or 0):
+        is_own = settings.resume is not None and (one.last_visit or 0) >= started
+        when = _visit_at(one, due.get(one.node), now, settings, is_own=is_own)
+        if when <= now:
             state.trusted(node)
             continue
-        entry = state.restored(node, one, monotonic + (when - now) / MICRO if monitor else inf)
-        if entry is not None and one.last_ok is None:
+        if not settings.monitor and not is_own:
+            state.counts.skipped["visited lately"] += 1
+        since = started if is_own else (one.last_visit or 0) - _ONE_ROUND
+        alive = one.last_ok is not None and one.last_ok >= since
+        entry = state.restored(node, one, monotonic + (when - now) / MICRO, alive=alive)
+        if entry is not None and is_own and not alive:
             silent.append(entry)
-        elif entry is not None and Kind.RLPX not in one.outcomes:
+        elif entry is not None and alive and Kind.RLPX not in one.outcomes:
             uncalled.append(entry)
     return uncalled, silent
+
+
+def _visit_at(one: KnownNode, due: int | None, now: int, settings: CrawlSettings, *, is_own: bool) -> float:
+    """When a node from before is to be visited: by `now`, at a time, or not by this crawl (inf). `is_own`: this crawl has visited it."""
+    last, window, monitor = one.last_visit, int(settings.politeness.window * MICRO), settings.monitor
+    if last is None or not any(kind is not Kind.INBOUND for kind in one.outcomes):
+        return now
+    was_lately = abs(now - last) < window  # of what the clock was wrong about nothing is known
+    if monitor and due is not None:
+        return min(due, now + int(AFTER_FAILURE[-1] * MICRO))
+    if is_own and not monitor:
+        return inf if due is not None and due > last else now  # else it was broken off in the middle
+    if is_own or not was_lately:
+        return now
+    return last + window if monitor else inf
 
 
 def remember_courtesy(state: State, visits: Iterable[Visit]) -> None:

@@ -142,11 +142,10 @@ class State:
             self._note(entry, None)
         self.wake()
 
-    def restored(self, node: NodeRecord, known: KnownNode, due: float) -> Entry | None:
-        """A node was visited before this crawl was broken off, and is due again at a time, or never."""
+    def restored(self, node: NodeRecord, known: KnownNode, due: float, *, alive: bool) -> Entry | None:
+        """A node was visited before, and was alive or not; it is due again at a time, or never."""
         if node.id == self.own or (entry := self.queue.trusted(node, due=due)) is None:
             return None
-        alive = known.last_ok is not None
         entry.was_judged = True
         entry.memo = Seen(
             known.first_seen,

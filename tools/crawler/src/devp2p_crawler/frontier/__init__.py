@@ -11,10 +11,11 @@ from devp2p_crawler.frontier.concurrency import Concurrency
 from devp2p_crawler.frontier.cover import MOST_QUESTIONS, Cover, Question, Targets, closest_distances
 from devp2p_crawler.frontier.politeness import Courtesy, Politeness
 from devp2p_crawler.frontier.queue import Entry, Place, Queue, Teller
-from devp2p_crawler.frontier.revisits import LATEST, Standing
+from devp2p_crawler.frontier.revisits import AFTER_FAILURE, LATEST, Standing
 from devp2p_crawler.frontier.second_look import SecondLook
 
 __all__ = [
+    "AFTER_FAILURE",
     "LATEST",
     "MOST_QUESTIONS",
     "Concurrency",

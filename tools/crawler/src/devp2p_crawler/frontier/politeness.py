@@ -27,7 +27,7 @@ class Politeness:
     dials_per_host: int = 3
     """Connections that are tried to one host in `window`, whichever nodes are said to be there."""
     dials_per_node: int = 1
-    """The same to one node."""
+    """The same to one node, at whichever hosts it is said to be."""
     window: float = 600.0
     """Seconds."""
     ports_are_hosts: bool = False
@@ -66,6 +66,7 @@ class Courtesy:
         self._bounds = politeness
         self._gap = 1 / politeness.rate
         self._hosts: dict[bytes, _Host] = {}
+        self._calls: dict[bytes, list[float]] = {}
         self._sweep_at = _SWEPT
 
     def __len__(self) -> int:
@@ -94,7 +95,7 @@ class Courtesy:
     def sent(self, host: bytes, number: int, when: float) -> None:
         """So many datagrams went to the host before, around a time."""
         known = self._at(host, when)
-        known.full = max(known.full, when) + number * self._gap
+        known.full = max(known.full, when) + min(number, self._bounds.packets_per_minute) * self._gap
 
     def when_to_visit(self, host: bytes, node: bytes, now: float) -> float:
         """When a node may be visited at a host: `now`, or later if too many others were visited there, or too much was sent."""
@@ -116,15 +117,13 @@ class Courtesy:
     def when_to_dial(self, host: bytes, node: bytes, now: float) -> float:
         """When a node may be called at a host: `now`, or later."""
         known = self._hosts.get(host)
-        if known is None:
-            return now
-        lately = sorted(when for _, when in known.dials if when + self._bounds.window > now)
-        own = sorted(when for other, when in known.dials if when + self._bounds.window > now and other == node)
+        lately = [] if known is None else sorted(when for _, when in known.dials if when + self._bounds.window > now)
+        own = [when for when in self._calls.get(node, ()) if when + self._bounds.window > now]
         due = now
         if len(lately) >= self._bounds.dials_per_host:
             due = lately[-self._bounds.dials_per_host] + self._bounds.window
         if len(own) >= self._bounds.dials_per_node:
-            due = max(due, own[-self._bounds.dials_per_node] + self._bounds.window)
+            due = max(due, sorted(own)[-self._bounds.dials_per_node] + self._bounds.window)
         return due
 
     def dialled(self, host: bytes, node: bytes, now: float) -> None:
@@ -132,6 +131,7 @@ class Courtesy:
         known = self._at(host, now)
         known.dials = [(other, when) for other, when in known.dials if when + self._bounds.window > now]
         known.dials.append((node, now))
+        self._calls[node] = [*(when for when in self._calls.get(node, ()) if when + self._bounds.window > now), now]
 
     def _at(self, host: bytes, now: float) -> _Host:
         known = self._hosts.get(host)
@@ -149,6 +149,7 @@ class Courtesy:
             for host, known in self._hosts.items()
             if known.full > now or any(when > since for _, when in known.visits) or any(when > since for _, when in known.dials)
         }
+        self._calls = {node: calls for node, calls in self._calls.items() if any(when > since for when in calls)}
         self._sweep_at = 2 * len(self._hosts) + _SWEPT
 
 

@@ -1,7 +1,9 @@
 """A crawl: one run of the crawler, from one vantage."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final, cast
 
 
 def uuid7(now: int, random_bytes: Callable[[int], bytes]) -> bytes:
@@ -31,3 +33,26 @@ class Crawl:
     """What it was told, as JSON."""
     counters: str
     """`Snapshot` at `updated`, as JSON."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everybody was visited, so that there is nothing to go on with; one that ended as its time was up is not."""
+        return self.ended is not None and _object(self.counters).get("is_done") is not False
+
+    @property
+    def monitors(self) -> bool:
+        """Whether it visits nodes again and again."""
+        return _object(self.settings).get(MONITORS) is True
+
+
+MONITORS: Final = "monitor"
+"""The name in `Crawl.settings` that says so."""
+
+
+def _object(text: str) -> dict[str, object]:
+    """What a text says as a JSON object; nothing if it is none."""
+    try:
+        found: object = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}

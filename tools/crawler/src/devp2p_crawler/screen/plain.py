@@ -133,9 +133,8 @@ def ending(summary: Mapping[str, object]) -> list[tuple[str, str]]:
     if "sessions" in summary:
         rows.append(("sessions", words.sessions(cast("Mapping[str, object]", summary["sessions"]))))
     rows += [("", line) for line in cast("list[str]", summary["why_nothing"])]
-    if summary["ended"] == "interrupted":
-        command = "monitor" if "sessions" in summary else "resume"
-        rows.append(("go on", f"devp2p-crawl {command} --db {summary['db']}"))
+    if summary["ended"] != "done":
+        rows.append(("go on", f"devp2p-crawl resume --db {summary['db']}"))
     return rows
 
 

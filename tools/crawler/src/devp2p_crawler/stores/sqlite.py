@@ -11,6 +11,7 @@ from typing import Any, Final, Self, TypeVar
 from devp2p_crawler.model import Batch, Crawl, Kind, KnownNode, Sighting, SignedRecord, Visit
 from devp2p_crawler.stores import files, rows
 from devp2p_crawler.stores.chains import settle
+from devp2p_crawler.stores.holding import Hold
 from devp2p_crawler.stores.known import known_nodes
 from devp2p_crawler.stores.sinks import RowsRefusedError, SinkError
 
@@ -24,7 +25,7 @@ _ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 
 
 class SqliteStore:
-    """One open file; made by `create_or_open` or `open_reading`. It is a `Sink`. To be used by one thread at a time.
+    """One open file; made by `for_crawl`, `create_or_open` or `open_reading`. It is a `Sink`. To be used by one thread at a time.
 
     What reads raises SinkError if the file cannot be read, and gives things as they are at one moment, even if they are written meanwhile.
     """
@@ -35,6 +36,24 @@ class SqliteStore:
         self._writable = writable
         self._file = _file_at(path)
         self._defers = False
+        self._hold: Hold | None = None
+
+    @classmethod
+    def for_crawl(cls, path: str | os.PathLike[str]) -> "SqliteStore":
+        """Open a file to crawl into it, or make it, and keep other crawls off it until it is closed; SinkError if one has it already."""
+        name = os.fspath(path)
+        try:
+            hold = Hold(name)
+        except OSError as error:
+            cls.create_or_open(name).close()  # which knows better what is wrong, if it is
+            raise SinkError(f"cannot keep other crawls off {name}: {error.strerror or error}; name a file in another directory") from error
+        try:
+            store = cls.create_or_open(name)
+        except BaseException:
+            hold.release()
+            raise
+        store.hold(hold)
+        return store
 
     @classmethod
     def create_or_open(cls, path: str | os.PathLike[str]) -> "SqliteStore":
@@ -63,9 +82,15 @@ class SqliteStore:
         """For SQL of your own, which only reads."""
         return self._connection
 
+    def hold(self, hold: Hold) -> None:
+        """Release this when the file is closed."""
+        self._hold = hold
+
     def close(self) -> None:
         """Let go of the file; if nobody else has it open, all of it is then in the one file."""
         self._connection.close()
+        if self._hold is not None:
+            self._hold.release()
 
     # Writing
 
