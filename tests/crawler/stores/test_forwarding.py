@@ -1,6 +1,7 @@
 """What is in a file, sent on to a server: here another file, or one that fails when it is told to."""
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,21 @@ def test_what_a_server_missed_is_sent_by_the_next_forwarder_and_no_more_visits_t
     with SqliteStore.create_or_open(path) as store:  # another file has its name
         store.write(Batch(visits=[rows.visit(number, 7) for number in range(30)]))
         assert forward() == 30
+
+
+def test_a_file_that_is_deleted_and_written_anew_at_its_place_is_followed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("devp2p_crawler.stores.forwarding._EVERY", 0.001)
+    path, server = str(tmp_path / "crawl.db"), Failing(tmp_path / "server.db", random.Random(0))
+    monkeypatch.setattr(server._chance, "random", lambda: 0.5)
+    with SqliteStore.create_or_open(path) as store:
+        with Forwarder(path, URL, opener=lambda _: server):
+            store.write(Batch(visits=[rows.visit(1)]))
+            while not server.visits:
+                time.sleep(0.001)
+            Path(path).unlink()
+            store.write(Batch(visits=[rows.visit(2)]))
+        assert server.visits == 2
+    assert told_of(tmp_path / "server.db") == told_of(tmp_path / "crawl.db")
 
 
 @pytest.mark.parametrize(

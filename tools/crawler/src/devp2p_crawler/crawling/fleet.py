@@ -17,20 +17,23 @@ import trio
 from devp2p import Address, NodeRecord, PublicKey, Record
 from devp2p_crawler.crawling.calling import Calling
 from devp2p_crawler.crawling.rows import unpacked
-from devp2p_crawler.crawling.state import State
+from devp2p_crawler.crawling.state import State, wall
 from devp2p_crawler.frontier import Cover
 from devp2p_crawler.model import Sighting
 from devp2p_crawler.stores import Frontier, SinkError, Target, Writer
 
 MOST_WAITING: Final = 100_000
 """Sightings that wait for a server; about 50 MB."""
+_HANDED_AT_ONCE: Final = 5000  # sightings: leases are renewed in between
 AT_ONCE: Final = 64
 """Nodes of one lease: few, so that others get some too."""
 _STEP: Final = 0.1
+_QUIET: Final = 0.5  # seconds until we ask again where nobody was due
 _LONGEST_PAUSE: Final = 5.0
 _SURE: Final = 0.75  # of the time of a lease, for which it is relied on
 _LAST_TRY: Final = 15.0  # seconds that the end has
 _FAR: Final = 2**62
+_NO_ROOM: Final = 3_600_000_000  # microseconds for which a node is left that there is no room for
 
 _logger = logging.getLogger(__name__)
 
@@ -49,9 +52,10 @@ class Fleet:
         self._settled: dict[bytes, int] = {}
         self._sealed: dict[bytes, int] = {}
         self._sealed_at = 0.0
+        self._handed = self._sealed_after = 0  # sightings
         self._held: set[bytes] = set()
         self._renewed = trio.current_time()
-        self._trouble = False
+        self._trouble = self._lapsed = False
         self.is_quiet: bool = False
         """Whether nobody was due when we last asked."""
         self.is_over: bool = False
@@ -62,6 +66,7 @@ class Fleet:
         """Whether a node is ours to visit."""
         if trio.current_time() > self._renewed + _SURE * self._frontier.seconds:
             self._held.clear()  # somebody else may have them now
+            self._lapsed = True
         return node in self._held
 
     async def run(self, before: int | None) -> None:
@@ -71,12 +76,13 @@ class Fleet:
             try:
                 await self._renew()
                 await self._hand_over()
+                await self._release()
                 await self._lease(before)
             except SinkError as error:
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 self._fails(str(error))
             else:
-                pause = _STEP
+                pause = _QUIET if self.is_quiet else _STEP
                 self._is_well()
             await trio.sleep(pause)
 
@@ -125,18 +131,26 @@ class Fleet:
             self._settled = {node: due for node, due in self._settled.items() if node in called}
             self._state.rows.flush()
             self._sealed_at = trio.current_time()
+            self._sealed_after = self._handed + len(self._sightings)
         # Only what is in the file is settled; and whom these nodes named goes before, so that nobody takes the crawl for over.
         is_written = self._writer.lag < trio.current_time() - self._sealed_at
-        sightings = self._sightings[:MOST_WAITING]
+        sightings = self._sightings[:_HANDED_AT_ONCE]
         if sightings:
             await self._frontier.sighted(sightings)
             del self._sightings[: len(sightings)]
-        if self._sealed and is_written:
+            self._handed += len(sightings)
+        if self._sealed and is_written and self._handed >= self._sealed_after:
             await self._frontier.settle(self._sealed)
             self._sealed = {}
 
+    async def _release(self) -> None:
+        """Give back what we had in mind to visit when leases seemed to have run out: nobody here has it in mind any more."""
+        if self._lapsed and not (self._settled or self._sealed):
+            await self._frontier.release()
+            self._lapsed = False
+
     async def _lease(self, before: int | None) -> None:
-        if (room := min(self._room(), AT_ONCE)) <= 0:
+        if self._lapsed or (room := min(self._room(), AT_ONCE)) <= 0:
             return
         began = trio.current_time()
         targets = await self._frontier.lease(room, before=before)
@@ -154,8 +168,10 @@ class Fleet:
 
     def _take(self, target: Target) -> None:
         node = node_of(target)
-        if node is None or not self._state.leased(node, self._told.get((target.node, target.ip, target.udp))):
+        if node is None:
             self._settled[target.node] = _FAR
+        elif not self._state.leased(node, self._told.get((target.node, target.ip, target.udp))):
+            self._settled[target.node] = wall() + _NO_ROOM
         else:
             self._held.add(target.node)
 

@@ -31,6 +31,7 @@ T = TypeVar("T")
 _AT_ONCE: Final = 2000  # rows
 _EVERY: Final = 1.0  # seconds between two looks for visits
 _OTHERS_EVERY: Final = 10.0  # and for what else has changed
+_LEAST: Final = -(2**63)
 _OVERLAP: Final = 60_000_000  # microseconds by which changed rows are looked for again
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
@@ -41,10 +42,10 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class _Since:
-    """What was sent of rows that may change: the newest times, less an overlap; 0: nothing."""
+    """What was sent of rows that may change: the newest times, less an overlap."""
 
-    sightings: int = 0
-    records: int = 0
+    sightings: int = _LEAST
+    records: int = _LEAST
 
 
 class Forwarder:
@@ -59,6 +60,7 @@ class Forwarder:
         self._where = shown(url)
         self._sink = opener(url)
         self._store = SqliteStore.open_reading(path)
+        self._file = _file_at(path)
         self._mark = _Mark(mark_path(path, url))
         self._since = _Since()
         self._after = self._mark.load(self._store)
@@ -85,38 +87,53 @@ class Forwarder:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._forward()
+        finally:
+            self._store.close()
+            with suppress(Exception):
+                self._sink.close()
+
+    def _forward(self) -> None:
         pause, others_at, patience = _FIRST_PAUSE, float("-inf"), float("inf")
-        with closing(self._store), suppress(Exception), closing(self._sink):
-            while True:
-                is_last = self._ending.is_set()
-                try:
-                    if is_last:
-                        self._since = _Since()
-                    if is_last or time.monotonic() > others_at + _OTHERS_EVERY:
-                        self._send_others()
-                        others_at = time.monotonic()
-                    self._send_visits()
-                except SinkError as error:
-                    self._fails(str(error))
-                except Exception as error:  # a driver that fails as it must not is tried again, too
-                    _logger.warning("forwarding to %s failed in a way that was not foreseen", self._where, exc_info=error)
-                    self._fails(f"{self._where}: {type(error).__name__}")
-                else:
-                    self._is_well()
-                    pause, patience = _FIRST_PAUSE, float("inf")
-                    if is_last:
-                        return
-                    self._ending.wait(_EVERY)
-                    continue
-                if self._ending.is_set():
-                    patience = min(patience, time.monotonic() + _LAST_TRIES)
-                    if time.monotonic() > patience:
-                        self._tell(f"{self._where} has not everything yet: {self.trouble}. The next crawl of {self._path} sends the rest")
-                        return
-                    time.sleep(_FIRST_PAUSE)
-                else:
-                    self._ending.wait(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+        while True:
+            is_last = self._ending.is_set()
+            try:
+                self._follow()
+                if is_last:
+                    self._since = _Since()
+                if is_last or time.monotonic() > others_at + _OTHERS_EVERY:
+                    self._send_others()
+                    others_at = time.monotonic()
+                self._send_visits()
+            except SinkError as error:
+                self._fails(str(error))
+            except Exception as error:  # a driver that fails as it must not is tried again, too
+                _logger.warning("forwarding to %s failed in a way that was not foreseen", self._where, exc_info=error)
+                self._fails(f"{self._where}: {type(error).__name__}")
+            else:
+                self._is_well()
+                pause, patience = _FIRST_PAUSE, float("inf")
+                if is_last:
+                    return
+                self._ending.wait(_EVERY)
+                continue
+            if self._ending.is_set():
+                patience = min(patience, time.monotonic() + _LAST_TRIES)
+                if time.monotonic() > patience:
+                    self._tell(f"{self._where} has not everything yet: {self.trouble}. The next crawl of {self._path} sends the rest")
+                    return
+                time.sleep(_FIRST_PAUSE)
+            else:
+                self._ending.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _follow(self) -> None:
+        """Open the file anew if another has taken its place, as when it was deleted and written there again."""
+        if (found := _file_at(self._path)) not in {None, self._file}:
+            self._store.close()
+            self._store, self._file = SqliteStore.open_reading(self._path), found
+            self._after, self._since = self._mark.load(self._store), _Since()
 
     def _send_others(self) -> None:
         """Send crawls, and the sightings and records that are newer than what was sent."""
@@ -129,7 +146,7 @@ class Forwarder:
         for records in _parts(self._store.records(since=since.records)):
             newest_record = max(newest_record, *(one.seen for one in records))
             self._write(Batch(records=records))
-        self._since = _Since(max(0, newest_sighting - _OVERLAP), max(0, newest_record - _OVERLAP))
+        self._since = _Since(max(_LEAST, newest_sighting - _OVERLAP), max(_LEAST, newest_record - _OVERLAP))
 
     def _send_visits(self) -> None:
         size = _AT_ONCE  # fewer about a row that is not taken, so that each step brings it nearer
@@ -176,6 +193,15 @@ class Forwarder:
         if self.trouble is not None:
             self.trouble = None
             self._tell(f"{self._where} has everything now")
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file a path names now."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def mark_path(path: str, url: str) -> Path:

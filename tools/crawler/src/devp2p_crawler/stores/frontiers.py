@@ -61,6 +61,10 @@ class Frontier(Protocol):
         """Let all that is leased last longer; to be called more often than every third of a lease."""
         ...
 
+    async def release(self) -> None:
+        """Give back what is leased and not settled, due as before."""
+        ...
+
     async def close(self) -> None:
         """Give back what is leased and not settled, due as before, and let go of connections."""
         ...

@@ -112,14 +112,18 @@ class PostgresFrontier:
 
         await self._run(renew)
 
-    async def close(self) -> None:
-        """Give back what is leased and not settled, due as before, and let go of the connection."""
+    async def release(self) -> None:
+        """Give back what is leased and not settled, due as before."""
 
         def give_back(connection: "psycopg.Connection[Any]") -> None:
             connection.execute("UPDATE frontier SET lease_by = NULL, lease_until = NULL WHERE lease_by = %s", (self._owner,))
 
+        await self._run(give_back)
+
+    async def close(self) -> None:
+        """Give back what is leased and not settled, due as before, and let go of the connection."""
         try:
-            await self._run(give_back)
+            await self.release()
         finally:
             self._session.close()
             self._sink.close()
