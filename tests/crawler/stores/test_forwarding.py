@@ -5,9 +5,11 @@ import time
 from pathlib import Path
 
 import pytest
+from devp2p_crawler.cli import main
 from devp2p_crawler.model import Batch
 from devp2p_crawler.stores import Forwarder, RowsRefusedError, SinkError, SqliteStore, open_sink, open_source, shown
 from devp2p_crawler.stores.forwarding import mark_path
+from devp2p_crawler.stores.servers import SINKS
 
 from tests.crawler import rows
 from tests.crawler.conformance import Contents, contents
@@ -107,6 +109,26 @@ def test_a_file_that_is_deleted_and_written_anew_at_its_place_is_followed(tmp_pa
             store.write(Batch(visits=[rows.visit(2)]))
         assert server.visits == 2
     assert told_of(tmp_path / "server.db") == told_of(tmp_path / "crawl.db")
+
+
+def test_a_file_is_sent_by_a_command(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr("devp2p_crawler.stores.forwarding._LAST_TRIES", 0.0)
+    monkeypatch.setattr("devp2p_crawler.stores.forwarding._FIRST_PAUSE", 0.001)
+    path, server = tmp_path / "crawl.db", Failing(tmp_path / "server.db", random.Random(0))
+    monkeypatch.setattr(server._chance, "random", lambda: 0.5)
+    monkeypatch.setitem(SINKS, "postgresql", lambda _: server)
+    with SqliteStore.create_or_open(path) as store:
+        store.write(Batch(crawls=[rows.crawl()], visits=[rows.visit(number) for number in range(10)]))
+    assert main(["send", "--db", str(path), URL]) == 0
+    assert told_of(tmp_path / "server.db") == told_of(path)
+    shown_url = "postgresql://crawler@db.example/crawls"
+    assert capsys.readouterr().out == f"{shown_url}: 10 visits sent, 0 rows not taken\n"
+    server = Failing(tmp_path / "server.db", random.Random(0))
+    server.is_away = True
+    assert main(["send", "--db", str(path), URL]) == 1
+    assert main(["send", "--db", str(tmp_path / "gone.db"), URL]) == 2
+    assert main(["send", "--db", str(path), "crawl.db"]) == 2
+    assert "secret-word" not in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from devp2p.terminal import Command, Program, run_program
 from devp2p_crawler import __version__
-from devp2p_crawler.cli import crawl, export, info, merge, monitor, probe, report, resume, serve
+from devp2p_crawler.cli import crawl, export, info, merge, monitor, probe, report, resume, send, serve
 from devp2p_crawler.cli import filter as filter_
 
 _DESCRIPTION = """\
@@ -29,6 +29,7 @@ _COMMANDS: dict[str, Command] = {
     "export": export,
     "report": report,
     "merge": merge,
+    "send": send,
     "serve": serve,
 }
 
