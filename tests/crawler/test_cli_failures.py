@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from devp2p_crawler.cli import main
+from devp2p_crawler.model import Batch
+from devp2p_crawler.stores import SinkError, SqliteStore
 
 from devp2p import PrivateKey
 from devp2p.terminal import Exit
@@ -56,3 +58,21 @@ def test_a_dry_run_says_what_would_be_done_and_makes_nothing(
     assert "0 nodes and 1 networks of no.txt" in told
     assert "x.db, which will be made" in told
     assert not (tmp_path / "x.db").exists()
+
+
+@pytest.mark.real_clock
+def test_rows_that_cannot_be_written_are_told_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def full(_store: SqliteStore, _batch: Batch) -> None:
+        raise SinkError("the disk is full")
+
+    argv = ["crawl", "--db", str(tmp_path / "x.db"), "--listen", "127.0.0.1:0"]
+    assert main(argv) == Exit.OK  # with room, nothing is missing
+    assert "missing" not in capsys.readouterr().out
+    monkeypatch.setattr(SqliteStore, "write", full)
+    monkeypatch.setattr("devp2p_crawler.stores.writer._LAST_TRIES", 0.1)
+    assert main(argv) == Exit.FAILED
+    told = capsys.readouterr()
+    assert "missing    1 rows that could not be written" in told.out
+    assert "the disk is full" in told.err

@@ -35,7 +35,8 @@ examples:
 
 exit codes:
   0  it is over: done, out of time, or told to end
-  1  the file, the address or the metrics could not be opened
+  1  the file, the address or the metrics could not be opened, or not all
+     that was found could be written
   2  wrong options
 """
 

@@ -42,7 +42,8 @@ examples:
 
 exit codes:
   0  it is over: out of time, or told to end
-  1  there is nobody to begin with, or a file or an address cannot be opened
+  1  there is nobody to begin with, a file or an address cannot be opened, or
+     not all that was found could be written
   2  wrong options
 """
 _EVERY: Final = 60

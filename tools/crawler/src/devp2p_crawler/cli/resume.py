@@ -26,7 +26,8 @@ examples:
 
 exit codes:
   0  it is over: done, out of time, or told to end
-  1  there is nothing to go on with, or the file cannot be opened
+  1  there is nothing to go on with, the file cannot be opened, or not all that
+     was found could be written
   2  wrong options
 """
 

@@ -139,9 +139,9 @@ def crawl(prepared: Prepared) -> int:
     with outlets(json_lost if choices.json else text_lost) as streams:
         with _shown(choices, streams) as (view, leave):
             log_to_stderr(choices.log_level)
-            _run(prepared, Shown(view, leave, streams))
+            is_whole = _run(prepared, Shown(view, leave, streams))
         streams.check()
-    return Exit.OK
+    return Exit.OK if is_whole else Exit.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,11 @@ def _do_nothing() -> None:
     pass
 
 
-def _run(prepared: Prepared, shown: Shown) -> None:
+def _run(prepared: Prepared, shown: Shown) -> bool:
+    """Tell whether all rows were written."""
     try:
         store = SqliteStore.for_crawl(prepared.choices.db)
-        trio.run(_run_until_told, prepared, store, shown)
+        return trio.run(_run_until_told, prepared, store, shown)
     except* (CrawlError, Failure, SinkError) as errors:
         raise _first(errors) from None
 
@@ -184,7 +185,7 @@ def _first(errors: BaseExceptionGroup[Exception]) -> Failure:
     return error if isinstance(error, Failure) else Failure(str(error), Exit.FAILED)
 
 
-async def _run_until_told(prepared: Prepared, store: SqliteStore, shown: Shown) -> None:
+async def _run_until_told(prepared: Prepared, store: SqliteStore, shown: Shown) -> bool:
     """Crawl until all is done, or until a signal; a second one ends the process at once."""
     view, streams = shown.view, shown.streams
     hang_up = (lambda: view.say(prepared.unwanted.read_anew())) if prepared.choices.opt_out is not None else None
@@ -202,6 +203,7 @@ async def _run_until_told(prepared: Prepared, store: SqliteStore, shown: Shown) 
         if not streams.hurry:  # or nobody might read the summary in time
             await run_until(partial(streams.wait_end, told), lambda _: wait_room())
     view.end({**summary(scene, snapshot), **({} if prepared.watch is None else prepared.watch.sum())})
+    return not snapshot.lost
 
 
 async def _crawl(prepared: Prepared, store: SqliteStore, view: View, until: trio.Event) -> tuple[Scene, Snapshot]:

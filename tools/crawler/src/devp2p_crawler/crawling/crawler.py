@@ -149,6 +149,7 @@ class Crawler:
             loop_lag=self._lag,
             memory=memory(),
             spooled=self._writer.spooled,
+            lost=self._writer.lost,
             outcomes=sums,
             clients=dict(counts.clients.most_common(20)),
             networks=dict(counts.networks.most_common(20)),

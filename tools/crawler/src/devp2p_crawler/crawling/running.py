@@ -101,9 +101,10 @@ async def run_crawl(  # noqa: PLR0913  (what it is given, and by name)
         state = State(settings, rows, crawl.id, own, {version: Cover(chance) for version in settings.versions})
         remember_courtesy(state, lately)
         try:
-            return await _run(state, crawl, writer, known, due, on_start=on_start, until=until, frontier=frontier)
+            snapshot = await _run(state, crawl, writer, known, due, on_start=on_start, until=until, frontier=frontier)
         finally:
             rows.flush()
+    return replace(snapshot, spooled=writer.spooled, write_lag=writer.lag, lost=writer.lost)
 
 
 async def _run(  # noqa: PLR0913  (of `run_crawl` alone)

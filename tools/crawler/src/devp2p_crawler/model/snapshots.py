@@ -59,6 +59,8 @@ class Snapshot:
     """Bytes that the process holds."""
     spooled: int = 0
     """Rows that wait to be written."""
+    lost: int = 0
+    """Rows that had to be left out, or could not be written in the end."""
     outcomes: Mapping[str, int] = field(default_factory=dict[str, int])
     """Name of the outcome -> visits."""
     clients: Mapping[str, int] = field(default_factory=dict[str, int])

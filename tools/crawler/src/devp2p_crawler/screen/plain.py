@@ -130,6 +130,8 @@ def ending(summary: Mapping[str, object]) -> list[tuple[str, str]]:
         ("datagrams", f"{summary['packets_sent']:,} sent, {summary['packets_received']:,} received"),
         ("written", str(summary["db"])),
     ]
+    if summary["lost"]:
+        rows.append(("missing", f"{summary['lost']:,} rows that could not be written"))
     if "sessions" in summary:
         rows.append(("sessions", words.sessions(cast("Mapping[str, object]", summary["sessions"]))))
     rows += [("", line) for line in cast("list[str]", summary["why_nothing"])]

@@ -111,6 +111,7 @@ def progress(snapshot: Snapshot) -> dict[str, object]:
         "loop_lag": round(snapshot.loop_lag, 4),
         "memory": snapshot.memory,
         "spooled": snapshot.spooled,
+        "lost": snapshot.lost,
         "skipped": dict(snapshot.skipped),
         "why_nothing": [] if snapshot.silence is None else explain(snapshot.silence),
     }
