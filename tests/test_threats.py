@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 TESTS = ROOT / "tests"
 TEXT = (ROOT / "THREATS.md").read_text("utf-8")
 
-LAST = {"D": 23, "H": 11, "F": 17, "X": 21, "E": 11, "P": 7, "O": 2}
+LAST = {"D": 23, "H": 11, "F": 17, "X": 21, "E": 11, "P": 7, "O": 2, "C": 10}
 ROWS = [f"{letter}{number}" for letter, last in LAST.items() for number in range(1, last + 1)]
 NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
 

@@ -33,6 +33,7 @@ from devp2p.discovery.known_nodes import KnownNodes, with_ip_addresses
 from devp2p.discovery.limits import DiscoveryLimits
 from devp2p.discovery.own_record import OwnRecord
 from devp2p.discovery.statistics import Statistics
+from devp2p.discovery.table import may_be_asked
 from devp2p.discovery.v4 import Discv4
 from devp2p.discovery.v5 import Discv5, TalkHandler, checked_handler
 from devp2p.errors import LocalProtocolError, RemoteProtocolError
@@ -274,8 +275,8 @@ class Discovery:
                     one.operations.end(event)
                 elif not isinstance(event, NodeHeard):
                     self._note(event)
-                elif self._on_heard is not None:
-                    self._on_heard(one.protocol.record_of(event.contact), one.version)
+                elif self._on_heard is not None and may_be_asked(event.contact.endpoint, node := one.protocol.record_of(event.contact)):
+                    self._on_heard(node, one.version)
         self._sleep.deadline = self._due()
 
     def _note(self, news: AddressChanged | ClockDoubtful) -> None:

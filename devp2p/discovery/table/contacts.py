@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from devp2p.addresses import Endpoint, Scope, relay_fault, scope_fault, scope_of, unmapped
+from devp2p.addresses import Endpoint, Scope, pack_ip, relay_fault, scope_fault, scope_of, unmapped
 from devp2p.records import NodeRecord
 from devp2p.records import Record as Enr
 
@@ -70,6 +70,11 @@ def contacts_told_by(sender: Endpoint, records: Iterable[Enr], ip_versions: Sequ
     """Make contacts of the records that the node at `sender` gave us, without those that it should not tell us of."""
     contacts = (contact_of(record, ip_versions, told_by=sender.ip, at=sender) for record in records)
     return [contact for contact in contacts if contact is not None]
+
+
+def may_be_asked(endpoint: Endpoint, node: NodeRecord) -> bool:
+    """Whether a node that was heard at an endpoint may be asked where it says it is: nobody outside leads us into our own network."""
+    return all(scope_fault(endpoint.ip, pack_ip(host)) is None for host, _ in node.udp_endpoints)
 
 
 def node_at(endpoint: Endpoint, record: Enr) -> NodeRecord:

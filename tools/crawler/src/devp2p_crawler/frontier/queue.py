@@ -1,7 +1,7 @@
 """Whose turn it is (pure): nodes that were told of, and are visited in an order in which liars cannot get ahead of honest nodes.
 
 Theory of operation. Whoever is asked for nodes may name any. So a name counts for as much as who tells it: a `Teller` whose names were
-judged, a dozen of them, and none of which was alive, is believed no more. Nodes are visited in this order:
+judged, a dozen of them and more, and less than a third of which was alive, is believed no more. Nodes are visited in this order:
 
     due          known ones whose time has come, and those that our own sources name
     confirmed    named by two hosts or more that are believed
@@ -23,6 +23,7 @@ from devp2p import NodeRecord
 
 MOST_NODES: Final = 250_000
 _JUDGED: Final = 12
+_DEAD_FOR_ONE: Final = 2
 _TELLERS: Final = 4  # of one node, that are kept
 _OTHERS: Final = 2  # further addresses of one node, that are kept
 _DOUBTFUL_FIRST: Final = 32  # doubtful nodes that are tried before it is judged whether it is worth it
@@ -38,8 +39,8 @@ class Teller:
 
     @property
     def is_believed(self) -> bool:
-        """Whether its names are worth as much as others'."""
-        return self.alive > 0 or self.dead < _JUDGED
+        """Whether its names are worth as much as others': a third of them is alive, but for a few."""
+        return self.dead < _JUDGED + _DEAD_FOR_ONE * self.alive
 
 
 class Place(Enum):
