@@ -62,3 +62,12 @@ def test_who_owes_its_record_is_visited_once_more() -> None:
     assert look.next() == [ENTRIES[0]]
     assert look.next() == []
     assert look.is_done
+
+
+def test_where_answers_are_lost_all_are_asked_again() -> None:
+    look = SecondLook(random.Random(5).random)
+    for entry in ENTRIES:
+        look.silent(entry)
+    assert len(look.next(is_lossy=True)) == len(ENTRIES)
+    assert look.next(is_lossy=True) == []
+    assert look.is_done

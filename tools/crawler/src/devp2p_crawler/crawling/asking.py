@@ -18,6 +18,7 @@ _RETRIES: Final = 1
 _SECOND_TRY: Final = 1.0  # seconds until a node is asked again whose answer may have been missed
 _LOSSY: Final = 0.05  # of questions to nodes that are there; with more, silence is not believed at once
 _ENOUGH: Final = 50
+_SOME_LOSS: Final = 0.01
 _SLOW: Final = 500_000  # microseconds of a round trip; few are as long, if not too much is under way
 _VISITS_OWED: Final = 1  # to who answers, and gives no record
 _CAME: Final = 2  # visits beside, to who seemed silent and asks us something
@@ -33,6 +34,7 @@ class Asking:
         self.lost: int = 0
         """Questions without an answer, to nodes that had just answered another; since the beginning."""
         self.answered: int = 0
+        self._began = trio.current_time()
         self.second_look: SecondLook = SecondLook(secrets.SystemRandom().random)
 
     async def visit(self, entry: Entry, endpoint: Endpoint | None) -> bool:
@@ -99,7 +101,8 @@ class Asking:
 
     def second_pass(self) -> bool:
         """Have those visited once more who may have been missed; tell whether there are any."""
-        again = self.second_look.next()
+        is_lossy = self.lost > _SOME_LOSS * (self.lost + self.answered) or self._state.late > self._began
+        again = self.second_look.next(is_lossy=is_lossy)
         for entry in again:
             self._state.queue.rest(entry, trio.current_time())
         return bool(again)

@@ -1,8 +1,8 @@
 """Who seemed silent, and may have been missed: how many of them are asked once more (pure).
 
 Answers get lost, on their way or because we are late, and nobody says which. So once all have been visited, some of the silent are visited
-again, chosen by chance. If nobody among them is there, silence is believed. Otherwise all the others are visited again, too, and then it
-begins anew with those that were silent again, a few times.
+again, chosen by chance, or all of them if answers are known to be lost. If nobody among them is there, silence is believed. Otherwise all
+the others are visited again, too, and then it begins anew with those that were silent again, a few times.
 """
 
 from collections.abc import Callable
@@ -49,8 +49,11 @@ class SecondLook:
             return self._there / max(1, self._tried) * len(self._rest)
         return float(self._there) if self._passes else 0.0
 
-    def next(self) -> list[Entry]:
-        """Whom to visit once more, once all visits are over; nobody when it is enough."""
+    def next(self, *, is_lossy: bool = False) -> list[Entry]:
+        """Whom to visit once more, once all visits are over; nobody when it is enough.
+
+        `is_lossy`: that answers got lost is known already, so that it begins with all.
+        """
         again, self._owing = self._owing, []
         if self._is_sample and self._there and self._rest:
             self._is_sample = False
@@ -59,14 +62,14 @@ class SecondLook:
             self._rest = []
         elif self._passes < _PASSES and (self._there or not self._passes) and self._silent:
             self._passes += 1
-            again += self._sample()
+            again += self._sample(1.0 if is_lossy and self._passes == 1 else _PART if self._passes == 1 else _LATER_PART)
         self.is_done = not again
         return again
 
-    def _sample(self) -> list[Entry]:
+    def _sample(self, part: float) -> list[Entry]:
         silent, self._silent = self._silent, []
         silent.sort(key=lambda _: self._chance())
-        number = max(_LEAST, int((_LATER_PART if self._passes > 1 else _PART) * len(silent)))
+        number = max(_LEAST, int(part * len(silent)))
         sample, self._rest = silent[:number], silent[number:]
         self._tried, self._there, self._is_sample = len(sample), 0, True
         return sample
