@@ -149,7 +149,7 @@ def table(crawls: Sequence[Crawled]) -> Iterator[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
     for row in rows:
         yield "  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True))
-    for version in sorted({crawled.version for crawled in crawls}):
+    for version in sorted({crawled.version for crawled in crawls if crawled.crawler != "ours"}):
         yield _verdict([crawled for crawled in crawls if crawled.version == version])
     yield from (f"v{crawled.version} {crawled.crawler}: {crawled.void}" for crawled in crawls if crawled.void)
 
