@@ -18,7 +18,7 @@ pytestmark = pytest.mark.real_clock
 
 @pytest.mark.parametrize("version", [4, 5])
 async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int, tmp_path: Path) -> None:
-    async with running(nodes=60, seed=7) as network:
+    async with running(nodes=40, seed=7) as network:
         settings = CrawlSettings(
             key=PrivateKey.generate(),
             bootnodes=(NodeRecord.parse(network.enode if version == 4 else network.enr),),
@@ -49,7 +49,7 @@ async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int,
 
 async def test_a_crawl_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) -> None:
     file, key = tmp_path / "crawl.db", PrivateKey.generate()
-    async with running(nodes=120, seed=9) as network:
+    async with running(nodes=80, seed=9) as network:
         bootnode = NodeRecord.parse(network.enr)
 
         async def crawl(resume: bytes | None, enough: int | None) -> Snapshot:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from devp2p.discovery.table.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
 from devp2p.keys import PrivateKey
-from tools.bench import breakdown, discovery, dpx_breakdown, oracle, report
+from tools.bench import breakdown, crawling, discovery, dpx_breakdown, oracle, report
 from tools.bench.__main__ import choose, every_benchmark
 from tools.bench.endpoints.__main__ import MODES
 from tools.bench.endpoints.basics import Options
@@ -26,6 +26,7 @@ from tools.bench.plot import bars
 from tools.bench.sides import OURS, ROOT, BenchError
 from tools.bench.streams import time_a_message
 from tools.bench.targets import TARGETS, Target
+from tools.crawler.compare import Crawled
 
 ROWS = [
     Row("rlpx/message/32B", 12.0, 6.0, "us", 0.5, (0.4, 0.625)),
@@ -219,3 +220,49 @@ def test_without_go_a_quick_run_gives_our_figures_as_json(tmp_path: Path):
     assert row.pop("ours") > 0
     assert row == {"name": "rlpx/message/32B", "peer": None, "unit": "us", "ratio": None, "spread": None}
     assert [line for line in done.stderr.splitlines() if "none of go-ethereum" in line]
+
+
+def crawled(crawler: str, to_95: float | None, packets: int, recall: float = 0.95) -> Crawled:
+    """A crawl of 1,000 nodes that took 30 s, and reached 90 % two seconds before 95."""
+    seconds = {"90": None if to_95 is None else to_95 - 2, "95": to_95}
+    by = {"90": packets // 2, "95": None if to_95 is None else packets}
+    return Crawled(crawler, 4, seconds, by, 1000, recall, 30.0, packets, 1.0, 50.0, 0.5, {}, None)
+
+
+def test_a_crawl_is_beside_the_best_of_the_others():
+    ours, slow, quick = crawled("ours", 10, 9500), crawled("geth 16", 29, 12000), crawled("geth 64", 25, 19000)
+    to_90, to_95, packets = crawling.rows(4, [ours, slow, quick])
+    assert (to_90.ours, to_90.peer) == (8, 23)
+    assert (to_95.ours, to_95.peer, to_95.ratio, to_95.unit) == (10, 25, 2.5, "s")
+    assert packets.ours == 10
+    assert packets.peer == pytest.approx(12000 / 950)
+
+
+def test_a_crawl_that_was_stopped_too_early_is_a_bound():
+    _, to_95, packets = crawling.rows(5, [crawled("ours", 10, 9500), crawled("geth 16", None, 4000, recall=0.4)])
+    assert (to_95.peer, to_95.ratio, to_95.unit) == (30, 3, "s (theirs: or more)")
+    assert packets.peer == 10
+    assert [row.ratio for row in crawling.rows(4, [crawled("ours", 10, 9500)])] == [None] * 3
+    with pytest.raises(BenchError, match=r"ours reached 40\.0% of the nodes in 30 s, and not 90 %"):
+        list(crawling.rows(4, [crawled("ours", None, 1, recall=0.4)]))
+
+
+def test_rows_of_one_kind_go_into_their_own_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page = tmp_path / "page.md"
+    before = "a <!-- figures: begin -->x<!-- figures: end --> b <!-- figures of idle/: begin -->y<!-- figures of idle/: end --> c"
+    page.write_text(before)
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "PAGE", page)
+    monkeypatch.setattr(report, "PLOT", tmp_path / "plot.svg")
+    report.write_docs(ROWS, "idle/")
+    text = page.read_text()
+    assert text.startswith("a <!-- figures: begin -->x<!-- figures: end --> b <!-- figures of idle/: begin -->\nOne run on")
+    assert text.endswith("| idle/memory_a_session | 61 | - | KiB |  |  | <= 60 MISSED |\n<!-- figures of idle/: end --> c")
+    assert not (tmp_path / "plot.svg").exists()
+    with pytest.raises(BenchError, match="no row whose name begins with 'crawl/'"):
+        report.write_docs(ROWS, "crawl/")
+    with pytest.raises(BenchError, match=r"has no `<!-- figures of rlpx/: begin -->`"):
+        report.write_docs(ROWS, "rlpx/")
+    report.write_docs(ROWS)
+    assert "rlpx/message/32B" in page.read_text()
+    assert (tmp_path / "plot.svg").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 from tools.bench import (
     blockchain,
     breakdown,
+    crawling,
     discovery,
     dpx,
     dpx_breakdown,
@@ -38,7 +39,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--output", type=Path, default=report.RESULT, metavar="FILE", help="where the result goes (default: build/bench.json)"
     )
     parser.add_argument(
-        "--write-docs", action="store_true", help="measure nothing: put what FILE holds into docs/benchmarks.md and its plot"
+        "--write-docs",
+        action="store_true",
+        help="measure nothing: put what FILE holds into docs/benchmarks.md (with --only: into the table of those rows)",
     )
     parser.add_argument("--list", action="store_true", help="measure nothing: print the names of the rows")
     options = parser.parse_args(arguments)
@@ -49,7 +52,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def every_benchmark() -> list[Benchmark]:
     """All that there are, in the order of the table."""
-    parts = (streams, dpx, sharing, dpx_sharing, blockchain, discovery, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks)
+    beside_geth = (streams, dpx, sharing, dpx_sharing, blockchain, discovery)
+    parts = (*beside_geth, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks, crawling)
     return [benchmark for part in parts for benchmark in part.benchmarks()]
 
 
@@ -80,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         print("\n".join(name for benchmark in every_benchmark() for name in benchmark.names))
         return 0
     if options.write_docs:
-        report.write_docs(report.load(options.output))
+        report.write_docs(report.load(options.output), options.only)
         return 0
     chosen = choose(options.only, quick=options.quick)
     problem = build_geth()

@@ -15,7 +15,7 @@ RESULT = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "benchmarks.svg"
 _HEADINGS = ("", "ours", "go-ethereum", "unit", "ratio", "spread", "wanted")
-_BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_MARK = "<!-- figures{}: {} -->"
 _VERDICTS = {None: "", True: "met", False: "MISSED"}
 _IN_PLOT = ("rlpx/", "api/", "qos/ping", "discv", "idle/")
 
@@ -66,17 +66,26 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
         yield "  ".join(padded).rstrip()
 
 
-def write_docs(rows: Sequence[Row]) -> None:
-    """Put the table of a run between the marks in docs/benchmarks.md, and draw the plot."""
-    lines = [_HEADINGS, ("---", "--:", "--:", "---", "--:", "--:", "---"), *map(cells, rows)]
-    head, _, rest = PAGE.read_text("utf-8").partition(_BEGIN)
-    _, mark, tail = rest.partition(_END)
+def write_docs(rows: Sequence[Row], prefix: str = "") -> None:
+    """Put the table of a run between the marks in docs/benchmarks.md, and draw the plot.
+
+    With a prefix only the rows whose names begin so, between marks of their own, and no plot. BenchError if there are no such rows or
+    marks.
+    """
+    begin, end = (_MARK.format(f" of {prefix}" if prefix else "", which) for which in ("begin", "end"))
+    chosen = [row for row in rows if row.name.startswith(prefix)]
+    if not chosen:
+        raise BenchError(f"the result has no row whose name begins with {prefix!r}: measure them first")
+    lines = [_HEADINGS, ("---", "--:", "--:", "---", "--:", "--:", "---"), *map(cells, chosen)]
+    head, _, rest = PAGE.read_text("utf-8").partition(begin)
+    _, mark, tail = rest.partition(end)
     if not mark:
-        raise BenchError(f"{PAGE.relative_to(ROOT)} has no `{_BEGIN}` ... `{_END}`")
+        raise BenchError(f"{PAGE.relative_to(ROOT)} has no `{begin}` ... `{end}`")
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    PAGE.write_text(f"{head}{_BEGIN}\n{machine()}\n\n{body}\n{mark}{tail}", "utf-8")
-    compared = [row for row in rows if row.ratio is not None and row.name.startswith(_IN_PLOT)]
-    PLOT.write_text(bars(compared), "utf-8")
+    PAGE.write_text(f"{head}{begin}\n{machine()}\n\n{body}\n{mark}{tail}", "utf-8")
+    if not prefix:
+        compared = [row for row in chosen if row.ratio is not None and row.name.startswith(_IN_PLOT)]
+        PLOT.write_text(bars(compared), "utf-8")
 
 
 def machine() -> str:

@@ -76,4 +76,8 @@ TARGETS: dict[str, Target] = {
     **_most("loop/step_p99.9_sending_10MiB", "loop/step_p99.9_receiving_10MiB", value=5.0),
     **_most("import/beyond_trio", value=60.0),
     **_most("oracle/mac_byte", value=4.5),
+    **_least_ratio(*(f"crawl/v{version}/time_to_{mark}" for version in (4, 5) for mark in (90, 95)), ratio=2.0),
+    **_least_ratio("crawl/v4/packets_a_node", "crawl/v5/packets_a_node", ratio=1.0),
+    "crawl/visits_by_rlpx": Target("ours", least=300),
+    "crawl/rows_written": Target("ours", least=20_000),
 }
