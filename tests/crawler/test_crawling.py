@@ -47,6 +47,7 @@ async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int,
     assert crawl.ended is not None
 
 
+@pytest.mark.simulation
 async def test_a_crawl_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) -> None:
     file, key = tmp_path / "crawl.db", PrivateKey.generate()
     async with running(nodes=80, seed=9) as network:
