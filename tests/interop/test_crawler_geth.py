@@ -3,20 +3,24 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from devp2p_crawler.analysis import Client, StepState, parse_client
 from devp2p_crawler.cli import main
+from devp2p_crawler.crawling import CrawlSettings, run_crawl
 from devp2p_crawler.model import Kind, Outcome, Visit
+from devp2p_crawler.stores import SqliteStore
 from devp2p_crawler.visiting import Inbound, Probe, probe, rlpx_caller, visit_rlpx
 
-from devp2p import NodeRecord, PrivateKey, PublicKey, listen
+from devp2p import Address, NodeRecord, PrivateKey, PublicKey, Record, listen
 from devp2p.capabilities.ethereum.networks import EthEntry, load_genesis
 from tests.interop.chains import LENGTH, suite_files
 from tests.interop.geth_node import Geth, geth_node
 from tests.interop.peers import PATIENCE, geth_peer
+from tools.crawler.simulated import running
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock]
 CALLER = rlpx_caller(
@@ -118,3 +122,28 @@ async def test_a_geth_that_calls_us_is_heard():
     ((visit, key),) = visits
     assert (visit.kind, bytes(key.node_id).hex()) == (Kind.INBOUND, info["id"])
     check_said(visit, info, block)
+
+
+async def test_a_geth_among_simulated_nodes_is_found_as_it_says_itself(tmp_path: Path):
+    """A whole crawl, of both: by UDP for its record, and by TCP for its Hello and Status."""
+    async with a_geth() as (geth, info), running(nodes=60, seed=6) as network:
+        settings = CrawlSettings(
+            key=PrivateKey.generate(),
+            bootnodes=(NodeRecord.parse(network.enr), NodeRecord.parse(info["enode"])),
+            udp_listen=Address("udp", "127.0.0.1", 0),
+        )
+        with trio.fail_after(120):
+            last = await run_crawl(settings, SqliteStore.create_or_open(tmp_path / "crawl.db"))
+        block = await geth.call("eth_getBlockByNumber", "latest", False)  # noqa: FBT003
+        assert await geth.call("net_peerCount") == "0x0"
+        summary = await network.end()
+    assert last.is_done
+    assert summary["impolite"] == {}
+    with SqliteStore.open_reading(tmp_path / "crawl.db") as store:
+        found = next(node for node in store.nodes() if node.node.hex() == info["id"])
+        visits = {visit.kind: visit for visit in store.visits(node=found.node) if visit.outcome is Outcome.OK}
+    assert set(visits) == {Kind.V4, Kind.V5, Kind.RLPX}
+    check_said(visits[Kind.RLPX], info, block)
+    assert found.said == visits[Kind.RLPX].said
+    assert found.record is not None
+    assert Record.decode(found.record.raw).text == info["enr"]
