@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,7 @@ def test_metrics_are_told_under_the_names_that_others_know():
         ("v4", "silent"): 7,
         ("rlpx", "ok"): 3,
     }
+    assert [one.value for one in scraped(CrawlCollector(lambda: replace(RICH, lost=3), "here"))["crawler_db_lost_rows_total"]] == [3]
     assert {one.labels["state"] for one in found["crawler_frontier"]} == {"due", "waiting", "in_flight"}
     assert {one.labels["bound"]: one.value for one in found["crawler_recall_estimate"]} == {"estimate": 0.987, "low": 0.979, "high": 0.994}
     assert [one.value for one in found["crawler_rtt_seconds_bucket"] if one.labels.get("le") == "+Inf"] == [len(RTT_BOUNDS) + 1]

@@ -114,6 +114,7 @@ def _health(now: Snapshot) -> Iterator[Metric]:
     yield _gauge("crawler_loop_lag_seconds", "By how much a timer was late of late.", {(): now.loop_lag})
     yield _gauge("crawler_db_lag_seconds", "For how long the oldest row that is not written yet has waited.", {(): now.write_lag})
     yield _gauge("crawler_db_waiting_rows", "Rows that wait to be written.", {(): now.spooled})
+    yield _counter("crawler_db_lost_rows_total", "Rows that had to be left out, or could not be written.", {(): now.lost})
     yield _gauge("crawler_memory_bytes", "What the process holds.", {(): now.memory})
     text = "Whether nothing has been heard for ten seconds; the screen, and the lines of --json, say why."
     yield _gauge("crawler_silent", text, {(): float(now.silence is not None)})
