@@ -23,7 +23,7 @@ async def test_nodes_are_found_whose_ipv6_address_alone_is_told(versions: tuple[
         known = {"bootnodes": [first.record.text]}
         said = {"external": ["::1"], "entries": {}}
         async with running(listen="udp://*:0", **said, **known) as one, running(listen="udp://[::1]:0", **known) as other:
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while first.statistics.tables[4].live < len((one, other)):  # noqa: ASYNC110  (no event here)
                     await trio.sleep(0.02)
             settings = CrawlSettings(
