@@ -26,6 +26,13 @@ def test_nodes_that_wait_are_not_found_yet() -> None:
     assert recall.estimate == pytest.approx(0.75)
 
 
+def test_nodes_that_became_known_since_the_names_were_drawn_are_found_beside() -> None:
+    recall = estimate_recall(180, 200, found=1000, since=50)
+    assert recall is not None
+    assert recall.estimate == pytest.approx(0.9 * 1000 / 950)
+    assert estimate_recall(200, 200, found=1000, since=1000) is not None
+
+
 def test_of_little_nothing_is_said() -> None:
     assert estimate_recall(39, 39, found=500) is None
     assert estimate_recall(0, 40, found=0) is None

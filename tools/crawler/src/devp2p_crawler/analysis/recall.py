@@ -21,18 +21,20 @@ LATEST: Final = 200
 _Z: Final = 1.96
 
 
-def estimate_recall(known: int, named: int, *, found: int, waiting: float = 0.0) -> Recall | None:
+def estimate_recall(known: int, named: int, *, found: int, waiting: float = 0.0, since: int = 0) -> Recall | None:
     """Estimate the part that was found, with its 95 % interval; None while there is too little to tell it from.
 
     `named`: nodes that are alive and were named by chance; `known`: those of them that were known before. `found`: all nodes that have
-    answered; `waiting`: nodes that presumably would, and were not visited yet. ValueError for numbers that cannot be.
+    answered; `waiting`: nodes that presumably would, and were not visited yet; `since`: those of the found that became known only after the
+    names began to be drawn. ValueError for numbers that cannot be.
     """
-    if not 0 <= known <= named or found < 0 or waiting < 0:
+    if not 0 <= known <= named or not 0 <= since <= found or waiting < 0:
         raise ValueError(f"{known} of {named} nodes were known, {found} are found and {waiting} wait: that cannot be")
     if named < LEAST or not found:
         return None
-    visited = found / (found + waiting)
+    visited = found / (found + waiting) * found / max(1, found - since)
     share, square = known / named, _Z * _Z
     middle = (share + square / (2 * named)) / (1 + square / named)
     half = _Z * sqrt(share * (1 - share) / named + square / (4 * named * named)) / (1 + square / named)
-    return Recall(estimate=visited * share, low=visited * max(0.0, middle - half), high=visited * min(1.0, middle + half))
+    estimate, low, high = (min(1.0, visited * part) for part in (share, max(0.0, middle - half), min(1.0, middle + half)))
+    return Recall(estimate=estimate, low=low, high=high)

@@ -32,7 +32,16 @@ class Counts:
     skipped: Counter[str] = field(default_factory=Counter[str])
     samples: deque[bool] = field(default_factory=lambda: deque[bool](maxlen=LATEST))
     """Of the nodes that were named by chance and are alive, the latest: whether they had been known."""
+    rounds: int = 0
+    """How often the sample was begun anew."""
+    since: int = 0
+    """Nodes that are alive and became known since then."""
     last_answer: float = 0.0
+
+    def sample_anew(self) -> None:
+        """Begin another sample."""
+        self.samples.clear()
+        self.rounds, self.since = self.rounds + 1, 0
 
     def visited(self, visit: Visit) -> None:
         """A visit is over."""

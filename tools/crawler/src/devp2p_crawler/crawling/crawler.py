@@ -166,7 +166,9 @@ class Crawler:
         counts = self._state.counts
         if not (self._is_settled and self._asking.second_look.is_done) or self.settings.monitor:
             return None  # while much is new, who is named by chance was named before by chance, too: it would be far too high
-        return estimate_recall(sum(counts.samples), len(counts.samples), found=counts.alive, waiting=self._asking.second_look.missed)
+        return estimate_recall(
+            sum(counts.samples), len(counts.samples), found=counts.alive, waiting=self._asking.second_look.missed, since=counts.since
+        )
 
     async def _schedule(self, nursery: trio.Nursery) -> None:
         state = self._state
@@ -273,8 +275,7 @@ class Crawler:
         covers = self._state.covers.items()
         found = [(one, version) for version, cover in covers for one in (cover.about_empty_parts() if asking else cover.questions())]
         if not asking and any(question.by_chance for question, _ in found):
-            if not self._is_settled:
-                self._state.counts.samples.clear()  # what is named by chance from here on tells how it is in the end
+            self._state.counts.sample_anew()  # what is named by chance from here on tells how it is in the end
             self._is_settled = True
         for question, version in found:
             self._further += 1

@@ -60,6 +60,8 @@ class Seen:
     """How often it asked us something though it had seemed silent."""
     sequence: int = -1
     """Of its record that was written."""
+    round: int = 0
+    """Of the samples, in which it was first named."""
     asked_by: Cover | None = None
     """It was named in answer to a further question of that one."""
     was_known: bool | None = None
@@ -204,6 +206,7 @@ class State:
             self.counts.failed -= 1
         seen.is_alive = True
         self.counts.alive += 1
+        self.counts.since += seen.round == self.counts.rounds > 0
         if seen.was_known is not None:
             self._sampled(seen, was_known=seen.was_known)
         if seen.asked_by is not None:
@@ -275,7 +278,7 @@ class State:
 
     def _note(self, entry: Entry, asked_by: Cover | None) -> None:
         seen = self.seen(entry)
-        seen.asked_by = asked_by
+        seen.asked_by, seen.round = asked_by, self.counts.rounds
         for cover in self.covers.values():
             cover.heard_of(entry.id)
         self.rows.sighted(entry.node, seen.first, seen.first)
