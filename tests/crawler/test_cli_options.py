@@ -12,9 +12,9 @@ from devp2p_crawler.cli.options import OPTIONS, Choices, add_options, choose, re
 from devp2p import PRESETS, Address, NodeRecord, PrivateKey
 from devp2p.terminal import Failure
 
-KEY = PrivateKey.generate()
+KEY = PrivateKey.from_bytes(bytes([1]) * 32)  # the same for all processes of a run: enodes are parameters of tests
 ENODE = f"enode://{bytes(KEY.public_key).hex()}@127.0.0.1:30303"
-OTHER = f"enode://{bytes(PrivateKey.generate().public_key).hex()}@127.0.0.2:30304"
+OTHER = f"enode://{bytes(PrivateKey.from_bytes(bytes([2]) * 32).public_key).hex()}@127.0.0.2:30304"
 TREE = PRESETS["mainnet"].dns_tree
 
 
