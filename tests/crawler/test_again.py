@@ -37,7 +37,7 @@ class Nowhere:
 
 
 def a_state(**settings: Any) -> State:
-    chosen = CrawlSettings(key=key(99), **settings)
+    chosen = CrawlSettings(strict=True, key=key(99), **settings)
     return State(chosen, Rows(Nowhere(), "local"), bytes(16), bytes(key(99).public_key.node_id), {4: Cover(lambda: 0.5)})
 
 
@@ -115,6 +115,7 @@ async def test_a_second_crawl_into_a_file_bothers_nobody_again(tmp_path: Path) -
     file = tmp_path / "crawl.db"
     async with running(nodes=24, seed=5, dead=0.2) as network:
         settings = CrawlSettings(
+            strict=True,
             key=PrivateKey.generate(),
             bootnodes=(NodeRecord.parse(network.enr),),
             versions=(5,),
@@ -142,6 +143,7 @@ async def test_a_second_crawl_into_a_file_bothers_nobody_again(tmp_path: Path) -
 async def test_a_crawl_whose_time_was_up_can_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     db = str(tmp_path / "x.db")
     settings = CrawlSettings(
+        strict=True,
         key=PrivateKey.generate(),
         bootnodes=(NodeRecord.parse(f"{NOBODY}{closed_port()}"),),
         udp_listen=Address("udp", "127.0.0.1", 0),

@@ -79,7 +79,7 @@ class Taken:
 
 def make(stub: Stub) -> tuple[State, Asking, Calling, Taken]:
     taken = Taken()
-    settings = CrawlSettings(key=PrivateKey.from_bytes(b"\x01" * 32))
+    settings = CrawlSettings(strict=True, key=PrivateKey.from_bytes(b"\x01" * 32))
     covers = {version: Cover(lambda: 0.5) for version in (4, 5)}
     state = stub.state = State(settings, Rows(taken, "here"), b"\0" * 16, b"\0" * 32, covers)
     asking = Asking(state, cast("Discovery", stub), Targets(keccak256, bytes, 4))

@@ -30,6 +30,7 @@ async def crawl(  # noqa: PLR0913
 ) -> Snapshot:
     """Crawl it; once `after` nodes are found alive, something happens."""
     settings = CrawlSettings(
+        strict=True,
         key=PrivateKey.generate(),
         bootnodes=(NodeRecord.parse(network.enode if version == 4 else network.enr),),
         versions=(version,),
@@ -157,6 +158,7 @@ async def test_a_node_that_is_off_and_one_without_udp_are_told_apart(tmp_path: P
         port = listener.socket.getsockname()[1]
         nursery.start_soon(trio.serve_listeners, lambda stream: stream.aclose(), [listener])
         settings = CrawlSettings(
+            strict=True,
             key=PrivateKey.generate(),
             bootnodes=(NodeRecord(key, (Address("tcp", "127.0.0.1", port),), port),),
             versions=(4,),

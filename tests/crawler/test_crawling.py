@@ -9,6 +9,7 @@ import trio
 from devp2p_crawler.crawling import Crawler, CrawlError, CrawlSettings, run_crawl
 from devp2p_crawler.model import Kind, Outcome, Snapshot
 from devp2p_crawler.stores import SqliteStore
+from devp2p_crawler.visiting import UdpVisit, UdpVisitor
 
 from devp2p import Address, NodeRecord, PrivateKey, call, local_node
 from tools.crawler.simulated import running
@@ -20,6 +21,7 @@ pytestmark = pytest.mark.real_clock
 async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int, tmp_path: Path) -> None:
     async with running(nodes=40, seed=7) as network:
         settings = CrawlSettings(
+            strict=True,
             key=PrivateKey.generate(),
             bootnodes=(NodeRecord.parse(network.enode if version == 4 else network.enr),),
             versions=(version,),
@@ -47,6 +49,38 @@ async def test_a_crawl_finds_who_can_be_reached_and_bothers_nobody(version: int,
     assert crawl.ended is not None
 
 
+async def test_a_visit_that_fails_as_nobody_foresaw_ends_no_crawl(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    by_v4, failed = UdpVisitor.by_v4, set[bytes]()
+
+    async def fail_once(self: UdpVisitor, node: NodeRecord) -> UdpVisit:
+        if len(failed) < 2 and node.id not in failed and node.id != bootnode.id:
+            failed.add(node.id)
+            raise RuntimeError("nobody foresaw this")
+        return await by_v4(self, node)
+
+    monkeypatch.setattr(UdpVisitor, "by_v4", fail_once)
+    async with running(nodes=20, seed=7, dead=0.0) as network:
+        bootnode = NodeRecord.parse(network.enode)
+        settings = CrawlSettings(
+            key=PrivateKey.generate(),
+            bootnodes=(bootnode,),
+            versions=(4,),
+            udp_listen=Address("udp", "127.0.0.1", 0),
+            dial=False,
+            duration=30,
+        )
+        last = await run_crawl(settings, SqliteStore.create_or_open(tmp_path / "crawl.db"))
+        await network.end()
+    assert len(failed) == 2
+    assert last.skipped["our own fault"] == 2
+    assert last.alive >= network.reachable - 2
+    assert [record.message for record in caplog.records if record.exc_info] == [
+        "a visit failed in a way that was not foreseen; further ones are counted"
+    ]
+
+
 @pytest.mark.simulation
 async def test_a_crawl_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) -> None:
     file, key = tmp_path / "crawl.db", PrivateKey.generate()
@@ -55,7 +89,13 @@ async def test_a_crawl_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) 
 
         async def crawl(resume: bytes | None, enough: int | None) -> Snapshot:
             settings = CrawlSettings(
-                key=key, bootnodes=(bootnode,), versions=(5,), udp_listen=Address("udp", "127.0.0.1", 0), duration=30, resume=resume
+                strict=True,
+                key=key,
+                bootnodes=(bootnode,),
+                versions=(5,),
+                udp_listen=Address("udp", "127.0.0.1", 0),
+                duration=30,
+                resume=resume,
             )
             until = trio.Event()
 
@@ -95,7 +135,7 @@ async def test_a_crawl_that_was_broken_off_goes_on_where_it_was(tmp_path: Path) 
 
 
 async def test_nothing_to_begin_with_is_said(tmp_path: Path) -> None:
-    settings = CrawlSettings(key=PrivateKey.generate(), udp_listen=Address("udp", "127.0.0.1", 0))
+    settings = CrawlSettings(strict=True, key=PrivateKey.generate(), udp_listen=Address("udp", "127.0.0.1", 0))
     last = await run_crawl(settings, SqliteStore.create_or_open(tmp_path / "crawl.db"))
     assert last.silence is not None
     assert last.silence.starts == 0
@@ -104,7 +144,7 @@ async def test_nothing_to_begin_with_is_said(tmp_path: Path) -> None:
 async def test_where_nobody_can_listen_is_said(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
-        settings = CrawlSettings(key=PrivateKey.generate(), udp_listen=Address("udp", "127.0.0.1", taken.getsockname()[1]))
+        settings = CrawlSettings(strict=True, key=PrivateKey.generate(), udp_listen=Address("udp", "127.0.0.1", taken.getsockname()[1]))
         with pytest.raises(CrawlError, match=r"cannot listen at udp://127\.0\.0\.1"):
             await run_crawl(settings, SqliteStore.create_or_open(tmp_path / "crawl.db"))
 
@@ -113,6 +153,7 @@ async def test_who_calls_by_tcp_is_seen(tmp_path: Path) -> None:
     """A node behind NAT, of which nobody tells."""
     done = trio.Event()
     settings = CrawlSettings(
+        strict=True,
         key=PrivateKey.generate(),
         contact="https://example.org/crawler",
         udp_listen=Address("udp", "127.0.0.1", 0),

@@ -100,7 +100,7 @@ class Crawl:
 
     def __init__(self, frontier: Memory) -> None:
         self.paper, self.calls, self.told = Paper(), Calls(), list[str]()
-        settings = CrawlSettings(key=PrivateKey.generate())
+        settings = CrawlSettings(strict=True, key=PrivateKey.generate())
         self.state = State(settings, Rows(self.paper, "here"), bytes(16), settings.key.public_key.node_id, {})
         self.frontier = frontier
         self.fleet = Fleet(self.state, frontier, self.paper, self.calls, room=lambda: 10, tell=self.told.append)  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ async def test_nodes_are_found_whose_ipv6_address_alone_is_told(versions: tuple[
                 while first.statistics.tables[4].live < len((one, other)):  # noqa: ASYNC110  (no event here)
                     await trio.sleep(0.02)
             settings = CrawlSettings(
+                strict=True,
                 key=PrivateKey.generate(),
                 bootnodes=(NodeRecord.parse(first.record.text),),
                 versions=versions,

@@ -50,7 +50,11 @@ class Calling:
                 continue  # the next visit by UDP leads here again
             self._state.courtesy.dialled(host, entry.id, now)
             self.in_flight += 1
-            nursery.start_soon(self._call, entry, address)
+            nursery.start_soon(self._call_safely, entry, address)
+
+    async def _call_safely(self, entry: Entry, address: Address) -> None:
+        with self._state.faults.contained():
+            await self._call(entry, address)
 
     async def _call(self, entry: Entry, address: Address) -> None:
         began = wall()

@@ -258,12 +258,16 @@ class Crawler:
             self._state.queue.rest(entry, trio.current_time() + _OCCUPIED)
 
     async def _visit(self, entry: Entry, endpoint: Endpoint | None) -> None:
+        is_over = False
         try:
-            alive = await self._asking.visit(entry, endpoint)
+            with self._state.faults.contained():
+                if await self._asking.visit(entry, endpoint):
+                    self.calling.add(entry)
+                is_over = True
         finally:
             self._in_flight -= 1
-        if alive:
-            self.calling.add(entry)
+        if not is_over:
+            self._state.leave(entry)
         self._state.wake()
 
     def _ask_further(self, nursery: trio.Nursery) -> None:
@@ -283,7 +287,8 @@ class Crawler:
 
     async def _ask(self, question: Question, version: int) -> None:
         try:
-            await self._asking.further(question, version)
+            with self._state.faults.contained():
+                await self._asking.further(question, version)
         finally:
             self._further -= 1
             self._state.wake()

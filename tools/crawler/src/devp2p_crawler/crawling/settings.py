@@ -56,6 +56,8 @@ class CrawlSettings:
     """Asked before each visit, and so free to change its mind; it is where the opt-out list comes in."""
     resume: bytes | None = None
     """The id of the crawl that goes on: rows get that id, counts go on from those of its row, and the frontier of the store is kept."""
+    strict: bool = False
+    """Let a visit that fails in a way that was not foreseen end the crawl, as tests want it."""
     told: str = "{}"
     """What is kept of the settings with the crawl, as JSON."""
 

@@ -9,6 +9,7 @@ import trio
 
 from devp2p import Endpoint, NodeRecord
 from devp2p_crawler.crawling.counts import Counts
+from devp2p_crawler.crawling.faults import Faults
 from devp2p_crawler.crawling.rows import Rows, packed, place_of, sighting_of
 from devp2p_crawler.crawling.settings import CrawlSettings
 from devp2p_crawler.frontier import Courtesy, Cover, Entry, Place, Queue, Standing, Teller
@@ -81,6 +82,7 @@ class State:
     """By the version of discovery."""
     queue: Queue = field(default_factory=Queue)
     courtesy: Courtesy = field(init=False)
+    faults: Faults = field(init=False)
     counts: Counts = field(default_factory=Counts)
     tellers: dict[bytes, Teller] = field(default_factory=dict[bytes, Teller])
     sent: dict[Endpoint, int] = field(default_factory=dict[Endpoint, int])
@@ -96,6 +98,7 @@ class State:
     def __post_init__(self) -> None:
         """Begin with nobody bothered."""
         self.courtesy = Courtesy(self.settings.politeness)
+        self.faults = Faults(self.counts, strict=self.settings.strict)
 
     def share(self, on_sighted: Callable[[Sighting, Cover | None], bool], on_visited: Callable[[bytes, int | None], None]) -> None:
         """Let somebody else decide who is visited: new nodes are told there, and so is who was visited and is due when, or never."""
