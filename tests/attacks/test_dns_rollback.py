@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from devp2p.book import Book, BookError
-from devp2p.discovery import DiscoveryLimits, service
+from devp2p.discovery import DiscoveryLimits, opening
 from devp2p.discovery.dns.source import DnsSource
 from devp2p.discovery.known_nodes import KnownNodes
 from tests.discovery.services import found, running
@@ -86,7 +86,7 @@ async def test_d21_control_without_a_book_it_is():
 async def test_d21_what_the_book_has_of_trees_is_what_discovery_begins_with(book):
     zone = zone_of(7)
     limits = DiscoveryLimits(local_addresses_in_dns=True)
-    with patch.object(service, "DnsSource", wraps=DnsSource) as begun:
+    with patch.object(opening, "DnsSource", wraps=DnsSource) as begun:
         async with running(trees=[URL], resolver=zone, book=book, limits=limits) as node:
             assert node.record.id not in await found(node, 2)
         async with running(trees=[URL], resolver=zone, book=book, limits=limits):

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from devp2p import Limits, PeerRefused, PrivateKey
+from devp2p import Limits, Peer, PeerRefused, PrivateKey
 from devp2p.node.door import Visit
 from devp2p.node.sessions import Sessions
 from devp2p.session import Heard, Session, wait_for_choice
@@ -58,7 +58,7 @@ async def test_h10_links_of_connected_nodes_keep_nobody_waiting() -> None:
 
 
 async def test_h10_control_where_each_may_wait_in_its_place_they_keep_most_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def wait_in_its_place(sessions: Sessions, session: Session) -> bool:
+    async def wait_in_its_place(sessions: Sessions, session: Session, _first: Peer) -> bool:
         left = partial(sessions._roster.wait_left, session.public_key)
         return await wait_for_choice(session, left, sessions._limits.duplicate_wait)
 
@@ -76,7 +76,7 @@ async def test_h10_control_where_each_may_wait_in_its_place_they_keep_most_out(m
         else:
             leave(visit)
 
-    monkeypatch.setattr(Sessions, "_is_chosen", wait_in_its_place)
+    monkeypatch.setattr(Sessions, "_follows", wait_in_its_place)
     monkeypatch.setattr(Visit, "proved", say_hello)
     monkeypatch.setattr(Visit, "leave", leave_at_the_end)
     took, _ = await visitors_among(80)
