@@ -88,7 +88,7 @@ class State:
     sent: dict[Endpoint, int] = field(default_factory=dict[Endpoint, int])
     """Endpoints that are asked now -> datagrams that they were sent."""
     changed: trio.Event = field(default_factory=trio.Event)
-    _others: Teller = field(default_factory=lambda: Teller(alive=1))
+    _others: Teller = field(default_factory=lambda: Teller(is_ours=True))
     """Who share a frontier, and are believed."""
     late: float = float("-inf")
     """When we were last so late that an answer may have been missed."""

@@ -36,11 +36,13 @@ class Teller:
 
     alive: int = 0
     dead: int = 0
+    is_ours: bool = False
+    """It is no host, but what decides for us who is visited: it is believed whatever became of its names."""
 
     @property
     def is_believed(self) -> bool:
         """Whether its names are worth as much as others': a third of them is alive, but for a few."""
-        return self.dead < _JUDGED + _DEAD_FOR_ONE * self.alive
+        return self.is_ours or self.dead < _JUDGED + _DEAD_FOR_ONE * self.alive
 
 
 class Place(Enum):
