@@ -45,13 +45,18 @@ class Crawler:
             self.process = subprocess.Popen(line, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **environment})
 
     def kill(self) -> None:
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+        """At once, if it has not ended."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
 
     async def end(self) -> dict[str, Any]:
-        with trio.fail_after(_PATIENCE):
-            while self.process.poll() is None:  # noqa: ASYNC110
-                await trio.sleep(0.1)
+        try:
+            with trio.fail_after(_PATIENCE):
+                while self.process.poll() is None:  # noqa: ASYNC110
+                    await trio.sleep(0.1)
+        finally:
+            self.kill()
         text = self.said.read_text()
         assert self.process.returncode == 0, text[-3000:]
         summary: dict[str, Any] = json.loads(text.splitlines()[-1])
