@@ -10,6 +10,8 @@ NOTHING_IS_MISSING = @$(PY) -m pip --disable-pip-version-check check >$(VENV)/ch
 	exit 1; } >&2
 # One process of pytest for each core; ARGS="-n 0" makes it one in all, as a debugger wants it.
 WORKERS := -n auto --maxprocesses 8 --dist worksteal
+# Half of the simulations wait for a network that they simulate: two processes for each core.
+MORE_WORKERS = -n $$($(PY) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') --dist worksteal
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
@@ -51,7 +53,7 @@ fallback: install ## the tests of keys, wire and sessions with pycryptodome's ke
 	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/node/test_node.py
 
 simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
-	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)
+	$(PY) -m pytest $(MORE_WORKERS) -m 'simulation and not long' $(ARGS)
 
 interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go and Node
 	$(PY) tests/interop/build.py
