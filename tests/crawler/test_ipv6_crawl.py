@@ -11,7 +11,7 @@ from devp2p_crawler.stores import SqliteStore
 from devp2p import Address, NodeRecord, PrivateKey
 from tests.discovery.services import running
 
-pytestmark = pytest.mark.real_clock
+pytestmark = [pytest.mark.real_clock, pytest.mark.simulation]
 
 HERE = bytes(15) + b"\1"
 
