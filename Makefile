@@ -40,7 +40,7 @@ lint: $(VENV)/.installed-lint ## ruff: rules and format
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 
-types: $(VENV)/.installed-lint ## mypy and pyright, both strict, with tests/typing; every public name typed
+types: $(VENV)/.installed-lint $(VENV)/.installed-interop ## mypy and pyright, both strict, with tests/typing; every public name typed
 	$(PY) -m mypy
 	$(PY) -m pyright
 	PATH="$(abspath $(VENV))/bin:$$PATH" pyright --ignoreexternal --verifytypes devp2p # it asks the `python` on the PATH where devp2p is

@@ -4,6 +4,7 @@ Those marked `index` install from a package index: the Makefile makes a new envi
 release 9999 of every package.
 """
 
+import ast
 import json
 import os
 import re
@@ -79,6 +80,16 @@ def test_what_pyproject_asks_for_is_pinned(lock):
         allowed = [version(pin) for pin in pins.get(canonicalize_name(requirement.name), [])]
         assert allowed, f"requirements/{lock}.txt does not pin {requirement}: make lock"
         assert any(requirement.specifier.contains(each, prereleases=True) for each in allowed), f"{requirement}, but {allowed}: make lock"
+
+
+def test_make_test_collects_all_tests_without_the_requirements_of_interop():
+    only = {canonicalize_name(asked.name) for asked in asked_for("interop")} - pinned("test").keys()
+    assert only == {"chdb", "playwright"}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not only & {name.partition(".")[0] for name in names}, f"{path}:{node.lineno}: import it where it is used"
 
 
 def test_no_command_of_the_makefile_lets_pip_choose_a_version():

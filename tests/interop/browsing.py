@@ -2,10 +2,12 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import TYPE_CHECKING
 
 from tests.interop import debian
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ARGUMENTS = (  # it asks nobody for anything but the page
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -14,11 +16,13 @@ ARGUMENTS = (  # it asks nobody for anything but the page
 
 
 @contextmanager
-def chromium() -> Generator[Browser]:
+def chromium() -> "Generator[Browser]":
     """A browser, without a window. AssertionError if it is not installed, with what installs it."""
     path = debian.PROGRAMS["chromium"].path()
     if path is None:
         raise AssertionError("not installed: chromium; run `python tests/interop/build.py chromium`, or `make interop`")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415  (of requirements/interop.txt, which `make test` need not have)
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS])
         try:

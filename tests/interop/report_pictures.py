@@ -9,12 +9,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
-from playwright.sync_api import Browser
 
 from tests.interop import browsing
 from tools.crawler.pictures import ROOT, simulated
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 PICTURES = {"crawl-report-desktop.png": (1120, 1500, 1.0), "crawl-report-phone.png": (360, 1400, 1.5)}
 """File in docs/ -> width and height in pixels of CSS, and how many of the picture each is."""
@@ -32,7 +35,7 @@ def crawl(folder: Path, bootnode: str, seconds: int) -> Path:
     return page
 
 
-def photograph(browser: Browser, page: Path, out: Path, size: tuple[int, int, float]) -> None:
+def photograph(browser: "Browser", page: Path, out: Path, size: tuple[int, int, float]) -> None:
     """A picture of the upper part of a page, in few colours."""
     width, height, scale = size
     context = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=scale, color_scheme="light")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
@@ -15,16 +15,18 @@ from devp2p_crawler.model import Batch
 from devp2p_crawler.report import page as report_page
 from devp2p_crawler.report import render
 from devp2p_crawler.stores import SqliteStore
-from playwright.sync_api import Browser, Page
 
 from tests.crawler.generated import BEGAN, Shape, batches
 from tests.interop import browsing
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.interop
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> "Iterator[Browser]":
     with browsing.chromium() as browser:
         yield browser
 
@@ -45,7 +47,7 @@ def report(findings, tmp_path_factory) -> Path:
     return path
 
 
-def opened(browser: Browser, path: Path, *, width: int = 1200, scheme: str = "light") -> Page:
+def opened(browser: "Browser", path: Path, *, width: int = 1200, scheme: str = "light") -> "Page":
     """A page in a context of its own; what it said on the console and asked for is in `said` and `asked`."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme="dark" if scheme == "dark" else "light")
     page = context.new_page()
@@ -66,7 +68,7 @@ def page(browser, report) -> Iterator[Any]:
     page.context.close()
 
 
-def column(page: Page, table: str, place: int) -> list[str]:
+def column(page: "Page", table: str, place: int) -> list[str]:
     texts: list[str] = page.locator(f"#{table} tbody tr").evaluate_all(
         "(rows, place) => rows.map((row) => row.cells[place].textContent.trim())", place
     )
@@ -128,7 +130,7 @@ def test_without_scripts_everything_is_there(browser, report):
     context.close()
 
 
-def run_in(browser: Browser, path: Path) -> object:
+def run_in(browser: "Browser", path: Path) -> object:
     page = opened(browser, path)
     page.mouse.move(300, 400)
     page.wait_for_timeout(300)
