@@ -6,10 +6,11 @@
     listeners = await metrics.listen(Address("tcp", "127.0.0.1", 9100))
     nursery.start_soon(metrics.serve, node, listeners)
 
-A program with metrics of its own serves them in the same way, with `serve_collector`.
+A program with metrics of its own serves them in the same way, with `serve_collector`; `gauge` and `counter` make their families.
 """
 
 from devp2p.metrics.collector import NodeCollector
+from devp2p.metrics.families import counter, gauge
 from devp2p.metrics.serving import listen, serve, serve_collector, url_of
 
-__all__ = ["NodeCollector", "listen", "serve", "serve_collector", "url_of"]
+__all__ = ["NodeCollector", "counter", "gauge", "listen", "serve", "serve_collector", "url_of"]

@@ -8,13 +8,14 @@ stand in the source. Of ratings, which are a peer's, the least, the median and t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from devp2p.arguments import require
 from devp2p.capability import Backlog
+from devp2p.metrics.families import counter, gauge
 from devp2p.metrics.tally import BEGINNINGS, DECISIONS, DIRECTIONS, LOSSES, PROTOCOLS, Tally, protocol_of
 from devp2p.node import Node, NodeStatistics
 from devp2p.peers.slots import SlotClass, SlotsView
@@ -27,8 +28,6 @@ if TYPE_CHECKING:  # a node without discovery does not import it
 
 LANES = ("urgent", "normal", "bulk")
 _FRAME = 16 * 1024  # bytes
-K = TypeVar("K", bound=tuple[str, ...])
-"""The values of a sample's labels."""
 
 
 class NodeCollector(Collector):
@@ -46,7 +45,7 @@ class NodeCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """All families, each with a sample for each of its labels, whether or not it is zero."""
-        yield _gauge("devp2p_build_info", "The version of the library that runs.", {(__version__,): 1}, "version")
+        yield gauge("devp2p_build_info", "The version of the library that runs.", {(__version__,): 1}, "version")
         view, counts = self._node.slots(), self._node.statistics
         yield from self._traffic()
         yield from self._queues()
@@ -66,20 +65,20 @@ class NodeCollector(Collector):
         for name, one in sums.items():
             messages[name, "in"], messages[name, "out"] = one.messages_in, one.messages_out
             size[name, "in"], size[name, "out"] = one.bytes_in, one.bytes_out
-        yield _counter("devp2p_messages_total", "Messages of capabilities.", messages, "capability", "direction")
+        yield counter("devp2p_messages_total", "Messages of capabilities.", messages, "capability", "direction")
         text = "Bytes of these on the wire: whole frames, compressed, padded, with header and MACs."
-        yield _counter("devp2p_wire_bytes_total", text, size, "capability", "direction")
+        yield counter("devp2p_wire_bytes_total", text, size, "capability", "direction")
         counts = self._node.statistics
         padding = {("in",): counts.padding_in, ("out",): counts.padding_out}
-        yield _counter("devp2p_padding_bytes_total", "Bytes of padding and cover in sessions that are shaped.", padding, "direction")
+        yield counter("devp2p_padding_bytes_total", "Bytes of padding and cover in sessions that are shaped.", padding, "direction")
         caps = {(name, "in"): rate for name, rate in counts.download_caps.items()}
         caps |= {(name, "out"): rate for name, rate in counts.upload_caps.items()}
         waits = {(name, "in"): seconds for name, seconds in counts.download_waits.items()}
         waits |= {(name, "out"): seconds for name, seconds in counts.upload_waits.items()}
         text = "Bandwidth caps; that of the whole node names no capability."
-        yield _gauge("devp2p_bandwidth_cap_bytes_per_second", text, caps, "capability", "direction")
+        yield gauge("devp2p_bandwidth_cap_bytes_per_second", text, caps, "capability", "direction")
         text = "Seconds in which somebody had to wait for a cap."
-        yield _counter("devp2p_bandwidth_cap_waits_seconds_total", text, waits, "capability", "direction")
+        yield counter("devp2p_bandwidth_cap_waits_seconds_total", text, waits, "capability", "direction")
 
     def _queues(self) -> Iterator[Metric]:
         waiting: dict[str, list[Backlog]] = {name: [] for name in self._names}
@@ -96,9 +95,9 @@ class NodeCollector(Collector):
                 size[name, queue] = sum(count for _, count in counts)
                 largest[name, queue] = max((count for _, count in counts), default=0)
         labels = ("capability", "queue")
-        yield _gauge("devp2p_queue_messages", "Messages that wait to be read by capabilities, or to be sent.", messages, *labels)
-        yield _gauge("devp2p_queue_bytes", "Bytes of these.", size, *labels)
-        yield _gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
+        yield gauge("devp2p_queue_messages", "Messages that wait to be read by capabilities, or to be sent.", messages, *labels)
+        yield gauge("devp2p_queue_bytes", "Bytes of these.", size, *labels)
+        yield gauge("devp2p_queue_largest_bytes", "Bytes that wait in the fullest queue of one peer.", largest, *labels)
         yield from _unsent(waiting)
 
     def _ratings(self, view: SlotsView, counts: NodeStatistics) -> Iterator[Metric]:
@@ -107,58 +106,58 @@ class NodeCollector(Collector):
             rated = [peer.ratings[name] for peer in view.peers if name in peer.ratings]
             if rated:
                 found.update({(name, "min"): min(rated), (name, "median"): median(rated), (name, "max"): max(rated)})
-        yield _gauge("devp2p_peer_rating", "Ratings of the connected peers; none where nobody is rated.", found, "capability", "statistic")
+        yield gauge("devp2p_peer_rating", "Ratings of the connected peers; none where nobody is rated.", found, "capability", "statistic")
         population = {(name,): counts.rated[name] for name in self._names}
-        yield _gauge("devp2p_rated_peers", "Peers that others are compared with, connected now or within a day.", population, "capability")
-        yield _gauge("devp2p_remembered_peers", "Peers whose conduct is remembered.", {(): counts.remembered})
+        yield gauge("devp2p_rated_peers", "Peers that others are compared with, connected now or within a day.", population, "capability")
+        yield gauge("devp2p_remembered_peers", "Peers whose conduct is remembered.", {(): counts.remembered})
 
     def _slots(self, view: SlotsView) -> Iterator[Metric]:
         wanted = {(one.spec.name,): one.spec.slots for one in view.capabilities}
         filled = {(one.spec.name, kind.value): one.filled.get(kind, 0) for one in view.capabilities for kind in SlotClass}
         sharing = {(one.spec.name,): one.peers for one in view.capabilities}
-        yield _gauge("devp2p_slots_wanted", "Slots of capabilities.", wanted, "capability")
-        yield _gauge("devp2p_slots_filled", "Slots that have a peer, by what they are for.", filled, "capability", "slot")
-        yield _gauge("devp2p_capability_peers", "Peers that share a capability, with a slot or without.", sharing, "capability")
-        yield _gauge("devp2p_places", "Places for peers.", {(): view.budget})
+        yield gauge("devp2p_slots_wanted", "Slots of capabilities.", wanted, "capability")
+        yield gauge("devp2p_slots_filled", "Slots that have a peer, by what they are for.", filled, "capability", "slot")
+        yield gauge("devp2p_capability_peers", "Peers that share a capability, with a slot or without.", sharing, "capability")
+        yield gauge("devp2p_places", "Places for peers.", {(): view.budget})
         taken = {("dialled",): view.dialled, ("inbound",): view.inbound, ("outside",): view.outside}
-        yield _gauge("devp2p_places_taken", "Peers by what place they have; static and trusted ones are outside.", taken, "kind")
-        yield _gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and replaced.", {(): self._node.pace})
+        yield gauge("devp2p_places_taken", "Peers by what place they have; static and trusted ones are outside.", taken, "kind")
+        yield gauge("devp2p_pace_ratio", "How many times faster than usual peers are rated and replaced.", {(): self._node.pace})
 
     def _churn(self, counts: NodeStatistics) -> Iterator[Metric]:
         tally = self._tally
         sessions = {("inbound",): counts.inbound, ("outbound",): counts.outbound}
         opened = {(direction,): tally.opened[direction] for direction in DIRECTIONS}
         decisions = {(kind,): tally.decisions[kind] for kind in DECISIONS}
-        yield _gauge("devp2p_sessions", "Sessions.", sessions, "direction")
-        yield _counter("devp2p_sessions_opened_total", "Sessions that have begun.", opened, "direction")
-        yield _counter("devp2p_sessions_ended_total", "Sessions that are over.", tally.ended, "ended_by", "reason")
-        yield _counter("devp2p_decisions_total", "What was decided about peers.", decisions, "kind")
+        yield gauge("devp2p_sessions", "Sessions.", sessions, "direction")
+        yield counter("devp2p_sessions_opened_total", "Sessions that have begun.", opened, "direction")
+        yield counter("devp2p_sessions_ended_total", "Sessions that are over.", tally.ended, "ended_by", "reason")
+        yield counter("devp2p_decisions_total", "What was decided about peers.", decisions, "kind")
 
     def _profiles(self) -> Iterator[Metric]:
         now = {(protocol, trust.value): 0 for protocol in PROTOCOLS for trust in Trust}
         for peer in self._node.connected:
             now[protocol_of(peer), peer.trust.value] += 1
         begun = {(protocol, mode): self._tally.begun[protocol, mode] for protocol, mode in BEGINNINGS}
-        yield _gauge("devp2p_sessions_by_profile", "Sessions, by what they speak and how the peer is trusted.", now, "protocol", "trust")
-        yield _counter("devp2p_sessions_begun_total", "Sessions that have begun, by how they did so.", begun, "protocol", "mode")
+        yield gauge("devp2p_sessions_by_profile", "Sessions, by what they speak and how the peer is trusted.", now, "protocol", "trust")
+        yield counter("devp2p_sessions_begun_total", "Sessions that have begun, by how they did so.", begun, "protocol", "mode")
         removed = {(why,): self._tally.distrusted[why] for why in sorted(set(LOSSES.values()))}
-        yield _counter("devp2p_trust_removed_total", "Sessions in which a node that was known is a stranger.", removed, "reason")
+        yield counter("devp2p_trust_removed_total", "Sessions in which a node that was known is a stranger.", removed, "reason")
 
     def _links(self, counts: NodeStatistics) -> Iterator[Metric]:
         failures = {(kind.replace(" ", "_"),): count for kind, count in counts.dial_failures.items()}
         not_dialled = {(why,): count for why, count in counts.not_dialled.items()}
         turned_away = {(why,): count for why, count in counts.turned_away.items()}
-        yield _gauge("devp2p_handshakes_pending", "Accepted links that are not sessions yet.", {(): counts.handshakes})
-        yield _counter("devp2p_links_refused_total", "Accepted links that did not become sessions.", {(): self._tally.refused})
-        yield _gauge("devp2p_dials_pending", "Dials under way.", {(): counts.dialling})
-        yield _counter("devp2p_dials_total", "Dials.", {(): counts.dials})
-        yield _counter("devp2p_dial_failures_total", "Dials that led to no session.", failures, "kind")
-        yield _gauge("devp2p_candidates", "Nodes that could be dialled some day.", {(): counts.candidates})
+        yield gauge("devp2p_handshakes_pending", "Accepted links that are not sessions yet.", {(): counts.handshakes})
+        yield counter("devp2p_links_refused_total", "Accepted links that did not become sessions.", {(): self._tally.refused})
+        yield gauge("devp2p_dials_pending", "Dials under way.", {(): counts.dialling})
+        yield counter("devp2p_dials_total", "Dials.", {(): counts.dials})
+        yield counter("devp2p_dial_failures_total", "Dials that led to no session.", failures, "kind")
+        yield gauge("devp2p_candidates", "Nodes that could be dialled some day.", {(): counts.candidates})
         text = "Those of them that are not to be dialled at the moment, by why."
-        yield _gauge("devp2p_candidates_not_dialled", text, not_dialled, "reason")
+        yield gauge("devp2p_candidates_not_dialled", text, not_dialled, "reason")
         text = "How often a node was named that can be no candidate, by why."
-        yield _counter("devp2p_candidates_turned_away_total", text, turned_away, "reason")
-        yield _gauge("devp2p_bans", "Nodes that are not let in.", {(): counts.bans})
+        yield counter("devp2p_candidates_turned_away_total", text, turned_away, "reason")
+        yield gauge("devp2p_bans", "Nodes that are not let in.", {(): counts.bans})
 
 
 def _unsent(waiting: Mapping[str, Sequence[Backlog]]) -> Iterator[Metric]:
@@ -166,11 +165,11 @@ def _unsent(waiting: Mapping[str, Sequence[Backlog]]) -> Iterator[Metric]:
     lanes = {(name, lane): sum(one.unsent_by_lane[at] for one in found) for name, found in waiting.items() for at, lane in enumerate(LANES)}
     given = {(name,): [one.credit for one in found if one.credit is not None] for name, found in waiting.items()}
     held_up = {(name,): sum(one.credit is not None and one.credit < _FRAME for one in found) for name, found in waiting.items()}
-    yield _gauge("devp2p_unsent_messages", "Messages that wait to be sent, by how they do.", lanes, "capability", "lane")
+    yield gauge("devp2p_unsent_messages", "Messages that wait to be sent, by how they do.", lanes, "capability", "lane")
     text = "The least that a peer takes of a capability at the moment; none where no session has credit."
-    yield _gauge("devp2p_credit_least_bytes", text, {name: min(credit) for name, credit in given.items() if credit}, "capability")
+    yield gauge("devp2p_credit_least_bytes", text, {name: min(credit) for name, credit in given.items() if credit}, "capability")
     text = "Peers that take less than a frame of a capability until they have read what they have."
-    yield _gauge("devp2p_credit_exhausted_peers", text, held_up, "capability")
+    yield gauge("devp2p_credit_exhausted_peers", text, held_up, "capability")
 
 
 def _discovery(discovery: "Discovery") -> Iterator[Metric]:
@@ -181,29 +180,15 @@ def _discovery(discovery: "Discovery") -> Iterator[Metric]:
         ("unsent", "Datagrams that the system did not take.", counts.not_sent),
         ("unhandled", "Datagrams received that were of neither protocol.", counts.unhandled),
     ):
-        yield _counter(f"devp2p_discovery_datagrams_{name}_total", text, {(): count})
+        yield counter(f"devp2p_discovery_datagrams_{name}_total", text, {(): count})
 
     def of_each(read: "Callable[[TableStatistics], float]") -> dict[tuple[str], float]:
         return {(f"v{version}",): read(table) for version, table in counts.tables.items()}
 
-    yield _gauge("devp2p_discovery_table_nodes", "Nodes in the table.", of_each(lambda table: table.entries), "version")
-    yield _gauge("devp2p_discovery_table_live_nodes", "Those that have answered.", of_each(lambda table: table.live), "version")
-    yield _gauge("devp2p_discovery_table_waiting_nodes", "Nodes that would take a place.", of_each(lambda table: table.waiting), "version")
+    yield gauge("devp2p_discovery_table_nodes", "Nodes in the table.", of_each(lambda table: table.entries), "version")
+    yield gauge("devp2p_discovery_table_live_nodes", "Those that have answered.", of_each(lambda table: table.live), "version")
+    yield gauge("devp2p_discovery_table_waiting_nodes", "Nodes that would take a place.", of_each(lambda table: table.waiting), "version")
     text = "Nodes that did not get in because of their network."
-    yield _counter("devp2p_discovery_table_refused_total", text, of_each(lambda table: table.refused), "version")
+    yield counter("devp2p_discovery_table_refused_total", text, of_each(lambda table: table.refused), "version")
     found = {(source,): count for source, count in counts.candidates.items()}
-    yield _counter("devp2p_discovery_candidates_total", "Nodes that were news to whoever wants candidates.", found, "source")
-
-
-def _gauge(name: str, text: str, samples: Mapping[K, float], *labels: str) -> Metric:
-    return _filled(GaugeMetricFamily(name, text, labels=labels), samples)
-
-
-def _counter(name: str, text: str, samples: Mapping[K, float], *labels: str) -> Metric:
-    return _filled(CounterMetricFamily(name, text, labels=labels), samples)
-
-
-def _filled(family: GaugeMetricFamily | CounterMetricFamily, samples: Mapping[K, float]) -> Metric:
-    for values, value in samples.items():
-        family.add_metric(list(values), value)
-    return family
+    yield counter("devp2p_discovery_candidates_total", "Nodes that were news to whoever wants candidates.", found, "source")

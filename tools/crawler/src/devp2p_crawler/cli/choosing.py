@@ -3,10 +3,10 @@
 import argparse
 import difflib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar
 
 from devp2p.terminal import Failure, count
+from devp2p_crawler.cli.geo import add_geo
 from devp2p_crawler.cli.sources import Source
 from devp2p_crawler.exports import chosen_by
 from devp2p_crawler.filters import Described, Filter, best, geth, ours, parse_duration
@@ -59,14 +59,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="for which this is true, as behind WHERE; the columns are those of `export --format csv`, and the tables of the database",
     )
-    parser.add_argument(
-        "--geo",
-        metavar="FILE",
-        action="append",
-        type=Path,
-        default=[],
-        help="a file of countries or autonomous systems in MaxMind's format (.mmdb), such as GeoLite2-ASN.mmdb; repeatable",
-    )
+    add_geo(parser)
     parser.set_defaults(filters=[], placed=[])
     _let_advise(parser)
 

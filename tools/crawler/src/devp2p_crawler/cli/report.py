@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from devp2p.terminal import Exit, Failure, explain
+from devp2p_crawler.cli.geo import add_geo
 from devp2p_crawler.exports import atomically
 from devp2p_crawler.places import PlacesError, open_places
 from devp2p_crawler.stores import SinkError, SqliteStore
@@ -40,14 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("--db", metavar="FILE", required=True, help="the file of crawls")
     parser.add_argument("--title", type=_title, default="Map of a devp2p network", help="the heading of the report (default: %(default)s)")
-    parser.add_argument(
-        "--geo",
-        metavar="FILE.mmdb",
-        type=Path,
-        action="append",
-        default=[],
-        help="where addresses are: a GeoIP file that you have; may be repeated",
-    )
+    add_geo(parser)
     parser.add_argument("out", metavar="OUT.html", type=Path, help="where to write it; a file that is there is replaced")
     parser.set_defaults(run=run)
 

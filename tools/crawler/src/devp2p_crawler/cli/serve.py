@@ -12,6 +12,7 @@ import trio
 
 from devp2p import Address
 from devp2p.terminal import Exit, Failure, explain, host_name, listen_address, seconds, told_to_end, write_text
+from devp2p_crawler.cli.geo import add_geo
 from devp2p_crawler.figures import Findings, gather
 from devp2p_crawler.places import Places, PlacesError, open_places
 from devp2p_crawler.stores import SinkError, SqliteStore
@@ -55,14 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name", metavar="NAME", type=host_name, action="append", default=[], help="a host name under which it may be asked for"
     )
-    parser.add_argument(
-        "--geo",
-        metavar="FILE.mmdb",
-        type=Path,
-        action="append",
-        default=[],
-        help="where addresses are: a GeoIP file that you have; may be repeated",
-    )
+    add_geo(parser)
     parser.add_argument("--fresh", metavar="SECONDS", type=seconds, default=15.0, help="how old the report may be (default: 15)")
     parser.set_defaults(run=run)
 

@@ -6,11 +6,12 @@ counted together, as "other".
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from devp2p.metrics import counter, gauge
 from devp2p_crawler import __version__
 from devp2p_crawler.model import RTT_BOUNDS, Snapshot
 from devp2p_crawler.screen.words import inert
@@ -19,8 +20,6 @@ MOST: Final = 200
 """Values of one label."""
 _OTHER: Final = "other"
 _LONGEST: Final = 64  # characters of a name
-K = TypeVar("K", bound=tuple[str, ...])
-"""The values of a sample's labels."""
 
 
 class CrawlCollector(Collector):
@@ -35,14 +34,14 @@ class CrawlCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families."""
         now = self._snapshot()
-        yield _gauge("crawler_build_info", "The version, and from where.", {(__version__, self._vantage): 1}, "version", "vantage")
+        yield gauge("crawler_build_info", "The version, and from where.", {(__version__, self._vantage): 1}, "version", "vantage")
         yield from self._nodes(now)
         yield from _work(now)
         yield from _health(now)
         clients = {(name,): count for name, count in self._clients.bounded(now.clients).items()}
-        yield _gauge("crawler_client_nodes", "Nodes by client, as they call themselves.", clients, "client")
+        yield gauge("crawler_client_nodes", "Nodes by client, as they call themselves.", clients, "client")
         networks = {(name,): count for name, count in self._networks.bounded({str(one): n for one, n in now.networks.items()}).items()}
-        yield _gauge("crawler_network_nodes", "Nodes by network id.", networks, "network")
+        yield gauge("crawler_network_nodes", "Nodes by network id.", networks, "network")
 
     def _nodes(self, now: Snapshot) -> Iterator[Metric]:
         states = {
@@ -53,11 +52,11 @@ class CrawlCollector(Collector):
             "inbound": now.inbound,
             "failed": now.failed,
         }
-        yield _gauge("crawler_nodes", "Nodes, by what has come of them in this crawl.", _keyed(states), "state")
-        yield _gauge("crawler_skipped_nodes", "Nodes that are not visited, by why.", _keyed(now.skipped), "reason")
+        yield gauge("crawler_nodes", "Nodes, by what has come of them in this crawl.", _keyed(states), "state")
+        yield gauge("crawler_skipped_nodes", "Nodes that are not visited, by why.", _keyed(now.skipped), "reason")
         recall = {} if now.recall is None else {"estimate": now.recall.estimate, "low": now.recall.low, "high": now.recall.high}
         text = "The share of nodes in reach that was found, as two samples tell, with its 95 % interval; none while that is unknown."
-        yield _gauge("crawler_recall_estimate", text, _keyed(recall), "bound")
+        yield gauge("crawler_recall_estimate", text, _keyed(recall), "bound")
 
 
 class Labels:
@@ -84,13 +83,13 @@ class Labels:
 
 def _work(now: Snapshot) -> Iterator[Metric]:
     visits = {(kind, result): count for kind, results in now.visits.items() for result, count in results.items()}
-    yield _counter("crawler_visits_total", "Visits, by how and by what came of them.", visits, "kind", "result")
+    yield counter("crawler_visits_total", "Visits, by how and by what came of them.", visits, "kind", "result")
     frontier = {"due": now.queued, "waiting": now.waiting, "in_flight": now.in_flight}
-    yield _gauge("crawler_frontier", "Nodes that are to be visited, now or later, and that are being visited.", _keyed(frontier), "state")
-    yield _gauge("crawler_inflight", "Visits under way.", {(): now.in_flight})
-    yield _gauge("crawler_concurrency", "Visits that may be under way at a time; it adapts itself.", {(): now.concurrency})
+    yield gauge("crawler_frontier", "Nodes that are to be visited, now or later, and that are being visited.", _keyed(frontier), "state")
+    yield gauge("crawler_inflight", "Visits under way.", {(): now.in_flight})
+    yield gauge("crawler_concurrency", "Visits that may be under way at a time; it adapts itself.", {(): now.concurrency})
     datagrams = {"out": now.packets_sent, "in": now.packets_received}
-    yield _counter("crawler_datagrams_total", "Datagrams.", _keyed(datagrams), "direction")
+    yield counter("crawler_datagrams_total", "Datagrams.", _keyed(datagrams), "direction")
     rtts = HistogramMetricFamily("crawler_rtt_seconds", "Round trips of visits, by how.", labels=("kind",))
     for kind, counts in now.rtts.items():
         total, buckets = 0, list[tuple[str, float]]()
@@ -108,31 +107,17 @@ def _sum_of(counts: Iterable[int]) -> float:
 
 
 def _health(now: Snapshot) -> Iterator[Metric]:
-    yield _gauge("crawler_elapsed_seconds", "For how long this crawl has run.", {(): now.elapsed})
+    yield gauge("crawler_elapsed_seconds", "For how long this crawl has run.", {(): now.elapsed})
     left = {} if now.left is None else {(): now.left}
-    yield _gauge("crawler_left_seconds", "How long it will still take, as it goes now; none where that is unknown.", left)
-    yield _gauge("crawler_loop_lag_seconds", "By how much a timer was late of late.", {(): now.loop_lag})
-    yield _gauge("crawler_db_lag_seconds", "For how long the oldest row that is not written yet has waited.", {(): now.write_lag})
-    yield _gauge("crawler_db_waiting_rows", "Rows that wait to be written.", {(): now.spooled})
-    yield _counter("crawler_db_lost_rows_total", "Rows that had to be left out, or could not be written.", {(): now.lost})
-    yield _gauge("crawler_memory_bytes", "What the process holds.", {(): now.memory})
+    yield gauge("crawler_left_seconds", "How long it will still take, as it goes now; none where that is unknown.", left)
+    yield gauge("crawler_loop_lag_seconds", "By how much a timer was late of late.", {(): now.loop_lag})
+    yield gauge("crawler_db_lag_seconds", "For how long the oldest row that is not written yet has waited.", {(): now.write_lag})
+    yield gauge("crawler_db_waiting_rows", "Rows that wait to be written.", {(): now.spooled})
+    yield counter("crawler_db_lost_rows_total", "Rows that had to be left out, or could not be written.", {(): now.lost})
+    yield gauge("crawler_memory_bytes", "What the process holds.", {(): now.memory})
     text = "Whether nothing has been heard for ten seconds; the screen, and the lines of --json, say why."
-    yield _gauge("crawler_silent", text, {(): float(now.silence is not None)})
+    yield gauge("crawler_silent", text, {(): float(now.silence is not None)})
 
 
 def _keyed(counts: Mapping[str, float]) -> dict[tuple[str, ...], float]:
     return {(name,): count for name, count in counts.items()}
-
-
-def _gauge(name: str, text: str, samples: Mapping[K, float], *labels: str) -> Metric:
-    return _filled(GaugeMetricFamily(name, text, labels=labels), samples)
-
-
-def _counter(name: str, text: str, samples: Mapping[K, float], *labels: str) -> Metric:
-    return _filled(CounterMetricFamily(name, text, labels=labels), samples)
-
-
-def _filled(family: GaugeMetricFamily | CounterMetricFamily, samples: Mapping[K, float]) -> Metric:
-    for values, value in samples.items():
-        family.add_metric(list(values), value)
-    return family
