@@ -8,10 +8,8 @@ INSTALL_LOCKED := $(INSTALL) --require-hashes -r
 NOTHING_IS_MISSING = @$(PY) -m pip --disable-pip-version-check check >$(VENV)/check.txt || { cat $(VENV)/check.txt; \
 	echo 'The packages in $(VENV) do not fit together. If pyproject.toml asks for something new: make lock. Else remove $(VENV), and try again.'; \
 	exit 1; } >&2
-# One process of pytest for each core; ARGS="-n 0" makes it one in all, as a debugger wants it.
-WORKERS := -n auto --maxprocesses 8 --dist worksteal
-# Half of the simulations wait for a network that they simulate: two processes for each core.
-MORE_WORKERS = -n $$($(PY) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') --dist worksteal
+# Two processes of pytest for each core, as many tests wait for a network; ARGS="-n 0" makes it one in all, as a debugger wants it.
+WORKERS = -n $$($(PY) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') --dist worksteal
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
@@ -53,7 +51,7 @@ fallback: install ## the tests of keys, wire and sessions with pycryptodome's ke
 	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/node/test_node.py
 
 simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
-	$(PY) -m pytest $(MORE_WORKERS) -m 'simulation and not long' $(ARGS)
+	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)
 
 interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go and Node
 	$(PY) tests/interop/build.py
