@@ -10,6 +10,8 @@ NOTHING_IS_MISSING = @$(PY) -m pip --disable-pip-version-check check >$(VENV)/ch
 	exit 1; } >&2
 # Two processes of pytest for each core, as many tests wait for a network; ARGS="-n 0" makes it one in all, as a debugger wants it.
 WORKERS = -n $$($(PY) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') --dist worksteal
+# All but sctp, of which make interop has the tests: what it needs brings 100 MB of video codecs.
+EXTRAS := clickhouse dns geo kzg metrics nat parquet postgres proxy quic report rlp serve show ssh tls ws
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock"
 
@@ -82,7 +84,7 @@ lock: $(PY) ## pin the requirements anew (ARGS=--upgrade: to the newest versions
 	@uv=$$(mktemp -d) && trap 'rm -rf "$$uv"' EXIT && $(PY) -m venv "$$uv" && \
 	"$$uv/bin/pip" $(INSTALL_LOCKED) requirements/lock.txt && set -x && \
 	"$$uv/bin/uv" $(LOCK) pyproject.toml tools/crawler/pyproject.toml --no-emit-package trio-devp2p --no-emit-package devp2p-crawler \
-		--all-extras --group build --group test --group show -o requirements/test.txt $(ARGS) && \
+		$(foreach extra,$(EXTRAS),--extra $(extra)) --group build --group test --group show -o requirements/test.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group interop -c requirements/test.txt -o requirements/interop.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group fuzz -c requirements/test.txt -o requirements/fuzz.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS) && \

@@ -46,7 +46,7 @@ from devp2p.node import (
 )
 from devp2p.records import PRESETS, Entries, NodeRecord, Record
 from devp2p.session import LocalNode, Progress, Session, call, dial, listen, local_node, open_session, run_session
-from devp2p.transports import ByteLink, Link, Listener, MuxLink, StreamLink, Transport
+from devp2p.transports import Arrival, ByteLink, Incoming, Link, LinkFacts, Listener, MuxLink, StreamLink, Transport
 from devp2p.trust import Profile, Trust
 from devp2p.version import __version__
 from devp2p.wire import Hello
@@ -75,6 +75,7 @@ else:
 __all__ = [
     "PRESETS",
     "Address",
+    "Arrival",
     "Book",
     "BookEntry",
     "BookError",
@@ -97,8 +98,10 @@ __all__ = [
     "Event",
     "HandshakeError",
     "Hello",
+    "Incoming",
     "Limits",
     "Link",
+    "LinkFacts",
     "Listener",
     "LocalNode",
     "LocalProtocolError",

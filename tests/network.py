@@ -9,7 +9,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from devp2p import Address, Limits, Node, NodeRecord, PrivateKey, PublicKey, open_node
 from devp2p.testing import MemoryTransport, ScriptedPeer
-from devp2p.transports.links import ByteLink, Link, Listener, OnLink
+from devp2p.transports.links import Arrival, ByteLink, Link, Listener, OnLink
 from tests.chat import Chat
 
 KEYS = sorted((PrivateKey.generate() for _ in range(3)), key=lambda key: bytes(key.public_key))
@@ -26,7 +26,7 @@ class Changed:
         self.addresses = listener.addresses
 
     async def serve(self, on_link: OnLink) -> None:
-        async def changed(link: Link) -> None:
+        async def changed(link: Arrival) -> None:
             await on_link(self._change(link))
 
         await self._listener.serve(changed)

@@ -53,7 +53,7 @@ def asked_for(lock: str) -> list[Requirement]:
     if lock == "test":
         for project in (PROJECT["project"], CRAWLER["project"]):
             lines += project["dependencies"]
-            lines += [line for extra in project["optional-dependencies"].values() for line in extra]
+            lines += [line for extra, asked in project["optional-dependencies"].items() if extra != "sctp" for line in asked]
     return [asked for asked in map(Requirement, lines) if asked.name not in OURS]
 
 
@@ -84,7 +84,7 @@ def test_what_pyproject_asks_for_is_pinned(lock):
 
 def test_make_test_collects_all_tests_without_the_requirements_of_interop():
     only = {canonicalize_name(asked.name) for asked in asked_for("interop")} - pinned("test").keys()
-    assert only == {"chdb", "playwright"}
+    assert only == {"aiortc", "chdb", "playwright"}
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for node in ast.parse(path.read_text("utf-8")).body:
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

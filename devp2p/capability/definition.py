@@ -19,9 +19,10 @@ from devp2p.capability.messages import MessageTable, check_messages
 from devp2p.capability.traffic import Backlog, Traffic
 from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
-from devp2p.keys import NodeId, PublicKey
+from devp2p.keys import NodeId, PrivateKey, PublicKey
 from devp2p.limits import MAX_MESSAGE_SIZE, Limits, check_cap
 from devp2p.records import Entries, NodeRecord
+from devp2p.transports import LinkFacts, Transport
 from devp2p.trust import Profile, Trust
 from devp2p.wire import CapabilitySpec, CapabilityVersion, Hello, printable
 
@@ -109,6 +110,16 @@ class Capability(ABC, Generic[M, H]):
         has to go. By default useful amounts count logarithmically, and slow answers, timeouts and faults against them.
         """
         return default_metric(conduct)
+
+    async def serve(self, node: Any) -> None:  # noqa: ANN401  (a `devp2p.Node`, which is built upon this)
+        """What the capability does for as long as the node runs, beside its sessions: tasks and listeners of its own.
+
+        `node` is the `devp2p.Node`. It is called once, and may return at any time; where it fails, that is logged, and the node goes on.
+        """
+
+    def transports(self, key: PrivateKey) -> Sequence[Transport]:  # noqa: ARG002  (subclasses look at it)
+        """Transports that come with the capability, as that of relayed links does; the node with this `key` dials and listens by them."""
+        return ()
 
     @classmethod
     def table(cls, limits: Limits | None = None) -> MessageTable:
@@ -202,7 +213,7 @@ class Peer:
     def __init__(  # noqa: PLR0913  (made in one place, by the session)
         self,
         hello: Hello,
-        address: Address,
+        link: LinkFacts,
         channels: Sequence[tuple[AnyCapability, Channel[Any]]],
         *,
         inbound: bool,
@@ -216,8 +227,8 @@ class Peer:
         """The peer's name for its software, safe to print."""
         self.offers: tuple[CapabilityVersion, ...] = hello.capabilities
         """All that the peer's Hello listed."""
-        self.address = address
-        """Where the peer was observed."""
+        self.link: LinkFacts = link
+        """What carries the session: transport, ends and path. It changes when the session moves to another link."""
         self.inbound = inbound
         """Whether the peer dialled us."""
         self.profile: Profile = profile
@@ -233,6 +244,15 @@ class Peer:
         self._channels = channels
         self._end = end
         self._gone = trio.Event()
+
+    @property
+    def address(self) -> Address:
+        """Where the peer was observed."""
+        return self.link.remote
+
+    def moved(self, link: LinkFacts, profile: Profile) -> None:
+        """The session goes on over another link."""
+        self.link, self.profile = link, profile
 
     @property
     def trust(self) -> Trust:

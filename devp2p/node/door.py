@@ -25,7 +25,7 @@ from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import MANY, Admission, Caller, Neighbours, Unheard
 from devp2p.session import LocalNode, Session, close_link, hear, open_session
-from devp2p.transports import Link, file_limit
+from devp2p.transports import Arrival, file_limit
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Door:
         """Links that are not sessions yet, nor refused."""
         return len(self.unheard) + self.limits.pending_inbound - self.places.value
 
-    async def take_in(self, link: Link) -> None:
+    async def take_in(self, link: Arrival) -> None:
         """Take an accepted link. It never waits, so that the listener need not."""
         try:
             visit = self.knock(link.remote)
@@ -66,7 +66,7 @@ class Door:
         else:
             self._nursery.start_soon(self._serve, link, visit)
 
-    async def _serve(self, link: Link, visit: "Visit") -> None:
+    async def _serve(self, link: Arrival, visit: "Visit") -> None:
         try:
             await self._sessions.begin(await self._hear(link, visit), farewell=visit.farewell, on_wait=visit.leave)
         except (RemoteProtocolError, PeerDisconnected) as error:
@@ -75,7 +75,7 @@ class Door:
         finally:
             visit.leave()
 
-    async def _hear(self, link: Link, visit: "Visit") -> Session:
+    async def _hear(self, link: Arrival, visit: "Visit") -> Session:
         """Shake hands with the caller, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
         try:
             with visit.scope:

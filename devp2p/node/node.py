@@ -26,6 +26,7 @@ from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, ow
 from devp2p.node.pace import PolicyClock
 from devp2p.node.resuming import new_resumption
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
+from devp2p.node.serving import serve, serving
 from devp2p.node.static_peers import keep_connected
 from devp2p.node.statistics import NodeStatistics
 from devp2p.node.vouching import Vouching, consent_of
@@ -102,11 +103,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     nursery.
     """
     require_trio("open_node")
-    carriers = Carriers(transports)
+    carriers = Carriers(transports, key)
     static, trusted = nodes_of(static_peers, "static_peers"), nodes_of(trusted_peers, "trusted_peers")
     addresses = [address_of(address, "listen") for address in several(listen, "listen")]
-    for record in static:
-        carriers.require_dialable(record)
     local = local_node(
         key,
         capabilities,
@@ -121,6 +120,10 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         max_upload=max_upload,
         max_download=max_download,
     )
+    for transport in [one for capability in local.capabilities for one in capability.transports(key)]:
+        carriers.add(transport)
+    for record in static:
+        carriers.require_dialable(record)
     consent = consent_of(introductions)
     if not dpx and consent is not Consent.NONE:
         raise LocalProtocolError(f"introductions={introductions!r} needs dpx/1: leave out dpx=False")
@@ -163,7 +166,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         keeper = None if known is None else StandingsKeeper(known, policy.ratings, policy.bans, policy.candidates.pool, clock)
         if keeper is not None:
             keeper.load(policy.recall, trio.current_time())
-        listeners = [await carriers.bind(address, stack) for address in addresses]
+        listeners = await carriers.bind_all(addresses, stack)
         bound = tuple(address for listener in listeners for address in listener.addresses)
         found = None if plan is None else await plan.begin(stack, key, bound, known, strict=strict)
         entries = None if found is None else RecordEntries(local.capabilities, found, strict=strict)
@@ -189,7 +192,10 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
                     nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
                 for record in static:
                     nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
-                yield Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, introducing, nursery))
+                node = Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, introducing, nursery))
+                for capability in serving(local.capabilities):
+                    nursery.start_soon(partial(serve, capability, node, strict=strict))
+                yield node
             nursery.cancel_scope.cancel()
 
 

@@ -10,17 +10,15 @@ from devp2p.session.local import LocalNode, local_node
 from devp2p.session.mux_line import MuxLine
 from devp2p.session.opening import (
     CHUNK,
-    NO_ANSWER,
     Farewell,
     Heard,
-    Progress,
     Session,
-    Step,
     close_link,
     hear,
     open_session,
     with_time,
 )
+from devp2p.session.progress import NO_ANSWER, Progress, Step
 from devp2p.session.rivals import wait_for_choice
 from devp2p.session.running import RunningSession, run_session
 from devp2p.session.stream_line import StreamLine

@@ -16,7 +16,8 @@ from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.records import NodeRecord, node_of
 from devp2p.session.local import LocalNode
-from devp2p.session.opening import Progress, Session, open_session
+from devp2p.session.opening import Session, open_session
+from devp2p.session.progress import Progress
 from devp2p.transports import Carriers, Link, Listener, Transport
 
 _DIAL_TIMEOUT: Final = Limits().dial_timeout
@@ -85,6 +86,7 @@ async def call(
     node = _target(node, "the node to call")
     require(local, LocalNode, "local is a LocalNode", "local_node(key) makes one")
     deadline = trio.current_time() + timeout
+    transports = transports if isinstance(transports, Carriers) else Carriers(transports, local.key)
     link = await dial(node, transports, timeout=timeout, each=local.limits.dial_timeout, progress=progress)
     with trio.fail_at(deadline):
         return await open_session(link, local, expect=_key_of(node), ask_key=isinstance(node, Address), progress=progress)

@@ -5,20 +5,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p import wire
-from devp2p.addresses import Address
 from devp2p.capability import AnyCapability, MessageTable
 from devp2p.errors import DisconnectReason, HandshakeError, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.session.asking import next_message, send_message
 from devp2p.session.local import LocalNode
-from devp2p.transports import Link, MuxLink, require_peer
+from devp2p.session.progress import Progress
+from devp2p.transports import Arrival, Incoming, Link, MuxLink, require_peer
 from devp2p.trust import Profile
 from devp2p.wire import base
 from devp2p.wire.dpx import Answering, Asking, DpxFraming, Pact, PreludeEntropy, missing_of_request
@@ -26,14 +26,7 @@ from devp2p.wire.rlpx import MAX_PACKET, Entropy, Handshake, missing_of_auth
 
 CHUNK = 64 * 1024
 """Bytes that are read, sealed and written in one step, so that the loop stays responsive beside large messages."""
-NO_ANSWER = "it may have another key than the enode says, or be turning away calls at the moment"
-"""Why a node may hang up that was called and says nothing: it cannot even read a call for another key."""
-NO_KEY = "it speaks no dpx/1 prelude, or tells nobody its key: write its key before the address, as in enode://<public key>@HOST:PORT"
-"""Why a node may hang up that was asked for its key: stock nodes take the question for a handshake of impossible size."""
 _MOST_LOOKED_AT = 256 * 1024  # bytes, of what comes over a link whose session does not run
-
-
-_NO_CALL = "it has told its key, and may be turning away calls at the moment"
 
 Farewell = Callable[[], AbstractContextManager[bool]]
 """Entered when a peer is refused and left when it is gone; says whether there is time to wait until the peer hangs up."""
@@ -42,60 +35,6 @@ Farewell = Callable[[], AbstractContextManager[bool]]
 def with_time() -> AbstractContextManager[bool]:
     """The farewell of whoever has no reason to hurry."""
     return nullcontext(True)  # noqa: FBT003  (positional only)
-
-
-Step: TypeAlias = Literal["connect", "handshake", "hello"]
-"""What a call does, in this order. Where the link has proved the peer there is no handshake."""
-
-
-class Progress:
-    """How far a call has come. Make one, give it to `call`, `dial` or `open_session`, and read it at any time, however they end."""
-
-    def __init__(self) -> None:
-        self.address: Address | None = None
-        """Where the node was dialled last; None if it was not, as none of its addresses can be dialled."""
-        self.failures: dict[Address, Exception] = {}
-        """Why addresses led to nobody: OSError, PeerMismatch, trio.TooSlowError, or ValueError for one that cannot be dialled."""
-        self.seconds: dict[Step, float] = {}
-        """How long the completed steps took; ``connect`` at the address that led to the node."""
-        self.awaited: Step = "connect"
-        """The step that has begun, or the last one."""
-        self.asks_key: bool = False
-        """Whether the node was asked for its key first."""
-        self.remote: PublicKey | None = None
-        """The node's key, where it was asked for, or hands were shaken with it; it is proved when there is a Hello."""
-        self.hello: wire.Hello | None = None
-        """What the peer said of itself. A peer may do so and leave at once, so that the call fails all the same."""
-        self._since = 0.0
-
-    @property
-    def why_silent(self) -> str:
-        """What may be behind it if the node leaves without an answer to the handshake."""
-        if self.asks_key:
-            return NO_KEY if self.remote is None else _NO_CALL
-        return NO_ANSWER
-
-    def begin(self, step: Step) -> None:
-        """A step begins."""
-        self.awaited = step
-        self._since = trio.current_time()
-
-    def done(self) -> None:
-        """The step is completed."""
-        self.seconds[self.awaited] = trio.current_time() - self._since
-
-    def note(self, event: wire.Event | wire.HandshakeCompleted) -> None:
-        """Something has come out of an opening."""
-        match event:
-            case wire.HandshakeCompleted(remote):
-                self.remote = remote
-                self.done()
-                self.begin("hello")
-            case wire.HelloReceived(hello):
-                self.done()
-                self.hello = hello
-            case _:
-                pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,20 +132,28 @@ class Session:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What an accepted link has sent before anything was computed: a whole auth, or request for our key, or what can be neither."""
+    """What an accepted link has sent before anything was computed: a whole auth, or request for our key, or what can be neither.
 
-    stream: HalfCloseableStream
-    data: bytes
+    Of what is no link yet, and computes to become one, nothing was read: its peer has begun.
+    """
+
+    link: Arrival
+    stream: HalfCloseableStream | None = None
+    data: bytes = b""
 
 
-async def hear(link: Link, *, reveal_key: bool = False) -> Heard:
+async def hear(link: Arrival, *, reveal_key: bool = False) -> Heard:
     """Wait until the peer of an accepted link has sent its auth. Nothing is computed, and no more is kept than an auth may have.
 
     With `reveal_key` it may ask for our key instead (`dpx.prelude`); give the same to `open_session` by its `LocalNode`.
     A link that has proved its peer needs no auth: there it is waited for its first stream only. Raises PeerDisconnected for a peer that
-    hung up; the link is for the caller to close.
+    hung up, HandshakeError for one that begins as no peer does; the link is for the caller to close.
     """
     try:
+        if isinstance(link, Incoming):
+            if await link.hear():
+                return Heard(link)
+            link = await link.upgrade()
         stream, data = await _first_stream(link), bytearray()
         missing = missing_of_request if reveal_key else missing_of_auth
         while link.peer is None and missing(data):
@@ -216,11 +163,11 @@ async def hear(link: Link, *, reveal_key: bool = False) -> Heard:
             data += more
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
         raise _lost(str(error) or "the link broke") from None
-    return Heard(stream, bytes(data))
+    return Heard(link, stream, bytes(data))
 
 
 async def open_session(  # noqa: PLR0913  (who calls, who listens and who watches give one or two of them)
-    link: Link,
+    link: Arrival,
     local: LocalNode,
     *,
     expect: PublicKey | None = None,
@@ -238,8 +185,36 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
     RemoteProtocolError for a peer that broke the rules, PeerDisconnected for one that said goodbye or hung up, trio.TooSlowError for one
     that took too long.
     """
-    opening: wire.Opening | None = None
     progress = progress or Progress()
+    try:
+        with trio.fail_after(local.limits.handshake_timeout):
+            if heard is not None:
+                link = heard.link
+            if isinstance(link, Incoming):
+                if heard is None:
+                    await link.hear()
+                link, heard = await link.upgrade(), None
+            return await _open(link, local, expect, heard, farewell, progress, ask_key=ask_key)
+    except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+        await close_link(link)
+        raise _lost(str(error) or "the link broke") from None
+    except BaseException:
+        await close_link(link)
+        raise
+
+
+async def _open(  # noqa: PLR0913, PLR0917  (what `open_session` was given)
+    link: Link,
+    local: LocalNode,
+    expect: PublicKey | None,
+    heard: Heard | None,
+    farewell: Farewell,
+    progress: Progress,
+    *,
+    ask_key: bool,
+) -> Session:
+    """The same over a link."""
+    opening: wire.Opening | None = None
     progress.asks_key = link.initiator and expect is None and link.peer is None
     progress.begin("handshake" if link.peer is None else "hello")
     try:
@@ -249,30 +224,23 @@ async def open_session(  # noqa: PLR0913  (who calls, who listens and who watche
             if local.dpx is None:
                 raise LocalProtocolError("to ask a node for its key takes dpx/1, which this one does not speak (dpx=False)")
         opening = wire.Opening(local.hello, local.specs, link.peer or _handshake(link, local, expect))
-        with trio.fail_after(local.limits.handshake_timeout):
-            if heard is None:
-                heard = Heard(await _first_stream(link), b"")
-            stream = heard.stream
-            if link.peer is not None:
-                require_peer(link.peer, expect, link.remote)
-            try:
-                theirs = await _exchange_hellos(stream, opening, heard.data, progress, initiator=link.initiator)
-            except HandshakeError:
-                raise
-            except RemoteProtocolError as error:
-                with farewell() as may_wait, suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it may have hung up since
-                    await stream.send_all(opening.data_to_send())
-                    assert opening.connection is not None  # noqa: S101  (of what comes before, only HandshakeErrors are raised)
-                    await _say_goodbye(stream, opening.connection, error.reason, local.limits, may_wait=may_wait)
-                raise
+        stream = await _first_stream(link) if heard is None or heard.stream is None else heard.stream
+        if link.peer is not None:
+            require_peer(link.peer, expect, link.remote)
+        try:
+            theirs = await _exchange_hellos(stream, opening, b"" if heard is None else heard.data, progress, initiator=link.initiator)
+        except HandshakeError:
+            raise
+        except RemoteProtocolError as error:
+            with farewell() as may_wait, suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it may have hung up since
+                await stream.send_all(opening.data_to_send())
+                assert opening.connection is not None  # noqa: S101  (of what comes before, only HandshakeErrors are raised)
+                await _say_goodbye(stream, opening.connection, error.reason, local.limits, may_wait=may_wait)
+            raise
         assert opening.connection is not None  # noqa: S101  (a Hello came out of it)
         return Session(link, stream, opening.connection, local, theirs, inbound=not link.initiator)
     except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-        await close_link(link)
         raise _lost(str(error) or "the link broke", opening, progress if link.initiator else None) from None
-    except BaseException:
-        await close_link(link)
-        raise
     finally:
         if opening is not None:
             opening.close()
@@ -372,7 +340,7 @@ async def hang_up(stream: HalfCloseableStream, look_at: Callable[[bytes | bytear
         look_at(data)
 
 
-async def close_link(link: Link) -> None:
+async def close_link(link: Arrival) -> None:
     """Close a link at once, cancelled or not."""
     with trio.CancelScope(shield=True):
         await link.aclose()

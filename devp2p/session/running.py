@@ -32,6 +32,7 @@ from devp2p.limits import Limits
 from devp2p.session.line import Line
 from devp2p.session.lines import line_of
 from devp2p.session.opening import Session
+from devp2p.transports import facts_of
 from devp2p.wire import MessageReceived, Outgoing, base
 
 _MOST_DETAIL = 500  # characters of a complaint that are kept: a plugin may quote the message that it complains of
@@ -105,7 +106,7 @@ class RunningSession:
         self._line: Line = self._use(session)
         self.peer: Peer = Peer(
             session.hello,
-            session.link.remote,
+            facts_of(session.link),
             self._by_index,
             inbound=session.inbound,
             since=trio.current_time(),
@@ -211,8 +212,7 @@ class RunningSession:
         if other.public_key != self._public_key or other.connection.space.shared != self._offers or self._moving:
             await other.close()
             raise LocalProtocolError("a session moves to another link of the same peer with the same capabilities, one at a time")
-        old, self._moving = self._line, True
-        self._stopped, self._go_on = trio.Event(), trio.Event()
+        old, self._moving, self._stopped, self._go_on = self._line, True, trio.Event(), trio.Event()
         both = trio.Event()
         try:
             self.outbox.pause()
@@ -224,7 +224,7 @@ class RunningSession:
             if taken:
                 self._left = trio.Event()
                 self._line = self._use(other)
-                self.peer.address, self.peer.profile = other.link.remote, other.profile
+                self.peer.moved(facts_of(other.link), other.profile)
             else:
                 self.outbox.put_base(base.LAST, base.encode_last(0))  # the mark, if it was sent, must not count in a later move
             if taken or self._end is not None:

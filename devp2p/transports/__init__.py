@@ -1,34 +1,61 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
 from devp2p.transports.carriers import Carriers
-from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, read_address
-from devp2p.transports.links import ByteLink, Link, Listener, MuxLink, OnLink, StreamLink, Transport, naming, require_peer
+from devp2p.transports.connecting import Connect, Connection, connect_tcp
+from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address
+from devp2p.transports.links import (
+    DIRECT,
+    Arrival,
+    ByteLink,
+    Incoming,
+    Link,
+    LinkFacts,
+    Listener,
+    MuxLink,
+    OnLink,
+    StreamLink,
+    Transport,
+    facts_of,
+    naming,
+    require_peer,
+)
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
+from devp2p.transports.over_tcp import OverTcp
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import UNSENT, TcpTransport, keep_busy, keep_unsent, unsent_for
 from devp2p.transports.unix import UnixTransport
 
 __all__ = [
     "DEFAULT_LISTEN",
+    "DIRECT",
     "UNSENT",
+    "Arrival",
     "ByteLink",
     "Carriers",
+    "Connect",
+    "Connection",
+    "Incoming",
     "Link",
+    "LinkFacts",
     "Listener",
     "MemoryMuxTransport",
     "MemoryTransport",
     "MuxLink",
     "OnLink",
+    "OverTcp",
     "StreamLink",
     "TcpTransport",
     "Transport",
     "UnixTransport",
     "accept_streams",
+    "connect_tcp",
     "default_transports",
+    "facts_of",
     "file_limit",
     "host_in",
     "keep_busy",
     "keep_unsent",
+    "known_schemes",
     "naming",
     "plain_socket",
     "read_address",

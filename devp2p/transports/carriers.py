@@ -5,39 +5,53 @@ from contextlib import AsyncExitStack
 
 from devp2p.addresses import Address
 from devp2p.arguments import named, several
+from devp2p.keys import PrivateKey
 from devp2p.peers import WhyNot, undialable
 from devp2p.records import NodeRecord
-from devp2p.transports.defaults import default_transports
+from devp2p.transports.defaults import Defaults
 from devp2p.transports.links import Listener, Transport, naming
+from devp2p.transports.over_tcp import OverTcp, listen_together
+from devp2p.transports.tcp import TcpTransport
 
 
 class Carriers:
     """Transports by the schemes of addresses that they understand."""
 
-    def __init__(self, transports: Iterable[Transport] | None = None) -> None:
-        """By default TCP and Unix sockets; of two for one scheme the later one counts. TypeError for what is no transport."""
-        chosen = default_transports() if transports is None else several(transports, "transports")
-        for transport in chosen:
-            if isinstance(transport, type) or not all(hasattr(transport, name) for name in ("schemes", "dial", "bind")):
-                hint = f": write {transport.__name__}()" if isinstance(transport, type) else ""
-                raise TypeError(f"each of transports is an object with schemes, dial and bind, not {named(transport)}{hint}")
-            several(transport.schemes, f"{type(transport).__name__}.schemes")
-        self._transports: dict[str, Transport] = {scheme: transport for transport in chosen for scheme in transport.schemes}
+    def __init__(self, transports: Iterable[Transport] | None = None, key: PrivateKey | None = None) -> None:
+        """By default those that come with the library, as far as what they need is installed; those that prove a `key` only with one.
+
+        Of two for one scheme the later one counts. TypeError for what is no transport.
+        """
+        self._defaults = Defaults(key) if transports is None else None
+        self._transports: dict[str, Transport] = {}
+        for transport in () if transports is None else several(transports, "transports"):
+            self.add(transport)
+
+    def add(self, transport: Transport) -> None:
+        """Take one more. TypeError for what is no transport."""
+        if isinstance(transport, type) or not all(hasattr(transport, name) for name in ("schemes", "dial", "bind")):
+            hint = f": write {transport.__name__}()" if isinstance(transport, type) else ""
+            raise TypeError(f"each of transports is an object with schemes, dial and bind, not {named(transport)}{hint}")
+        several(transport.schemes, f"{type(transport).__name__}.schemes")
+        self._transports |= dict.fromkeys(transport.schemes, transport)
 
     @property
     def schemes(self) -> frozenset[str]:
         """What is understood."""
-        return frozenset(self._transports)
+        return frozenset(self._transports) | (frozenset[str]() if self._defaults is None else self._defaults.schemes)
 
     def transport(self, address: Address) -> Transport:
-        """The transport for an address; ValueError if there is none."""
-        if address.scheme not in self._transports:
-            raise ValueError(f"no transport for {address}: this node has {', '.join(sorted(self._transports)) or 'none'}")
-        return self._transports[address.scheme]
+        """The transport for an address; ValueError if there is none, which says what would bring it."""
+        found = self._transports.get(address.scheme)
+        if found is None and self._defaults is not None and (found := self._defaults.make(address)) is not None:
+            self.add(found)
+        if found is None:
+            raise ValueError(f"no transport for {address}: this node has {', '.join(sorted(self.schemes)) or 'none'}")
+        return found
 
     def may_dial(self, address: Address) -> bool:
         """Whether there is a transport for an address, and the node there takes connections."""
-        return address.is_dialable and address.scheme in self._transports
+        return address.is_dialable and address.scheme in self.schemes
 
     async def bind(self, address: Address, stack: AsyncExitStack | None = None) -> Listener:
         """Begin to listen at an address, until `stack` is left if it is given, whether or not somebody serves there.
@@ -50,6 +64,28 @@ class Carriers:
         if stack is not None:
             stack.push_async_callback(listener.aclose)
         return listener
+
+    async def bind_all(self, addresses: Iterable[Address], stack: AsyncExitStack) -> list[Listener]:
+        """Begin to listen at several addresses, as `bind`; those over TCP with one host and port share it."""
+        together: dict[tuple[str, int | None], list[tuple[Address, OverTcp | None]]] = {}
+        listeners: list[Listener] = []
+        for address in addresses:
+            transport, group = self.transport(address), together.setdefault((address.host, address.port), [])
+            has_another = any(address.scheme == other.scheme for other, _ in group)
+            if isinstance(transport, OverTcp) and not has_another:
+                group.append((address, transport))
+            elif isinstance(transport, TcpTransport) and not has_another:
+                group.append((address, None))
+            else:
+                listeners.append(await self.bind(address, stack))
+        for group in together.values():
+            if len(group) == 1:
+                listeners.append(await self.bind(group[0][0], stack))
+            elif group:
+                with naming(group[0][0]):
+                    listeners.append(await listen_together(group))
+                stack.push_async_callback(listeners[-1].aclose)
+        return listeners
 
     def require_dialable(self, record: NodeRecord) -> None:
         """ValueError for a node that can never be dialled: it has no address, none with a transport, or a port 0."""

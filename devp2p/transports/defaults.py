@@ -1,8 +1,13 @@
 """What a node has, and how its addresses may be written, when nobody says otherwise."""
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Final, cast
 
 from devp2p.addresses import Address
+from devp2p.keys import PrivateKey
 from devp2p.transports.links import Transport
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
@@ -11,9 +16,67 @@ DEFAULT_LISTEN: Final = Address("tcp", "*", 30303)
 """Where a node listens that others are to find."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Extra:
+    """A transport that is imported when somebody uses it."""
+
+    module: str
+    name: str
+    extra: str = ""
+    """The extra of the distribution that brings what it needs, or none."""
+    packages: tuple[str, ...] = ()
+    """What that is, by the names of imports."""
+    proves: bool = True
+    """Whether it proves our key to the peer, and so is made with it."""
+
+    @property
+    def is_installed(self) -> bool:
+        return all(find_spec(package) is not None for package in self.packages)
+
+    def make(self, key: PrivateKey | None) -> Transport:
+        made = cast("Callable[..., Transport]", getattr(import_module(f"devp2p.transports.{self.module}"), self.name))
+        return made(key) if self.proves else made()
+
+
+_EXTRAS: Final[dict[str, _Extra]] = {}
+"""By scheme."""
+
+
 def default_transports() -> tuple[Transport, ...]:
-    """The transports of a node that is given none: TCP and Unix sockets."""
+    """The transports that need nothing: TCP and Unix sockets."""
     return TcpTransport(), UnixTransport()
+
+
+def known_schemes() -> frozenset[str]:
+    """The schemes of all transports that come with the library, what they need being installed or not."""
+    return frozenset(scheme for transport in default_transports() for scheme in transport.schemes) | _EXTRAS.keys()
+
+
+class Defaults:
+    """The transports of one node that is given none: each is made when it is asked for."""
+
+    def __init__(self, key: PrivateKey | None) -> None:
+        self._key = key
+        self._plain = {scheme: transport for transport in default_transports() for scheme in transport.schemes}
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        """What can be made."""
+        usable = (scheme for scheme, extra in _EXTRAS.items() if extra.is_installed and not (extra.proves and self._key is None))
+        return frozenset(self._plain).union(usable)
+
+    def make(self, address: Address) -> Transport | None:
+        """The transport for an address, or None if there is none; ValueError that says what is missing."""
+        if address.scheme in self._plain:
+            return self._plain[address.scheme]
+        extra = _EXTRAS.get(address.scheme)
+        if extra is None:
+            return None
+        if not extra.is_installed:
+            raise ValueError(f"{address} needs packages that are not installed: pip install 'trio-devp2p[{extra.extra}]'")
+        if extra.proves and self._key is None:
+            raise ValueError(f"{address} is of a transport that proves keys, and so needs ours: use `call`, or give the transport")
+        return extra.make(self._key)
 
 
 def read_address(text: str) -> Address:

@@ -7,7 +7,8 @@ peer. The session layer acts on what a link says of itself, never on what transp
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Protocol, TypeAlias, runtime_checkable
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import trio
 from trio.abc import HalfCloseableStream
@@ -15,6 +16,9 @@ from trio.abc import HalfCloseableStream
 from devp2p.addresses import Address
 from devp2p.errors import PeerMismatch
 from devp2p.keys import PublicKey
+
+DIRECT: Final = "direct"
+"""The path of a link with nothing on the way, see `LinkFacts.path`."""
 
 
 class _Ends(Protocol):
@@ -82,9 +86,71 @@ class MuxLink(_Ends, Protocol):
 Link: TypeAlias = StreamLink | MuxLink
 """A connection to one peer; ``isinstance(link, MuxLink)`` tells of which kind."""
 
-OnLink = Callable[[Link], Awaitable[None]]
-"""Takes ownership of an accepted link. A transport awaits it before it accepts the next one, so it must return soon, and may hold up
+
+@runtime_checkable
+class Incoming(Protocol):
+    """An accepted connection that is no link yet, since its transport has a handshake of its own to do first.
+
+    It is handed on before anything was read or computed, so that who takes it says how many may be at it, and for how long.
+    """
+
+    @property
+    def local(self) -> Address:
+        """Our own end."""
+        ...
+
+    @property
+    def remote(self) -> Address:
+        """The peer's, as observed from here."""
+        ...
+
+    async def hear(self) -> bool:
+        """Wait until the peer has begun. Whether its handshake costs more than a link that proves nobody: computations on a curve.
+
+        Raises as `upgrade`. Cancelled, it may be called again.
+        """
+        ...
+
+    async def upgrade(self) -> Link:
+        """Do the handshake, once, after `hear`.
+
+        Raises HandshakeError for a peer that breaks its rules, trio.BrokenResourceError for one that is gone.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection at once, and the link that it has become."""
+
+
+Arrival: TypeAlias = StreamLink | MuxLink | Incoming
+"""What a listener hands on."""
+
+OnLink = Callable[[Arrival], Awaitable[None]]
+"""Takes ownership of what was accepted. A transport awaits it before it accepts the next one, so it must return soon, and may hold up
 accepting by not returning."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """What carries a session: the transport, what it does by itself, and the way it takes."""
+
+    transport: str
+    """The scheme of its addresses: ``tcp``, ``quic``."""
+    native_auth: bool
+    """Whether the transport has proved the peer, so that there was no RLPx handshake."""
+    native_mux: bool
+    """Whether each capability has a stream of the transport's own."""
+    local: Address
+    remote: Address
+    """The peer's address as observed; of a relayed link, the relay with the peer behind it."""
+    path: str
+    """``direct``, or what is on the way: ``proxy socks5://127.0.0.1:9050``, ``relay enode://...``."""
+
+
+def facts_of(link: Link) -> LinkFacts:
+    """What a link is. One that has an attribute ``path`` says by it what is on its way."""
+    path = getattr(link, "path", DIRECT)
+    return LinkFacts(link.remote.scheme, link.peer is not None, isinstance(link, MuxLink), link.local, link.remote, str(path))
 
 
 class Listener(Protocol):
@@ -141,14 +207,23 @@ def naming(address: Address) -> Generator[None]:
 class ByteLink:
     """A link made of one byte stream: of TCP, a Unix socket, a pipe; with `peer` of a transport that has proved it, as TLS does."""
 
-    def __init__(
-        self, stream: HalfCloseableStream, *, local: Address, remote: Address, initiator: bool, peer: PublicKey | None = None
+    def __init__(  # noqa: PLR0913  (what every link says of itself)
+        self,
+        stream: HalfCloseableStream,
+        *,
+        local: Address,
+        remote: Address,
+        initiator: bool,
+        peer: PublicKey | None = None,
+        path: str = DIRECT,
     ) -> None:
         self.stream = stream
         self.local = local
         self.remote = remote
         self.initiator = initiator
         self.peer = peer
+        self.path = path
+        """See `LinkFacts.path`."""
 
     async def aclose(self) -> None:
         """Close the stream without waiting for the peer."""

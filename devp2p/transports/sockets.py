@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from devp2p.addresses import Address
-from devp2p.transports.links import ByteLink, OnLink
+from devp2p.transports.links import Arrival, OnLink
 
 BACKLOG = 4096
 """Connections that the system may keep until they are accepted; systems cut it down to what they allow."""
@@ -105,13 +105,13 @@ async def accept_streams(listener: socket.socket, on_stream: Callable[[trio.Sock
 
 
 class SocketListener:
-    """Sockets at which connections are accepted, each of which becomes a link."""
+    """Sockets at which connections are accepted, each of which becomes a link, or what becomes one."""
 
     def __init__(
         self,
         sockets: Sequence[socket.socket],
         addresses: tuple[Address, ...],
-        make_link: Callable[[trio.SocketStream], ByteLink],
+        make_link: Callable[[trio.SocketStream], Arrival],
         on_close: Callable[[], None] = _nothing,
     ) -> None:
         """`on_close` is called once when the sockets are closed."""
@@ -142,7 +142,7 @@ class SocketListener:
             self._on_close()
 
 
-async def accept_links(listener: socket.socket, make_link: Callable[[trio.SocketStream], ByteLink], on_link: OnLink) -> None:
+async def accept_links(listener: socket.socket, make_link: Callable[[trio.SocketStream], Arrival], on_link: OnLink) -> None:
     """The same for links."""
 
     async def on_stream(stream: trio.SocketStream) -> None:

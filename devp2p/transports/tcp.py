@@ -5,19 +5,18 @@ reported with its IPv4 address.
 """
 
 import errno
-import os
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
-from typing import cast
 
 import trio
 from trio.abc import Stream
 
 from devp2p.addresses import Address
 from devp2p.keys import PublicKey
+from devp2p.transports.connecting import Connect, Connection, address_in, connect_tcp, connection_of
 from devp2p.transports.links import ByteLink
-from devp2p.transports.sockets import BACKLOG, SocketListener, host_in, plain_socket
+from devp2p.transports.sockets import BACKLOG, SocketListener, plain_socket
 
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
 UNSENT = 64 * 1024
@@ -31,40 +30,48 @@ class TcpTransport:
 
     schemes: frozenset[str] = frozenset({"tcp"})
 
+    def __init__(self, connect: Connect = connect_tcp) -> None:
+        """`connect`: how connections are made, such as by way of a proxy."""
+        self._connect = connect
+
     async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:  # noqa: ARG002  (TCP proves nobody)
         """Connect, trying every address of a DNS name. Raises OSError if nobody answers."""
-        try:
-            stream = await trio.open_tcp_stream(address.host, address.port or 0)
-        except OSError as error:
-            raise _what_happened(error) from None
-        try:
-            return _link(stream, initiator=True)
-        except OSError:
-            await trio.aclose_forcefully(stream)
-            raise
+        return link_of(await self._connect(address), initiator=True)
 
     async def bind(self, address: Address) -> SocketListener:
         """Listen at an address, at every one that a DNS name has. Raises OSError if it cannot be bound."""
-        if address.host == "*":
-            sockets = [_listen_everywhere(address.port or 0)]
-        else:
-            opened = await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=BACKLOG)
-            sockets = [plain_socket(listener) for listener in opened]
-        for sock in sockets:
-            _defer(sock)
-        bound = tuple(_bound_address(sock, address.host) for sock in sockets)
-        return SocketListener(sockets, bound, partial(_link, initiator=False))
+        sockets = await listening_sockets(address)
+        return SocketListener(sockets, bound_addresses(sockets, address), _accepted)
 
 
-def _what_happened(error: OSError) -> OSError:
-    """The system's own error where trio says only that all attempts have failed; of several different ones, all in words."""
-    cause: object = error.__cause__
-    if not isinstance(cause, ExceptionGroup):
-        return error
-    attempts = cast("ExceptionGroup[OSError]", cause).exceptions
-    numbers = {cast("OSError", attempt).errno or 0 for attempt in attempts}
-    reasons = [OSError(number, os.strerror(number)) for number in sorted(numbers)]
-    return reasons[0] if len(reasons) == 1 else OSError("; ".join(reason.strerror or "" for reason in reasons))
+async def listening_sockets(address: Address) -> list[socket.socket]:
+    """Sockets of TCP that listen at the host and port of an address of any scheme. Raises OSError if it cannot be bound."""
+    if address.host == "*":
+        sockets = [_listen_everywhere(address.port or 0)]
+    else:
+        opened = await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=BACKLOG)
+        sockets = [plain_socket(listener) for listener in opened]
+    for sock in sockets:
+        _defer(sock)
+    return sockets
+
+
+def bound_addresses(sockets: Iterable[socket.socket], address: Address) -> tuple[Address, ...]:
+    """Where sockets listen that were bound for an address, with its scheme; a wildcard stays one."""
+    bound = (address_in(address.scheme, sock.getsockname()) for sock in sockets)
+    return tuple(Address(address.scheme, "*", one.port) if address.host == "*" else one for one in bound)
+
+
+def link_of(connection: Connection, *, initiator: bool, peer: PublicKey | None = None) -> ByteLink:
+    """The link that is a connection itself."""
+    keep_busy(connection.stream)
+    return ByteLink(
+        connection.stream, local=connection.local, remote=connection.remote, initiator=initiator, peer=peer, path=connection.path
+    )
+
+
+def _accepted(stream: trio.SocketStream) -> ByteLink:
+    return link_of(connection_of(stream, "tcp"), initiator=False)
 
 
 def _listen_everywhere(port: int) -> socket.socket:
@@ -89,12 +96,7 @@ def _defer(listener: socket.socket) -> None:
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _SILENT)
 
 
-def _bound_address(listener: socket.socket, host: str) -> Address:
-    bound = _address(listener.getsockname())
-    return Address("tcp", "*", bound.port) if host == "*" else bound
-
-
-def keep_busy(stream: trio.SocketStream) -> None:
+def keep_busy(stream: Stream) -> None:
     """Let the kernel ask for more while it still has a chunk to send.
 
     What waits in the kernel can no longer be overtaken, so trio lets it ask only when 16 KiB are left (TCP_NOTSENT_LOWAT). That is gone
@@ -114,13 +116,3 @@ def unsent_for(rate: float) -> int:
     """How much that had better be on a line of so many bytes a second: what it carries in a moment, as a power of two."""
     moment = min(rate * _MOMENT, UNSENT)
     return UNSENT if moment >= UNSENT else max(LEAST_UNSENT, 1 << int(moment).bit_length() - 1 if moment >= 1 else 0)
-
-
-def _link(stream: trio.SocketStream, *, initiator: bool) -> ByteLink:
-    keep_busy(stream)
-    local, remote = _address(stream.socket.getsockname()), _address(stream.socket.getpeername())
-    return ByteLink(stream, local=local, remote=remote, initiator=initiator)
-
-
-def _address(name: tuple[str, int] | tuple[str, int, int, int]) -> Address:
-    return Address("tcp", host_in(name), name[1])

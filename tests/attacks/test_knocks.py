@@ -115,7 +115,7 @@ async def test_h11_two_thousand_silent_links_a_second_keep_nobody_out() -> None:
 
 async def test_h11_control_where_silence_takes_a_place_everybody_waits_for_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     async def hear_nothing(link: StreamLink, **_: object) -> Heard:
-        return Heard(link.stream, b"")
+        return Heard(link, link.stream)
 
     monkeypatch.setattr("devp2p.node.door.hear", hear_nothing)
     took, _ = await silent_flood(0.5, Limits(**LIMITS))

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from devp2p import Address
-from devp2p.transports.links import Link, StreamLink
+from devp2p.transports.links import Arrival, StreamLink
 from devp2p.transports.memory import MemoryTransport
 from tests.tools.boards import BAD, GOOD, POOR, report, session, small_board
 from tools.show import worker
@@ -264,7 +264,7 @@ def test_a_line_counts_bytes():
         transport = MeasuredTransport(MemoryTransport(), line)
         accepted: list[StreamLink] = []
 
-        async def on_link(link: Link) -> None:
+        async def on_link(link: Arrival) -> None:
             assert isinstance(link, StreamLink)
             accepted.append(link)
 

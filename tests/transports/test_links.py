@@ -5,6 +5,7 @@ import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -36,7 +37,7 @@ def mux() -> tuple[MemoryMuxLink, MemoryMuxLink]:
 
 @asynccontextmanager
 async def serving(transport: Transport, name: str) -> AsyncIterator[trio.MemoryReceiveChannel[Link]]:
-    send, receive = trio.open_memory_channel[Link](100)
+    send, receive = trio.open_memory_channel[Any](100)
     async with trio.open_nursery() as nursery:
         nursery.start_soon((await transport.bind(Address("memory", name))).serve, send.send)
         yield receive
@@ -92,6 +93,7 @@ async def test_a_link_that_has_proved_its_peer_is_not_encrypted_again(kind: str)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(open_session, links[0], local)
         stream = (await hear(links[1])).stream
+        assert stream is not None
         hello = base.encode_hello(local.hello)
         assert await stream.receive_some() == (len(hello) + 1).to_bytes(3) + b"\x80" + hello
         nursery.cancel_scope.cancel()

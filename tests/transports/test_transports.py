@@ -6,14 +6,16 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import check_half_closeable_stream
 
 from devp2p import Address, PrivateKey, open_node
-from devp2p.transports import tcp
-from devp2p.transports.links import ByteLink, Link, StreamLink, Transport
+from devp2p.transports import connecting
+from devp2p.transports.connecting import Connection
+from devp2p.transports.links import Link, StreamLink, Transport
 from devp2p.transports.memory import MemoryStream, MemoryTransport, memory_stream_pair
 from devp2p.transports.tcp import TcpTransport
 from devp2p.transports.unix import UnixTransport
@@ -23,7 +25,7 @@ from tests.chat import Chat, GetTime
 @asynccontextmanager
 async def serving(transport: Transport, text: str) -> AsyncIterator[tuple[tuple[Address, ...], trio.MemoryReceiveChannel[Link]]]:
     """A transport that listens: where it does, and the links that it accepts."""
-    send, receive = trio.open_memory_channel[Link](100)
+    send, receive = trio.open_memory_channel[Any](100)
     async with trio.open_nursery() as nursery:
         listener = await transport.bind(Address.parse(text))
         nursery.start_soon(listener.serve, send.send)
@@ -55,7 +57,7 @@ async def check_both_ways(ours: Link, theirs: Link) -> None:
 async def test_links_that_come_before_somebody_serves_wait_and_are_closed_if_nobody_does(text: str, tmp_path: Path) -> None:
     carriers: list[Transport] = [MemoryTransport(), TcpTransport(), UnixTransport()]
     transport = next(one for one in carriers if text.partition(":")[0] in one.schemes)
-    send, receive = trio.open_memory_channel[Link](100)
+    send, receive = trio.open_memory_channel[Any](100)
     for served in (True, False):
         listener = await transport.bind(Address.parse(text.format(tmp_path)))
         ours = await transport.dial(listener.addresses[0], expect=None)
@@ -193,7 +195,7 @@ async def test_a_peer_that_is_gone_before_it_was_accepted_harms_nobody(monkeypat
             with pytest.raises(ConnectionResetError):  # its byte was not read
                 first.recv(1)
         await check_both_ways(await transport.dial(address, expect=None), await links.receive())
-        monkeypatch.setattr(tcp, "_link", lose)
+        monkeypatch.setattr(connecting, "connection_of", lose)
         with pytest.raises(OSError, match="not connected"):
             await transport.dial(address, expect=None)
         lost = await links.receive()
@@ -202,7 +204,7 @@ async def test_a_peer_that_is_gone_before_it_was_accepted_harms_nobody(monkeypat
             assert await theirs.receive_some() == b"", "what cannot be used is closed"
 
 
-def lose(stream: trio.SocketStream, *, initiator: bool) -> ByteLink:  # noqa: ARG001
+def lose(stream: trio.SocketStream, scheme: str) -> Connection:  # noqa: ARG001
     raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from trio.abc import HalfCloseableStream
 
-from devp2p import Address, ByteLink, Link, LocalProtocolError, MuxLink, PublicKey, Transport
+from devp2p import Address, Arrival, ByteLink, LocalProtocolError, PublicKey, StreamLink, Transport
 from devp2p.transports import Listener, OnLink
 
 
@@ -40,7 +40,7 @@ class _MeasuredListener:
         self._line = line
 
     async def serve(self, on_link: OnLink) -> None:
-        async def measured(link: Link) -> None:
+        async def measured(link: Arrival) -> None:
             await on_link(_measured(link, self._line))
 
         await self._inner.serve(measured)
@@ -49,9 +49,9 @@ class _MeasuredListener:
         await self._inner.aclose()
 
 
-def _measured(link: Link, line: Line) -> ByteLink:
-    if isinstance(link, MuxLink):
-        raise LocalProtocolError(f"the streams of the link to {link.remote} cannot be measured")
+def _measured(link: Arrival, line: Line) -> ByteLink:
+    if not isinstance(link, StreamLink):
+        raise LocalProtocolError(f"the link to {link.remote} is no single stream of bytes, and cannot be measured")
     stream = _MeasuredStream(link.stream, line)
     return ByteLink(stream, local=link.local, remote=link.remote, initiator=link.initiator, peer=link.peer)
 
