@@ -18,7 +18,7 @@ LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help install run test check lint types coverage fallback simulation interop locks format fuzz bench long docs lock clean
+.PHONY: help install run test check lint types coverage simulation interop locks format fuzz bench long docs lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,7 +34,7 @@ test: install ## the tests that need nothing but Python
 	@echo 'Left out: simulations (make simulation); tests against other clients (make interop; $(if $(shell command -v go 2>/dev/null),needs Go and Node,needs Go, which is missing here, and Node)); hours-long ones (make long)'
 	@$(PY) -m pytest $(WORKERS) $(ARGS)
 
-check: lint types coverage fallback simulation interop locks ## what must hold before a commit: lint to locks
+check: lint types coverage simulation interop locks ## what must hold before a commit: lint to locks
 
 lint: $(VENV)/.installed-lint ## ruff: rules and format
 	$(PY) -m ruff check
@@ -45,12 +45,10 @@ types: $(VENV)/.installed-lint $(VENV)/.installed-interop ## mypy and pyright, b
 	$(PY) -m pyright
 	PATH="$(abspath $(VENV))/bin:$$PATH" pyright --ignoreexternal --verifytypes devp2p # it asks the `python` on the PATH where devp2p is
 
-coverage: install ## the tests of the wire again, measured: at least 95 % of the branches of devp2p/wire
-	$(PY) -m pytest --quiet --cov --cov-report= tests/wire tests/session tests/attacks/test_handshake_replays.py
+coverage: install ## the tests of keys, wire and sessions again, with pycryptodome's keccak: at least 95 % of the branches of devp2p/wire
+	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet --cov --cov-report= tests/test_keys.py tests/wire tests/session tests/node/test_node.py \
+		tests/attacks/test_handshake_replays.py
 	$(PY) -m coverage report --include='devp2p/wire/*' --fail-under=95
-
-fallback: install ## the tests of keys, wire and sessions with pycryptodome's keccak instead of safe-pysha3's
-	DEVP2P_KECCAK=pycryptodome $(PY) -m pytest --quiet tests/test_keys.py tests/wire tests/session tests/node/test_node.py
 
 simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
 	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)

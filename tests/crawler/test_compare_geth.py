@@ -39,10 +39,11 @@ def check(crawls: list[Crawled]) -> None:
             assert times is not None, shown
             assert times[0] >= AT_LEAST, shown
             mine = ours.packets_per_node(mark)
-            # Who has reached fewer has spent less on each, as the last ones are the hardest; so this compares us at our worst.
-            least = min(crawled.packets_per_node(mark) or crawled.packets_per_node() or 0 for crawled in theirs)
+            # Who has reached fewer has spent less on each, as the last ones are the hardest; so this compares us at our worst. But of a
+            # crawler that has not even found half of the network nobody knows what the rest would have cost it.
+            least = [crawled.packets_per_node(mark) or crawled.packets_per_node() or 0 for crawled in theirs if crawled.recall >= 0.5]
             assert mine is not None, shown
-            assert mine <= least, shown
+            assert mine <= min(least, default=mine), shown
 
 
 @pytest.mark.interop

@@ -73,9 +73,10 @@ def killed_crawl(directory: Path, nodes: int, kills: int) -> None:
             assert set(before) <= set(after), f"seed {seed}: what was written is gone after kill {number + 1}"
             before = after
         done = subprocess.run(
-            [*CRAWL, "resume", "--db", str(path), "--json"], check=True, capture_output=True, text=True, timeout=600, cwd=ROOT
+            [*CRAWL, "resume", "--db", str(path), "--json"], check=False, capture_output=True, text=True, timeout=600, cwd=ROOT
         )
-        summary = json.loads(done.stdout.splitlines()[-1])
+        assert done.returncode == 0 or "is complete, as everybody was visited" in done.stderr, done.stderr  # before the last kill
+        summary = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else "complete before the last kill"
     after = visits(path)
     assert set(before) <= set(after)
     # Who was silent is tried a second time, as is who owes its record; the bootnode is asked by each run. Nobody else who answered is.
