@@ -135,6 +135,9 @@ def test_files_that_are_not_what_they_should_be_are_refused(run, tmp_path):
         (".", "cannot read", 2),
     ]:
         assert told in run("filter", tmp_path / name, status=status)[1]
+        written, problem = run("export", "--db", tmp_path / name, "--format", "csv", "-", status=status)
+        assert told in problem
+        assert not written, "not even a header"
 
 
 def test_a_nodes_json_has_no_uptime_and_is_no_database(run, tmp_path):

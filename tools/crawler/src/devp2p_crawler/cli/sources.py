@@ -26,15 +26,14 @@ class Source:
     places: Places | None
     """None where nobody asks where addresses are."""
     _stack: ExitStack
-    _read: list[KnownNode] | None = None
+    _read: list[KnownNode]
+    """What is in a nodes.json, by node-ID."""
 
     def nodes(self) -> Iterator[KnownNode]:
         """All nodes by node-ID, as often as wanted."""
         if self.store is not None:
             nodes: Iterator[KnownNode] = self._stack.enter_context(closing(_each(self.store)))  # whoever reads may stop in the middle
         else:
-            if self._read is None:
-                self._read = sorted(_read_all(self.path), key=lambda node: node.node)
             nodes = iter(self._read)
         return nodes if self.places is None else map(self.places.with_place, nodes)
 
@@ -51,7 +50,9 @@ def open_source(path: Path, geo: Sequence[Path] = ()) -> Generator[Source]:
     with told(), ExitStack() as stack:
         store = stack.enter_context(SqliteStore.open_reading(path)) if _is_database(path) else None
         places = stack.enter_context(open_places(geo)) if geo else None
-        yield Source(path, store, places, stack)
+        # Read at once, so that what is wrong with it is known before anything is written.
+        read = [] if store is not None else sorted(_read_all(path), key=lambda node: node.node)
+        yield Source(path, store, places, stack, read)
 
 
 @contextmanager
