@@ -15,15 +15,17 @@ HERE = Path(__file__).resolve().parent
 OUTPUT = HERE.parent.parent / "build" / "interop"
 
 GO_PACKAGES = {
-    "testpeer": ".",
-    "dpxpeer": "./dpxpeer",
-    "chaintool": "./chaintool",
-    "devp2p": "github.com/ethereum/go-ethereum/cmd/devp2p",
-    "geth": "github.com/ethereum/go-ethereum/cmd/geth",
+    "testpeer": ("geth", "."),
+    "dpxpeer": ("geth", "./dpxpeer"),
+    "chaintool": ("geth", "./chaintool"),
+    "devp2p": ("geth", "github.com/ethereum/go-ethereum/cmd/devp2p"),
+    "geth": ("geth", "github.com/ethereum/go-ethereum/cmd/geth"),
+    "transportpeer": ("transports", "."),
 }
+"""Program -> folder of its module here, and package."""
 DEBIAN_PROGRAMS = ("chromium", "postgresql")
 TARGETS = (*GO_PACKAGES, "ethereumjs", *DEBIAN_PROGRAMS)
-DEFAULT_TARGETS = ("testpeer", "dpxpeer", "chaintool", "devp2p", "geth", "ethereumjs", *DEBIAN_PROGRAMS)
+DEFAULT_TARGETS = TARGETS
 
 
 class BuildError(Exception):
@@ -34,7 +36,7 @@ def find_tool(target: str) -> str:
     """Path of the program that builds or installs `target`."""
     if target in DEBIAN_PROGRAMS:
         return sys.executable
-    name, wanted = ("npm", "npm with Node.js 20.19+") if target == "ethereumjs" else ("go", "Go 1.25+")
+    name, wanted = ("npm", "npm with Node.js 20.19+") if target == "ethereumjs" else ("go", "Go 1.26+")
     path = shutil.which(name)
     if path is None:
         raise BuildError(f"{wanted} is needed to build {target}: install it from your distribution; no `{name}` was found on the PATH")
@@ -50,7 +52,8 @@ def run(command: list[str], directory: Path) -> None:
 
 def build_go(go: str, target: str) -> None:
     """Build one Go program; Go's own cache knows what is up to date."""
-    run([go, "build", "-buildvcs=false", "-o", str(OUTPUT / target), GO_PACKAGES[target]], HERE / "geth")
+    module, package = GO_PACKAGES[target]
+    run([go, "build", "-buildvcs=false", "-o", str(OUTPUT / target), package], HERE / module)
 
 
 def build_ethereumjs(npm: str) -> None:

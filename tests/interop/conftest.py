@@ -27,6 +27,13 @@ def dpxpeer() -> None:
 
 
 @pytest.fixture(scope="session")
+def transportpeer() -> None:
+    """The same for sessions of Go over transports."""
+    if not peers.TRANSPORTPEER.is_file():
+        pytest.fail("not built: transportpeer; run `python tests/interop/build.py transportpeer`, or `make interop`")
+
+
+@pytest.fixture(scope="session")
 def chaintool() -> None:
     """The same for what executes and serves chains."""
     if not chains.CHAINTOOL.is_file():

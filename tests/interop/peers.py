@@ -15,6 +15,7 @@ from devp2p import PublicKey
 BUILT = Path(__file__).resolve().parents[2] / "build" / "interop"
 TESTPEER = BUILT / "testpeer"
 DPXPEER = BUILT / "dpxpeer"
+TRANSPORTPEER = BUILT / "transportpeer"
 DEVP2P = BUILT / "devp2p"
 PEER_MJS = BUILT / "ethereumjs" / "peer.mjs"
 
@@ -117,6 +118,38 @@ async def geth_peer(*arguments: str) -> AsyncIterator[GethPeer]:
         peer.id, peer.enode = listening["id"], listening["enode"]
         peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
         yield peer
+
+
+class TransportPeer(Program):
+    """A session of Go over a transport that a library of Go's carries (transports/README.md), which listens."""
+
+    public_key: PublicKey
+    address: str
+    """Where it listens: HOST:PORT."""
+
+    def enode(self, scheme: str) -> str:
+        """It as a node of a transport."""
+        return f"{scheme}://{bytes(self.public_key).hex()}@{self.address}"
+
+
+@asynccontextmanager
+async def transport_peer(transport: str, *arguments: str) -> AsyncIterator[TransportPeer]:
+    """Let it listen, with command-line `arguments`."""
+    async with running(TransportPeer, [str(TRANSPORTPEER), transport, "listen", *arguments]) as peer:
+        listening = await peer.event("listening")
+        peer.address = listening["address"]
+        peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
+        yield peer
+
+
+async def transport_dial(transport: str, key: PublicKey, address: str, *arguments: str) -> list[Event]:
+    """Let it dial a node at HOST:PORT and do what the `arguments` say, and return what it reports."""
+    command = [str(TRANSPORTPEER), transport, "dial", "--peer", bytes(key).hex(), "--address", address, *arguments]
+    with trio.fail_after(PATIENCE):
+        done = await trio.run_process(command, capture_stdout=True, check=False)
+    events: list[Event] = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, events
+    return events
 
 
 @asynccontextmanager
