@@ -12,7 +12,6 @@ TESTS = ROOT / "tests"
 TEXT = (ROOT / "THREATS.md").read_text("utf-8")
 
 LAST = {"D": 23, "H": 11, "F": 17, "X": 21, "E": 11, "P": 7, "O": 2, "C": 10}
-ROWS = [f"{letter}{number}" for letter, last in LAST.items() for number in range(1, last + 1)]
 NAMED = re.compile(r"`([a-z0-9_/]+\.py)::(\w+)`")
 
 
@@ -37,6 +36,9 @@ def collected_in(path: Path) -> set[str]:
 
 
 THREATS = rows(TEXT)
+TRANSPORTS = [row for row in THREATS if row.startswith("T")]
+"""Each transport has ten numbers, from a multiple of ten on, so that one can get a row without the others."""
+ROWS = [*(f"{letter}{number}" for letter, last in LAST.items() for number in range(1, last + 1)), *TRANSPORTS]
 
 
 def named_by(row: str) -> set[str]:
@@ -54,6 +56,12 @@ def test_every_row_is_there_and_no_other():
     for row, cells in THREATS.items():
         assert len(cells) == 3, f"{row} has {len(cells)} cells behind its number"
         assert all(cells[:2]), f"{row} says too little"
+
+
+def test_the_rows_of_each_transport_are_in_order():
+    numbers = [int(row[1:]) for row in TRANSPORTS]
+    assert numbers == sorted(numbers)
+    assert all(number % 10 == 0 or number - 1 in numbers for number in numbers)
 
 
 def test_every_named_test_exists():
