@@ -30,6 +30,9 @@ _REMEMBERED = 4096  # addresses, each of which is judged many times over: whenev
 _NO_HOST = frozenset(" /?#@[]")  # what neither a name nor an IP address has, so that a slip of the pen is found early
 _WILDCARDS = frozenset({"*", "0.0.0.0", "::"})  # noqa: S104  (compared, not bound)
 _PORTLESS = {"unix": "path", "memory": "name"}  # schemes that stay in this machine, and what stands in the place of host and port
+_THROUGH_A_NODE = frozenset({"relay"})  # schemes that lead through another node, whose key may stand before its host
+_KEY_DIGITS = 128
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -195,7 +198,8 @@ class Address:
     """Where a transport listens or dials: ``tcp://[::1]:30303``, ``unix:///run/node.sock``, ``memory://alice``.
 
     ``host`` is an IP address or DNS name without brackets, ``*`` for every interface, or a path or name where the scheme has no
-    ports; ``port`` is then None. Port 0 asks a listener for any free one.
+    ports; ``port`` is then None. Port 0 asks a listener for any free one. Of a relayed address they are those of the relay, whose key (128
+    hex digits) may stand before its host, as in ``relay://<key>@[::1]:30303``: there ``host`` is ``<key>@::1``.
     """
 
     scheme: str
@@ -213,6 +217,8 @@ class Address:
             raise ValueError(f"an address needs a host, or '*' for every interface: Address({self.scheme!r}, '')")
         if self.port is not None and not 0 <= self.port <= MAX_PORT:
             raise ValueError(f"a port is a number from 0 to {MAX_PORT}, not {self.port}")
+        if self.is_relayed:
+            _split_key(self.host)
 
     @classmethod
     def parse(cls, text: str) -> "Address":
@@ -225,8 +231,11 @@ class Address:
             if not rest:
                 raise ValueError(f"{scheme}:// wants a {_PORTLESS[scheme]} behind it")
             return cls(scheme, rest)
+        key, rest = _split_key(rest) if scheme in _THROUGH_A_NODE else ("", rest)
         host, port = _split_host(rest)
-        return cls(scheme, host or "*", port)
+        if scheme in _THROUGH_A_NODE and not host:
+            raise ValueError(f"a relayed address wants the host of the relay: {scheme}://<key of the relay>@<host>:<port>")
+        return cls(scheme, f"{key}@{host}" if key else host or "*", port)
 
     @property
     def is_wildcard(self) -> bool:
@@ -257,7 +266,8 @@ class Address:
         """Name the network of some size that it counts for; what has no IP address is one of its own, of any size."""
         if ip := self.ip:
             return network_of(ip, size)
-        name = f"address {self}" if self.scheme in _PORTLESS else f"host name {self.host.lower().rstrip('.')}"
+        host = self.host.rpartition("@")[2] if self.is_relayed else self.host
+        name = f"address {self}" if self.scheme in _PORTLESS else f"host name {host.lower().rstrip('.')}"
         return name.encode("utf-8", "surrogatepass")
 
     def limited_network(self, size: Size, *, limit_local: bool = False) -> bytes | None:
@@ -265,12 +275,23 @@ class Address:
         return self.network(size) if limit_local or not self.is_local else None
 
     @property
+    def via(self) -> str:
+        """The key of the node through which a relayed address leads, in hex; empty where it says none, and for other addresses."""
+        return _split_key(self.host)[0] if self.scheme in _THROUGH_A_NODE else ""
+
+    @property
+    def is_relayed(self) -> bool:
+        """Whether it leads through another node, whose host and port it says."""
+        return self.scheme in _THROUGH_A_NODE
+
+    @property
     def where(self) -> str:
         """The address without its scheme: ``[::1]:30303``."""
         if self.port is None:
             return self.host
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
+        key, host = _split_key(self.host) if self.is_relayed else ("", self.host)
+        host = f"[{host}]" if ":" in host else host
+        return f"{key}@{host}:{self.port}" if key else f"{host}:{self.port}"
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.where}"
@@ -281,6 +302,8 @@ def _place_of(scheme: str, host: str) -> tuple[bytes, Scope]:
     """The packed IP address that a host is, or none, and its scope."""
     if scheme in _PORTLESS:
         return b"", Scope.LOOPBACK
+    if scheme in _THROUGH_A_NODE:
+        host = host.rpartition("@")[2]
     try:
         ip = pack_ip(host)
     except ValueError:
@@ -304,6 +327,16 @@ def address_of(address: str | Address, what: str = "an address") -> Address:
 def is_scheme(text: str) -> bool:
     """Whether text can be the scheme of an address."""
     return text.isascii() and text.isalnum()
+
+
+def _split_key(text: str) -> tuple[str, str]:
+    """The key before an @, in lower case, and what is behind it; ValueError for what is no key there."""
+    key, at, rest = text.rpartition("@")
+    if not at:
+        return "", text
+    if len(key) != _KEY_DIGITS or not _HEX.issuperset(key):
+        raise ValueError(f"the key of a relay is {_KEY_DIGITS} hex digits, not {len(key)} characters: {key[:24]!r}")
+    return key.lower(), rest
 
 
 def _split_host(text: str) -> tuple[str, int]:

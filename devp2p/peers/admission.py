@@ -1,7 +1,8 @@
 """Who may knock (pure; ``now`` is passed in): caps on links that have not proved themselves, by network and by time.
 
 An IPv4 network is a /24 for links that shake hands at once and a single address for the time between two links; an IPv6 network is a
-/64 for both, since one host usually has a whole /64 to draw addresses from. Local addresses (loopback, private, link-local, and those
+/64 for both, since one host usually has a whole /64 to draw addresses from. Relayed links count for the relay's network, without a time
+between two of them, as many nodes are behind one relay. Local addresses (loopback, private, link-local, and those
 of transports inside this machine) are exempt unless `Limits.limit_local_addresses` says otherwise.
 """
 
@@ -26,6 +27,8 @@ class Caller(NamedTuple):
     """Whose links compete with each other."""
     exempt: bool
     """It is not held to the limits for addresses."""
+    relayed: bool = False
+    """It is a relay's address, behind which are many."""
 
 
 class Admission:
@@ -39,11 +42,11 @@ class Admission:
     def identify(self, address: Address) -> Caller:
         """Tell whom a link from an address counts for."""
         exempt = address.limited_network(HOST, limit_local=self._limits.limit_local_addresses) is None
-        return Caller(address.network(HOST), address.network(SUBNET), exempt)
+        return Caller(address.network(HOST), address.network(SUBNET), exempt, address.is_relayed)
 
     def knock(self, caller: Caller, now: float) -> str | None:
         """Let an inbound link stay until it speaks, or say why not."""
-        if caller.exempt:
+        if caller.exempt or caller.relayed:  # who takes relayed links bounds how many of them come
             return None
         last = self._came.when(caller.host)
         if last is not None and now - last < self._limits.inbound_retry:

@@ -1,7 +1,8 @@
 """What names a node and says where it listens: `NodeRecord`, with its ``enode://`` or ``enr:`` text.
 
 The text form is the field's enode URL, ``enode://<public key, 128 hex digits>@<host>:<tcp port>[?discport=<udp port>]``. A node behind
-another transport is written the same way with that transport's scheme: ``unix://<public key>@/run/node.sock``. What a node has signed
+another transport is written the same way with that transport's scheme: ``unix://<public key>@/run/node.sock``, and one behind a relay
+``relay://<public key>@<relay's public key>@<relay's host>:<its tcp port>``, where the relay's key may be missing. What a node has signed
 about itself, its ENR (EIP-778), is read too.
 """
 

@@ -1,0 +1,117 @@
+"""Sessions through a relay: from end to end, as over any other link."""
+
+import random
+
+import pytest
+import trio
+
+from devp2p import Channel, DialError, Peer
+from devp2p.capabilities.relay import RelayLimits
+from tests.capabilities.relay.three import met, open_three, until, until_reserved
+from tests.chat import Blob, Chat, ChatMessage, GetTime, Say, chat
+
+
+async def test_two_nodes_that_cannot_dial_each_other_have_a_session_through_a_relay() -> None:
+    async with open_three() as three:
+        peer = await three.one.connect(three.through(three.other))
+        assert peer.public_key == three.other.public_key, "it is the node itself, by a handshake from end to end"
+        assert peer.link.transport == "relay"
+        assert not peer.link.native_auth
+        assert peer.link.path == f"relay enode://{three.where}"
+        assert (await peer[Chat].request(GetTime("utc"))).seconds == 3
+        inbound = await met(three.other, three.one)
+        assert inbound.inbound
+        assert inbound.link.path == peer.link.path
+        assert three.relay.roster.get(three.one.public_key) is not None
+
+
+@pytest.mark.parametrize("dpx", [True, False])
+async def test_large_messages_go_both_ways_and_nothing_is_lost(*, dpx: bool) -> None:
+    got: list[bytes] = []
+
+    async def take(_: Peer, channel: Channel[ChatMessage]) -> None:
+        async for message in channel:
+            if isinstance(message, Blob):
+                got.append(message.data)
+                await channel.send(Say(str(len(message.data))))
+
+    answers: list[object] = []
+
+    async def give(_: Peer, channel: Channel[ChatMessage]) -> None:
+        for data in sent:
+            await channel.send(Blob(data))
+            answers.append(await channel.receive())
+        await trio.sleep_forever()
+
+    sent = [random.Random(1).randbytes(size) for size in (1, 16 * 1024, 2**20)]
+    async with open_three(one=[chat(give)], other=[chat(take)], dpx=dpx) as three:
+        await three.one.connect(three.through(three.other))
+        await until(lambda: len(answers) == len(sent))
+        assert got == sent
+        assert three.relays[0].relaying.relayed_bytes > 2**20
+
+
+async def test_the_end_of_a_session_comes_through_with_its_reason() -> None:
+    async with open_three() as three:
+        peer = await three.one.connect(three.through(three.other))
+        there = await met(three.other, three.one)
+        there.disconnect(detail="enough")
+        assert (await peer.wait_ended()).by_remote
+        await until(lambda: three.relays[0].relaying.circuits == 0)
+        peer = await three.one.connect(three.through(three.other))  # and again
+        assert (await peer[Chat].request(GetTime("utc"))).seconds == 3
+
+
+async def test_a_node_without_reservation_cannot_be_reached() -> None:
+    async with open_three(reserve=False) as three:
+        with pytest.raises(DialError, match="no reservation"):
+            await three.one.connect(three.through(three.other))
+
+
+async def test_whoever_does_not_serve_grants_nothing() -> None:
+    async with open_three(reserve=False) as three:
+        three.relays[0].let_serve(serve=False)
+        with pytest.raises(DialError, match="does not permit"):
+            await three.one.connect(three.through(three.other))
+        await three.other.listen(f"relay://{three.where}")
+        await trio.sleep(1)
+        assert three.relays[0].relaying.reservations == 0
+        three.relays[0].let_serve(serve=True)  # it is asked again
+        await until_reserved(three)
+
+
+async def test_a_lost_relay_ends_the_sessions_and_the_reservation_is_made_again() -> None:
+    async with open_three() as three:
+        peer = await three.one.connect(three.through(three.other))
+        for client in three.relay.connected:
+            client.disconnect()
+        await peer.wait_ended()
+        await until(lambda: three.relays[0].relaying.circuits == 0)
+        await until(lambda: not three.relay.connected)
+        assert three.relays[0].relaying.reservations == 0
+        for node in (three.one, three.other):
+            await node.connect(f"memory://{bytes(three.relay.public_key).hex()}@relay")
+        await until_reserved(three)
+        peer = await three.one.connect(three.through(three.other))
+        assert (await peer[Chat].request(GetTime("utc"))).seconds == 3
+
+
+async def test_a_reservation_is_renewed_before_it_ends() -> None:
+    async with open_three(RelayLimits(reservation_time=100)) as three:
+        for _ in range(20):
+            await trio.sleep(49)
+            assert three.relays[0].relaying.reservations == 1
+
+
+@pytest.mark.parametrize("limits", [RelayLimits(circuit_time=30), RelayLimits(circuit_time=0, circuit_bytes=100_000)])
+async def test_a_circuit_ends_at_its_limit(limits: RelayLimits) -> None:
+    async with open_three(limits) as three:
+        peer = await three.one.connect(three.through(three.other))
+        await trio.sleep(20)
+        assert peer.ended is None
+        if limits.circuit_bytes:
+            await peer[Chat].send(Blob(random.Random(1).randbytes(200_000)))
+        await trio.sleep(15)
+        assert peer.ended is not None
+        await trio.sleep(30)
+        assert three.relays[0].relaying.circuits == 0
