@@ -22,9 +22,11 @@ from devp2p.addresses import (
     unmapped,
     unpack_ip,
 )
+from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
-from devp2p.peers.admission import Admission
+from devp2p.peers.admission import Admission, Caller
 from devp2p.peers.dial_history import DialHistory
+from devp2p.records import NodeRecord
 
 SIZES = (HOST, SUBNET, SITE, PROVIDER, GROUP)
 
@@ -99,8 +101,8 @@ def test_whose_limits_are_of_which_size():
     """An address that each of the rules would take for another, if it counted in another size."""
     one, other = Address("tcp", "5.6.7.8", 1), Address("tcp", "2a02:1234:5:6:7::8", 1)
     gate = Admission(Limits())
-    assert gate.identify(one) == (bytes([5, 6, 7, 8]), bytes([5, 6, 7]), False)
-    assert gate.identify(other) == (other.ip[:8], other.ip[:8], False)
+    assert gate.identify(one) == Caller(bytes([5, 6, 7, 8]), bytes([5, 6, 7]), exempt=False)
+    assert gate.identify(other) == Caller(other.ip[:8], other.ip[:8], exempt=False)
     assert [DialHistory()._hosts_of([address]) for address in (one, other)] == [{bytes([5, 6, 7, 8])}, {other.ip[:8]}]
 
 
@@ -149,3 +151,39 @@ def test_the_size_of_a_packed_address():
             unpack_ip(bytes(size))
     with pytest.raises(ValueError, match="node"):
         pack_ip("node")
+
+
+KEY = "ab" * 64
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "relay.example"])
+def test_a_relayed_address_is_that_of_the_relay_with_its_key(host):
+    text = f"relay://{KEY}@{host}:30303"
+    address, short = Address.parse(text), Address.parse(f"relay://{host}:30303")
+    assert (str(address), address.via, address.port) == (text, KEY, 30303)
+    assert (str(short), short.via) == (f"relay://{host}:30303", "")
+    assert Address.parse(text.replace("ab", "AB")) == address
+    plain = Address.parse(f"tcp://{host}:30303")
+    assert (address.ip, address.scope, address.network(HOST)) == (plain.ip, plain.scope, plain.network(HOST))
+    assert address.is_relayed
+    assert not plain.is_relayed
+    key = PrivateKey(b"1" * 32).public_key
+    node = NodeRecord(key, (address,))
+    assert node.enode == f"relay://{bytes(key).hex()}@{KEY}@{host}:30303"
+    assert NodeRecord.parse(node.enode) == node
+
+
+@pytest.mark.parametrize("where", ["aa@host:1", f"{KEY}x@host:1", "@host:1", f"{KEY}@:1", ":1", f"{KEY}@{KEY}@host:1", f"{KEY}@host"])
+def test_what_is_no_relayed_address_is_refused(where):
+    with pytest.raises(ValueError, match=r"relay|host|port"):
+        Address.parse(f"relay://{where}")
+    with pytest.raises(ValueError, match="no host"):
+        Address.parse(f"tcp://{KEY}@host:1")
+
+
+def test_relayed_links_of_one_relay_need_not_wait_for_each_other():
+    gate = Admission(Limits())
+    through, direct = (Address.parse(f"{scheme}://1.2.3.4:30303") for scheme in ("relay", "tcp"))
+    assert [gate.knock(gate.identify(through), 1.0) for _ in range(3)] == [None] * 3
+    assert gate.knock(gate.identify(direct), 1.0) is None
+    assert gate.knock(gate.identify(direct), 2.0) is not None

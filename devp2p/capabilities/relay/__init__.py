@@ -15,8 +15,8 @@ link proves nobody, so whole handshakes run over it from end to end, and the rel
 - capability: `Relay`
 """
 
-from devp2p.capabilities.relay.capability import Relay
+from devp2p.capabilities.relay.capability import Relay, relay_server
 from devp2p.capabilities.relay.limits import RelayLimits
 from devp2p.capabilities.relay.transport import RelayTransport
 
-__all__ = ["Relay", "RelayLimits", "RelayTransport"]
+__all__ = ["Relay", "RelayLimits", "RelayTransport", "relay_server"]

@@ -144,3 +144,8 @@ class Relay(Capability[RelayMessage, Hop]):
         record = self._node.record
         enodes = [NodeRecord(record.public_key, (address,)).enode for address in record.addresses if not address.is_relayed]
         return tuple(enode for enode in enodes if len(enode) <= 512)
+
+
+def relay_server() -> Relay:
+    """A node's relay/1 that serves others by the usual limits: ``devp2p node --capability relay-server``."""
+    return Relay(serve=True)
