@@ -38,7 +38,9 @@ class _Extra:
         return made(key) if self.proves else made()
 
 
-_EXTRAS: Final[dict[str, _Extra]] = {}
+_EXTRAS: Final[dict[str, _Extra]] = {
+    "ssh": _Extra("ssh", "SshTransport", "ssh", ("asyncssh", "trio_asyncio")),
+}
 """By scheme."""
 
 

@@ -1,0 +1,96 @@
+"""An asyncio loop on top of trio, for as long as somebody needs one.
+
+asyncssh starts tasks of asyncio during key exchange and authentication, and they need a loop. There is one in a run of trio, in a system
+task, since links outlive the calls that made them; it begins with the first connection and ends with the last.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from importlib import import_module
+from typing import Any, Final, TypeAlias
+
+import trio
+
+# It has no types of its own.
+_module: Any = import_module("trio_asyncio")
+_open_loop: Callable[[], AbstractAsyncContextManager[asyncio.AbstractEventLoop]] = _module.open_loop
+_current_loop: ContextVar[asyncio.AbstractEventLoop | None] = _module.current_loop
+
+Drive: TypeAlias = Callable[[asyncio.AbstractEventLoop], Awaitable[None]]
+
+_logger = logging.getLogger(__name__)
+
+
+class _Holder:
+    """One loop, from its first task to its last."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.nursery: trio.Nursery | None = None
+        self.ready = trio.Event()
+        self.idle = trio.Event()
+        self._users = 0
+
+    async def run(self) -> None:
+        """Hold the loop. A system task must never raise: what it would is told to the log."""
+        try:
+            async with _open_loop() as loop:
+                loop.set_exception_handler(_told)
+                async with trio.open_nursery() as nursery:
+                    self.loop, self.nursery = loop, nursery
+                    self.ready.set()
+                    await self.idle.wait()
+        except* Exception:
+            _logger.exception("the asyncio loop of SSH has failed")
+        finally:
+            self.idle.set()
+            self.ready.set()
+
+    def enter(self) -> None:
+        self._users += 1
+
+    def leave(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self.idle.set()
+
+    async def drive(self, drive: Drive) -> None:
+        assert self.loop is not None  # noqa: S101  (it has begun)
+        _current_loop.set(self.loop)
+        try:
+            await drive(self.loop)
+        except Exception:
+            _logger.exception("a connection of SSH has failed")
+        finally:
+            self.leave()
+
+
+_HOLDER: Final[trio.lowlevel.RunVar[_Holder]] = trio.lowlevel.RunVar("the asyncio loop of SSH")
+
+
+async def start(drive: Drive) -> None:
+    """Start `drive(loop)` as a task of its own, which outlives the caller; what it raises is told to the log."""
+    try:
+        holder = _HOLDER.get()
+    except LookupError:
+        holder = None
+    if holder is None or holder.idle.is_set():
+        holder = _Holder()
+        _HOLDER.set(holder)
+        trio.lowlevel.spawn_system_task(holder.run, name="devp2p: the asyncio loop of SSH")
+    holder.enter()
+    try:
+        await holder.ready.wait()
+        if holder.nursery is None:
+            raise OSError("SSH needs an asyncio loop, which could not be started")
+    except BaseException:
+        holder.leave()
+        raise
+    holder.nursery.start_soon(holder.drive, drive, name="devp2p: an SSH connection")
+
+
+def _told(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    _logger.error("SSH: %s", context.get("message"), exc_info=context.get("exception"))

@@ -1,0 +1,106 @@
+"""SSH: node keys proved by SSH itself, a channel for each capability, and the bounds on strangers."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+
+from devp2p import Address, HandshakeError, PeerMismatch, PrivateKey, open_node
+from devp2p.transports import MuxLink
+from devp2p.transports.ssh import SshTransport
+from tests.chat import Chat
+
+pytestmark = pytest.mark.real_clock
+
+KEY, OTHER = PrivateKey.generate(), PrivateKey.generate()
+
+
+@asynccontextmanager
+async def listening(host: str = "127.0.0.1", key: PrivateKey = KEY) -> AsyncGenerator[tuple[Address, trio.MemoryReceiveChannel[Any]]]:
+    """Where an SSH transport listens, and what arrives there."""
+    listener = await SshTransport(key).bind(Address("ssh", host, 0))
+    send, receive = trio.open_memory_channel[Any](10)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.serve, send.send)
+        yield listener.addresses[0], receive
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def linked(host: str = "127.0.0.1") -> AsyncGenerator[tuple[MuxLink, MuxLink]]:
+    """Both ends of a link, the dialler's first."""
+    async with listening(host) as (address, arrived):
+        ends: list[Any] = []
+
+        async def respond() -> None:
+            incoming = await arrived.receive()
+            assert await incoming.hear()
+            ends.append(await incoming.upgrade())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(respond)
+            ours = await SshTransport(OTHER).dial(address, expect=KEY.public_key)
+        theirs = ends[0]
+        assert isinstance(ours, MuxLink)
+        assert isinstance(theirs, MuxLink)
+        try:
+            yield ours, theirs
+        finally:
+            with trio.CancelScope(shield=True):
+                await ours.aclose()
+                await theirs.aclose()
+
+
+async def receive_all(stream: Any, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        more = await stream.receive_some()
+        assert more
+        data += more
+    return bytes(data)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_both_sides_prove_their_node_keys(host: str) -> None:
+    async with linked(host) as (ours, theirs):
+        assert (ours.peer, theirs.peer) == (KEY.public_key, OTHER.public_key)
+        assert (ours.initiator, theirs.initiator) == (True, False)
+        stream = await ours.open()
+        await stream.send_all(b"hello")
+        other = await theirs.accept()
+        assert await other.receive_some() == b"hello"
+        back = await theirs.open()
+        await back.send_all(b"back")
+        assert await (await ours.accept()).receive_some() == b"back"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_nodes_talk_over_ssh(host: str) -> None:
+    async with (
+        open_node(KEY, [Chat()], listen=[Address("ssh", host, 0)], strict=True) as node,
+        open_node(OTHER, [Chat()], strict=True) as caller,
+    ):
+        (address,) = node.addresses
+        peer = await caller.connect(f"ssh://{bytes(KEY.public_key).hex()}@{address.where}")
+        facts = peer.link
+        assert (facts.transport, facts.native_auth, facts.native_mux, facts.path) == ("ssh", True, True, "direct")
+        await peer.ready(Chat)
+        theirs = await anext(aiter(node.peers(Chat)))
+        assert theirs.public_key == OTHER.public_key
+
+
+async def test_another_node_than_the_expected_one_is_told_nothing() -> None:
+    async with listening() as (address, arrived), trio.open_nursery() as nursery:
+
+        async def respond() -> None:
+            incoming = await arrived.receive()
+            await incoming.hear()
+            with pytest.raises(HandshakeError, match="SSH: another node is there"):
+                await incoming.upgrade()
+            await incoming.aclose()
+
+        nursery.start_soon(respond)
+        with pytest.raises(PeerMismatch):
+            await SshTransport(OTHER).dial(address, expect=OTHER.public_key)
