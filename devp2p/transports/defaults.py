@@ -40,6 +40,8 @@ class _Extra:
 
 _EXTRAS: Final[dict[str, _Extra]] = {
     "ssh": _Extra("ssh", "SshTransport", "ssh", ("asyncssh", "trio_asyncio")),
+    "ws": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
+    "wss": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
 }
 """By scheme."""
 

@@ -30,13 +30,23 @@ class OverTcp(ABC):
 
     schemes: frozenset[str]
     first_bytes: ClassVar[frozenset[int]]
-    """What the first byte of a connection may be; no other transport has the same."""
+    """What the first byte of a connection may be; no other transport has the same. One with schemes that differ writes `begins`."""
     computes: ClassVar[bool] = True
-    """Whether the accepting side of the handshake computes on a curve; see `Incoming.hear`."""
+    """Whether the accepting side of the handshake computes on a curve; see `Incoming.hear`. As above, `costs`."""
 
     def __init__(self, connect: Connect = connect_tcp) -> None:
         """`connect`: how connections are made, such as by way of a proxy."""
         self._connect = connect
+
+    def begins(self, scheme: str) -> frozenset[int]:
+        """What the first byte of a connection for one of ``schemes`` may be. ValueError if we cannot listen for it, which says why."""
+        del scheme
+        return self.first_bytes
+
+    def costs(self, scheme: str) -> bool:
+        """Whether the accepting side of the handshake computes on a curve, for one of ``schemes``; see `Incoming.hear`."""
+        del scheme
+        return self.computes
 
     @abstractmethod
     async def initiate(self, connection: Connection, address: Address, expect: PublicKey | None) -> Link:
@@ -83,9 +93,9 @@ class IncomingConnection:
         """See `Incoming.hear`."""
         first = await self._first_byte()
         for scheme, transport in self._kinds:
-            if transport is not None and first in transport.first_bytes:
+            if transport is not None and first in transport.begins(scheme):
                 self._chosen(scheme, transport)
-                return transport.computes
+                return transport.costs(scheme)
         plain = next((scheme for scheme, transport in self._kinds if transport is None), None)
         if plain is None:
             wanted = " or ".join(scheme for scheme, _ in self._kinds)
@@ -135,7 +145,7 @@ async def listen_together(wanted: Sequence[tuple[Address, OverTcp | None]]) -> S
     kinds = [(address.scheme, transport) for address, transport in wanted]
     taken: dict[int, str] = {}
     for scheme, transport in kinds:
-        for first in () if transport is None else transport.first_bytes:
+        for first in () if transport is None else transport.begins(scheme):
             if first in taken:
                 raise ValueError(f"{scheme} and {taken[first]} cannot share a port, as they begin alike: give one of them another")
             taken[first] = scheme

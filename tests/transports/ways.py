@@ -14,12 +14,15 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Literal, TypeAlias
 
 import pytest
 
 from devp2p import Address, NodeRecord, PrivateKey
 from devp2p.transports import Carriers, MemoryMuxTransport, MemoryTransport, TcpTransport, Transport
+from devp2p.transports.ws import WsTransport
+from tests.transports.authority import certified
 from tests.transports.knocking import Knock
 
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[Callable[[PrivateKey], Transport]]]
@@ -109,6 +112,14 @@ def _memory_with_streams() -> Callable[[PrivateKey], Transport]:
     return lambda key: MemoryMuxTransport(network, key=key.public_key)
 
 
+@asynccontextmanager
+async def _with_certificates() -> AsyncGenerator[Callable[[PrivateKey], Transport]]:
+    with TemporaryDirectory() as folder:
+        files = certified(Path(folder), "127.0.0.1", "::1")
+        made = partial(WsTransport, certificate=files.certificate, private_key=files.private_key, authorities=files.authority)
+        yield lambda _: made()
+
+
 def sharing(make: Callable[[], Callable[[PrivateKey], Transport]]) -> Opening:
     """An `opening` for transports that need nothing but one another: `make` is called once for each network."""
     return partial(_shared, make)
@@ -120,6 +131,8 @@ WAYS: tuple[Way, ...] = (
     Way("memory", at=("memory://node",), opening=sharing(_memory), real=False),
     Way("memory, proof", at=("memory://node",), opening=sharing(_memory_with_proof), native_auth=True, real=False),
     Way("memory, streams", at=("memory://node",), opening=sharing(_memory_with_streams), native_auth=True, native_mux=True, real=False),
+    Way("ws", at=over("ws"), carrier="tcp"),
+    Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=20, stops=2),
     Way("knock", at=over("knock"), opening=sharing(lambda: lambda _: Knock()), carrier="tcp"),
 )
 
