@@ -134,6 +134,7 @@ WAYS: tuple[Way, ...] = (
     Way("ws", at=over("ws"), carrier="tcp"),
     Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=20, stops=2),
     Way("knock", at=over("knock"), opening=sharing(lambda: lambda _: Knock()), carrier="tcp"),
+    Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
 )
 
 
