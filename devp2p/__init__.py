@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from devp2p import rlp
 from devp2p.addresses import Address, Endpoint
-from devp2p.capability import Capability, Channel, Peer, Request, Response, Traffic, Turn
+from devp2p.capability import Capability, Channel, Peer, Request, Response, Successor, Traffic, Turn
 from devp2p.conduct import Conduct, ConductReport, RecentConduct
 from devp2p.deferred import deferred
 from devp2p.errors import (
@@ -131,6 +131,7 @@ __all__ = [
     "SlotDecision",
     "Source",
     "StreamLink",
+    "Successor",
     "Traffic",
     "Transport",
     "TreeUrl",

@@ -5,6 +5,7 @@ from devp2p.capability.caps import NO_CAPS, Bandwidth, Direction, Gate, Share, S
 from devp2p.capability.channel import Channel
 from devp2p.capability.definition import AnyCapability, Capability, Peer, check_class
 from devp2p.capability.messages import MessageTable, Request, Response
+from devp2p.capability.moving import Mover, Successor
 from devp2p.capability.queues import Inbox, Outbox, Turn
 from devp2p.capability.traffic import Backlog, Traffic
 
@@ -22,12 +23,14 @@ __all__ = [
     "HeldUp",
     "Inbox",
     "MessageTable",
+    "Mover",
     "Outbox",
     "Peer",
     "Request",
     "Response",
     "Share",
     "Shares",
+    "Successor",
     "Traffic",
     "Turn",
     "check_class",

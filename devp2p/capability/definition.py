@@ -7,6 +7,7 @@ A capability is a table of messages and one function per session. State that bel
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, ClassVar, Generic, TypeAlias, cast
 
 import trio
@@ -16,6 +17,7 @@ from devp2p.addresses import Address
 from devp2p.arguments import named, number, require, whole
 from devp2p.capability.channel import Channel, M
 from devp2p.capability.messages import MessageTable, check_messages
+from devp2p.capability.moving import Mover, Successor
 from devp2p.capability.traffic import Backlog, Traffic
 from devp2p.conduct import Conduct, RecentConduct, default_metric
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected
@@ -241,6 +243,8 @@ class Peer:
         """How the session ended, once it has."""
         self.introducer: Introducer | None = None
         """Asks the peer for introductions; the node sets it where both sides speak dpx/1."""
+        self.mover: Mover | None = None
+        """Moves the session to another link; the node sets it."""
         self._channels = channels
         self._end = end
         self._gone = trio.Event()
@@ -324,6 +328,20 @@ class Peer:
             )
         return await self.introducer(capability, count, timeout)
 
+    def successor(self) -> AbstractAsyncContextManager[Successor]:
+        """Await another link to this peer, over which its session is to go on: ``async with peer.successor() as successor``.
+
+        For capabilities that have agreed on that with the peer, which does the same. Within the block further links of the peer are no
+        rivals of the first. One of the two sides opens a link, and both then let the session go on over it (`Successor`); how each knows
+        when to do so is for them to agree on. LocalProtocolError if a successor is awaited already, and without a node, PeerDisconnected
+        after the end.
+        """
+        if self.mover is None:
+            if self.ended is not None:
+                raise self.ended.again()
+            raise LocalProtocolError(f"{self!r} belongs to no node: only the sessions of a node find other links")
+        return self.mover()
+
     def disconnect(self, reason: DisconnectReason = DisconnectReason.REQUESTED, detail: str = "") -> None:
         """Begin to end the session with a reason for the peer; `wait_ended` waits until it has."""
         whole(reason, "the reason of a Disconnect", 0, 255)
@@ -339,6 +357,7 @@ class Peer:
         """The session says that it is over."""
         self.ended = end
         self._end = _nothing_left_to_end  # and lets go of the session, which holds this peer
+        self.mover = None
         self._gone.set()
 
     def _find(self, capability: type[AnyCapability]) -> Channel[Any] | None:

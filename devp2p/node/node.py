@@ -175,7 +175,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
             if local.dpx is not None:
                 local.dpx.introductions = vouching
             introducing = Introducing(key, policy, roster, vouching, wall=time.time, enr=partial(own_enr, key, bound, found))
-            sessions = Sessions(local, policy, roster, introducing, nursery)
+            sessions = Sessions(local, policy, roster, introducing, nursery, carriers)
             with closing(Dialer(local, policy, roster, sessions, carriers)) as dialer:
                 door = Door(local, sessions, roster, nursery)
                 steering = Steering(policy, roster, sessions, dialer, nursery, book=known, keeper=keeper, dials=dials)

@@ -29,10 +29,12 @@ from devp2p.errors import DisconnectReason, PeerDisconnected
 from devp2p.keys import NodeId
 from devp2p.node.events import SlotDecision
 from devp2p.node.introducing import Introducing
+from devp2p.node.moving import Moving
 from devp2p.node.policy import Policy
 from devp2p.node.roster import Roster
 from devp2p.peers.slots import Admit, Decision, Refuse
 from devp2p.session import Farewell, LocalNode, RunningSession, Session, run_session, wait_for_choice, with_time
+from devp2p.transports import Carriers
 from devp2p.trust import Trust
 from devp2p.wire import printable
 
@@ -48,7 +50,9 @@ def _nothing() -> None:
 class Sessions:
     """All sessions of a node. They run in its nursery."""
 
-    def __init__(self, local: LocalNode, policy: Policy, roster: Roster, introducing: Introducing, nursery: trio.Nursery) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  (made in one place, by open_node)
+        self, local: LocalNode, policy: Policy, roster: Roster, introducing: Introducing, nursery: trio.Nursery, carriers: Carriers
+    ) -> None:
         self._key = local.key.public_key
         self._limits = local.limits
         self._policy = policy
@@ -56,6 +60,7 @@ class Sessions:
         self._introducing = introducing
         self._nursery = nursery
         self._seconds: set[NodeId] = set()  # peers of which a second link waits to be chosen
+        self._moving = Moving(local, carriers, self._moved)
 
     async def begin(self, session: Session, *, farewell: Farewell = with_time, on_wait: Callable[[], None] = _nothing) -> Peer:
         """Admit a session, or refuse it by PeerDisconnected; returns once its capabilities run.
@@ -82,7 +87,11 @@ class Sessions:
         self._roster.publish(SlotDecision(decision))
 
     async def _live(self, session: Session, farewell: Farewell, on_wait: Callable[[], None], *, task_status: trio.TaskStatus[Peer]) -> None:
-        """Admit a session and run it to its end."""
+        """Admit a session and run it to its end, or let it succeed another."""
+        if (awaited := self._moving.awaits(session.public_key.node_id)) is not None:
+            await awaited.take(session)
+            task_status.started(awaited.peer)
+            return
         decision = await self._decide(session, on_wait)  # no await stands between this and the roster
         if isinstance(decision, Refuse):
             await session.refuse(decision.disconnect, farewell=farewell)
@@ -93,6 +102,7 @@ class Sessions:
 
         def begin(running: RunningSession) -> None:
             peers.append(peer := running.peer)
+            peer.mover = partial(self._moving.successor, running)
             self._policy.began(peer)
             self._introducing.began(peer, session.pact)
             self._roster.add(peer)
@@ -105,6 +115,11 @@ class Sessions:
                 self._roster.remove(peer)
                 self._introducing.ended(peer)
                 self._policy.ended(peer)
+
+    def _moved(self, peer: Peer, session: Session) -> None:
+        """A session goes on over another link, and its conversation about introductions with it."""
+        self._introducing.ended(peer)
+        self._introducing.began(peer, session.pact)
 
     async def _decide(self, session: Session, on_wait: Callable[[], None]) -> Admit | Refuse:
         """Whether to let a session begin. PeerDisconnected if the peer has ended it meanwhile."""

@@ -53,7 +53,18 @@ async def listening_sockets(address: Address) -> list[socket.socket]:
         sockets = [plain_socket(listener) for listener in opened]
     for sock in sockets:
         _defer(sock)
+        let_dial_from(sock)
     return sockets
+
+
+def let_dial_from(listener: socket.socket) -> None:
+    """Let other sockets of this user dial from the port of a bound one, as punching holes through NATs takes (those ask for it as well).
+
+    It is said after the binding, so that nobody else can listen at that port, and who tries hears that it is taken.
+    """
+    if hasattr(socket, "SO_REUSEPORT"):
+        with suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def bound_addresses(sockets: Iterable[socket.socket], address: Address) -> tuple[Address, ...]:

@@ -294,3 +294,19 @@ async def test_a_session_over_real_sockets(where: str, tmp_path: Path) -> None:
     ):
         peer = await other.connect(node.enode)
         assert (await peer[Chat].request(GetTime("abc"))).seconds == 3
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "*"])
+@pytest.mark.real_clock
+async def test_one_may_dial_from_a_port_where_one_listens_and_nobody_else_can_listen_there(host: str) -> None:
+    listener = await TcpTransport().bind(Address("tcp", host, 0))
+    address = listener.addresses[0]
+    family, local = (socket.AF_INET, "127.0.0.1") if host != "::1" else (socket.AF_INET6, "::1")
+    assert address.port is not None
+    with socket.socket(family) as dialling:
+        dialling.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        dialling.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        dialling.bind((local, address.port))
+        with pytest.raises(OSError, match="in use"):
+            await TcpTransport().bind(address)
+    await listener.aclose()
