@@ -42,6 +42,7 @@ _EXTRAS: Final[dict[str, _Extra]] = {
     "ssh": _Extra("ssh", "SshTransport", "ssh", ("asyncssh", "trio_asyncio")),
     "ws": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
     "wss": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
+    "quic": _Extra("quic", "QuicTransport", "quic", ("aioquic",)),
 }
 """By scheme."""
 

@@ -1,0 +1,358 @@
+"""One UDP socket with all the connections at it: those that were dialled from there, and those that came there.
+
+Theory of operation. One background task (`transports.driving`) receives. It takes what has come in batches, hands each datagram to the
+connection whose id it bears, and lets each connection that got some answer once, for the whole batch; then it sleeps until something comes
+or the earliest timer is due. What a user sends goes out at once, from the user's task.
+
+Strangers. A datagram that belongs to nobody is kept only if it is the first packet of a client, in its due size. It is not decrypted; with
+what follows it, as far as a handshake needs it, it waits as a `QuicIncoming` until somebody takes it up. Who sends such a packet need not
+be where it says: so of those that have not shown it, few may wait or shake hands at once (`UNPROVED`), and while there are as many, others
+are asked to come again with a token that only they have seen (Retry). Nothing is kept of these. No answer to what is not proved is larger
+than what came; aioquic sees to the same (three times as much) within handshakes.
+"""
+
+import contextlib
+import errno
+import heapq
+import logging
+import math
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+import trio
+from aioquic.quic.configuration import QuicConfiguration
+
+from devp2p.addresses import Address
+from devp2p.bounded import Recent
+from devp2p.transports.driving import Driver
+from devp2p.transports.quic.conduit import KEEPALIVE, SCHEME, Conduit
+from devp2p.transports.quic.core import Core
+from devp2p.transports.quic.incoming import QuicIncoming
+from devp2p.transports.quic.initial import LONG, Initial, Tokens, destination_of, other_versions, read_initial, refusal
+from devp2p.transports.quic.names import Name, address_of, local_towards, name_for
+
+BATCH: Final = 64
+"""Datagrams that are taken at once, before anything is answered."""
+UNPROVED: Final = 16
+"""Clients that wait or shake hands without having shown that they are where they say; of further ones that is asked first."""
+HALF_OPEN: Final = 1024
+"""All that wait or shake hands."""
+_REFUSED: Final = 1024  # connections that were turned away, and whose repetitions are not looked at
+_FORGOTTEN: Final = 10.0  # seconds for which that is so
+_LARGEST: Final = 65535
+_RECVERR: Final = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # Linux: IP_RECVERR and IPV6_RECVERR
+_ERROR_QUEUE: Final = 0x2000  # MSG_ERRQUEUE
+_UNREACHABLE: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EINVAL})
+
+_logger = logging.getLogger(__name__)
+
+Offer = Callable[[QuicIncoming], bool]
+"""Takes a connection that came, if it wants it."""
+Guest = Callable[[bytes, Name], bool]
+"""Looks at a datagram of no known connection, and says whether it has taken it."""
+
+
+class Endpoint:
+    """See above. It lives as long as a listener or a connection holds it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.socket: socket.socket = sock
+        self.family: int = sock.family
+        self.name: Name = sock.getsockname()
+        """Where it is bound."""
+        self.driver: Driver = Driver(f"QUIC at {address_of(SCHEME, self.name).where}", self._run, self._end)
+        self.on_incoming: Offer | None = None
+        """Who takes what strangers begin; without, nothing of theirs is kept."""
+        self.configuration: Callable[[], QuicConfiguration] | None = None
+        """How to answer them."""
+        self.guest: Guest | None = None
+        self.dropped: int = 0
+        """Datagrams that belonged to nobody."""
+        self.not_sent: int = 0
+        """Those that the system did not take: they might as well have been lost on their way."""
+        self._known: dict[bytes, Conduit] = {}
+        self._beginning: dict[tuple[bytes, Name], QuicIncoming] = {}
+        """Connections that clients began, by what these call them."""
+        self._unproved = 0
+        self._refused: Recent[tuple[bytes, Name], None] = Recent(_REFUSED, _FORGOTTEN)
+        self._tokens = Tokens()
+        self._timers: list[tuple[float, int, Conduit]] = []
+        self._numbers = count()
+        self._sleep = trio.CancelScope()
+        self._room = memoryview(bytearray(_LARGEST))
+        for level, option in _RECVERR if sys.platform == "linux" else ():
+            with contextlib.suppress(OSError):  # one of the two is for the other family
+                sock.setsockopt(level, option, 1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the socket is closed."""
+        return self.driver.is_over
+
+    # What is done with it
+
+    def dial(self, name: Name, configuration: QuicConfiguration) -> Conduit:
+        """Begin a connection to a place that the socket can reach."""
+        core = Core(configuration)
+        self.driver.hold()
+        conduit = Conduit(self, core, name, self._local(name), initiator=True)
+        self.add_id(conduit, core.host_cid)
+        core.connect(name, trio.current_time())
+        self.flush(conduit)
+        return conduit
+
+    def respond(self, incoming: QuicIncoming) -> Conduit:
+        """Begin to shake hands with one that came."""
+        assert self.configuration is not None  # noqa: S101  (nothing comes without)
+        core = Core(self.configuration(), original=incoming.original, retried=incoming.retried)
+        self.driver.hold()
+        conduit = Conduit(self, core, incoming.name, incoming.local, initiator=False)
+        self.add_id(conduit, core.host_cid)
+        now = trio.current_time()
+        for data in incoming.take():
+            self._hand(conduit, data, incoming.name, now)
+        if core.has_begun:
+            conduit.take_events()
+            self.flush(conduit)
+        else:
+            conduit.lose("its first packet cannot be read")
+        return conduit
+
+    def send_bare(self, data: bytes, name: Name) -> None:
+        """Send a datagram of no connection, such as one that is to open the way through a NAT."""
+        self._send(data, name)
+
+    def settled(self, incoming: QuicIncoming, *, refused: bool) -> None:
+        """One that came has become a link, or will not; then it is told so once, and its repetitions are not looked at."""
+        if self._beginning.pop(incoming.key, None) is None:
+            return
+        if incoming.retried is None:
+            self._unproved -= 1
+        if refused and not self.is_over:
+            self._refused.set(incoming.key, None, trio.current_time())
+            if not incoming.has_begun and self._unproved < UNPROVED:
+                self._send(refusal(incoming.initial), incoming.name)
+
+    # What connections call
+
+    def flush(self, conduit: Conduit) -> None:
+        """See `Outlet.flush`."""
+        if self.is_over or conduit.is_lost:
+            return
+        core, now = conduit.core, trio.current_time()
+        try:
+            datagrams = core.datagrams_to_send(now)
+            due = core.get_timer()
+        except Exception as error:  # noqa: BLE001  (whatever a peer has made of it: the others go on)
+            self._failed(conduit, error)
+            return
+        for data, name in datagrams:
+            self._send(data, name)
+        if core.is_dead and datagrams:
+            conduit.farewell = datagrams
+        self._arm(conduit, math.inf if due is None else min(due, conduit.ping_at))
+
+    def add_id(self, conduit: Conduit, cid: bytes) -> None:
+        """See `Outlet.add_id`."""
+        self._known[cid] = conduit
+        conduit.ids.add(cid)
+
+    def drop_id(self, conduit: Conduit, cid: bytes) -> None:
+        """See `Outlet.drop_id`."""
+        self._known.pop(cid, None)
+        conduit.ids.discard(cid)
+
+    def let_go(self, conduit: Conduit) -> None:
+        """See `Outlet.let_go`."""
+        if conduit.core.end is None:
+            self._forget(conduit)
+        self.driver.release()
+
+    # The task
+
+    async def _run(self) -> None:
+        while True:
+            with trio.CancelScope(deadline=self._timers[0][0] if self._timers else math.inf) as self._sleep:
+                await trio.lowlevel.wait_readable(self.socket)
+            now = trio.current_time()
+            touched = self._receive(now)
+            self._fire(touched, now)
+            for conduit in touched:
+                conduit.take_events()
+                self.flush(conduit)
+
+    def _end(self) -> None:
+        trio.lowlevel.notify_closing(self.socket)
+        self.socket.close()
+        for conduit in {*self._known.values()}:
+            conduit.lose("its socket was closed")
+        self._known.clear()
+        self._timers.clear()
+        self._beginning.clear()
+
+    def _receive(self, now: float) -> dict[Conduit, None]:
+        touched: dict[Conduit, None] = {}
+        for _ in range(BATCH):
+            try:
+                size, name = self.socket.recvfrom_into(self._room)
+            except BlockingIOError:
+                break
+            except OSError:  # an answer to something that was sent earlier
+                self._take_errors()
+                continue
+            data = bytes(self._room[:size])
+            cid = destination_of(data)
+            conduit = None if cid is None else self._known.get(cid)
+            if conduit is not None:
+                if conduit.farewell:
+                    self._say_again(conduit)
+                else:
+                    self._hand(conduit, data, name, now)
+                    touched[conduit] = None
+            elif cid is not None and (incoming := self._beginning.get((cid, name))) is not None:
+                if incoming.conduit is None:
+                    incoming.queue(data)
+                else:
+                    self._hand(incoming.conduit, data, name, now)
+                    touched[incoming.conduit] = None
+            elif self.guest is None or not self.guest(data, name):
+                self.take_new(data, name)
+        return touched
+
+    def _hand(self, conduit: Conduit, data: bytes, name: Name, now: float) -> None:
+        if conduit.shaken:
+            conduit.ping_at = now + KEEPALIVE
+        try:
+            conduit.core.receive_datagram(data, name, now)
+        except Exception as error:  # noqa: BLE001  (as above)
+            self._failed(conduit, error)
+
+    def take_new(self, data: bytes, name: Name) -> None:
+        """Look at a datagram of nobody's."""
+        initial = read_initial(data) if self.on_incoming is not None and data and data[0] & LONG else None
+        now = trio.current_time()
+        if initial is None or self._refused.has((initial.destination, name), now):
+            self.dropped += 1
+        elif not initial.is_known:
+            self._send(other_versions(initial), name)
+        else:
+            self._begin(initial, data, name, now)
+
+    def _begin(self, initial: Initial, data: bytes, name: Name, now: float) -> None:
+        original = self._tokens.original(initial, name, now)
+        if original is None and self._unproved >= UNPROVED:
+            self._send(self._tokens.retry(initial, name, now), name)
+            return
+        incoming = QuicIncoming(self, initial, name, self._local(name), original=original)
+        incoming.queue(data)
+        if len(self._beginning) >= HALF_OPEN or self.on_incoming is None:
+            self.dropped += 1
+            return
+        self._beginning[incoming.key] = incoming
+        self._unproved += incoming.retried is None
+        if not self.on_incoming(incoming):
+            self.settled(incoming, refused=False)
+            self.dropped += 1
+
+    def _fire(self, touched: dict[Conduit, None], now: float) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            when, _, conduit = heapq.heappop(self._timers)
+            if when != conduit.queued:
+                continue
+            conduit.queued = math.inf
+            if conduit.due > now:
+                self._queue(conduit, conduit.due)
+                continue
+            if conduit.ping_at <= now:
+                conduit.ping_at = now + KEEPALIVE
+                conduit.core.send_ping(0)
+            try:
+                if conduit.core.get_timer() is not None:
+                    conduit.core.handle_timer(now)
+            except Exception as error:  # noqa: BLE001  (as above)
+                self._failed(conduit, error)
+            touched[conduit] = None
+
+    def _arm(self, conduit: Conduit, due: float) -> None:
+        conduit.due = due
+        if due == math.inf and conduit.core.end is not None:
+            self._forget(conduit)
+        elif due < conduit.queued:
+            self._queue(conduit, due)
+
+    def _queue(self, conduit: Conduit, due: float) -> None:
+        conduit.queued = due
+        heapq.heappush(self._timers, (due, next(self._numbers), conduit))
+        if due < self._sleep.deadline:  # noqa: PLR1730  (to set it costs more than to look)
+            self._sleep.deadline = due
+
+    def _forget(self, conduit: Conduit) -> None:
+        for cid in conduit.ids:
+            self._known.pop(cid, None)
+        conduit.ids.clear()
+        conduit.due = conduit.queued = math.inf
+
+    def _failed(self, conduit: Conduit, error: Exception) -> None:
+        _logger.warning("a connection with %s failed: %r", conduit.remote, error)
+        conduit.lose("it failed within our own code")
+        self._forget(conduit)
+
+    def _say_again(self, conduit: Conduit) -> None:
+        """Repeat that a connection is over, ever more seldom (RFC 9000, section 10.2.1)."""
+        conduit.heard_since += 1
+        if not conduit.heard_since & (conduit.heard_since - 1):
+            for data, name in conduit.farewell:
+                self._send(data, name)
+
+    # The socket
+
+    def _send(self, data: bytes, name: Name) -> None:
+        for _ in range(2):
+            try:
+                self.socket.sendto(data, name)
+            except BlockingIOError:
+                break
+            except (OSError, OverflowError) as error:
+                if not self._take_errors():  # it is of this datagram, not of an earlier one
+                    self._unreachable(name, error)
+                    break
+            else:
+                return
+        self.not_sent += 1
+
+    def _take_errors(self) -> int:
+        """Read what the system has heard of datagrams that we sent, and give how much that was."""
+        taken = 0
+        while taken < BATCH:
+            try:
+                _, ancillary, _, name = self.socket.recvmsg(0, 512, _ERROR_QUEUE)
+            except OSError:
+                break
+            taken += 1
+            for level, option, value in ancillary:
+                if (level, option) in _RECVERR and len(value) >= 4:
+                    number: int = struct.unpack_from("=I", value)[0]
+                    self._unreachable(name, OSError(number, os.strerror(number)))
+        return taken
+
+    def _unreachable(self, name: Name, error: Exception) -> None:
+        """Give up connections that were dialled to a place where nobody listens; others are left to their timeouts."""
+        if isinstance(error, OSError) and error.errno in _UNREACHABLE:
+            for conduit in {*self._known.values()}:
+                if conduit.initiator and not conduit.shaken and not conduit.core.has_begun and conduit.name == name:
+                    conduit.lose(f"nobody was reached: {error.strerror}", error)
+
+    def _local(self, name: Name) -> Address:
+        bound = self.name
+        if bound[0] in {"0.0.0.0", "::"}:  # noqa: S104  (compared, not bound)
+            bound = local_towards(name, bound[1])
+        return address_of(SCHEME, bound)
+
+    def reach(self, name: Name) -> Name | None:
+        """How the socket names a place; None if it cannot reach it."""
+        return name_for(self.family, name)
