@@ -58,10 +58,8 @@ class Conduit:
         self.due: float = math.inf
         """When the endpoint has to look after it, and when it will at first do so."""
         self.queued: float = math.inf
+        self.alarm: int = -1
         self.ping_at: float = math.inf
-        self.farewell: list[tuple[bytes, Name]] = []
-        """What said that it is over, to be said again if the peer goes on."""
-        self.heard_since: int = 0
         self.shaken: bool = False
         self.fault: OSError | None = None
         """Why nobody was reached, as the system told."""

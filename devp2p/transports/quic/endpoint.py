@@ -44,12 +44,26 @@ HALF_OPEN: Final = 1024
 """All that wait or shake hands."""
 _REFUSED: Final = 1024  # connections that were turned away, and whose repetitions are not looked at
 _FORGOTTEN: Final = 10.0  # seconds for which that is so
+_GRAVES: Final = 1024  # connections that we have closed, of which the peer may not know yet
+_LASTS: Final = 3.0  # seconds for which it is told again
 _LARGEST: Final = 65535
 _RECVERR: Final = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # Linux: IP_RECVERR and IPV6_RECVERR
 _ERROR_QUEUE: Final = 0x2000  # MSG_ERRQUEUE
 _UNREACHABLE: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EINVAL})
 
 _logger = logging.getLogger(__name__)
+
+
+class _Grave:
+    """What is kept of a connection that we have closed."""
+
+    __slots__ = ("farewell", "heard", "name")
+
+    def __init__(self, farewell: bytes, name: Name) -> None:
+        self.farewell = farewell
+        self.name = name
+        self.heard = 0
+
 
 Offer = Callable[[QuicIncoming], bool]
 """Takes a connection that came, if it wants it."""
@@ -80,8 +94,11 @@ class Endpoint:
         """Connections that clients began, by what these call them."""
         self._unproved = 0
         self._refused: Recent[tuple[bytes, Name], None] = Recent(_REFUSED, _FORGOTTEN)
+        self._graves: Recent[bytes, _Grave] = Recent(_GRAVES, _LASTS)
         self._tokens = Tokens()
-        self._timers: list[tuple[float, int, Conduit]] = []
+        self._timers: list[tuple[float, int]] = []
+        self._alarms: dict[int, Conduit] = {}
+        """Whom they are for; a timer that comes before its connection wants it is set again."""
         self._numbers = count()
         self._sleep = trio.CancelScope()
         self._room = memoryview(bytearray(_LARGEST))
@@ -153,8 +170,9 @@ class Endpoint:
             return
         for data, name in datagrams:
             self._send(data, name)
-        if core.is_dead and datagrams:
-            conduit.farewell = datagrams
+        if core.is_dead:
+            self._bury(conduit, [data for data, _ in datagrams])
+            return
         self._arm(conduit, math.inf if due is None else min(due, conduit.ping_at))
 
     def add_id(self, conduit: Conduit, cid: bytes) -> None:
@@ -169,8 +187,7 @@ class Endpoint:
 
     def let_go(self, conduit: Conduit) -> None:
         """See `Outlet.let_go`."""
-        if conduit.core.end is None:
-            self._forget(conduit)
+        self._forget(conduit)
         self.driver.release()
 
     # The task
@@ -193,6 +210,7 @@ class Endpoint:
             conduit.lose("its socket was closed")
         self._known.clear()
         self._timers.clear()
+        self._alarms.clear()
         self._beginning.clear()
 
     def _receive(self, now: float) -> dict[Conduit, None]:
@@ -209,11 +227,10 @@ class Endpoint:
             cid = destination_of(data)
             conduit = None if cid is None else self._known.get(cid)
             if conduit is not None:
-                if conduit.farewell:
-                    self._say_again(conduit)
-                else:
-                    self._hand(conduit, data, name, now)
-                    touched[conduit] = None
+                self._hand(conduit, data, name, now)
+                touched[conduit] = None
+            elif cid is not None and (grave := self._graves.get(cid, now)) is not None:
+                self._say_again(grave, name)
             elif cid is not None and (incoming := self._beginning.get((cid, name))) is not None:
                 if incoming.conduit is None:
                     incoming.queue(data)
@@ -261,8 +278,9 @@ class Endpoint:
 
     def _fire(self, touched: dict[Conduit, None], now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
-            when, _, conduit = heapq.heappop(self._timers)
-            if when != conduit.queued:
+            _, number = heapq.heappop(self._timers)
+            conduit = self._alarms.pop(number, None)
+            if conduit is None:
                 continue
             conduit.queued = math.inf
             if conduit.due > now:
@@ -280,14 +298,14 @@ class Endpoint:
 
     def _arm(self, conduit: Conduit, due: float) -> None:
         conduit.due = due
-        if due == math.inf and conduit.core.end is not None:
-            self._forget(conduit)
-        elif due < conduit.queued:
+        if due < conduit.queued:
             self._queue(conduit, due)
 
     def _queue(self, conduit: Conduit, due: float) -> None:
-        conduit.queued = due
-        heapq.heappush(self._timers, (due, next(self._numbers), conduit))
+        self._alarms.pop(conduit.alarm, None)
+        conduit.queued, conduit.alarm = due, next(self._numbers)
+        self._alarms[conduit.alarm] = conduit
+        heapq.heappush(self._timers, (due, conduit.alarm))
         if due < self._sleep.deadline:  # noqa: PLR1730  (to set it costs more than to look)
             self._sleep.deadline = due
 
@@ -295,6 +313,7 @@ class Endpoint:
         for cid in conduit.ids:
             self._known.pop(cid, None)
         conduit.ids.clear()
+        self._alarms.pop(conduit.alarm, None)
         conduit.due = conduit.queued = math.inf
 
     def _failed(self, conduit: Conduit, error: Exception) -> None:
@@ -302,12 +321,19 @@ class Endpoint:
         conduit.lose("it failed within our own code")
         self._forget(conduit)
 
-    def _say_again(self, conduit: Conduit) -> None:
+    def _bury(self, conduit: Conduit, farewell: list[bytes]) -> None:
+        """Keep of a connection that is over what tells the peer so, if it goes on, and nothing else."""
+        cid = conduit.core.host_cid
+        self._forget(conduit)
+        conduit.gone()
+        if farewell:
+            self._graves.set(cid, _Grave(farewell[0], conduit.name), trio.current_time())
+
+    def _say_again(self, grave: "_Grave", name: Name) -> None:
         """Repeat that a connection is over, ever more seldom (RFC 9000, section 10.2.1)."""
-        conduit.heard_since += 1
-        if not conduit.heard_since & (conduit.heard_since - 1):
-            for data, name in conduit.farewell:
-                self._send(data, name)
+        grave.heard += 1
+        if name == grave.name and not grave.heard & (grave.heard - 1):
+            self._send(grave.farewell, name)
 
     # The socket
 
