@@ -11,15 +11,10 @@ are asked to come again with a token that only they have seen (Retry). Nothing i
 than what came; aioquic sees to the same (three times as much) within handshakes.
 """
 
-import contextlib
-import errno
 import heapq
 import logging
 import math
-import os
 import socket
-import struct
-import sys
 from collections.abc import Callable
 from itertools import count
 from typing import Final
@@ -27,17 +22,15 @@ from typing import Final
 import trio
 from aioquic.quic.configuration import QuicConfiguration
 
-from devp2p.addresses import Address
 from devp2p.bounded import Recent
 from devp2p.transports.driving import Driver
 from devp2p.transports.quic.conduit import KEEPALIVE, SCHEME, Conduit
 from devp2p.transports.quic.core import Core
 from devp2p.transports.quic.incoming import QuicIncoming
 from devp2p.transports.quic.initial import LONG, Initial, Tokens, destination_of, other_versions, read_initial, refusal
-from devp2p.transports.quic.names import Name, address_of, local_towards, name_for
+from devp2p.transports.quic.names import Name, address_of
+from devp2p.transports.quic.port import Port
 
-BATCH: Final = 64
-"""Datagrams that are taken at once, before anything is answered."""
 UNPROVED: Final = 16
 """Clients that wait or shake hands without having shown that they are where they say; of further ones that is asked first."""
 HALF_OPEN: Final = 1024
@@ -46,10 +39,6 @@ _REFUSED: Final = 1024  # connections that were turned away, and whose repetitio
 _FORGOTTEN: Final = 10.0  # seconds for which that is so
 _GRAVES: Final = 1024  # connections that we have closed, of which the peer may not know yet
 _LASTS: Final = 3.0  # seconds for which it is told again
-_LARGEST: Final = 65535
-_RECVERR: Final = ((socket.IPPROTO_IP, 11), (socket.IPPROTO_IPV6, 25))  # Linux: IP_RECVERR and IPV6_RECVERR
-_ERROR_QUEUE: Final = 0x2000  # MSG_ERRQUEUE
-_UNREACHABLE: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.EINVAL})
 
 _logger = logging.getLogger(__name__)
 
@@ -75,11 +64,8 @@ class Endpoint:
     """See above. It lives as long as a listener or a connection holds it."""
 
     def __init__(self, sock: socket.socket) -> None:
-        self.socket: socket.socket = sock
-        self.family: int = sock.family
-        self.name: Name = sock.getsockname()
-        """Where it is bound."""
-        self.driver: Driver = Driver(f"QUIC at {address_of(SCHEME, self.name).where}", self._run, self._end)
+        self.port: Port = Port(sock, self._unreachable)
+        self.driver: Driver = Driver(f"QUIC at {address_of(SCHEME, self.port.name).where}", self._run, self._end)
         self.on_incoming: Offer | None = None
         """Who takes what strangers begin; without, nothing of theirs is kept."""
         self.configuration: Callable[[], QuicConfiguration] | None = None
@@ -87,8 +73,6 @@ class Endpoint:
         self.guest: Guest | None = None
         self.dropped: int = 0
         """Datagrams that belonged to nobody."""
-        self.not_sent: int = 0
-        """Those that the system did not take: they might as well have been lost on their way."""
         self._known: dict[bytes, Conduit] = {}
         self._beginning: dict[tuple[bytes, Name], QuicIncoming] = {}
         """Connections that clients began, by what these call them."""
@@ -101,10 +85,6 @@ class Endpoint:
         """Whom they are for; a timer that comes before its connection wants it is set again."""
         self._numbers = count()
         self._sleep = trio.CancelScope()
-        self._room = memoryview(bytearray(_LARGEST))
-        for level, option in _RECVERR if sys.platform == "linux" else ():
-            with contextlib.suppress(OSError):  # one of the two is for the other family
-                sock.setsockopt(level, option, 1)
 
     @property
     def is_over(self) -> bool:
@@ -117,7 +97,7 @@ class Endpoint:
         """Begin a connection to a place that the socket can reach."""
         core = Core(configuration)
         self.driver.hold()
-        conduit = Conduit(self, core, name, self._local(name), initiator=True)
+        conduit = Conduit(self, core, name, self.port.local(SCHEME, name), initiator=True)
         self.add_id(conduit, core.host_cid)
         core.connect(name, trio.current_time())
         self.flush(conduit)
@@ -140,10 +120,6 @@ class Endpoint:
             conduit.lose("its first packet cannot be read")
         return conduit
 
-    def send_bare(self, data: bytes, name: Name) -> None:
-        """Send a datagram of no connection, such as one that is to open the way through a NAT."""
-        self._send(data, name)
-
     def settled(self, incoming: QuicIncoming, *, refused: bool) -> None:
         """One that came has become a link, or will not; then it is told so once, and its repetitions are not looked at."""
         if self._beginning.pop(incoming.key, None) is None:
@@ -153,7 +129,7 @@ class Endpoint:
         if refused and not self.is_over:
             self._refused.set(incoming.key, None, trio.current_time())
             if not incoming.has_begun and self._unproved < UNPROVED:
-                self._send(refusal(incoming.initial), incoming.name)
+                self.port.send(refusal(incoming.initial), incoming.name)
 
     # What connections call
 
@@ -169,7 +145,7 @@ class Endpoint:
             self._failed(conduit, error)
             return
         for data, name in datagrams:
-            self._send(data, name)
+            self.port.send(data, name)
         if core.is_dead:
             self._bury(conduit, [data for data, _ in datagrams])
             return
@@ -195,7 +171,7 @@ class Endpoint:
     async def _run(self) -> None:
         while True:
             with trio.CancelScope(deadline=self._timers[0][0] if self._timers else math.inf) as self._sleep:
-                await trio.lowlevel.wait_readable(self.socket)
+                await self.port.wait_readable()
             now = trio.current_time()
             touched = self._receive(now)
             self._fire(touched, now)
@@ -204,8 +180,7 @@ class Endpoint:
                 self.flush(conduit)
 
     def _end(self) -> None:
-        trio.lowlevel.notify_closing(self.socket)
-        self.socket.close()
+        self.port.close()
         for conduit in {*self._known.values()}:
             conduit.lose("its socket was closed")
         self._known.clear()
@@ -215,15 +190,7 @@ class Endpoint:
 
     def _receive(self, now: float) -> dict[Conduit, None]:
         touched: dict[Conduit, None] = {}
-        for _ in range(BATCH):
-            try:
-                size, name = self.socket.recvfrom_into(self._room)
-            except BlockingIOError:
-                break
-            except OSError:  # an answer to something that was sent earlier
-                self._take_errors()
-                continue
-            data = bytes(self._room[:size])
+        for data, name in self.port.receive():
             cid = destination_of(data)
             conduit = None if cid is None else self._known.get(cid)
             if conduit is not None:
@@ -256,16 +223,16 @@ class Endpoint:
         if initial is None or self._refused.has((initial.destination, name), now):
             self.dropped += 1
         elif not initial.is_known:
-            self._send(other_versions(initial), name)
+            self.port.send(other_versions(initial), name)
         else:
             self._begin(initial, data, name, now)
 
     def _begin(self, initial: Initial, data: bytes, name: Name, now: float) -> None:
         original = self._tokens.original(initial, name, now)
         if original is None and self._unproved >= UNPROVED:
-            self._send(self._tokens.retry(initial, name, now), name)
+            self.port.send(self._tokens.retry(initial, name, now), name)
             return
-        incoming = QuicIncoming(self, initial, name, self._local(name), original=original)
+        incoming = QuicIncoming(self, initial, name, self.port.local(SCHEME, name), original=original)
         incoming.queue(data)
         if len(self._beginning) >= HALF_OPEN or self.on_incoming is None:
             self.dropped += 1
@@ -333,52 +300,10 @@ class Endpoint:
         """Repeat that a connection is over, ever more seldom (RFC 9000, section 10.2.1)."""
         grave.heard += 1
         if name == grave.name and not grave.heard & (grave.heard - 1):
-            self._send(grave.farewell, name)
+            self.port.send(grave.farewell, name)
 
-    # The socket
-
-    def _send(self, data: bytes, name: Name) -> None:
-        for _ in range(2):
-            try:
-                self.socket.sendto(data, name)
-            except BlockingIOError:
-                break
-            except (OSError, OverflowError) as error:
-                if not self._take_errors():  # it is of this datagram, not of an earlier one
-                    self._unreachable(name, error)
-                    break
-            else:
-                return
-        self.not_sent += 1
-
-    def _take_errors(self) -> int:
-        """Read what the system has heard of datagrams that we sent, and give how much that was."""
-        taken = 0
-        while taken < BATCH:
-            try:
-                _, ancillary, _, name = self.socket.recvmsg(0, 512, _ERROR_QUEUE)
-            except OSError:
-                break
-            taken += 1
-            for level, option, value in ancillary:
-                if (level, option) in _RECVERR and len(value) >= 4:
-                    number: int = struct.unpack_from("=I", value)[0]
-                    self._unreachable(name, OSError(number, os.strerror(number)))
-        return taken
-
-    def _unreachable(self, name: Name, error: Exception) -> None:
+    def _unreachable(self, name: Name, error: OSError) -> None:
         """Give up connections that were dialled to a place where nobody listens; others are left to their timeouts."""
-        if isinstance(error, OSError) and error.errno in _UNREACHABLE:
-            for conduit in {*self._known.values()}:
-                if conduit.initiator and not conduit.shaken and not conduit.core.has_begun and conduit.name == name:
-                    conduit.lose(f"nobody was reached: {error.strerror}", error)
-
-    def _local(self, name: Name) -> Address:
-        bound = self.name
-        if bound[0] in {"0.0.0.0", "::"}:  # noqa: S104  (compared, not bound)
-            bound = local_towards(name, bound[1])
-        return address_of(SCHEME, bound)
-
-    def reach(self, name: Name) -> Name | None:
-        """How the socket names a place; None if it cannot reach it."""
-        return name_for(self.family, name)
+        for conduit in {*self._known.values()}:
+            if conduit.initiator and not conduit.shaken and not conduit.core.has_begun and conduit.name == name:
+                conduit.lose(f"nobody was reached: {error.strerror}", error)

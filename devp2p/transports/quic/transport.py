@@ -55,7 +55,7 @@ class QuicTransport:
         at = None if local is None else self._listening_at(local)
         for name in await names_of(to):
             endpoint, reached = self._way(name, at)
-            endpoint.send_bare(data, reached)
+            endpoint.port.send(data, reached)
 
     async def bind(self, address: Address) -> "QuicListener":
         """See `Transport.bind`; of a DNS name with several addresses, at each."""
@@ -102,10 +102,10 @@ class QuicTransport:
     def _way(self, name: Name, at: Endpoint | None) -> tuple[Endpoint, Name]:
         """The socket from which to dial, and what it calls the place."""
         for endpoint in self._listening if at is None else [at]:
-            if (reached := endpoint.reach(name)) is not None and (at is not None or _leads_to(endpoint.name, name)):
+            if (reached := endpoint.port.reach(name)) is not None and (at is not None or _leads_to(endpoint.port.name, name)):
                 return endpoint, reached
         if at is not None:
-            raise OSError(f"what is bound to {address_of(SCHEME, at.name)} cannot reach {name[0]}")
+            raise OSError(f"what is bound to {address_of(SCHEME, at.port.name)} cannot reach {name[0]}")
         family = socket.AF_INET if len(name) == 2 else socket.AF_INET6
         dialling = self._dialling.get(family)
         if dialling is None or not dialling.driver.is_usable:
@@ -115,7 +115,7 @@ class QuicTransport:
 
     def _listening_at(self, local: Address) -> Endpoint:
         for endpoint in self._listening:
-            bound = address_of(SCHEME, endpoint.name)
+            bound = address_of(SCHEME, endpoint.port.name)
             if bound.port == local.port and (local.is_wildcard or bound.is_wildcard or bound.host == local.host):
                 return endpoint
         raise OSError(f"nothing listens at {local}")
@@ -126,7 +126,7 @@ class QuicListener:
 
     def __init__(self, endpoints: list[Endpoint], address: Address, listening: list[Endpoint]) -> None:
         """`listening`: where the transport keeps those that listen."""
-        bound = tuple(address_of(SCHEME, endpoint.name) for endpoint in endpoints)
+        bound = tuple(address_of(SCHEME, endpoint.port.name) for endpoint in endpoints)
         self.addresses: tuple[Address, ...] = (Address(SCHEME, "*", bound[0].port),) if address.host == "*" else bound
         self.endpoints: tuple[Endpoint, ...] = tuple(endpoints)
         self._listening = listening
