@@ -40,6 +40,7 @@ class _Extra:
 
 _EXTRAS: Final[dict[str, _Extra]] = {
     "ssh": _Extra("ssh", "SshTransport", "ssh", ("asyncssh", "trio_asyncio")),
+    "tls": _Extra("tls", "TlsTransport", "tls", ("OpenSSL",)),
     "ws": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
     "wss": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
     "quic": _Extra("quic", "QuicTransport", "quic", ("aioquic",)),

@@ -136,6 +136,7 @@ WAYS: tuple[Way, ...] = (
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
     Way("knock", at=over("knock"), opening=sharing(lambda: lambda _: Knock()), carrier="tcp"),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
+    Way("tls", at=over("tls"), native_auth=True, carrier="tcp"),
 )
 
 

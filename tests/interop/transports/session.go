@@ -309,7 +309,7 @@ func (s *session) visit(sizes []int) error {
 	for _, size := range sizes {
 		data := make([]byte, size)
 		_, _ = rand.Read(data)
-		payload, err := rlp.EncodeToBytes(data)
+		payload, err := rlp.EncodeToBytes([][]byte{data})
 		if err != nil {
 			return err
 		}
