@@ -38,6 +38,10 @@ class _Poll:
         if votes >= QUORUM and 2 * votes > total:
             self.believed = winner
 
+    def forget(self) -> None:
+        self.believed = None
+        self._votes = Recent(_REMEMBERED, WINDOW)
+
     def _tally(self) -> tuple[Endpoint, int, int]:
         """The endpoint with most votes, how many it has, and how many there are."""
         owners: Counter[bytes] = Counter()
@@ -71,6 +75,17 @@ class ExternalAddress:
     def ipv6(self) -> Endpoint | None:
         """Our endpoint over IPv6, as far as it is known."""
         return self._polls[16].believed
+
+    def doubt(self, endpoint: Endpoint) -> None:
+        """A router says that we are at an endpoint: what others said before does not count any more, if it was another address."""
+        poll = self._polls[len(endpoint.ip)]
+        if not poll.fixed and poll.believed is not None and poll.believed.ip != endpoint.ip:
+            poll.forget()
+
+    def contradicts(self, endpoint: Endpoint) -> bool:
+        """Whether the user or enough others say that we are at another address."""
+        poll = self._polls[len(endpoint.ip)]
+        return poll.fixed or (poll.believed is not None and poll.believed.ip != endpoint.ip)
 
     def vote(self, voter: bytes, endpoint: Endpoint, now: float) -> bool:
         """Take in what the node at the address `voter` says; return whether that changed `ipv4` or `ipv6`.

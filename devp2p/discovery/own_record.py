@@ -58,7 +58,7 @@ class OwnRecord:
         self.external: ExternalAddress = ExternalAddress(fixed)
         if any(bound.ip) and not any(len(endpoint.ip) == len(bound.ip) for endpoint in fixed):
             fixed.append(bound)
-        where = {4: None, 16: None} | {len(endpoint.ip): endpoint for endpoint in fixed}
+        where: dict[int, Endpoint | None] = {4: None, 16: None} | {len(endpoint.ip): endpoint for endpoint in fixed}
         given = {_key(key): value for key, value in entries.items()}
         places = {key.encode(): value for key, value in self._places(where[4], where[16]).items() if value is not None}
         last = book.sequence if book is not None else 0
@@ -68,6 +68,10 @@ class OwnRecord:
             )
         self._local = LocalRecord(key, {**places, **given}, last_sequence=last or int(now * 1000))
         self._given = frozenset(given)
+        self._began = where[4]
+        self._forwarded: Endpoint | None = None
+        self._tcp: object = given.get(b"tcp")
+        self._tcp_forwarded: int | None = None
         self._offered: frozenset[bytes] = frozenset()
         self._keep()
 
@@ -83,7 +87,20 @@ class OwnRecord:
         """
         changed = self._change(entries)
         self._given |= {_key(key) for key in entries}
+        self._tcp = {_key(key): value for key, value in entries.items()}.get(b"tcp", self._tcp)
         return changed
+
+    def forward(self, endpoint: Endpoint | None, tcp: int | None = None) -> bool:
+        """A router forwards to us what comes to an IPv4 endpoint, and to a TCP port there; None if none does. Tells whether that is news.
+
+        Port 0 stands for the bound one. What the user has set stays. Where enough others have seen us at another address since then, the
+        router is not believed.
+        """
+        if endpoint is not None and (self._forwarded is None or endpoint.ip != self._forwarded.ip):
+            self.external.doubt(endpoint)
+        self._forwarded = None if endpoint is None else Endpoint(endpoint.ip, endpoint.port or self._port)
+        self._tcp_forwarded = tcp
+        return self.address_changed()
 
     def offer(self, entries: Entries) -> bool:
         """Have these entries, and none that were offered before, beside what the user has set and where we are."""
@@ -105,11 +122,17 @@ class OwnRecord:
     def address_changed(self) -> bool:
         """Others see us somewhere else: say so, where it is not the user who says where we are."""
         external = self.external
-        record = self.record
-        ipv4 = external.ipv4 or _endpoint(record.ip, record.udp)
+        record, forwarded = self.record, self._forwarded
+        ipv4 = external.ipv4 or self._began
+        is_believed = forwarded is not None and not external.contradicts(forwarded)
+        if is_believed:
+            ipv4 = forwarded
         ipv6 = external.ipv6 or _endpoint(record.ip6, record.udp6)
         places = self._places(ipv4, ipv6)
-        return self._change({key: value for key, value in places.items() if key.encode() not in self._given})
+        changes = {key: value for key, value in places.items() if key.encode() not in self._given}
+        if self._tcp is not None:
+            changes["tcp"] = self._tcp_forwarded or self._tcp if is_believed else self._tcp
+        return self._change(changes)
 
     def _places(self, ipv4: Endpoint | None, ipv6: Endpoint | None) -> Mapping[str, object]:
         udp = ipv4.port if ipv4 is not None else self._port

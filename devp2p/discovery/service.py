@@ -138,6 +138,14 @@ class Discovery:
         """
         return self._own.offer(entries)
 
+    def forward(self, endpoint: Endpoint | None, tcp: int | None = None) -> bool:
+        """Say where a router forwards to us, an IPv4 endpoint (port 0: the bound one) and a TCP port there; None when it does no longer.
+
+        It takes the place of what others see, unless enough of them see us at another address from now on; what the user has set stays.
+        Tells whether there is a new record now.
+        """
+        return self._own.forward(endpoint, tcp)
+
     def candidates(self, *filters: Filter) -> Candidates:
         """Iterate nodes that one could dial and that pass all `filters`, from all sources in turn, for as long as discovery runs.
 

@@ -19,6 +19,7 @@ import trio
 from devp2p.addresses import Address
 from devp2p.arguments import Several, require, several
 from devp2p.discovery import VERSIONS, check_versions, udp_address
+from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Entries, NodeRecord, Record, enode_address, enr_entries, nodes_of
 
@@ -84,8 +85,14 @@ class DiscoveryPlan:
         bootnodes: Iterable[str | NodeRecord],
         trees: Iterable[str],
         listen: Sequence[Address],
+        *,
+        external: str = "",
     ) -> "DiscoveryPlan | None":
-        """Make the plan, or None if there is to be no discovery; ValueError for what is no node to begin with, or no node list."""
+        """Make the plan, or None if there is to be no discovery; ValueError for what is no node to begin with, or no node list.
+
+        `external` is where others reach the node, if the user says it here and not in the settings: LocalProtocolError if he says it twice,
+        or where nobody is told.
+        """
         require(discovery, (bool, DiscoverySettings, NoneType), "discovery is True, False, None or DiscoverySettings(...)")
         named = nodes_of(bootnodes, "bootnodes")
         for node in named:
@@ -100,8 +107,13 @@ class DiscoveryPlan:
         if discovery is None:
             discovery = bool(named or urls)
         if discovery is False:
+            if external:
+                raise LocalProtocolError(f"nat='extip:{external}' is what discovery tells others: use it with discovery=True")
             return None
         settings = DiscoverySettings() if discovery is True else discovery
+        if external and tuple(settings.external):
+            raise LocalProtocolError(f"nat='extip:{external}' and external={settings.external} both say where the node is: leave out one")
+        settings = replace(settings, external=(external,)) if external else settings
         beside = enode_address(listen)
         any_port = settings.listen is None and (beside is None or not beside.port)
         return cls(settings=settings, bootnodes=named, trees=urls, any_port=any_port)

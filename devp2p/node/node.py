@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import partial
 from secrets import SystemRandom, token_bytes
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import trio
@@ -22,15 +21,16 @@ from devp2p.capability import AnyCapability, Peer, check_class
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
+from devp2p.nat import NatSettings, nat_of
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_enr, own_record
+from devp2p.node.forwarding import Forwarding
 from devp2p.node.pace import PolicyClock
 from devp2p.node.resuming import new_resumption
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.serving import serve, serving
 from devp2p.node.static_peers import keep_connected
-from devp2p.node.statistics import NodeStatistics
+from devp2p.node.statistics import NodeStatistics, count
 from devp2p.node.vouching import Vouching, consent_of
-from devp2p.peers import KINDS, WhyNot
 from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
@@ -41,6 +41,7 @@ from devp2p.wire.rlpx import Extension
 if TYPE_CHECKING:  # imported when they are used: see `discovering`
     from devp2p.book import Book
     from devp2p.discovery import Discovery
+    from devp2p.nat import NatStatus
     from devp2p.node.dialer import Dialer
     from devp2p.node.door import Door
     from devp2p.node.introducing import Introducing
@@ -77,6 +78,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     shaping: Shaping = UNSHAPED,
     max_upload: Mapping[str, float | None] | None = None,
     max_download: Mapping[str, float | None] | None = None,
+    nat: str | NatSettings = "none",
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
@@ -95,7 +97,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to keep it. `slots`: how many peers
     the capabilities with these names want, instead of what their classes say; likewise `max_upload` and `max_download`: how many bytes
     a second they may send and receive, with all peers together (for the whole node, `Limits` says that). `pace`: how many times faster
-    than usual peers are rated, for demonstrations.
+    than usual peers are rated, for demonstrations. `nat`: how to be reached through a router, as `devp2p.nat.nat_of` reads it: ``"any"``,
+    ``"pcp"``, ``"pmp"`` or ``"upnp"`` has it forward the node's ports, ``"stun"`` and ``"extip:IP"`` say where it is.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
     and for arguments of which one excludes the other, TypeError for an argument of the wrong type, BookError for a book that cannot be
@@ -127,7 +130,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     consent = consent_of(introductions)
     if not dpx and consent is not Consent.NONE:
         raise LocalProtocolError(f"introductions={introductions!r} needs dpx/1: leave out dpx=False")
-    plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses)
+    behind = nat_of(nat)
+    plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses, external=behind.external)
     if candidates is not None:
         require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")
     dials = candidates is not None or (plan is not None and plan.settings.dials)
@@ -169,6 +173,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         listeners = await carriers.bind_all(addresses, stack)
         bound = tuple(address for listener in listeners for address in listener.addresses)
         found = None if plan is None else await plan.begin(stack, key, bound, known, strict=strict)
+        forwarding = None if behind.is_idle else Forwarding(behind, bound, found)
         entries = None if found is None else RecordEntries(local.capabilities, found, strict=strict)
         async with trio.open_nursery() as nursery:
             vouching = Vouching(key.public_key, policy, time.time, consent)
@@ -192,7 +197,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
                     nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
                 for record in static:
                     nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
-                node = Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, introducing, nursery))
+                node = Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, introducing, nursery, forwarding))
+                if forwarding is not None:
+                    nursery.start_soon(forwarding.run)
                 for capability in serving(local.capabilities):
                     nursery.start_soon(partial(serve, capability, node, strict=strict))
                 yield node
@@ -215,6 +222,7 @@ class _Parts:
     steering: "Steering"
     introducing: "Introducing"
     nursery: trio.Nursery
+    forwarding: "Forwarding | None"
 
 
 class Node:
@@ -244,6 +252,7 @@ class Node:
         self._steering = parts.steering
         self._introducing = parts.introducing
         self._nursery = parts.nursery
+        self._forwarding = parts.forwarding
 
     @property
     def public_key(self) -> PublicKey:
@@ -267,6 +276,11 @@ class Node:
     def enr(self) -> str | None:
         """The node's own record (EIP-778) as text, ``enr:...``; None without discovery."""
         return None if self.discovery is None else self.discovery.record.text
+
+    @property
+    def nat(self) -> "NatStatus | None":
+        """What its router forwards to the node, and where; None where it was not told to ask (`nat` of `open_node`)."""
+        return None if self._forwarding is None else self._forwarding.status
 
     @property
     def max_peers(self) -> int:
@@ -303,31 +317,7 @@ class Node:
     @property
     def statistics(self) -> NodeStatistics:
         """Counts of the node as they are, and of what happened since it was opened."""
-        candidates, dialer, steering = self.policy.candidates, self._dialer, self._steering
-        ratings = self.policy.ratings
-        inbound = sum(peer.inbound for peer in self.roster)
-        return NodeStatistics(
-            inbound=inbound,
-            outbound=len(self.roster) - inbound,
-            handshakes=self._door.waiting,
-            dialling=len(candidates.reached_for),
-            dials=dialer.dials,
-            dial_failures=MappingProxyType({kind: dialer.failures[kind] for kind in KINDS}),
-            place_dials=steering.background.begun,
-            place_dial_failures=steering.background.failed,
-            candidates=len(candidates.pool),
-            not_dialled=MappingProxyType(candidates.not_dialled),
-            turned_away=MappingProxyType({why.value: candidates.turned_away[why] for why in WhyNot}),
-            rated=MappingProxyType({capability.name: ratings.population(capability.name) for capability in self.capabilities}),
-            remembered=len(ratings),
-            bans=len(self.policy.bans.active(trio.current_time())),
-            padding_in=self._local.padding["in"],
-            padding_out=self._local.padding["out"],
-            upload_caps=self._local.bandwidth.upload.caps,
-            download_caps=self._local.bandwidth.download.caps,
-            upload_waits=self._local.bandwidth.upload.waits(),
-            download_waits=self._local.bandwidth.download.waits(),
-        )
+        return count(self._local, self.policy, self.roster, self._door, self._dialer, self._steering)
 
     def slots(self) -> "SlotsView":
         """The set of peers as it is now, explained: which slots each fills, what it is worth, why it is kept."""
@@ -389,6 +379,8 @@ class Node:
             self._nursery.start_soon(listener.serve, self._door.take_in)
             unless_served.pop_all()
         self.addresses += listener.addresses
+        if self._forwarding is not None:
+            self._forwarding.add(listener.addresses)
         return listener.addresses
 
     def _find(self, capability: type[AnyCapability]) -> AnyCapability:

@@ -2,6 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import trio
+
+from devp2p.node.roster import Roster
+from devp2p.peers import KINDS, WhyNot
+from devp2p.session import LocalNode
+
+if TYPE_CHECKING:  # imported when a node is opened
+    from devp2p.node.dialer import Dialer
+    from devp2p.node.door import Door
+    from devp2p.node.policy import Policy
+    from devp2p.node.steering import Steering
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +65,34 @@ class NodeStatistics:
     """Seconds in which somebody had to wait for each of these caps to send."""
     download_waits: Mapping[str, float]
     """The same for receiving."""
+
+
+def count(  # noqa: PLR0913, PLR0917  (the parts of a node)
+    local: LocalNode, policy: "Policy", roster: Roster, door: "Door", dialer: "Dialer", steering: "Steering"
+) -> NodeStatistics:
+    """Count what there is in the parts of a node."""
+    candidates = policy.candidates
+    ratings = policy.ratings
+    inbound = sum(peer.inbound for peer in roster)
+    return NodeStatistics(
+        inbound=inbound,
+        outbound=len(roster) - inbound,
+        handshakes=door.waiting,
+        dialling=len(candidates.reached_for),
+        dials=dialer.dials,
+        dial_failures=MappingProxyType({kind: dialer.failures[kind] for kind in KINDS}),
+        place_dials=steering.background.begun,
+        place_dial_failures=steering.background.failed,
+        candidates=len(candidates.pool),
+        not_dialled=MappingProxyType(candidates.not_dialled),
+        turned_away=MappingProxyType({why.value: candidates.turned_away[why] for why in WhyNot}),
+        rated=MappingProxyType({capability.name: ratings.population(capability.name) for capability in local.capabilities}),
+        remembered=len(ratings),
+        bans=len(policy.bans.active(trio.current_time())),
+        padding_in=local.padding["in"],
+        padding_out=local.padding["out"],
+        upload_caps=local.bandwidth.upload.caps,
+        download_caps=local.bandwidth.download.caps,
+        upload_waits=local.bandwidth.upload.waits(),
+        download_waits=local.bandwidth.download.waits(),
+    )

@@ -24,7 +24,7 @@ from devp2p.wire import base, compression
 from devp2p.wire.dpx import control, header
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
-from tests.fuzz import snap_targets
+from tests.fuzz import nat_targets, snap_targets
 from tests.fuzz.prelude_targets import CLAIM, REQUEST, sealed
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
 from tests.fuzz.trie_targets import LINK
@@ -227,6 +227,10 @@ def of_tries() -> list[bytes]:
     return [*nodes, *accounts, *true, lie, forged]
 
 
+def of_nat() -> list[bytes]:
+    return [*nat_targets.SEEDS]
+
+
 OF: Final = {
     "rlp": of_rlp,
     "handshake": of_handshake,
@@ -239,6 +243,7 @@ OF: Final = {
     "blocks": of_blocks,
     "v4": of_v4,
     "v5": of_v5,
+    "nat": of_nat,
     "snap": of_snap,
     "tries": of_tries,
 }

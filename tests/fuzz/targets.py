@@ -14,6 +14,7 @@ from tests.fuzz import (
     dns_targets,
     dpx_targets,
     introduction_targets,
+    nat_targets,
     prelude_targets,
     rlp_targets,
     session_targets,
@@ -68,6 +69,7 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
     ),
     "v4": (discovery_targets.fuzz_v4_packet,),
     "v5": (discovery_targets.fuzz_v5_packet, discovery_targets.fuzz_v5_handshake, discovery_targets.fuzz_v5_message),
+    "nat": (nat_targets.fuzz_nat_pmp, nat_targets.fuzz_pcp, nat_targets.fuzz_ssdp, nat_targets.fuzz_stun),
     "snap": (snap_targets.fuzz_snap,),
     "tries": (trie_targets.fuzz_trie_node, trie_targets.fuzz_account, trie_targets.fuzz_true_range, trie_targets.fuzz_forged_range),
 }

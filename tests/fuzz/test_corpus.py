@@ -8,6 +8,7 @@ from devp2p.capabilities.ethereum.tries import ranges
 from devp2p.capabilities.snap import checking
 from devp2p.discovery.v4 import packets as v4_packets
 from devp2p.discovery.v5 import crypto as v5_crypto
+from devp2p.nat import pcp
 from devp2p.records import enr
 from devp2p.wire import base, compression, messages
 from devp2p.wire.dpx import header
@@ -69,6 +70,7 @@ DEFECTS = {
     "blocks": (receipt, "_bloomed", lambda _data, _at, _end: []),
     "v4": (v4_packets, "is_expired", lambda _packet, _now: False),
     "v5": (v5_crypto, "verify_id", unchecked),
+    "nat": (pcp, "unmapped", lambda ip: ip[:3]),
     "snap": (checking, "check_range_in_steps", unproved),
     "tries": (ranges, "EMPTY", b""),
 }

@@ -205,7 +205,9 @@ class Exchange(Generic[Purpose]):
         record, expiration = self._local.record, self._expiration(contact.endpoint, now)
         ip, udp = (record.ip6, record.udp6) if len(contact.endpoint.ip) == 16 else (record.ip, record.udp)
         # Not all take an empty address from a node that does not know its own.
-        sender = packets.Endpoint(bytes(len(contact.endpoint.ip)) if ip is None else ip.packed, udp or 0, self._tcp_port)
+        # A router may forward another TCP port to us than the one that we listen at.
+        tcp = self._tcp_port if record.tcp is None else record.tcp
+        sender = packets.Endpoint(bytes(len(contact.endpoint.ip)) if ip is None else ip.packed, udp or 0, tcp)
         recipient = packets.Endpoint(contact.endpoint.ip, contact.endpoint.port, 0)
         packet_hash = self._send(packets.Ping(sender, recipient, expiration, record.sequence), contact.endpoint, size)
         ping = here[contact.id] = _Ping(contact, packet_hash, now, incoming, list(purposes))

@@ -1,0 +1,207 @@
+"""Routers that are asked for mappings by NAT-PMP and PCP. `upnp` has the third kind."""
+
+import ipaddress
+import secrets
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+import trio
+
+from devp2p.addresses import pack_ip
+from devp2p.nat import pcp, pmp
+from devp2p.nat.asking import Questions
+from devp2p.nat.epoch import Epoch
+from devp2p.nat.leases import Grant, NatError, Wanted
+from devp2p.nat.settings import is_believable
+
+_IP_PROTOCOLS: Final = {"tcp": 6, "udp": 17}
+_PMP_OPCODES: Final = {"tcp": pmp.MAP_TCP, "udp": pmp.MAP_UDP}
+
+T = TypeVar("T")
+
+
+class Router(Protocol):
+    """One router, by one of the protocols. Everything raises NatError where it does not do what it is asked for."""
+
+    @property
+    def name(self) -> str:
+        """The protocol, for people."""
+        ...
+
+    async def look(self) -> bytes | None:
+        """Whether it is still there: its external address, packed, or None if it does not tell that without a mapping."""
+        ...
+
+    async def map(self, wanted: Wanted, port: int, lifetime: int) -> Grant:
+        """Make or renew a mapping; `port` is the external one that is wished for. What it says is not judged yet."""
+        ...
+
+    async def unmap(self, wanted: Wanted) -> None:
+        """Remove a mapping."""
+        ...
+
+    def has_forgotten(self) -> bool:
+        """Whether it has lost its mappings since this was asked the last time."""
+        ...
+
+    def close(self) -> None:
+        """Ask it nothing any more."""
+        ...
+
+
+class _Clocked:
+    """What both protocols have: a socket, and the router's clock in each answer."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._epoch = Epoch()
+        self._forgot = False
+
+    def _note(self, epoch: int) -> None:
+        if self._epoch.forgot(epoch, trio.current_time()):
+            self._forgot = True
+
+    def has_forgotten(self) -> bool:
+        """See `Router`."""
+        forgot, self._forgot = self._forgot, False
+        return forgot
+
+    def close(self) -> None:
+        """See `Router`."""
+        self._questions.close()
+
+
+class PmpRouter(_Clocked):
+    """A router by NAT-PMP."""
+
+    name = "NAT-PMP"
+
+    @classmethod
+    async def open(cls, host: str, port: int = pmp.PORT) -> "PmpRouter":
+        """Find out whether there is one; NatError if not."""
+        router = cls(await Questions.open(host, port, f"NAT-PMP at {host}"))
+        try:
+            await router.look()
+        except BaseException:
+            router.close()
+            raise
+        return router
+
+    async def look(self) -> bytes:
+        """See `Router`."""
+
+        def judge(data: bytes) -> pmp.External | None:
+            answer = pmp.decode(data)
+            return answer if isinstance(answer, pmp.External) else None
+
+        answer = await self._questions.ask(pmp.ask_external(), judge)
+        self._note(answer.epoch)
+        if answer.result:
+            raise NatError(f"NAT-PMP: {pmp.result_text(answer.result)}")
+        return answer.address
+
+    async def map(self, wanted: Wanted, port: int, lifetime: int) -> Grant:
+        """See `Router`."""
+        external = await self.look()
+        if not is_believable(external):
+            return Grant(external, port, lifetime)  # which is judged, and found wanting, before the router has work
+        answer = await self._ask(wanted, port, lifetime)
+        return Grant(external, answer.external, answer.lifetime)
+
+    async def unmap(self, wanted: Wanted) -> None:
+        """See `Router`."""
+        await self._ask(wanted, 0, 0)
+
+    async def _ask(self, wanted: Wanted, port: int, lifetime: int) -> pmp.Mapped:
+        opcode = _PMP_OPCODES[wanted.protocol]
+
+        def judge(data: bytes) -> pmp.Mapped | None:
+            answer = pmp.decode(data)
+            if not isinstance(answer, pmp.Mapped) or answer.opcode != opcode:
+                return None
+            return answer if answer.internal == wanted.port or answer.result else None
+
+        answer = await self._questions.ask(pmp.ask_mapping(opcode, wanted.port, port, lifetime), judge)
+        self._note(answer.epoch)
+        if answer.result:
+            raise NatError(f"NAT-PMP, {wanted}: {pmp.result_text(answer.result)}")
+        return answer
+
+
+class PcpRouter(_Clocked):
+    """A router by PCP. Each mapping has a nonce, by which it is renewed and removed."""
+
+    name = "PCP"
+
+    def __init__(self, questions: Questions, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        super().__init__(questions)
+        self._client = pack_ip(ipaddress.ip_address(questions.local))
+        self._random = random_bytes
+        self._held: dict[Wanted, tuple[bytes, bytes, int, int]] = {}
+
+    @classmethod
+    async def open(cls, host: str, port: int = pmp.PORT) -> "PcpRouter":
+        """Find out whether there is one; NatError if not, which says so where it speaks NAT-PMP only."""
+        router = cls(await Questions.open(host, port, f"PCP at {host}"))
+        try:
+            await router.announce()
+        except BaseException:
+            router.close()
+            raise
+        return router
+
+    async def announce(self) -> None:
+        """Ask for the router's clock alone."""
+        await self._ask(pcp.ask_announce(self._client), pcp.ANNOUNCE, lambda _: True)
+
+    async def look(self) -> bytes | None:
+        """See `Router`; the address is that of a mapping which is renewed by this."""
+        for wanted, (_, _, port, lifetime) in self._held.items():
+            return (await self.map(wanted, port, lifetime)).external
+        await self.announce()
+        return None
+
+    async def map(self, wanted: Wanted, port: int, lifetime: int) -> Grant:
+        """See `Router`."""
+        nonce, suggested = self._random(pcp.NONCE_SIZE), bytes(len(self._client))
+        if wanted in self._held:
+            nonce, suggested, *_ = self._held[wanted]
+        answer = await self._ask_mapping(wanted, nonce, port, suggested, lifetime)
+        self._held[wanted] = (nonce, answer.address, answer.external, lifetime)
+        return Grant(answer.address, answer.external, self._lifetime)
+
+    async def unmap(self, wanted: Wanted) -> None:
+        """See `Router`."""
+        if wanted in self._held:
+            nonce, *_ = self._held.pop(wanted)
+            await self._ask_mapping(wanted, nonce, 0, bytes(len(self._client)), 0)
+
+    async def _ask_mapping(self, wanted: Wanted, nonce: bytes, port: int, suggested: bytes, lifetime: int) -> pcp.Mapping:
+        protocol = _IP_PROTOCOLS[wanted.protocol]
+
+        def is_ours(answer: pcp.Answer) -> bool:
+            mapping = answer.mapping
+            return mapping is not None and (mapping.nonce, mapping.protocol, mapping.internal) == (nonce, protocol, wanted.port)
+
+        question = pcp.ask_mapping(self._client, nonce, protocol, wanted.port, port, suggested, lifetime)
+        answer = await self._ask(question, pcp.MAP, is_ours)
+        assert answer.mapping is not None  # noqa: S101  (is_ours)
+        self._lifetime = answer.lifetime
+        return answer.mapping
+
+    async def _ask(self, question: bytes, opcode: int, is_ours: Callable[[pcp.Answer], bool]) -> pcp.Answer:
+        def judge(data: bytes) -> pcp.Answer | None:
+            answer = pcp.decode(data)
+            if answer.version != pcp.VERSION:
+                return answer
+            return answer if answer.opcode == opcode and is_ours(answer) else None
+
+        answer = await self._questions.ask(question, judge)
+        if answer.version == 0:
+            raise NatError("PCP: the router speaks NAT-PMP only")
+        if answer.version != pcp.VERSION:
+            raise NatError(f"PCP: the router speaks version {answer.version} only, and not {pcp.VERSION}")
+        self._note(answer.epoch)
+        if answer.result:
+            raise NatError(f"PCP: {pcp.result_text(answer.result)}")
+        return answer
