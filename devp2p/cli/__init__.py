@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devp2p.cli import chain, discover, dns, enr, fetch, key, node, ping
+from devp2p.cli import chain, discover, dns, enr, fetch, key, nat, node, ping
 from devp2p.terminal import Command, Program, run_program
 from devp2p.version import __version__
 
@@ -22,6 +22,7 @@ examples:
 _COMMANDS: dict[str, Command] = {
     "key": key,
     "ping": ping,
+    "nat": nat,
     "node": node,
     "discover": discover,
     "enr": enr,

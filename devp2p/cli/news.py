@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Protocol, TextIO, assert_never
 
 import trio
 
 from devp2p.capability import AnyCapability, Peer
 from devp2p.errors import DialError, PeerDisconnected, describe_reason
+from devp2p.nat import NatStatus
 from devp2p.node import DialFailed, Event, Node, PeerConnected, PeerDropped, PeerReady, PeerRefused, SlotDecision, TrustRemoved
 from devp2p.peers.slots import PeerView, SlotsView
 from devp2p.terminal import profile_as_json, profile_as_text, write_json, write_text
@@ -51,6 +53,9 @@ class News(Protocol):
     def slots(self, node: Node) -> None:
         """How its slots are filled now."""
 
+    def nat(self, node: Node) -> None:
+        """What its router forwards to it has changed."""
+
     def stopped(self) -> None:
         """It has ended, cleanly."""
 
@@ -89,6 +94,10 @@ class JsonNews:
     def left_out(self, counts: Mapping[str, int], seconds: float) -> None:
         """A line with the counts."""
         self._write({"event": "left_out", "counts": dict(counts), "seconds": round(seconds, 3)})
+
+    def nat(self, node: Node) -> None:
+        """A line with what the router forwards, and what others dial now."""
+        self._write(nat_as_json(node))
 
     def slots(self, node: Node) -> None:
         """A line with all of it."""
@@ -135,6 +144,10 @@ class TextNews:
         """A line with the counts."""
         shown = ", ".join(f"{count} x {kind}" for kind, count in counts.items())
         write_text(f"{time.strftime('%H:%M:%S')}  not shown   in the last {seconds:.0f} s: {shown}", self._file)
+
+    def nat(self, node: Node) -> None:
+        """A line, and the enode if there is a new one."""
+        write_text(f"{time.strftime('%H:%M:%S')}  {nat_as_text(node)}", self._file)
 
     def slots(self, node: Node) -> None:
         """A small table."""
@@ -212,6 +225,29 @@ def as_text(event: Event, now: float) -> str:
         case TrustRemoved(key, why, done):
             return _line("distrusted", key.node_id.hex()[:_SHORT], f"{why}; {done}")
     assert_never(event)
+
+
+def nat_as_json(node: Node) -> dict[str, object]:
+    """What a node's router forwards, as an object for JSON."""
+    status = node.nat or NatStatus()
+    return {
+        "event": "nat",
+        "method": status.method or None,
+        "external": str(ip_address(status.external)) if status.external else None,
+        "mapped": [{"protocol": one.protocol, "port": one.port, "external": str(where)} for one, where in status.mapped.items()],
+        "problem": status.problem or None,
+        "enode": node.enode,
+        **({"enr": node.enr} if node.enr is not None else {}),
+    }
+
+
+def nat_as_text(node: Node) -> str:
+    """The same as a line for people."""
+    status = node.nat or NatStatus()
+    where = ", ".join(f"{one} at {endpoint}" for one, endpoint in status.mapped.items())
+    seen = f"we are at {ip_address(status.external)}" if status.external else "not reached from outside"
+    rest = f"{where or seen}{f'; {status.problem}' * bool(status.problem)}"
+    return _line("nat", status.method or "no router", rest + (f"; {node.enode}" if status.external else ""))
 
 
 def slots_as_json(node: Node) -> dict[str, object]:

@@ -23,6 +23,7 @@ from devp2p.cli.summaries import Summaries
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
+from devp2p.nat import NatSettings
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
 from devp2p.records import PRESETS, NodeRecord, enode_address
 from devp2p.terminal import (
@@ -63,6 +64,7 @@ what it prints:
   its network, head and fork id), dropped, refused, dial_failed,
   decision (which nodes it dials, refuses, replaces or drops, and why),
   trust_removed (a node that was known is a stranger in a session, and why),
+  nat (what the router forwards, and the enode that follows from it),
   slots (which peers fill them, with ratings), left_out (counts of events that
   strangers can repeat at will, which are therefore shown a few times only),
   lost (how many lines nobody read in time), or stopped (always the last).
@@ -116,6 +118,7 @@ class Plan:
     shaping: Shaping = UNSHAPED
     max_upload: Mapping[str, float] = field(default_factory=dict[str, float])
     max_download: Mapping[str, float] = field(default_factory=dict[str, float])
+    nat: NatSettings = field(default_factory=NatSettings)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -162,6 +165,10 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             parser.error(f"argument {option}: one cap is given twice, for the node or for a capability")
     if options.no_discovery and (options.bootnode or options.external):
         parser.error("--bootnode and --external are for discovery, and --no-discovery leaves it out: give one or the other")
+    if options.no_discovery and options.nat.external:
+        parser.error("--nat extip:IP is what discovery tells others, and --no-discovery leaves it out: give one or the other")
+    if options.nat.external and options.external:
+        parser.error("--nat extip:IP and --external both say where this node is: give one of them")
     if options.no_dpx and options.shaping != UNSHAPED:
         parser.error("--shaping is for sessions of dpx/1, and --no-dpx leaves it out: give one or the other")
     if options.no_dpx and options.reveal_key:
@@ -210,6 +217,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             shaping=options.shaping,
             max_upload={name: rate for name, rate in options.max_upload if name},
             max_download={name: rate for name, rate in options.max_download if name},
+            nat=options.nat,
             **_find_peers(options),
         )
         trio.run(_until_signal, plan, news, streams)
@@ -265,6 +273,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 dns_trees=plan.dns_trees,
                 discovery=plan.discovery,
                 book=plan.book,
+                nat=plan.nat,
             ) as node:
                 events = node.events()
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does
@@ -274,6 +283,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                     nursery.start_soon(news.run)
                     nursery.start_soon(_follow, events, news)
                     nursery.start_soon(_tell_slots, node, plan.slots_every, news)
+                    nursery.start_soon(_tell_nat, node, news)
                     await trio.sleep_forever()
         except OSError as error:  # what comes out of the block itself is in a group
             raise _cannot_start(error, plan.listen) from None
@@ -323,6 +333,12 @@ async def _tell_slots(node: Node, every: float, news: News) -> None:
     while True:
         await trio.sleep(every)
         news.slots(node)
+
+
+async def _tell_nat(node: Node, news: News) -> None:
+    while True:
+        await node.nat_changed()
+        news.nat(node)
 
 
 async def _follow(events: Subscription, news: News) -> None:

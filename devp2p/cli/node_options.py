@@ -3,6 +3,7 @@
 import argparse
 
 from devp2p.cli import plugins
+from devp2p.nat import nat_of
 from devp2p.records import PRESETS
 from devp2p.terminal import (
     bandwidth,
@@ -13,6 +14,7 @@ from devp2p.terminal import (
     host_name,
     listen_address,
     metrics_address,
+    nat_settings,
     node_record,
     seconds,
     shaping,
@@ -180,6 +182,14 @@ def _configure_discovery(parser: argparse.ArgumentParser) -> None:
         type=external_address,
         default=[],
         help="where others reach this node (default: found out)",
+    )
+    group.add_argument(
+        "--nat",
+        metavar="HOW",
+        type=nat_settings,
+        default=nat_of("any"),
+        help="how to be reached through a router: any (the default, as in go-ethereum), upnp, pmp or pcp has it forward the ports of this "
+        "node; stun, stun:HOST[:PORT] or extip:IP says where it is; or none. See `devp2p nat`",
     )
     group.add_argument("--book", metavar="FILE", help="keep what is found of nodes here, and begin with it the next time")
     group.add_argument("--no-discovery", action="store_true", help="neither look for peers, nor let others find this node")

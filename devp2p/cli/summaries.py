@@ -77,6 +77,10 @@ class Summaries:
         """Passed on."""
         self._news.left_out(counts, seconds)
 
+    def nat(self, node: Node) -> None:
+        """Passed on: it changes as often as a router is looked at, at most."""
+        self._news.nat(node)
+
     def slots(self, node: Node) -> None:
         """Passed on."""
         self._news.slots(node)

@@ -77,6 +77,7 @@ class NatKeeper:
         self._look_every = look_every
         self._leases = Leases((), 0.0)
         self._hint = trio.Event()
+        self._told = trio.Event()
         self.status: NatStatus = NatStatus()
         """What is known now."""
 
@@ -195,6 +196,12 @@ class NatKeeper:
             return
         self.status = status
         self._publish(status)
+        self._told.set()
+        self._told = trio.Event()
+
+    async def changed(self) -> None:
+        """Wait until `status` is something else."""
+        await self._told.wait()
 
     # Hints
 

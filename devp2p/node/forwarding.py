@@ -36,6 +36,10 @@ class Forwarding:
         """What is known now."""
         return self._keeper.status
 
+    async def changed(self) -> None:
+        """Wait until that is something else."""
+        await self._keeper.changed()
+
     def add(self, addresses: Iterable[Address]) -> None:
         """The node listens at more addresses."""
         for wanted in map(_wanted, addresses):

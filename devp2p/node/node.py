@@ -282,6 +282,13 @@ class Node:
         """What its router forwards to the node, and where; None where it was not told to ask (`nat` of `open_node`)."""
         return None if self._forwarding is None else self._forwarding.status
 
+    async def nat_changed(self) -> None:
+        """Wait until `nat` is something else; for ever where it is None."""
+        if self._forwarding is None:
+            await trio.sleep_forever()
+        else:
+            await self._forwarding.changed()
+
     @property
     def max_peers(self) -> int:
         """How many peers it may have, beside static and trusted ones."""

@@ -11,6 +11,7 @@ from devp2p.addresses import Address
 from devp2p.discovery import parse_external
 from devp2p.errors import LocalProtocolError
 from devp2p.limits import check_cap
+from devp2p.nat import NatSettings, nat_of
 from devp2p.records import NodeRecord
 from devp2p.terminal.output import write
 from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
@@ -136,6 +137,14 @@ def external_address(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def nat_settings(text: str) -> NatSettings:
+    """Read how a node is reached through a router."""
+    try:
+        return nat_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def discovery_node(text: str) -> NodeRecord:
