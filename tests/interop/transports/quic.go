@@ -22,6 +22,16 @@ type quicStream struct{ *quic.Stream }
 
 func (s quicStream) CloseWrite() error { return s.Stream.Close() }
 
+// Read tells of a connection that the peer has closed in good order as of the end of the stream.
+func (s quicStream) Read(data []byte) (int, error) {
+	size, err := s.Stream.Read(data)
+	var closed *quic.ApplicationError
+	if errors.As(err, &closed) && closed.Remote && closed.ErrorCode == 0 {
+		err = io.EOF
+	}
+	return size, err
+}
+
 func linkOf(conn *quic.Conn, keys <-chan p2pcrypto.PubKey, initiator bool) (*link, error) {
 	give := func(err error) (*link, error) {
 		conn.CloseWithError(0, "")
