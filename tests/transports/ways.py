@@ -23,7 +23,7 @@ from devp2p import Address, NodeRecord, PrivateKey
 from devp2p.transports import Carriers, MemoryMuxTransport, MemoryTransport, TcpTransport, Transport
 from devp2p.transports.ws import WsTransport
 from tests.transports.authority import certified
-from tests.transports.knocking import Knock
+from tests.transports.page import private
 
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[Callable[[PrivateKey], Transport]]]
 """Opens what a way needs, and says how the node with a key gets its transport; the nodes of one opening reach one another."""
@@ -131,10 +131,10 @@ WAYS: tuple[Way, ...] = (
     Way("memory", at=("memory://node",), opening=sharing(_memory), real=False),
     Way("memory, proof", at=("memory://node",), opening=sharing(_memory_with_proof), native_auth=True, real=False),
     Way("memory, streams", at=("memory://node",), opening=sharing(_memory_with_streams), native_auth=True, native_mux=True, real=False),
+    Way("that of the page", at=over("private"), opening=sharing(lambda: lambda _: private()("word")), carrier="tcp"),
     Way("ws", at=over("ws"), carrier="tcp"),
     Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=20, stops=2),
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
-    Way("knock", at=over("knock"), opening=sharing(lambda: lambda _: Knock()), carrier="tcp"),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
     Way("tls", at=over("tls"), native_auth=True, carrier="tcp"),
 )
