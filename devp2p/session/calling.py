@@ -1,4 +1,4 @@
-"""Calls: `dial` looks for the address at which a node is, `call` opens a session with it there; `listen` is where others call.
+"""Calls: `dial` finds the address at which a node is, `call` opens a session with it there; `listen` is where others call.
 
 Whoever calls nodes does it so: the node itself, ``devp2p ping``, a crawler. Admission, and what a session is for, are the caller's.
 """
@@ -11,13 +11,14 @@ import trio
 
 from devp2p.addresses import Address, address_of
 from devp2p.arguments import require
-from devp2p.errors import DialError, PeerMismatch
+from devp2p.errors import DialError
 from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.records import NodeRecord, node_of
 from devp2p.session.local import LocalNode
 from devp2p.session.opening import Session, open_session
 from devp2p.session.progress import Progress
+from devp2p.session.racing import Race
 from devp2p.transports import Carriers, Link, Listener, Transport
 
 _DIAL_TIMEOUT: Final = Limits().dial_timeout
@@ -27,41 +28,25 @@ async def dial(
     node: NodeRecord | str | Address,
     transports: Iterable[Transport] | Carriers | None = None,
     *,
-    timeout: float = math.inf,  # noqa: ASYNC109  (it is shared out)
+    timeout: float = math.inf,  # noqa: ASYNC109  (it is for all together)
     each: float = _DIAL_TIMEOUT,
     progress: Progress | None = None,
 ) -> Link:
-    """Connect to a node: try each of its addresses in turn, by the transport for it, until one leads there.
+    """Connect to a node: its addresses race, each by the transport for it, and the first link that stands is the one.
 
-    An `Address` stands for whatever node is there. Each address has `each` seconds at most, and an equal share of what is left of
-    `timeout`, which is for all together. `transports` are by default TCP and Unix sockets. Raises DialError, which names each address with
-    what is wrong there, ValueError for text that is no node.
+    They begin in the order of `transports.in_order`, the next one when one has failed, or 250 ms after the last (RFC 8305); what else has
+    begun when a link stands is given up. An `Address` stands for whatever node is there. Each address has `each` seconds at most, all
+    together `timeout`. `transports` are by default TCP and Unix sockets. Raises DialError, which names each address with what is wrong
+    there, ValueError for text that is no node.
     """
     node = _target(node, "the node to dial")
     addresses = (node,) if isinstance(node, Address) else node.addresses
     carriers = transports if isinstance(transports, Carriers) else Carriers(transports)
     progress = progress or Progress()
-    left = sum(carriers.may_dial(address) for address in addresses)
-    deadline = trio.current_time() + timeout
-    problems: list[str] = []
-    for address in addresses:
-        within = each
-        try:
-            transport = carriers.transport(address)
-            if not address.is_dialable:
-                raise ValueError("port 0 says that the node does not take connections")
-            within = min(each, max(0.0, deadline - trio.current_time()) / left)
-            left -= 1
-            progress.address = address
-            progress.begin("connect")
-            with trio.fail_after(within):
-                link = await transport.dial(address, expect=_key_of(node))
-        except (OSError, ValueError, PeerMismatch, trio.TooSlowError) as error:
-            progress.failures[address] = error
-            problems.append(f"{address}: {f'no answer within {within:g} s' if isinstance(error, trio.TooSlowError) else error}")
-        else:
-            progress.done()
-            return link
+    link = await Race(carriers, addresses, _key_of(node), progress, timeout=timeout, each=each).run()
+    if link is not None:
+        return link
+    problems = [f"{address}: {_told(problem)}" for address, problem in progress.failures.items()]
     raise DialError("; ".join(problems) or f"{node if isinstance(node, Address) else node.enode} has no address", target=node)
 
 
@@ -70,7 +55,7 @@ async def call(
     local: LocalNode,
     transports: Iterable[Transport] | Carriers | None = None,
     *,
-    timeout: float = math.inf,  # noqa: ASYNC109  (it is shared out, see `dial`)
+    timeout: float = math.inf,  # noqa: ASYNC109  (see `dial`)
     progress: Progress | None = None,
 ) -> Session:
     """Dial a node, shake hands and exchange Hellos: the session is then `Session.refuse`d, or `run_session` runs it.
@@ -101,6 +86,10 @@ async def listen(address: str | Address, transports: Iterable[Transport] | Carri
     """
     carriers = transports if isinstance(transports, Carriers) else Carriers(transports)
     return await carriers.bind(address_of(address, "the address to listen at"))
+
+
+def _told(problem: Exception) -> str:
+    return f"no answer {problem}" if isinstance(problem, trio.TooSlowError) else str(problem)
 
 
 def _target(node: NodeRecord | str | Address, what: str) -> NodeRecord | Address:

@@ -23,9 +23,10 @@ class Progress:
 
     def __init__(self) -> None:
         self.address: Address | None = None
-        """Where the node was dialled last; None if it was not, as none of its addresses can be dialled."""
+        """Where the node was reached, else where it was dialled last; None if it was not, as none of its addresses can be dialled."""
         self.failures: dict[Address, Exception] = {}
-        """Why addresses led to nobody: OSError, PeerMismatch, trio.TooSlowError, or ValueError for one that cannot be dialled."""
+        """Why addresses led to nobody: OSError, HandshakeError (PeerMismatch is one), trio.TooSlowError, or ValueError for one that cannot
+        be dialled. Those that were still being dialled when another led there are not among them."""
         self.seconds: dict[Step, float] = {}
         """How long the completed steps took; ``connect`` at the address that led to the node."""
         self.awaited: Step = "connect"
@@ -49,6 +50,12 @@ class Progress:
         """A step begins."""
         self.awaited = step
         self._since = trio.current_time()
+
+    def connected(self, address: Address, seconds: float) -> None:
+        """The address that led to the node, and how long it took to connect there."""
+        self.address = address
+        self.awaited = "connect"
+        self.seconds["connect"] = seconds
 
     def done(self) -> None:
         """The step is completed."""

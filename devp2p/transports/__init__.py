@@ -21,6 +21,7 @@ from devp2p.transports.links import (
 )
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.over_tcp import OverTcp
+from devp2p.transports.preference import Preference, in_order, preference_of
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import UNSENT, TcpTransport, keep_busy, keep_unsent, unsent_for
 from devp2p.transports.unix import UnixTransport
@@ -43,6 +44,7 @@ __all__ = [
     "MuxLink",
     "OnLink",
     "OverTcp",
+    "Preference",
     "StreamLink",
     "TcpTransport",
     "Transport",
@@ -53,11 +55,13 @@ __all__ = [
     "facts_of",
     "file_limit",
     "host_in",
+    "in_order",
     "keep_busy",
     "keep_unsent",
     "known_schemes",
     "naming",
     "plain_socket",
+    "preference_of",
     "read_address",
     "require_peer",
     "unsent_for",

@@ -58,6 +58,11 @@ def known_schemes() -> frozenset[str]:
     return frozenset(scheme for transport in default_transports() for scheme in transport.schemes) | _EXTRAS.keys()
 
 
+def proves_keys(scheme: str) -> bool:
+    """Whether the links of a transport that comes with the library prove the peer by themselves."""
+    return scheme in _EXTRAS and _EXTRAS[scheme].proves
+
+
 class Defaults:
     """The transports of one node that is given none: each is made when it is asked for."""
 

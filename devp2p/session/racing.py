@@ -1,0 +1,105 @@
+"""A race of dials to the addresses of one node (RFC 8305, section 5).
+
+The next one begins when one has failed, or a quarter of a second after the last. The first link that stands is the result, and what else
+has begun is given up: cancelled, or closed if it stood in the same moment.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import trio
+
+from devp2p.addresses import Address
+from devp2p.errors import HandshakeError
+from devp2p.keys import PublicKey
+from devp2p.session.opening import close_link
+from devp2p.session.progress import Progress
+from devp2p.transports import Carriers, Link, in_order
+
+STAGGER: Final = 0.25
+"""Seconds until the next address is dialled as well: the Connection Attempt Delay that RFC 8305 recommends."""
+
+
+class Race:
+    """Dials the addresses of one node until one of them leads there."""
+
+    def __init__(  # noqa: PLR0913  (the node, the means, and the time)
+        self,
+        carriers: Carriers,
+        addresses: Iterable[Address],
+        expect: PublicKey | None,
+        progress: Progress,
+        *,
+        timeout: float,
+        each: float,
+    ) -> None:
+        self._carriers = carriers
+        self._addresses = tuple(dict.fromkeys(addresses))
+        self._expect = expect
+        self._progress = progress
+        self._each = each
+        self._deadline = trio.current_time() + timeout
+        self._link: Link | None = None
+        self._next = trio.Event()
+        """Another address may begin: one has failed, or led there."""
+        self._failures: dict[Address, Exception] = {}
+
+    async def run(self) -> Link | None:
+        """The link, or None if no address led there: `Progress.failures` then has each, in the order in which they were given."""
+        addresses = [address for address in in_order(self._addresses) if self._can_dial(address)]
+        try:
+            if len(addresses) == 1:
+                await self._dial(addresses[0])
+            elif addresses:
+                async with trio.open_nursery() as nursery:
+                    await self._begin_all(addresses, nursery)
+        except BaseException:
+            if self._link is not None:
+                await close_link(self._link)
+            raise
+        for address in self._addresses:
+            if address in self._failures:
+                self._progress.failures[address] = self._failures[address]
+        return self._link
+
+    async def _begin_all(self, addresses: list[Address], nursery: trio.Nursery) -> None:
+        for address in addresses:
+            self._next = trio.Event()
+            nursery.start_soon(self._attempt, address, nursery.cancel_scope)
+            with trio.move_on_after(STAGGER):
+                await self._next.wait()
+
+    def _can_dial(self, address: Address) -> bool:
+        try:
+            self._carriers.transport(address)
+            if not address.is_dialable:
+                raise ValueError("port 0 says that the node does not take connections")
+        except ValueError as error:
+            self._failures[address] = error
+            return False
+        return True
+
+    async def _attempt(self, address: Address, others: trio.CancelScope) -> None:
+        await self._dial(address)
+        if self._link is not None:
+            others.cancel()
+        self._next.set()
+
+    async def _dial(self, address: Address) -> None:
+        began = trio.current_time()
+        within = max(0.0, min(self._each, self._deadline - began))
+        self._progress.address = address
+        self._progress.begin("connect")
+        try:
+            with trio.fail_after(within):
+                link = await self._carriers.transport(address).dial(address, expect=self._expect)
+        except trio.TooSlowError:
+            self._failures[address] = trio.TooSlowError(f"within {within:g} s")
+        except (OSError, ValueError, HandshakeError) as error:
+            self._failures[address] = error
+        else:
+            if self._link is None:
+                self._link = link
+                self._progress.connected(address, trio.current_time() - began)
+            else:  # another one stood in the same moment
+                await close_link(link)
