@@ -34,7 +34,7 @@ Connect: TypeAlias = Callable[[NodeRecord], Awaitable[Peer]]
 
 
 class Dialer:
-    """Reaches nodes: at each of their addresses in turn, with one dial at a time to a node."""
+    """Reaches nodes: by a race of their addresses, with one dial at a time to a node."""
 
     def __init__(self, local: LocalNode, policy: Policy, roster: Roster, sessions: Sessions, carriers: Carriers) -> None:
         self._local = local

@@ -21,7 +21,16 @@ from devp2p.arguments import Several, require, several
 from devp2p.discovery import VERSIONS, check_versions, udp_address
 from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey
-from devp2p.records import ENODE_SCHEME, WANTED_ENTRIES, Entries, NodeRecord, Record, enode_address, enr_entries, nodes_of
+from devp2p.records import (
+    WANTED_ENTRIES,
+    Entries,
+    NodeRecord,
+    Record,
+    enode_address,
+    enr_entries,
+    nodes_of,
+    transport_entries,
+)
 
 if TYPE_CHECKING:
     from devp2p.book import Book
@@ -217,8 +226,9 @@ def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Disc
         return NodeRecord(key.public_key, named)
     signed = NodeRecord.from_enr(discovery.record)
     if signed.udp_endpoints:
-        others = tuple(address for address in named if address.scheme != ENODE_SCHEME)
-        return replace(signed, addresses=(*(signed.addresses or named), *others) if signed.addresses else named)
+        told = {address.scheme for address in signed.addresses}
+        others = tuple(address for address in named if address.scheme not in told)
+        return replace(signed, addresses=(*signed.addresses, *others) if signed.addresses else named)
     beside, port = enode_address(named), discovery.address.port
     return NodeRecord(key.public_key, named, None if beside is not None and port == beside.port else port)
 
@@ -237,8 +247,8 @@ def own_enr(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discove
         ip = ip_address(address.host)
     except ValueError:
         return None
-    entries = {"ip": ip, "tcp": address.port} if ip.version == 4 else {"ip6": ip, "tcp6": address.port}
-    return Record.sign(key, int(time.time()), entries)
+    where: dict[str, object] = {"ip": ip, "tcp": address.port} if ip.version == 4 else {"ip6": ip, "tcp6": address.port}
+    return Record.sign(key, int(time.time()), where | transport_entries(addresses))
 
 
 def _without_wildcard(address: Address) -> Address:

@@ -8,6 +8,7 @@ about itself, its ENR (EIP-778), is read too.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -16,6 +17,7 @@ from devp2p.arguments import require, several
 from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
 from devp2p.records.enr import Record
+from devp2p.records.transport_entries import transport_addresses, transport_entries
 
 ENODE_SCHEME: Final = "tcp"
 """What enode URLs, the standard entries of ENRs (EIP-778) and discovery v4 mean: for each of them a node has a host and a TCP port."""
@@ -50,9 +52,13 @@ class NodeRecord:
 
     @classmethod
     def from_enr(cls, record: Record) -> "NodeRecord":
-        """Take the addresses out of a node's own record; IPv4 first, unless only the IPv6 address is a public one."""
+        """Take the addresses out of a node's own record: those of TCP, then those of other transports (`transport_entries`).
+
+        IPv4 comes first, unless only the IPv6 address is a public one. Entries for transports that say no port are ignored.
+        """
         require(record, Record, "an ENR is a Record", "NodeRecord.parse(...) reads its text")
         addresses = tuple(Address(ENODE_SCHEME, host, port) for host, port in _endpoints(record, record.tcp, record.tcp6))
+        addresses += transport_addresses(record, partial(_endpoints, record))
         udp = dict(_endpoints(record, record.udp, record.udp6))
         return cls(record.public_key, addresses, udp.get(addresses[0].host, 0) if addresses else None, record)
 
@@ -123,9 +129,10 @@ def enode_address(addresses: Iterable[Address]) -> Address | None:
 
 
 def enr_entries(addresses: Iterable[Address]) -> dict[str, object]:
-    """What an ENR says of where a node listens, but for its IP addresses: an entry for the first address that it can name."""
-    address = enode_address(addresses)
-    return {} if address is None else {"tcp": address.port}
+    """What an ENR says of where a node listens, but for its IP addresses: for each transport that it can name, the first address."""
+    bound = tuple(addresses)
+    address = enode_address(bound)
+    return ({} if address is None else {"tcp": address.port}) | transport_entries(bound)
 
 
 def node_of(node: str | NodeRecord, what: str = "a node") -> NodeRecord:

@@ -68,6 +68,8 @@ class Race:
             nursery.start_soon(self._attempt, address, nursery.cancel_scope)
             with trio.move_on_after(STAGGER):
                 await self._next.wait()
+            if self._link is not None:
+                return
 
     def _can_dial(self, address: Address) -> bool:
         try:
@@ -80,7 +82,8 @@ class Race:
         return True
 
     async def _attempt(self, address: Address, others: trio.CancelScope) -> None:
-        await self._dial(address)
+        if self._link is None:  # it may have come to stand since this was begun
+            await self._dial(address)
         if self._link is not None:
             others.cancel()
         self._next.set()

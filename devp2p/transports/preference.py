@@ -11,8 +11,6 @@ from enum import IntEnum
 from devp2p.addresses import Address
 from devp2p.transports.defaults import DEFAULT_LISTEN, proves_keys
 
-_RELAY = "relay"
-
 
 class Preference(IntEnum):
     """Of transports, the lowest first."""
@@ -26,7 +24,7 @@ class Preference(IntEnum):
 
 def preference_of(address: Address) -> Preference:
     """What an address counts for, by its scheme."""
-    if address.scheme == _RELAY:
+    if address.is_relayed:
         return Preference.RELAY
     if proves_keys(address.scheme):
         return Preference.PROVED
@@ -43,7 +41,7 @@ def in_order(addresses: Iterable[Address], preference: Callable[[Address], int] 
 
 def _interleaved(addresses: list[Address]) -> list[Address]:
     """IPv6 and what else there is (IPv4, names, paths) in turn."""
-    first, second = [], list[Address]()
+    first, second = list[Address](), list[Address]()
     for address in addresses:
         (first if _is_ipv6(address) is _is_ipv6(addresses[0]) else second).append(address)
     pairs = [address for pair in zip(first, second, strict=False) for address in pair]

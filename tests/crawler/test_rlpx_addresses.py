@@ -43,7 +43,9 @@ async def test_nothing_comes_back() -> None:
     assert (visit.outcome, visit.asked) == (Outcome.SILENT, 1)
 
 
-@pytest.mark.parametrize("addresses", [(), (Address("tcp", "127.0.0.1", 0),), (Address("quic", "127.0.0.1", 1),)])
+@pytest.mark.parametrize(
+    "addresses", [(), (Address("tcp", "127.0.0.1", 0),), (Address("quic", "127.0.0.1", 1), Address("ws", "127.0.0.1", 1))]
+)
 async def test_a_node_without_an_address_is_not_called(addresses: tuple[Address, ...]) -> None:
     visit = await visit_rlpx(NodeRecord(KEY.public_key, addresses), a_caller())
     assert (visit.outcome, visit.ip, visit.port, visit.asked) == (Outcome.NO_ADDRESS, b"", 0, 0)

@@ -90,9 +90,9 @@ WRONG_ARGUMENTS = [
     ({"static_peers": [NOWHERE]}, ValueError, "has no address to dial: add @<host>:<port>"),
     ({"static_peers": [f"{NOWHERE}@127.0.0.1:0"]}, ValueError, "says port 0: the node does not take connections"),
     (
-        {"static_peers": [f"quic://{bytes(OTHER).hex()}@127.0.0.1:1"]},
+        {"static_peers": [f"nope://{bytes(OTHER).hex()}@127.0.0.1:1"]},
         ValueError,
-        "no transport for quic://127.0.0.1:1: this node has tcp, unix",
+        "no transport for nope://127.0.0.1:1: this node has",
     ),
     (
         {"trusted_peers": [5]},

@@ -52,7 +52,7 @@ def test_what_counts_for_what() -> None:
         "tcp://1.2.3.4:1": Preference.TCP,
         "unix:///run/x": Preference.OTHER,
         "ws://1.2.3.4:1": Preference.OTHER,
-        "relay://1.2.3.4:1": Preference.RELAY,
+        f"relay://{bytes(SMALL.public_key).hex()}@1.2.3.4:1": Preference.RELAY,
     }
     assert {text: preference_of(Address.parse(text)) for text in wanted} == wanted
 

@@ -178,7 +178,8 @@ async def cancelled_at(step: int, call: Callable[[], Awaitable[Any]]) -> tuple[A
 
 
 def some_of(count: int, most: int) -> list[int]:
-    """At most so many of 1 to `count`, the first and the last among them."""
+    """At most so many of 1 to `count`, two at the least: the first and the last."""
+    most = max(most, 2)
     if count <= most:
         return list(range(1, count + 1))
     return sorted({1 + round(number * (count - 1) / (most - 1)) for number in range(most)})

@@ -1,8 +1,6 @@
 """The ways that the conformance suite runs over: each is a transport, with what must be known to dial and to listen by it.
 
-A transport that comes with the library takes one entry in `WAYS`, and no test is changed::
-
-    (Way("tls", at=over("tls"), native_auth=True, carrier="tcp"),)
+A transport that comes with the library takes one entry in `WAYS`, and no test is changed; see those that are there.
 
 `at` are addresses to listen at, once for each version of IP; "{path}" stands for a folder of the test. Where something else has to run
 beside it, a relay or a proxy, `opening` opens that, and says how a node with a key gets its transport; by default it is the one that every

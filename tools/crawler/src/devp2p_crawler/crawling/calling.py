@@ -11,7 +11,7 @@ from devp2p_crawler.crawling.rows import packed
 from devp2p_crawler.crawling.state import State, wall
 from devp2p_crawler.frontier import Entry
 from devp2p_crawler.model import Kind, Outcome, Visit
-from devp2p_crawler.visiting import RlpxCaller, visit_rlpx
+from devp2p_crawler.visiting import RlpxCaller, tcp_addresses, visit_rlpx
 
 
 class Calling:
@@ -121,4 +121,4 @@ class Calling:
 
 def _dialable(node: NodeRecord) -> Address | None:
     """Where a node takes calls, at an IP address."""
-    return next((address for address in node.addresses if address.is_dialable and packed(address.host)), None)
+    return next((address for address in tcp_addresses(node) if address.is_dialable and packed(address.host)), None)

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from devp2p import NodeRecord
 from devp2p_crawler.model import Batch, Crawl, Sighting, SignedRecord, Visit
+from devp2p_crawler.visiting import tcp_addresses
 
 MOST: Final = 1000
 """Rows of a batch."""
@@ -70,9 +71,10 @@ def place_of(node: NodeRecord) -> tuple[bytes, int, int]:
     """Where a node is: its address of 4 or 16 bytes, or none, its UDP port and its TCP port, 0 where there is none."""
     udp = node.udp_endpoints[0] if node.udp_endpoints else None
     ip = b"" if udp is None else packed(udp[0])
-    tcp = next((address.port or 0 for address in node.addresses if not ip or packed(address.host) == ip), 0)
-    if not ip and node.addresses:
-        ip = packed(node.addresses[0].host)
+    called_at = tcp_addresses(node)
+    tcp = next((address.port or 0 for address in called_at if not ip or packed(address.host) == ip), 0)
+    if not ip and called_at:
+        ip = packed(called_at[0].host)
     return ip, 0 if udp is None else udp[1], tcp if ip else 0
 
 
@@ -83,7 +85,7 @@ def unpacked(ip: bytes) -> str:
 
 def only_at(node: NodeRecord, ip: bytes) -> NodeRecord:
     """A node with the addresses for calls that are at one IP address, where it was seen: at others it may name somebody else."""
-    here = tuple(address for address in node.addresses if packed(address.host) == ip)
+    here = tuple(address for address in tcp_addresses(node) if packed(address.host) == ip)
     return node if here == node.addresses else replace(node, addresses=here)
 
 

@@ -12,6 +12,7 @@ from devp2p import Discovery, NodeRecord
 from devp2p_crawler.crawling.rows import packed
 from devp2p_crawler.crawling.state import State, endpoint_of
 from devp2p_crawler.model import Kind, Outcome, Silence
+from devp2p_crawler.visiting import tcp_addresses
 
 AFTER: Final = 10.0
 """Seconds without an answer, after which something is told."""
@@ -42,7 +43,7 @@ class Silences:
         state, endpoint = self._state, endpoint_of(node)
         if endpoint is not None and state.may_send(endpoint):
             self._refused += await _is_refused(*node.udp_endpoints[0])
-        address = next((address for address in node.addresses if address.is_dialable and packed(address.host)), None)
+        address = next((address for address in tcp_addresses(node) if address.is_dialable and packed(address.host)), None)
         if address is None or not state.settings.dial:
             return
         host, now = state.courtesy.host(packed(address.host), address.port or 0), trio.current_time()

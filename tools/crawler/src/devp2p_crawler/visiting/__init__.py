@@ -1,6 +1,6 @@
 """One visit to one node, by each protocol. What nodes and networks do comes out as a `Visit`, never as an exception."""
 
-from devp2p_crawler.visiting.hearing import RlpxCaller
+from devp2p_crawler.visiting.hearing import RlpxCaller, tcp_addresses
 from devp2p_crawler.visiting.inbound import Inbound, InboundCounts, InboundLimits
 from devp2p_crawler.visiting.probing import Probe, probe
 from devp2p_crawler.visiting.rlpx import rlpx_caller, visit_rlpx
@@ -16,5 +16,6 @@ __all__ = [
     "UdpVisitor",
     "probe",
     "rlpx_caller",
+    "tcp_addresses",
     "visit_rlpx",
 ]

@@ -25,6 +25,7 @@ from devp2p_crawler.visiting.status import AnyStatus, fitting_status, hear_statu
 _PATIENCE: Final = 0.3
 """The part of the time for a Status after which ours is sent."""
 _MOST_PORT: Final = 65_535
+_SCHEME: Final = "tcp"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,11 @@ def judge_fault(error: RemoteProtocolError) -> Outcome:
     if isinstance(error, PeerMismatch) or error.reason is DisconnectReason.UNEXPECTED_IDENTITY:
         return Outcome.WRONG_KEY
     return Outcome.BROKE_RULES
+
+
+def tcp_addresses(node: NodeRecord) -> tuple[Address, ...]:
+    """Where a node takes calls as all of its network do; what else its record may name is for those who speak it."""
+    return tuple(address for address in node.addresses if address.scheme == _SCHEME)
 
 
 def packed(address: Address) -> bytes:

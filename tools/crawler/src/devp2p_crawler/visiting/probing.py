@@ -14,7 +14,7 @@ from devp2p_crawler.analysis import Call, ProbeStep, StepState, fork_step, stand
 from devp2p_crawler.filters import Described, geth
 from devp2p_crawler.frontier import Courtesy, Politeness
 from devp2p_crawler.model import KnownNode, Outcome, SignedRecord, Visit
-from devp2p_crawler.visiting.hearing import RlpxCaller
+from devp2p_crawler.visiting.hearing import RlpxCaller, tcp_addresses
 from devp2p_crawler.visiting.rlpx import visit_rlpx
 
 OnStep: TypeAlias = Callable[[ProbeStep], None]
@@ -109,7 +109,7 @@ async def probe(
 
 async def _address(found: Probe) -> ProbeStep:
     node = found.node
-    endpoints = [(address.host, f"TCP {address.port}") for address in node.addresses] or [
+    endpoints = [(address.host, f"TCP {address.port}") for address in tcp_addresses(node)] or [
         (host, f"UDP {port}") for host, port in node.udp_endpoints
     ]
     if not endpoints:

@@ -7,6 +7,7 @@ may be waiting for ours, and gets one that fits what its record says of its netw
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import trio
 
@@ -14,7 +15,7 @@ from devp2p import DialError, Limits, NodeRecord, PeerDisconnected, PrivateKey, 
 from devp2p.capabilities.ethereum.networks import NETWORKS, Network
 from devp2p_crawler.model import Kind, Outcome, Said, Visit
 from devp2p_crawler.visiting.failures import outcome_of
-from devp2p_crawler.visiting.hearing import RlpxCaller, hear_out, judge_end, judge_fault, packed, said_by, take_leave
+from devp2p_crawler.visiting.hearing import RlpxCaller, hear_out, judge_end, judge_fault, packed, said_by, take_leave, tcp_addresses
 from devp2p_crawler.visiting.status import STATUS_READERS
 
 
@@ -44,7 +45,7 @@ def rlpx_caller(  # noqa: PLR0913  (keyword arguments are the configuration)
 
 
 async def visit_rlpx(node: NodeRecord, caller: RlpxCaller, *, progress: Progress | None = None) -> Visit:
-    """Call a node at its addresses, in turn, until one leads there; hear what it is, and take leave.
+    """Call a node at its addresses of TCP, in a race, until one leads there; hear what it is, and take leave.
 
     Raises nothing for what the node or the network does. The visit has ended with the last thing that was heard: to take leave may take
     another second, in which the node hangs up. `progress` is told how far things have come, and how long each step took.
@@ -83,7 +84,7 @@ async def _begin(node: NodeRecord, caller: RlpxCaller, progress: Progress) -> tu
         return None if progress.hello is None else said_by(progress.hello)
 
     try:
-        return Outcome.OK, None, await call(node, caller.local, progress=progress)
+        return Outcome.OK, None, await call(replace(node, addresses=tcp_addresses(node)), caller.local, progress=progress)
     except DialError:
         return _why_not_reached(progress), None, None
     except trio.TooSlowError:
