@@ -26,6 +26,7 @@ from devp2p.transports.ws_frames import Code, FrameError, FrameReader, FrameWrit
 
 _CHUNK: Final = 64 * 1024
 _MOMENT: Final = 1.0  # seconds that a control frame may take which nobody waits for
+_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _SELECTOR: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
@@ -102,12 +103,15 @@ class WsStream(HalfCloseableStream):
         return bytearray() if payload is None else self._writer.pong(payload)
 
     async def _write_now(self, code: Code | None = None) -> None:
-        """Write a Pong, or a Close with a code, unless somebody else is writing or the system would not take it at once."""
+        """Write a Pong, or a Close with a code, unless somebody else is writing or the system would not take it at once.
+
+        That cannot be cancelled, or else half a frame might be out.
+        """
         if self._has_ended or self._is_torn or self._writing.locked() or not _takes_more(self._stream):
             return
         self._writing.acquire_nowait()
         try:
-            with trio.CancelScope(deadline=trio.current_time() + _MOMENT, shield=True), suppress(trio.BrokenResourceError):
+            with trio.CancelScope(deadline=trio.current_time() + _MOMENT, shield=True), suppress(*_GONE):
                 await (self._write(self._pong()) if code is None else self._write_close(code))
         finally:
             self._writing.release()
@@ -149,13 +153,11 @@ class WsStream(HalfCloseableStream):
     # The end
 
     async def aclose(self) -> None:
-        """Send Close if that is still to do, without waiting for the peer's, and close the connection."""
+        """Send Close if that is still to do and the system takes it at once, and close the connection without waiting for the peer's."""
         was_closed, self._is_closed = self._is_closed, True
         try:
-            if not was_closed and not self._has_ended and not self._is_torn and not self._writing.locked():
-                with trio.move_on_after(_MOMENT), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                    async with self._writing:
-                        await self._write_close(Code.NORMAL)
+            if not was_closed:
+                await self._write_now(Code.NORMAL)
         finally:
             await self._stream.aclose()
 

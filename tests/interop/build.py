@@ -23,8 +23,9 @@ GO_PACKAGES = {
     "transportpeer": ("transports", "."),
 }
 """Program -> folder of its module here, and package."""
+NPM_PROGRAMS = ("ethereumjs", "websocket")
 DEBIAN_PROGRAMS = ("chromium", "postgresql")
-TARGETS = (*GO_PACKAGES, "ethereumjs", *DEBIAN_PROGRAMS)
+TARGETS = (*GO_PACKAGES, *NPM_PROGRAMS, *DEBIAN_PROGRAMS)
 DEFAULT_TARGETS = TARGETS
 
 
@@ -36,7 +37,7 @@ def find_tool(target: str) -> str:
     """Path of the program that builds or installs `target`."""
     if target in DEBIAN_PROGRAMS:
         return sys.executable
-    name, wanted = ("npm", "npm with Node.js 20.19+") if target == "ethereumjs" else ("go", "Go 1.26+")
+    name, wanted = ("npm", "npm with Node.js 20.19+") if target in NPM_PROGRAMS else ("go", "Go 1.26+")
     path = shutil.which(name)
     if path is None:
         raise BuildError(f"{wanted} is needed to build {target}: install it from your distribution; no `{name}` was found on the PATH")
@@ -56,9 +57,9 @@ def build_go(go: str, target: str) -> None:
     run([go, "build", "-buildvcs=false", "-o", str(OUTPUT / target), package], HERE / module)
 
 
-def build_ethereumjs(npm: str) -> None:
-    """Copy the peer and install its dependencies next to the copy, so that the source tree stays as it is."""
-    source, copy = HERE / "ethereumjs", OUTPUT / "ethereumjs"
+def build_npm(npm: str, target: str) -> None:
+    """Copy a program and install its dependencies next to the copy, so that the source tree stays as it is."""
+    source, copy = HERE / target, OUTPUT / target
     if not (source / "package-lock.json").is_file():
         raise BuildError(f"{source / 'package-lock.json'} is missing")
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("node_modules"), dirs_exist_ok=True)
@@ -73,8 +74,8 @@ def build(target: str, tool: str) -> None:
     if target in DEBIAN_PROGRAMS:
         run([tool, str(HERE / "debian.py"), target], HERE)
         return
-    if target == "ethereumjs":
-        build_ethereumjs(tool)
+    if target in NPM_PROGRAMS:
+        build_npm(tool, target)
     else:
         build_go(tool, target)
     sys.stderr.write(f"{OUTPUT / target} is up to date\n")

@@ -70,6 +70,15 @@ def ethereumjs() -> None:
         pytest.fail("no `node` on the PATH; install Node.js 20.19 or newer")
 
 
+@pytest.fixture(scope="session")
+def websocket() -> None:
+    """The same for the relay on npm's ws."""
+    if not (peers.RELAY_MJS.parent / "node_modules").is_dir():
+        pytest.fail("not built: websocket; run `python tests/interop/build.py websocket`, or `make interop`")
+    if shutil.which("node") is None:
+        pytest.fail("no `node` on the PATH; install Node.js 20.19 or newer")
+
+
 @pytest.fixture(params=HANDSHAKES.values(), ids=list(HANDSHAKES))
 def our_node(request: pytest.FixtureRequest) -> NodeMaker:
     """Make nodes of this library, once with a plain handshake and once with elements in it that no other client knows."""

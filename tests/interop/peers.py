@@ -18,6 +18,7 @@ DPXPEER = BUILT / "dpxpeer"
 TRANSPORTPEER = BUILT / "transportpeer"
 DEVP2P = BUILT / "devp2p"
 PEER_MJS = BUILT / "ethereumjs" / "peer.mjs"
+RELAY_MJS = BUILT / "websocket" / "relay.mjs"
 
 PATIENCE = 120.0  # seconds; on an idle machine everything that is waited for comes within one
 _SHOWN = 30  # events in a failure's message
@@ -160,6 +161,13 @@ async def ethereumjs_peer(*arguments: str) -> AsyncIterator[EthereumJsPeer]:
         peer.enode = listening["enode"]
         peer.public_key = PublicKey.from_bytes(bytes.fromhex(listening["pubkey"]))
         yield peer
+
+
+@asynccontextmanager
+async def websocket_relay(*arguments: str) -> AsyncIterator[tuple[Program, int]]:
+    """Run a relay between TCP and WebSocket, and give the port at which it listens (websocket/relay.mjs)."""
+    async with running(Program, ["node", str(RELAY_MJS), *arguments]) as relay:
+        yield relay, (await relay.event("listening"))["port"]
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@ module devp2p-interop/transports
 go 1.26.0
 
 require (
+	github.com/coder/websocket v1.8.15
 	github.com/ethereum/go-ethereum v1.17.10
 	github.com/golang/snappy v1.0.1-0.20260716114414-9ae09f520e93
 	github.com/libp2p/go-libp2p v0.52.0
