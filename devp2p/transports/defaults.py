@@ -44,6 +44,7 @@ _EXTRAS: Final[dict[str, _Extra]] = {
     "ws": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
     "wss": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),
     "quic": _Extra("quic", "QuicTransport", "quic", ("aioquic",)),
+    "sctp": _Extra("sctp.transport", "SctpTransport", "sctp", ("aiortc", "OpenSSL")),
 }
 """By scheme."""
 

@@ -1,0 +1,323 @@
+"""``sctp://``: sessions over SCTP in DTLS in UDP (RFC 8261), with proof of the peer and streams of its own.
+
+Theory of operation. A stranger costs nothing until it has sent the cookie back that DTLS sent to its address. Then it is an `Incoming` that
+has been heard, and waits for its place as any other; few of those are kept here, and few datagrams of each. A UDP socket that listens
+serves its links after the listener is closed, until the last of them is over, but takes in no others.
+"""
+
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, cast
+
+import trio
+
+from devp2p.addresses import SUBNET, Address
+from devp2p.errors import HandshakeError
+from devp2p.keys import PrivateKey, PublicKey
+from devp2p.transports.certificates import OwnCertificate
+from devp2p.transports.connecting import address_in
+from devp2p.transports.driving import Driver
+from devp2p.transports.links import OnLink, require_peer
+from devp2p.transports.sctp.datagrams import MOST_WAITING, Datagrams, Judge, SocketName, connection_in, context_for
+from devp2p.transports.sctp.link import SctpLink
+
+SCHEME: Final = "sctp"
+MOST_HALF_OPEN: Final = 256
+"""Handshakes that have begun and not ended, of one socket; beyond it, the oldest of the most crowded network makes room."""
+MOST_EARLY: Final = 64
+"""Datagrams that are taken for one of these; a handshake has three or four."""
+_REFUSED: Final = "the peer has refused it by an alert"
+IMPATIENCE: Final = 3.0
+"""Seconds that each IP address of a DNS name but the last is given."""
+
+
+class SctpTransport:
+    """Dials and accepts; ``sctp://host:port``."""
+
+    schemes: frozenset[str] = frozenset({SCHEME})
+
+    def __init__(self, key: PrivateKey) -> None:
+        """`key`: our node's, of which we prove that we have it."""
+        self._certificates = OwnCertificate(key)
+
+    async def dial(self, address: Address, *, expect: PublicKey | None) -> SctpLink:
+        """Connect, trying the IP addresses of a DNS name one after the other.
+
+        Raises OSError if nobody answers, and HandshakeError for a peer that breaks the rules, such as PeerMismatch.
+        """
+        names = [
+            cast("SocketName", name)
+            for _, _, _, _, name in await trio.socket.getaddrinfo(address.host, address.port or 0, type=socket.SOCK_DGRAM)
+        ]
+        for name in names[:-1]:
+            with suppress(OSError), trio.move_on_after(IMPATIENCE):
+                return await self._dial(name, address, expect)
+        return await self._dial(names[-1], address, expect)
+
+    async def _dial(self, name: SocketName, address: Address, expect: PublicKey | None) -> SctpLink:
+        sock = _udp(socket.AF_INET if len(name) == 2 else socket.AF_INET6)
+        try:
+            sock.connect(name)  # which only notes the name
+            local, remote = address_in(SCHEME, sock.getsockname()), address_in(SCHEME, name)
+        except OSError:
+            sock.close()
+            raise
+        datagrams, judge = Datagrams(sock, connected=True), Judge()
+        errors = list[OSError]()
+
+        def failed(error: OSError) -> None:
+            errors.append(error)
+            judge.fail(str(error))
+
+        datagrams.on_error = failed
+        datagrams.on_alert = lambda _: judge.fail(_REFUSED) if link is None else link.refused()
+        endpoint = trio.DTLSEndpoint(cast("trio.socket.SocketType", datagrams), incoming_packets_buffer=MOST_WAITING)
+        link: SctpLink | None = None
+
+        def ended(was_up: bool) -> None:  # noqa: FBT001  (as it is called)
+            if not was_up:
+                datagrams.refuse(name)
+            endpoint.close()
+
+        try:
+            channel = endpoint.connect(cast("tuple[str, int]", name), context_for(self._certificates.current))
+            connection_in(channel).set_app_data(judge)
+            peer = await judge.handshake(channel)
+            datagrams.on_error = lambda _: None
+            require_peer(peer, expect, address)
+            link = SctpLink(channel, local=local, remote=remote, initiator=True, peer=peer, on_end=ended)
+            await link.establish()
+        except BaseException as error:
+            if link is None:
+                ended(False)  # noqa: FBT003  (the same)
+            else:
+                await link.aclose()
+            if isinstance(error, HandshakeError) and errors:
+                raise errors[0] from None
+            if isinstance(error, trio.BrokenResourceError):
+                raise ConnectionResetError(f"the node hung up during the handshake of {SCHEME}: {error}") from None
+            raise
+        return link
+
+    async def bind(self, address: Address) -> "SctpListener":
+        """Listen at an address, at every one that a DNS name has. Raises OSError if it cannot be bound."""
+        sockets = await _bound(address)
+        names = [sock.getsockname() for sock in sockets]
+        addresses = [Address(SCHEME, "*", name[1]) if address.host == "*" else address_in(SCHEME, name) for name in names]
+        return SctpListener(addresses, [_Socket(sock, self._certificates) for sock in sockets])
+
+
+def _udp(family: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.setblocking(False)  # noqa: FBT003  (positional only)
+    return sock
+
+
+async def _bound(address: Address) -> list[socket.socket]:
+    """UDP sockets that are bound at an address."""
+    if address.host == "*":
+        wanted: list[tuple[int, tuple[str, int]]] = [(socket.AF_INET6, ("::", address.port or 0))]
+        if not socket.has_dualstack_ipv6():
+            wanted = [(socket.AF_INET, ("0.0.0.0", address.port or 0))]  # noqa: S104  (every interface is what was asked for)
+    else:
+        found = await trio.socket.getaddrinfo(address.host, address.port or 0, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
+        wanted = [(family, cast("tuple[str, int]", name)) for family, _, _, _, name in found]
+    sockets = list[socket.socket]()
+    try:
+        for family, name in wanted:
+            sockets.append(sock := _udp(family))
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "*"))
+            sock.bind(name)
+    except OSError:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
+
+
+class SctpListener:
+    """See `Listener`."""
+
+    def __init__(self, addresses: Sequence[Address], sockets: "Sequence[_Socket]") -> None:
+        self.addresses: tuple[Address, ...] = tuple(addresses)
+        self._sockets = sockets
+        sender, self._arrived = trio.open_memory_channel[IncomingSctp](len(sockets) * MOST_HALF_OPEN)
+        for sock in sockets:
+            sock.begin(sender)
+
+    async def serve(self, on_link: OnLink) -> None:
+        """See `Listener.serve`."""
+        try:
+            async for incoming in self._arrived:
+                if not incoming.is_over:
+                    await on_link(incoming)
+        finally:
+            self._close()
+
+    async def aclose(self) -> None:
+        """See `Listener.aclose`; the socket stays as long as there are links over it."""
+        self._close()
+        await trio.lowlevel.checkpoint()
+
+    def _close(self) -> None:
+        for sock in self._sockets:
+            sock.close()
+        while self._arrived.statistics().current_buffer_used:
+            self._arrived.receive_nowait().give_up()
+
+
+class IncomingSctp:
+    """See `Incoming`: a peer that has sent our cookie back, from where it says it is."""
+
+    def __init__(self, sock: "_Socket", channel: trio.DTLSChannel) -> None:
+        self.local: Address = sock.local
+        self.remote: Address = address_in(SCHEME, cast("SocketName", channel.peer_address))
+        self.channel: trio.DTLSChannel = channel
+        self.early: int = 0
+        """Datagrams that have come for its handshake."""
+        self.judge: Judge = Judge()
+        self._socket = sock
+        self._link: SctpLink | None = None
+        self._over = trio.Event()
+        connection_in(channel).set_app_data(self.judge)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it, or the link that it became, has ended."""
+        return self._over.is_set()
+
+    async def hear(self) -> bool:
+        """See `Incoming.hear`; the peer has begun already."""
+        await trio.lowlevel.checkpoint()
+        self._check()
+        return True
+
+    async def upgrade(self) -> SctpLink:
+        """See `Incoming.upgrade`."""
+        self._check()
+        peer = await self.judge.handshake(self.channel)
+        self._socket.settled(self)
+        self._check()
+        self._link = SctpLink(self.channel, local=self.local, remote=self.remote, initiator=False, peer=peer, on_end=self._ended)
+        await self._link.establish()
+        return self._link
+
+    async def aclose(self) -> None:
+        """See `Incoming.aclose`."""
+        if self._link is None:
+            self.give_up()
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._link.aclose()
+
+    def give_up(self) -> None:
+        """End it before it is a link."""
+        if not self.is_over:
+            self._socket.refuse(self)
+            self.judge.fail("this end has given it up")
+            self._over.set()
+
+    def _ended(self, was_up: bool) -> None:  # noqa: FBT001  (as it is called)
+        if not was_up:
+            self._socket.refuse(self)
+        self._over.set()
+
+    async def wait_over(self) -> None:
+        """Wait until nothing is left of it."""
+        await self._over.wait()
+
+    def _check(self) -> None:
+        if self.is_over:
+            raise trio.BrokenResourceError("others needed the place, or nobody listens any more")
+
+
+class _Socket:
+    """A UDP socket at which peers arrive."""
+
+    def __init__(self, sock: socket.socket, certificates: OwnCertificate) -> None:
+        self.local: Address = address_in(SCHEME, sock.getsockname())
+        self._certificates = certificates
+        self._certificate = certificates.current
+        self._context = context_for(self._certificate)
+        self._half_open = dict[SocketName, IncomingSctp]()
+        self._is_closed = False
+        self._datagrams = datagrams = Datagrams(sock)
+        datagrams.admits = self._admits
+        datagrams.on_alert = self._refused
+        self._endpoint = trio.DTLSEndpoint(cast("trio.socket.SocketType", datagrams), incoming_packets_buffer=MOST_WAITING)
+        self._driver = Driver(f"UDP socket of {self.local}", self._run, self._endpoint.close)
+
+    def begin(self, arrived: "trio.MemorySendChannel[IncomingSctp]") -> None:
+        """Take in peers."""
+        self._arrived = arrived
+        self._driver.hold()
+
+    def close(self) -> None:
+        """Take in no others."""
+        if not self._is_closed:
+            self._is_closed = True
+            for incoming in tuple(self._half_open.values()):
+                incoming.give_up()
+            self._driver.release()
+
+    def refuse(self, incoming: IncomingSctp) -> None:
+        """Say that there will be no link."""
+        self._datagrams.refuse(cast("SocketName", incoming.channel.peer_address))
+
+    def settled(self, incoming: IncomingSctp) -> None:
+        """A handshake is done, or will not be."""
+        name = cast("SocketName", incoming.channel.peer_address)
+        if self._half_open.get(name) is incoming:
+            del self._half_open[name]
+
+    async def _run(self) -> None:
+        await self._endpoint.serve(self._context, self._handle)
+
+    async def _handle(self, channel: trio.DTLSChannel) -> None:
+        """Keep a channel, which trio closes afterwards, for as long as it is in use."""
+        if self._is_closed:
+            return
+        self._driver.hold()
+        try:
+            self._renew_certificate()
+            self._make_room()
+            incoming = IncomingSctp(self, channel)
+            self._half_open[cast("SocketName", channel.peer_address)] = incoming
+            try:
+                self._arrived.send_nowait(incoming)
+                await incoming.wait_over()
+            except trio.WouldBlock:
+                pass  # nobody serves; it may call again
+            finally:
+                self.settled(incoming)
+        finally:
+            self._driver.release()
+
+    def _make_room(self) -> None:
+        if len(self._half_open) >= MOST_HALF_OPEN:
+            crowds = Counter(incoming.remote.network(SUBNET) for incoming in self._half_open.values())
+            crowded = crowds.most_common(1)[0][0]
+            oldest = next(one for one in self._half_open.values() if one.remote.network(SUBNET) == crowded)
+            oldest.give_up()
+            self.settled(oldest)
+
+    def _renew_certificate(self) -> None:
+        """For the handshake after this one; those of a month ago are good for a year."""
+        if self._certificate is not self._certificates.current:
+            self._certificate = self._certificates.current
+            self._context.use_certificate(self._certificate.certificate)
+            self._context.use_privatekey(self._certificate.key)
+
+    def _admits(self, name: SocketName) -> bool:
+        incoming = self._half_open.get(name)
+        if incoming is None:
+            return True
+        incoming.early += 1
+        return incoming.early <= MOST_EARLY
+
+    def _refused(self, name: SocketName) -> None:
+        if (incoming := self._half_open.get(name)) is not None:
+            incoming.judge.fail(_REFUSED)
