@@ -170,8 +170,7 @@ class _Engine:
     def do_handshake(self) -> None:
         """Go on with the handshake."""
         self._run(self._connection.do_handshake)
-        more = self._connection.get_peer_cert_chain() or ()
-        if len(more) > 1 or any(crypto.dump_certificate(crypto.FILETYPE_ASN1, one) != self._judged for one in more):
+        if len(self._connection.get_peer_cert_chain() or ()) > (not self.server_side):  # a client's first one is not among them
             self._refuse(HandshakeError("more than one certificate, where the peer has to send one"))
         if self._connection.get_alpn_proto_negotiated() != ALPN:
             self._refuse(HandshakeError(f"the peer does not say that it speaks {ALPN.decode()} (ALPN)"))

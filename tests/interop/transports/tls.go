@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -52,6 +54,11 @@ func nodeConfig(o options) (*tls.Config, <-chan p2pcrypto.PubKey, error) {
 		config.Certificates = nil
 	case "two-certificates":
 		config.Certificates[0].Certificate = append(config.Certificates[0].Certificate, config.Certificates[0].Certificate[0])
+	case "stolen-certificate": // somebody's, without its key
+		config.Certificates[0].PrivateKey, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, nil, err
+		}
 	case "tls1.2":
 		config.MinVersion, config.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
 	case "ed25519":
