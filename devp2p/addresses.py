@@ -262,6 +262,11 @@ class Address:
         """Whether it is of this machine or of its own network."""
         return self.scope in _LOCAL
 
+    @property
+    def is_public(self) -> bool:
+        """Whether it can be reached from everywhere, as far as the address tells."""
+        return self.scope is Scope.PUBLIC
+
     def network(self, size: Size) -> bytes:
         """Name the network of some size that it counts for; what has no IP address is one of its own, of any size."""
         if ip := self.ip:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from devp2p.addresses import Address
-from devp2p.transports import Arrival
+from devp2p.transports import Arrival, Link
 
 
 class Successor(Protocol):
@@ -15,8 +15,18 @@ class Successor(Protocol):
     last one counts, and those before it are closed.
     """
 
-    async def dial(self, address: Address) -> None:
-        """Dial the peer by the node's own transports, and open that link. Raises DialError, and as `open`."""
+    async def dial(self, address: Address) -> Link:
+        """Dial the peer by the node's own transports, from where they listen if they can; the link is then to be opened, or closed.
+
+        Raises DialError.
+        """
+        ...
+
+    async def nudge(self, address: Address, data: bytes) -> None:
+        """Send a datagram of no meaning from where the node's transport for an address listens, so that NATs let in what comes from there.
+
+        OSError if that cannot be, ValueError for a transport without datagrams.
+        """
         ...
 
     async def open(self, link: Arrival) -> None:

@@ -12,11 +12,11 @@ import trio
 
 from devp2p.addresses import Address
 from devp2p.capability import Peer
-from devp2p.errors import DialError, DisconnectReason, LocalProtocolError, PeerDisconnected, RemoteProtocolError
+from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import NodeId
 from devp2p.records import NodeRecord
-from devp2p.session import LocalNode, RunningSession, Session, call, open_session
-from devp2p.transports import Arrival, Carriers
+from devp2p.session import LocalNode, RunningSession, Session, dial, open_session
+from devp2p.transports import Arrival, Carriers, Link, SendsBare
 
 Moved = Callable[[Peer, Session], None]
 """Told of a session that goes on over the link of another."""
@@ -67,13 +67,16 @@ class AwaitedLink:
         """The peer whose session is to move."""
         return self._running.peer
 
-    async def dial(self, address: Address) -> None:
+    async def dial(self, address: Address) -> Link:
         """See `Successor.dial`."""
-        try:
-            session = await call(NodeRecord(self.peer.public_key, (address,)), self._local, self._carriers)
-        except ValueError as error:
-            raise DialError(f"{address}: {error}", target=NodeRecord(self.peer.public_key, (address,))) from None
-        await self.take(session)
+        return await dial(NodeRecord(self.peer.public_key, (address,)), self._carriers, each=self._local.limits.dial_timeout)
+
+    async def nudge(self, address: Address, data: bytes) -> None:
+        """See `Successor.nudge`."""
+        transport = self._carriers.transport(address)
+        if not isinstance(transport, SendsBare):
+            raise ValueError(f"{address} is of a transport without datagrams")  # noqa: TRY004  (it is the address that is wrong)
+        await transport.send_bare(data, address)
 
     async def open(self, link: Arrival) -> None:
         """See `Successor.open`."""

@@ -187,6 +187,14 @@ class Transport(Protocol):
         ...
 
 
+@runtime_checkable
+class SendsBare(Protocol):
+    """A `Transport` over datagrams, which can send one that is of no connection."""
+
+    async def send_bare(self, data: bytes, to: Address) -> None:
+        """Send it from the socket from which `to` would be dialled. OSError if there is no way."""
+
+
 def require_peer(proved: PublicKey, expect: PublicKey | None, address: Address) -> None:
     """Raise PeerMismatch if another node than the expected one has proved itself at an address; None expects any."""
     if expect is not None and proved != expect:

@@ -9,7 +9,6 @@ import trio
 
 from devp2p import (
     Channel,
-    DialError,
     DisconnectReason,
     LocalProtocolError,
     Node,
@@ -72,7 +71,7 @@ async def test_a_session_goes_on_over_a_link_on_which_both_have_agreed(kind: str
         async def move(side: int) -> None:
             async with peers[side].successor() as successor:
                 if side == dials:
-                    await successor.dial(nodes[1 - side].addresses[0])
+                    await successor.open(await successor.dial(nodes[1 - side].addresses[0]))
                 await successor.arrived()
                 moved.append(await successor.go_on())
 
@@ -113,7 +112,7 @@ async def test_without_agreement_a_further_link_is_a_rival_and_the_session_stays
     async with talking(dpx=False) as (nodes, peers, counting):
         before = peers[1].link
         async with peers[0].successor() as successor:
-            await successor.dial(nodes[1].addresses[0])
+            await successor.open(await successor.dial(nodes[1].addresses[0]))
             assert await successor.go_on() is False
         assert peers[1].link == before
         await trio.sleep(60)
@@ -123,7 +122,7 @@ async def test_without_agreement_a_further_link_is_a_rival_and_the_session_stays
 
 async def test_one_side_alone_does_not_move() -> None:
     async with talking(dpx=False) as (nodes, peers, _), peers[1].successor() as there, peers[0].successor() as here:
-        await here.dial(nodes[1].addresses[0])
+        await here.open(await here.dial(nodes[1].addresses[0]))
         await there.arrived()
         assert await there.go_on() is False, "the other side does not go on"
 
@@ -141,8 +140,8 @@ async def test_a_stranger_is_no_successor() -> None:
         with pytest.raises(LocalProtocolError, match="no link"):
             await there.go_on()
         async with peers[0].successor() as here:
-            with pytest.raises((DialError, RemoteProtocolError, PeerDisconnected)):
-                await here.dial(stranger.addresses[0])  # it does not have the peer's key
+            with pytest.raises((RemoteProtocolError, PeerDisconnected)):
+                await here.open(await here.dial(stranger.addresses[0]))  # it does not have the peer's key
         assert peers[0].ended is peers[1].ended is None
 
 
@@ -150,7 +149,7 @@ async def test_a_successor_that_is_not_taken_is_closed_and_then_there_may_be_ano
     async with talking() as (nodes, peers, counting):
         for _ in range(3):
             async with peers[1].successor() as there, peers[0].successor() as here:
-                await here.dial(nodes[1].addresses[0])
+                await here.open(await here.dial(nodes[1].addresses[0]))
                 await there.arrived()
         with pytest.raises(LocalProtocolError, match="one successor at a time"):
             async with peers[0].successor(), peers[0].successor():

@@ -74,6 +74,7 @@ class Relay(Capability[RelayMessage, Hop]):
         self._key: PrivateKey | None = None
         self._node: Node | None = None
         self._runs = trio.Event()
+        self._hops: set[Hop] = set()
         self._asked: dict[str, str] = {}
 
     def let_serve(self, serve: bool) -> None:  # noqa: FBT001  (it is what it is about)
@@ -86,7 +87,16 @@ class Relay(Capability[RelayMessage, Hop]):
             raise LocalProtocolError("relay/1 runs in a node, which open_node makes")
         hop = Hop(peer, channel, self._key.public_key, self.relaying)
         channel.ready(hop)
-        await hop.run()
+        self._hops.add(hop)
+        try:
+            await hop.run()
+        finally:
+            self._hops.discard(hop)
+
+    @property
+    def observed(self) -> tuple[tuple[Address, Address], ...]:
+        """Our own end of the link to each relay in use, and what that relay says it is."""
+        return tuple((hop.peer.link.local, hop.observed) for hop in self._hops if hop.observed is not None)
 
     async def serve(self, node: Any) -> None:  # noqa: ANN401  (as in `Capability`)
         """Know the node, for dials and reservations; see to the circuits across it."""

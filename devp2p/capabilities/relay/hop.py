@@ -6,12 +6,12 @@ one before. So a number that was used means a circuit that is over, whose last m
 
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 import trio
 
-from devp2p import Channel, DecodingError, Peer, PublicKey, RemoteProtocolError
+from devp2p import Address, Channel, DecodingError, Peer, PublicKey, RemoteProtocolError
 from devp2p.capabilities.relay.circuit import CircuitStream
 from devp2p.capabilities.relay.lines import End, Line, Lines
 from devp2p.capabilities.relay.messages import (
@@ -58,6 +58,8 @@ class Hop:
         self.peer: Peer = peer
         self.lines: Lines = Lines(channel.send)
         self.ended: trio.Event = trio.Event()
+        self.observed: Address | None = None
+        """Where the peer, being a relay, sees us, as it says."""
         self._channel = channel
         self._key = key
         self._server = server
@@ -124,6 +126,7 @@ class Hop:
             raise RemoteProtocolError(f"the voucher of a reservation: {error}") from None
         if voucher != Voucher(self.key, bytes(self._key), answer.expire):
             raise RemoteProtocolError("the voucher of a reservation is for another relay, node or time")
+        self._note(answer.observed)
         return answer.expire - time.time()
 
     @asynccontextmanager
@@ -167,6 +170,7 @@ class Hop:
                 self._accept(message)
             case Status(number):
                 if (end := self._end_of(number)) is not None:
+                    self._note(message.observed)
                     end.answered(message)
             case Data(number, data):
                 if (end := self._end_of(number)) is not None:
@@ -179,6 +183,11 @@ class Hop:
                     end.closed(code)
             case Reserved():
                 pass  # goes to who waits for it
+
+    def _note(self, observed: str) -> None:
+        with suppress(ValueError):
+            address = Address.parse(observed)
+            self.observed = address if address.ip else self.observed
 
     def _begin(self, number: int) -> None:
         """The peer uses a new number."""

@@ -13,6 +13,10 @@ WINDOW: Final = 128 * 1024
 """Bytes that may be on their way in one direction of a circuit, before who receives them has taken any."""
 
 
+Observed: TypeAlias = Annotated[str, MaxLength(256)]
+"""Where the relay sees a client, as the address of a transport; empty where it is of no use."""
+
+
 class Code(IntEnum):
     """How a request went."""
 
@@ -62,6 +66,7 @@ class Reserved(Response):
     """Where the relay can be dialled, as enode URLs."""
     voucher: Annotated[bytes, MaxLength(256)] = b""
     limit: Limit = Limit()
+    observed: Observed = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class Status:
     number: U64
     code: U8
     limit: Limit = Limit()
+    observed: Observed = ""
+    """By the relay, of the one who has asked for the circuit."""
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class Relaying:
         self._by_key[hop.key] = hop
         expire = int(time.time()) + limits.reservation_time
         voucher = Voucher(bytes(key.public_key), hop.key, expire)
-        return Reserved(request.request_id, Code.OK, expire, self._addresses()[:8], voucher.sign(key), limits.limit)
+        return Reserved(request.request_id, Code.OK, expire, self._addresses()[:8], voucher.sign(key), limits.limit, observed_of(hop))
 
     def connect(self, hop: Hop, request: Connect) -> None:
         """See `hop.Server`."""
@@ -194,7 +194,7 @@ class Crossing:
         else:
             self.is_open = True
             self.caller.credit = self.callee.credit = WINDOW
-            self.caller.line.open(Status(self.caller.line.number, Code.OK, self.limit))
+            self.caller.line.open(Status(self.caller.line.number, Code.OK, self.limit, observed_of(self.caller.hop)))
         self._answered.set()
 
     def refuse(self, code: Code) -> None:
@@ -300,6 +300,12 @@ class Side:
 def is_relayed(link: LinkFacts) -> bool:
     """Whether a session goes through a relay."""
     return link.transport == SCHEME
+
+
+def observed_of(hop: Hop) -> str:
+    """Where a client is seen from here, to be told to it."""
+    address = hop.peer.address
+    return str(address) if address.ip and not is_relayed(hop.peer.link) else ""
 
 
 def _host_of(link: LinkFacts) -> bytes:
