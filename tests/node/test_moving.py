@@ -28,10 +28,11 @@ from tests.chat import ChatMessage, Say, chat
 class Counting:
     """A capability that says numbers, and hears the other's."""
 
-    def __init__(self, rounds: int = 100) -> None:
+    def __init__(self, rounds: int = 100, pace: float = 0.1) -> None:
         self.heard: list[int] = []
         self.said = 0
         self._rounds = rounds
+        self._pace = pace
 
     async def run(self, _: Peer, channel: Channel[ChatMessage]) -> None:
         async with trio.open_nursery() as nursery:
@@ -44,7 +45,7 @@ class Counting:
         for number in range(self._rounds):
             await channel.send(Say(str(number)))
             self.said += 1
-            await trio.sleep(0.1)
+            await trio.sleep(self._pace)
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ async def behind_a_relay(
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 async def test_a_relayed_session_goes_on_directly_and_loses_nothing(host: str) -> None:
-    counting = Counting(20), Counting(20)
+    counting = Counting(20, 0.02), Counting(20, 0.02)
     capabilities = [[Punch(anywhere=True), chat(count.run)] for count in counting]
     async with behind_a_relay(host, (capabilities[0], capabilities[1])) as (one, other, server, address):
         peer = await one.connect(address)
