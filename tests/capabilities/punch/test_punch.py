@@ -11,8 +11,8 @@ from devp2p import Node, PrivateKey, open_node
 from devp2p.capabilities.punch import Punch, PunchLimits
 from devp2p.capabilities.relay import Relay
 from tests.capabilities.relay.three import FREE, met, until
-from tests.chat import Chat, GetTime
-from tests.node.test_moving import Counting, chat
+from tests.chat import Chat, GetTime, chat
+from tests.node.test_moving import Counting
 
 pytestmark = pytest.mark.real_clock
 
