@@ -1,4 +1,4 @@
-"""Relayed sessions go on over direct links, and those above do not notice. NATs are in tests/interop/test_punch_netns.py."""
+"""Relayed sessions go on over direct links, and those above do not notice."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
