@@ -254,7 +254,7 @@ async def _follow(node: Node, troubles: dict[str, str]) -> None:
             case DialFailed(record, error):
                 where = str(next(iter(record.addresses), record.public_key))
                 troubles[where] = str(error).removeprefix(f"{where}: ")
-            case PeerRefused(address, error):
+            case PeerRefused(address, error, _):
                 troubles[str(address)] = str(error)
             case PeerDropped(peer, reason):
                 troubles[str(peer.address)] = str(reason)

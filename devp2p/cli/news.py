@@ -192,7 +192,7 @@ def as_json(event: Event, now: float) -> dict[str, object]:
                 "detail": end.detail,
                 "seconds": round(now - peer.since, 3),
             }
-        case PeerRefused(address, error):
+        case PeerRefused(address, error, _):
             return {"event": "refused", "address": str(address), **_reason(error), "error": str(error)}
         case DialFailed(record, error, retry):
             return {"event": "dial_failed", "enode": record.enode, **_reason(error), "error": str(error), "retry": round(retry, 3)}
@@ -214,7 +214,7 @@ def as_text(event: Event, now: float) -> str:
             return _line("ready", _short(peer), _offer(capability))
         case PeerDropped(peer, end):
             return _line("dropped", _short(peer), f"after {now - peer.since:.1f} s, {end}")
-        case PeerRefused(address, error):
+        case PeerRefused(address, error, _):
             return _line("refused", str(address), str(error))
         case DialFailed(record, error, retry):
             # The error begins with the enode, which nobody wants to read at every attempt.

@@ -53,7 +53,7 @@ class Summaries:
         """What to count an event as; nothing for what is counted already, None for what is shown."""
         now = trio.current_time()
         match event:
-            case PeerRefused(_, error):
+            case PeerRefused(_, error, _):
                 kind = f"refused: {_reason(error)}"
                 return None if self._refusals.allows(kind.encode(), now) else kind
             case SlotDecision(decision):

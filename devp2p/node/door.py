@@ -19,6 +19,7 @@ import trio
 
 from devp2p.addresses import Address
 from devp2p.errors import PeerDisconnected, RemoteProtocolError
+from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.node.events import PeerRefused, told
 from devp2p.node.roster import Roster
@@ -67,11 +68,14 @@ class Door:
             self._nursery.start_soon(self._serve, link, visit)
 
     async def _serve(self, link: Arrival, visit: "Visit") -> None:
+        key: PublicKey | None = None
         try:
-            await self._sessions.begin(await self._hear(link, visit), farewell=visit.farewell, on_wait=visit.leave)
+            session = await self._hear(link, visit)
+            key = session.public_key
+            await self._sessions.begin(session, farewell=visit.farewell, on_wait=visit.leave)
         except (RemoteProtocolError, PeerDisconnected) as error:
             _logger.debug("link from %s failed: %s", link.remote, error)
-            self._roster.publish(PeerRefused(link.remote, told(error)))
+            self._roster.publish(PeerRefused(link.remote, told(error), key))
         finally:
             visit.leave()
 

@@ -42,6 +42,8 @@ class PeerRefused:
 
     address: Address
     error: Exception
+    public_key: PublicKey | None = None
+    """The key that it had proved by then, if it had."""
 
 
 @dataclass(frozen=True, slots=True)

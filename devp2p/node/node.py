@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
 from functools import partial
 from secrets import SystemRandom, token_bytes
 from typing import TYPE_CHECKING
@@ -25,6 +24,7 @@ from devp2p.nat import NatSettings, nat_of
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_enr, own_record
 from devp2p.node.forwarding import Forwarding
 from devp2p.node.pace import PolicyClock
+from devp2p.node.parts import Parts
 from devp2p.node.resuming import new_resumption
 from devp2p.node.roster import ReadyPeers, Roster, Subscription
 from devp2p.node.serving import serve, serving
@@ -42,11 +42,7 @@ if TYPE_CHECKING:  # imported when they are used: see `discovering`
     from devp2p.book import Book
     from devp2p.discovery import Discovery
     from devp2p.nat import NatStatus
-    from devp2p.node.dialer import Dialer
-    from devp2p.node.door import Door
-    from devp2p.node.introducing import Introducing
     from devp2p.node.policy import Policy
-    from devp2p.node.steering import Steering
     from devp2p.peers import Ban
     from devp2p.peers.slots import SlotsView
 
@@ -197,7 +193,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
                     nursery.start_soon(steering.collect, own_candidates(candidates, strict=strict))
                 for record in static:
                     nursery.start_soon(keep_connected, record, dialer.reach, roster.publish)
-                node = Node(local, bound, found, policy, roster, _Parts(carriers, door, dialer, steering, introducing, nursery, forwarding))
+                node = Node(local, bound, found, policy, roster, Parts(carriers, door, dialer, steering, introducing, nursery, forwarding))
                 if forwarding is not None:
                     nursery.start_soon(forwarding.run)
                 for capability in serving(local.capabilities):
@@ -212,19 +208,6 @@ def _port(addresses: Iterable[Address]) -> int:
     return 0 if address is None else address.port or 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What a node acts with."""
-
-    carriers: Carriers
-    door: "Door"
-    dialer: "Dialer"
-    steering: "Steering"
-    introducing: "Introducing"
-    nursery: trio.Nursery
-    forwarding: "Forwarding | None"
-
-
 class Node:
     """A running node; `open_node` makes it."""
 
@@ -235,7 +218,7 @@ class Node:
         discovery: "Discovery | None",
         policy: "Policy",
         roster: Roster,
-        parts: "_Parts",
+        parts: "Parts",
     ) -> None:
         self.roster: Roster = roster
         """The connected peers and the news of them."""
@@ -288,6 +271,11 @@ class Node:
             await trio.sleep_forever()
         else:
             await self._forwarding.changed()
+
+    @property
+    def given_transports(self) -> tuple[Transport, ...] | None:
+        """The transports that it was opened with, for `call` and `dial`; None for those that come with the library."""
+        return self._carriers.given
 
     @property
     def max_peers(self) -> int:

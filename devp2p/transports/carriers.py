@@ -36,6 +36,11 @@ class Carriers:
         self._transports |= dict.fromkeys(transport.schemes, transport)
 
     @property
+    def given(self) -> tuple[Transport, ...] | None:
+        """Those that were given, each once; None for those that come with the library."""
+        return None if self._defaults is not None else tuple({id(one): one for one in self._transports.values()}.values())
+
+    @property
     def schemes(self) -> frozenset[str]:
         """What is understood."""
         return frozenset(self._transports) | (frozenset[str]() if self._defaults is None else self._defaults.schemes)
