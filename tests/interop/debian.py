@@ -24,6 +24,7 @@ class Program:
 PROGRAMS: dict[str, Program] = {
     "postgresql": Program("/usr/lib/postgresql/*/bin/postgres", ("postgresql",)),
     "chromium": Program("/usr/bin/chromium", ("chromium", "fonts-dejavu-core")),  # without a font it would show boxes
+    "haproxy": Program("/usr/sbin/haproxy", ("haproxy",)),  # it listens nowhere until it is told to
 }
 
 

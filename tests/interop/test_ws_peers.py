@@ -1,7 +1,8 @@
-"""WebSocket against libraries that are not ours: Go's github.com/coder/websocket, npm's ws, and the one in Chromium."""
+"""WebSocket against libraries that are not ours: Go's github.com/coder/websocket, npm's ws, the one in Chromium, and HAProxy between."""
 
+import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 import trio
 
-from devp2p import Address, Node, NodeRecord, Peer, PrivateKey, open_node
+from devp2p import Address, HandshakeError, Node, NodeRecord, Peer, PrivateKey, open_node
 from devp2p.session import local_node, open_session
 from devp2p.transports import ByteLink, Incoming, Link, TcpTransport
 from devp2p.transports.ws import SUBPROTOCOL, WsTransport
-from tests.interop import browsing
+from tests.interop import browsing, debian
 from tests.interop.capabilities import Echoing, Talk
 from tests.interop.meeting import ended, payload
 from tests.interop.peers import PATIENCE, transport_dial, transport_peer, websocket_relay
@@ -142,6 +143,71 @@ async def test_the_client_of_npm_dials_us(host: str, scheme: str, frame: int | N
             await ended(peer)
             assert (await relay.event("closed"))["code"] == 1000
             assert not relay.seen("failed")
+
+
+# HAProxy, where the TLS of wss ends
+
+PROXY = """
+global
+    maxconn 100
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    timeout tunnel 1h
+    option forwardfor
+frontend wss
+    bind fd@{listening} ssl crt {pem} alpn http/1.1
+    default_backend node
+backend node
+    server node {node}
+"""
+
+
+@asynccontextmanager
+async def proxy(host: str, files: Files, node: Address, folder: Path) -> AsyncIterator[Address]:
+    """A reverse proxy with the certificate, and a node behind it."""
+    program = debian.PROGRAMS["haproxy"].path()
+    assert program is not None, "not installed: haproxy; run `python tests/interop/build.py haproxy`, or `make interop`"
+    (folder / "both.pem").write_bytes(files.certificate.read_bytes() + files.private_key.read_bytes())
+    (listener,) = await trio.open_tcp_listeners(0, host=host)
+    with listener.socket as listening:
+        descriptor, port = listening.fileno(), listening.getsockname()[1]
+        (folder / "haproxy.cfg").write_text(PROXY.format(listening=descriptor, pem=folder / "both.pem", node=node.where))
+        command = [program, "-db", "-q", "-f", str(folder / "haproxy.cfg")]
+        async with trio.open_nursery() as nursery:
+            process = await nursery.start(partial(trio.run_process, command, pass_fds=(descriptor,), check=False))
+            try:
+                yield Address("wss", host, port)
+            finally:
+                process.terminate()
+
+
+@HOSTS
+async def test_a_reverse_proxy_ends_the_tls(host: str, tmp_path: Path) -> None:
+    """What it says of where callers come from is not believed: they count as the proxy."""
+    files = certified(tmp_path, host)
+    transport = WsTransport(authorities=files.authority)
+    async with AsyncExitStack() as stack:
+        target = await stack.enter_async_context(node("ws", host))
+        address = await stack.enter_async_context(proxy(host, files, target.addresses[0], tmp_path))
+        ours = await stack.enter_async_context(node("tcp", host, TcpTransport(), transport))
+        peer = await ours.connect(NodeRecord(target.public_key, (address,)))
+        await echo_all(peer, "wss")
+        (theirs,) = target.connected
+        assert (theirs.link.transport, theirs.link.remote.host) == ("ws", host)
+        peer.disconnect()
+        assert (await ended(theirs)).by_remote
+
+
+async def test_a_reverse_proxy_without_a_node_behind_it_is_an_error_that_says_so(tmp_path: Path) -> None:
+    files = certified(tmp_path, "127.0.0.1")
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        nowhere = Address("ws", "127.0.0.1", taken.getsockname()[1])
+    async with proxy("127.0.0.1", files, nowhere, tmp_path) as address:
+        with pytest.raises(HandshakeError, match="no WebSocket: the answer has the status 503"):
+            await WsTransport(authorities=files.authority).dial(address, expect=None)
 
 
 # Chromium
