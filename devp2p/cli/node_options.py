@@ -20,7 +20,7 @@ from devp2p.terminal import (
     shaping,
     slots,
 )
-from devp2p.transports import DEFAULT_LISTEN
+from devp2p.transports import DEFAULT_LISTEN, known_schemes
 from devp2p.version import default_client_id
 from devp2p.wire.dpx import Shaping
 
@@ -108,8 +108,9 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         metavar="ADDR",
         action="append",
         type=listen_address,
-        help="listen here: HOST:PORT, tcp://HOST:PORT, where HOST * is every interface and PORT 0 any free one, or unix:///PATH; "
-        f"can be repeated (default: {DEFAULT_LISTEN}, IPv4 and IPv6)",
+        help="listen here: HOST:PORT, tcp://HOST:PORT, where HOST * is every interface and PORT 0 any free one, or unix:///PATH, or "
+        f"another transport's scheme ({', '.join(sorted(known_schemes()))}); can be repeated, and those over TCP may share a port "
+        f"(default: {DEFAULT_LISTEN}, IPv4 and IPv6)",
     )
     group.add_argument(
         "--peer",
@@ -117,7 +118,7 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=node_record,
         default=[],
-        help="stay connected to this node (enode:// or enr:); can be repeated",
+        help="stay connected to this node (enode://, enr:, or SCHEME://KEY@HOST:PORT for another transport); can be repeated",
     )
     group.add_argument(
         "--max-peers",

@@ -29,15 +29,15 @@ from devp2p.terminal import (
     write_json,
     write_text,
 )
-from devp2p.transports import Transport
+from devp2p.transports import LinkFacts, Transport
 from devp2p.trust import Profile
 from devp2p.wire import Hello, base
 
 SUMMARY = "ask a node what it is"
 DESCRIPTION = """\
 Dial a node, shake hands, and say what its Hello tells: its client, its
-capabilities, whether the session was one of dpx/1 or of stock RLPx, and how
-long each step took. No capability has to be shared. The handshake proves that
+capabilities, whether the session was one of dpx/1 or of stock RLPx, what
+carried it and by which way, and how long each step took. No capability has to be shared. The handshake proves that
 the node holds the key in its enode. Where only an address is given, it asks
 the node there for its key: few tell it (devp2p node --reveal-key), and stock
 nodes hang up.
@@ -46,6 +46,7 @@ EPILOG = """\
 examples:
   devp2p ping enode://<public key>@203.0.113.5:30303
   devp2p ping --json --timeout 3 unix://<public key>@/run/node.sock
+  devp2p ping quic://<public key>@203.0.113.5:30303
   devp2p ping tcp://203.0.113.5:30303
 
 exit codes:
@@ -64,7 +65,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "node",
         metavar="ENODE",
         type=node_or_address,
-        help="the node: enode://<128 hex digits>@HOST:PORT, or its ENR (enr:...); or tcp://HOST:PORT, to find out whose key is there",
+        help="the node: enode://<128 hex digits>@HOST:PORT, SCHEME://<128 hex digits>@HOST:PORT for another transport, or its ENR "
+        "(enr:...); or tcp://HOST:PORT, to find out whose key is there",
     )
     parser.add_argument("--key", metavar="FILE", help="call as the node with this key (default: a new one for each call)")
     parser.add_argument(
@@ -100,6 +102,8 @@ class Answer:
     """What went wrong, if there is neither Hello nor Disconnect."""
     asked: bool = False
     """Whether the node was asked for its key."""
+    link: LinkFacts | None = None
+    """What led there, if anything did."""
 
     @property
     def status(self) -> Exit:
@@ -148,13 +152,14 @@ async def ping(
         farewell,
         error if progress.hello is None else "",  # once it has said what it is, it does not matter
         asked=isinstance(node, Address),
+        link=progress.link,
     )
 
 
 def _why_not_reached(address: Address, progress: Progress, timeout: float) -> str:
     """What went wrong at the last address."""
     if progress.address is None:
-        return f"no transport for {address}"
+        return str(progress.failures.get(address, f"no transport for {address}"))
     error = progress.failures[progress.address]
     return explain(error) if isinstance(error, OSError) else _why_failed(error, progress, timeout)
 
@@ -188,6 +193,10 @@ def _as_json(answer: Answer) -> dict[str, object]:
         "public_key": None if record is None else bytes(record.public_key).hex(),
         "id": None if record is None else record.id.hex(),
         "address": str(answer.address),
+        "transport": None if answer.link is None else answer.link.transport,
+        "native_auth": None if answer.link is None else answer.link.native_auth,
+        "native_mux": None if answer.link is None else answer.link.native_mux,
+        "path": None if answer.link is None else answer.link.path,
         "client": None if hello is None else base.printable(hello.client_id),
         "p2p_version": None if hello is None else hello.version,
         "capabilities": None if hello is None else [str(offer) for offer in hello.capabilities],
@@ -197,6 +206,12 @@ def _as_json(answer: Answer) -> dict[str, object]:
         "disconnect": None if farewell is None else {"reason": farewell, "reason_text": describe_reason(farewell)},
         "error": answer.error or None,
     }
+
+
+def _transport_as_text(link: LinkFacts) -> str:
+    proof = "proves the peer by itself" if link.native_auth else "proves nobody, so the session does"
+    streams = ", a stream for each capability" if link.native_mux else ""
+    return f"{link.transport}, {link.path}; {proof}{streams}"
 
 
 def _write(answer: Answer) -> None:
@@ -218,6 +233,8 @@ def _write(answer: Answer) -> None:
             fields["enode"] = record.enode
         fields["node ID"] = record.id.hex()
     fields["address"] = str(answer.address)
+    if answer.link is not None:
+        fields["transport"] = _transport_as_text(answer.link)
     fields["times"] = ", ".join(f"{step} {1000 * taken:.1f} ms" for step, taken in answer.seconds.items())
     if hello is not None and farewell is not None:
         fields["it left with"] = describe_reason(farewell)

@@ -226,6 +226,7 @@ async def _open(  # noqa: PLR0913, PLR0917  (what `open_session` was given)
         opening = wire.Opening(local.hello, local.specs, link.peer or _handshake(link, local, expect))
         stream = await _first_stream(link) if heard is None or heard.stream is None else heard.stream
         if link.peer is not None:
+            progress.remote = link.peer
             require_peer(link.peer, expect, link.remote)
         try:
             theirs = await _exchange_hellos(stream, opening, b"" if heard is None else heard.data, progress, initiator=link.initiator)

@@ -7,6 +7,7 @@ import trio
 from devp2p import wire
 from devp2p.addresses import Address
 from devp2p.keys import PublicKey
+from devp2p.transports import LinkFacts
 
 NO_ANSWER = "it may have another key than the enode says, or be turning away calls at the moment"
 """Why a node may hang up that was called and says nothing: it cannot even read a call for another key."""
@@ -24,6 +25,8 @@ class Progress:
     def __init__(self) -> None:
         self.address: Address | None = None
         """Where the node was reached, else where it was dialled last; None if it was not, as none of its addresses can be dialled."""
+        self.link: LinkFacts | None = None
+        """What leads there, once something does."""
         self.failures: dict[Address, Exception] = {}
         """Why addresses led to nobody: OSError, HandshakeError (PeerMismatch is one), trio.TooSlowError, or ValueError for one that cannot
         be dialled. Those that were still being dialled when another led there are not among them."""
@@ -34,7 +37,7 @@ class Progress:
         self.asks_key: bool = False
         """Whether the node was asked for its key first."""
         self.remote: PublicKey | None = None
-        """The node's key, where it was asked for, or hands were shaken with it; it is proved when there is a Hello."""
+        """The node's key, where it was asked for, hands were shaken with it, or the link proves it; it is proved when there is a Hello."""
         self.hello: wire.Hello | None = None
         """What the peer said of itself. A peer may do so and leave at once, so that the call fails all the same."""
         self._since = 0.0
@@ -51,9 +54,10 @@ class Progress:
         self.awaited = step
         self._since = trio.current_time()
 
-    def connected(self, address: Address, seconds: float) -> None:
-        """The address that led to the node, and how long it took to connect there."""
+    def connected(self, address: Address, link: LinkFacts, seconds: float) -> None:
+        """The address that led to the node, the link that came of it, and how long that took."""
         self.address = address
+        self.link = link
         self.awaited = "connect"
         self.seconds["connect"] = seconds
 

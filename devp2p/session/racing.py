@@ -14,7 +14,7 @@ from devp2p.errors import HandshakeError
 from devp2p.keys import PublicKey
 from devp2p.session.opening import close_link
 from devp2p.session.progress import Progress
-from devp2p.transports import Carriers, Link, in_order
+from devp2p.transports import Carriers, Link, facts_of, in_order
 
 STAGGER: Final = 0.25
 """Seconds until the next address is dialled as well: the Connection Attempt Delay that RFC 8305 recommends."""
@@ -103,6 +103,6 @@ class Race:
         else:
             if self._link is None:
                 self._link = link
-                self._progress.connected(address, trio.current_time() - began)
+                self._progress.connected(address, facts_of(link), trio.current_time() - began)
             else:  # another one stood in the same moment
                 await close_link(link)

@@ -14,14 +14,14 @@ from devp2p.limits import check_cap
 from devp2p.nat import NatSettings, nat_of
 from devp2p.records import NodeRecord
 from devp2p.terminal.output import write
-from devp2p.transports import DEFAULT_LISTEN, default_transports, read_address
+from devp2p.transports import DEFAULT_LISTEN, known_schemes, read_address, why_not_installed
 from devp2p.wire.dpx import Shaping
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-SCHEMES: frozenset[str] = frozenset(scheme for transport in default_transports() for scheme in transport.schemes)
-"""What the nodes of this command can dial and listen at."""
+SCHEMES: frozenset[str] = known_schemes()
+"""What the nodes of this command can dial and listen at, if what it needs is installed; capabilities may bring others."""
 
 _WIDEST = 100
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(|[KMG]i?)(?:B(?:/s)?)?", re.IGNORECASE)
@@ -74,7 +74,7 @@ def node_record(text: str) -> NodeRecord:
         raise argparse.ArgumentTypeError(str(error)) from None
     if not record.addresses:
         raise argparse.ArgumentTypeError("it names a node but no address to dial: add @<host>:<port>")
-    known = [address for address in record.addresses if address.scheme in SCHEMES]
+    known = [address for address in record.addresses if _is_usable(address)]
     if not known:
         _check_scheme(record.addresses[0])
     if not any(address.is_dialable for address in known):
@@ -195,9 +195,17 @@ def client_id(text: str) -> str:
     return text
 
 
+def _is_usable(address: Address) -> bool:
+    return address.is_relayed or (address.scheme in SCHEMES and why_not_installed(address.scheme) is None)
+
+
 def _check_scheme(address: Address) -> None:
+    if _is_usable(address):
+        return
     if address.scheme not in SCHEMES:
-        raise argparse.ArgumentTypeError(f"there is no transport {address.scheme!r}: use {' or '.join(sorted(SCHEMES))}")
+        *others, last = sorted(SCHEMES)
+        raise argparse.ArgumentTypeError(f"there is no transport {address.scheme!r}: use {', '.join(others)} or {last}")
+    raise argparse.ArgumentTypeError(f"{address.scheme}:// {why_not_installed(address.scheme)}")
 
 
 def shaping(text: str) -> Shaping:

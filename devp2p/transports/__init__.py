@@ -2,7 +2,7 @@
 
 from devp2p.transports.carriers import Carriers
 from devp2p.transports.connecting import Connect, Connection, connect_tcp
-from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address
+from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address, why_not_installed
 from devp2p.transports.links import (
     DIRECT,
     Arrival,
@@ -67,4 +67,5 @@ __all__ = [
     "read_address",
     "require_peer",
     "unsent_for",
+    "why_not_installed",
 ]

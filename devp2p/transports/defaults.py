@@ -59,6 +59,14 @@ def known_schemes() -> frozenset[str]:
     return frozenset(scheme for transport in default_transports() for scheme in transport.schemes) | _EXTRAS.keys()
 
 
+def why_not_installed(scheme: str) -> str | None:
+    """What has to be installed before a transport that comes with the library can be used; None if it can, or there is none."""
+    extra = _EXTRAS.get(scheme)
+    if extra is None or extra.is_installed:
+        return None
+    return f"needs packages that are not installed: pip install 'trio-devp2p[{extra.extra}]'"
+
+
 def proves_keys(scheme: str) -> bool:
     """Whether the links of a transport that comes with the library prove the peer by themselves."""
     return scheme in _EXTRAS and _EXTRAS[scheme].proves
@@ -84,8 +92,8 @@ class Defaults:
         extra = _EXTRAS.get(address.scheme)
         if extra is None:
             return None
-        if not extra.is_installed:
-            raise ValueError(f"{address} needs packages that are not installed: pip install 'trio-devp2p[{extra.extra}]'")
+        if (missing := why_not_installed(address.scheme)) is not None:
+            raise ValueError(f"{address} {missing}")
         if extra.proves and self._key is None:
             raise ValueError(f"{address} is of a transport that proves keys, and so needs ours: use `call`, or give the transport")
         return extra.make(self._key)

@@ -263,6 +263,7 @@ async def test_text_for_a_node_that_shares_nothing(capsys):
         "capabilities": "chat/1",
         "node ID": KEY.public_key.node_id.hex(),
         "address": str(node.addresses[0]),
+        "transport": "tcp, direct; proves nobody, so the session does",
     }
 
 
@@ -284,6 +285,10 @@ async def test_json_for_a_node_that_shares_nothing(capsys, tmp_path):
         "public_key": bytes(KEY.public_key).hex(),
         "id": KEY.public_key.node_id.hex(),
         "address": str(node.addresses[0]),
+        "transport": "tcp",
+        "native_auth": False,
+        "native_mux": False,
+        "path": "direct",
         "client": "a \\x1b[31mnode",
         "p2p_version": 5,
         "capabilities": ["chat/1"],
@@ -361,7 +366,7 @@ def test_an_interrupt_ends_it_without_a_traceback():
         (["enode://12@127.0.0.1:1"], "argument ENODE: a node's public key is 128 hex digits, not 2 characters"),
         ([f"enode://{bytes(KEY.public_key).hex()}"], "argument ENODE: it names a node but no address to dial"),
         ([f"enode://{bytes(KEY.public_key).hex()}@127.0.0.1:0"], "argument ENODE: it says port 0: the node does not take connections"),
-        ([f"quic://{bytes(KEY.public_key).hex()}@127.0.0.1:1"], "argument ENODE: there is no transport 'quic': use tcp or unix"),
+        ([f"nope://{bytes(KEY.public_key).hex()}@127.0.0.1:1"], "argument ENODE: there is no transport 'nope': use "),
         ([HERE.enode.replace("memory", "unix"), "--timeout", "0"], "argument --timeout: a number of seconds above 0 is wanted, not '0'"),
         ([HERE.enode.replace("memory", "unix"), "--timeout", "soon"], "argument --timeout: a number of seconds above 0 is wanted"),
     ],

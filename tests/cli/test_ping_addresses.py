@@ -48,7 +48,7 @@ async def test_addresses_that_cannot_be_dialled_do_not_keep_from_those_that_can(
         answer = await ping(record, OTHER, timeout=TIMEOUT, transports=[network])
         assert (answer.status, answer.address) == (Exit.OK, NODE)
         answer = await ping(NodeRecord(KEY.public_key, record.addresses[:2]), OTHER, timeout=TIMEOUT, transports=[network])
-        assert (answer.status, answer.error) == (Exit.FAILED, "no transport for quic://1.2.3.4:5")
+        assert (answer.status, answer.error) == (Exit.FAILED, "no transport for quic://1.2.3.4:5: this node has memory")
 
 
 async def test_another_node_at_the_address_is_told_and_the_next_one_tried():
@@ -162,7 +162,7 @@ async def test_a_node_at_an_address_that_cannot_be_reached():
     answer = await ping(NOBODY, OTHER, timeout=TIMEOUT, transports=[network])
     assert (answer.status, answer.record, answer.address) == (Exit.FAILED, None, NOBODY)
     answer = await ping(Address("quic", "1.2.3.4", 5), OTHER, timeout=TIMEOUT, transports=[network])
-    assert answer.error == "no transport for quic://1.2.3.4:5"
+    assert answer.error == "no transport for quic://1.2.3.4:5: this node has memory"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_an_address_is_told_from_a_node(text, read):
         ("tcp://*:30303", "is where one can listen, and not dial"),
         ("tcp://12@127.0.0.1:30303", "a node's public key is 128 hex digits, not 2 characters"),
         ("enode://127.0.0.1:30303", "a node's public key is 128 hex digits"),
-        ("quic://127.0.0.1:1", "a node's public key is 128 hex digits"),
+        ("nope://127.0.0.1:1", "a node's public key is 128 hex digits"),
     ],
 )
 def test_what_is_neither_is_explained(text, problem):

@@ -13,6 +13,7 @@ import trio
 from devp2p import Address
 
 How = Literal["garbage", "hang up", "silence"]
+HOWS: tuple[How, ...] = ("garbage", "hang up", "silence")
 _FAULTS = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
 
 

@@ -134,7 +134,7 @@ WAYS: tuple[Way, ...] = (
     Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=20, stops=4),
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
-    Way("tls", at=over("tls"), native_auth=True, carrier="tcp"),
+    Way("tls", at=over("tls"), native_auth=True, carrier="tcp", many=30),
     Way("sctp", at=over("sctp"), native_auth=True, native_mux=True, carrier="udp", many=40, marks=("interop",)),
 )
 
