@@ -43,10 +43,10 @@ async def connect_tcp(address: Address) -> Connection:
         raise
 
 
-def connection_of(stream: trio.SocketStream, scheme: str) -> Connection:
-    """What a connected socket of TCP says of its two ends; OSError if it is gone already."""
+def connection_of(stream: trio.SocketStream, scheme: str, path: str = DIRECT) -> Connection:
+    """What a connected socket says of its two ends; OSError if it is gone already."""
     local, remote = stream.socket.getsockname(), stream.socket.getpeername()
-    return Connection(stream, address_in(scheme, local), address_in(scheme, remote))
+    return Connection(stream, address_in(scheme, local), address_in(scheme, remote), path)
 
 
 def address_in(scheme: str, name: tuple[str, int] | tuple[str, int, int, int]) -> Address:

@@ -39,6 +39,8 @@ class _Extra:
 
 
 _EXTRAS: Final[dict[str, _Extra]] = {
+    "ksctp": _Extra("ksctp", "KernelSctpTransport", proves=False),
+    "mptcp": _Extra("mptcp", "MptcpTransport", proves=False),
     "ssh": _Extra("ssh", "SshTransport", "ssh", ("asyncssh", "trio_asyncio")),
     "tls": _Extra("tls", "TlsTransport", "tls", ("OpenSSL",)),
     "ws": _Extra("ws", "WsTransport", "ws", ("wsproto",), proves=False),

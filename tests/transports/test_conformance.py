@@ -183,8 +183,9 @@ async def test_who_hangs_up_is_noticed_by_who_reads_and_who_writes(case: Case, t
                 await leaving.link.aclose()
                 with trio.fail_after(SOON):
                     await until_it_ends(left)
-                    with pytest.raises(trio.BrokenResourceError):
-                        await flood(left.stream)
+                    if case.way.breaks:
+                        with pytest.raises(trio.BrokenResourceError):
+                            await flood(left.stream)
                 await leaving.link.aclose()  # harmless
                 with pytest.raises(trio.ClosedResourceError):
                     await leaving.stream.send_all(b"x")

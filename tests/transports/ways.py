@@ -53,6 +53,8 @@ class Way:
     """Markers of pytest for all of its tests, such as "interop"."""
     shows_local: bool = True
     """Whether what one side calls its own address is what the other sees; not so behind a proxy or a relay."""
+    breaks: bool = True
+    """Whether who writes learns soon that the peer has closed the link, which who reads always does."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ WAYS: tuple[Way, ...] = (
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
     Way("tls", at=over("tls"), native_auth=True, carrier="tcp", many=30),
+    Way("tls", at=over("tls"), native_auth=True, carrier="tcp"),
+    Way("mptcp", at=over("mptcp"), carrier="tcp", marks=("interop",), breaks=False),  # Linux waits a minute
     Way("sctp", at=over("sctp"), native_auth=True, native_mux=True, carrier="udp", many=40, marks=("interop",)),
 )
 
