@@ -13,7 +13,7 @@ import trio
 
 from devp2p.addresses import Address, Endpoint, unmapped
 from devp2p.bounded import Recent
-from devp2p.transports import naming
+from devp2p.transports import SharedSocket, naming
 
 BATCH: Final = 64
 """Datagrams that are taken at once, before anything is sent."""
@@ -25,9 +25,9 @@ _MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 class DatagramSocket:
-    """A bound socket; a context manager, which closes it."""
+    """A bound socket, or a part of one that a transport has; a context manager, which closes it."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket | SharedSocket) -> None:
         self._socket = sock
         self._is_ipv6 = sock.family == socket.AF_INET6
         self._zone = sock.getsockname()[3] if self._is_ipv6 else 0  # where it is bound to a link-local address
@@ -77,7 +77,10 @@ class DatagramSocket:
 
     async def wait_readable(self) -> None:
         """Wait until something has come."""
-        await trio.lowlevel.wait_readable(self._socket)
+        if isinstance(self._socket, SharedSocket):
+            await self._socket.wait_readable()
+        else:
+            await trio.lowlevel.wait_readable(self._socket)
 
     def receive(self) -> list[tuple[bytes, Endpoint]]:
         """What has come, at most `BATCH` datagrams, without waiting."""
@@ -96,6 +99,11 @@ class DatagramSocket:
             batch.append((data, sender))
         self.received += len(batch)
         return batch
+
+    def give_back(self, data: bytes, sender: Endpoint) -> None:
+        """A datagram is of no protocol here: perhaps the transport whose socket it is knows it."""
+        if isinstance(self._socket, SharedSocket):
+            self._socket.give_back(data, self._name(sender))
 
     def send(self, data: bytes, to: Endpoint) -> None:
         """Send a datagram, or count that it could not be: it might as well have been lost on its way."""

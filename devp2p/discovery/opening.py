@@ -25,6 +25,7 @@ from devp2p.discovery.v5 import Discv5, TalkHandler
 from devp2p.keys import PrivateKey
 from devp2p.records import Entries, NodeRecord, nodes_of
 from devp2p.runtime import require_trio
+from devp2p.transports import SharedSocket
 
 DEFAULT_LISTEN: Final = Address("udp", "*", 30303)
 
@@ -48,6 +49,7 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     heard: Heard | None = None,
     may_send: MaySend | None = None,
     strict: bool = False,
+    port: SharedSocket | None = None,
 ) -> AsyncGenerator[Discovery]:
     """Take part in discovery for the length of an ``async with`` block.
 
@@ -55,8 +57,8 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     ``{"tcp": 30303}``. `bootnodes`: nodes to begin with; v5 needs their ENRs, which v4 gets where it runs, too. `trees`: node lists in DNS
     (``enrtree://...``), read through `resolver`, by default the system's. `book` keeps what is found, and the number of our own record.
     `external`: where others reach us, at most one ``IP`` or ``IP:port`` of each kind; else that is found out. `talk`: handlers of TALKREQ
-    by protocol. `unhandled` gets datagrams of other protocols. `strict`: let exceptions of what is given here, and of filters, end
-    discovery, as tests want it, instead of logging them.
+    by protocol. `unhandled` gets datagrams of other protocols. `port`: use the socket of a transport that listens at `listen`. `strict`:
+    let exceptions of what is given here, and of filters, end discovery, as tests want it, instead of logging them.
 
     For programs that ask nodes without being one, as crawlers do: with `asks_only` there is no table of nodes, and nobody is asked but by
     the operations of `Discovery`; `heard` gets nodes that ask us by themselves; `may_send` is asked before each datagram, so that nobody is
@@ -77,7 +79,7 @@ async def open_discovery(  # noqa: PLR0913  (keyword arguments are the configura
     at = parse_externals(several(external, "external"))
     lookups = (resolver or system_resolver()) if urls else None
     clock = Clock()
-    with await DatagramSocket.bind(where) as sock:
+    with await DatagramSocket.bind(where) if port is None else DatagramSocket(port) as sock:
         found = [await with_ip_addresses(node, sock.ip_versions) for node in named]
         known = KnownNodes([node for node in found if node is not None], book, clock.wall)
         own = OwnRecord(key, entries=entries, bound=sock.endpoint, external=at, book=book, now=clock.wall())

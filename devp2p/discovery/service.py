@@ -239,6 +239,7 @@ class Discovery:
             for data, sender in batch:
                 if not any(one.protocol.receive_datagram(data, sender, now) for one in self._versions.values()):
                     self._unhandled += 1
+                    self._socket.give_back(data, sender)
                     if self._on_unhandled is not None:
                         self._on_unhandled(data, sender)
             # What is in the socket still may be the answers that are waited for, if we were late; but a flood must not stop the timers.

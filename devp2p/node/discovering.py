@@ -31,6 +31,7 @@ from devp2p.records import (
     nodes_of,
     transport_entries,
 )
+from devp2p.transports import Listener, SharedSocket, Shares
 
 if TYPE_CHECKING:
     from devp2p.book import Book
@@ -128,15 +129,19 @@ class DiscoveryPlan:
         return cls(settings=settings, bootnodes=named, trees=urls, any_port=any_port)
 
     async def begin(
-        self, stack: AsyncExitStack, key: PrivateKey, bound: Sequence[Address], book: "Book | None", *, strict: bool = False
+        self, stack: AsyncExitStack, key: PrivateKey, listeners: Sequence[Listener], book: "Book | None", *, strict: bool = False
     ) -> "Discovery":
-        """Take part in discovery until `stack` is left. `bound`: where the node listens. `strict`: as for `open_discovery`.
+        """Take part in discovery until `stack` is left.
 
+        `listeners`: where the node listens; one that has the same UDP port shares it. `strict`: as for `open_discovery`.
         OSError if the address cannot be listened at, ValueError, TypeError and LocalProtocolError for wrong settings.
         """
+        bound = tuple(address for listener in listeners for address in listener.addresses)
         where = udp_address(self.settings.listen, beside=enode_address(bound))
+        sharing = (listener.share(where) for listener in listeners if isinstance(listener, Shares) and where.port)
+        port = next((shared for shared in sharing if shared is not None), None)
         try:
-            return await stack.enter_async_context(self._opening(key, where, bound, book, strict=strict))
+            return await stack.enter_async_context(self._opening(key, where, bound, book, strict=strict, port=port))
         except OSError:
             if not self.any_port or not where.port:
                 raise
@@ -144,8 +149,15 @@ class DiscoveryPlan:
         return await stack.enter_async_context(self._opening(key, replace(where, port=0), bound, book, strict=strict))
 
     @asynccontextmanager
-    async def _opening(
-        self, key: PrivateKey, where: Address, bound: Sequence[Address], book: "Book | None", *, strict: bool
+    async def _opening(  # noqa: PLR0913  (what `begin` was given, and what came of it)
+        self,
+        key: PrivateKey,
+        where: Address,
+        bound: Sequence[Address],
+        book: "Book | None",
+        *,
+        strict: bool,
+        port: SharedSocket | None = None,
     ) -> "AsyncGenerator[Discovery]":
         from devp2p.discovery import open_discovery  # noqa: PLC0415  (see above)
 
@@ -165,6 +177,7 @@ class DiscoveryPlan:
                 talk=settings.talk,
                 limits=settings.limits,
                 strict=strict,
+                port=port,
             ) as discovery:
                 yield discovery
         except BaseExceptionGroup as group:

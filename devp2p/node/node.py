@@ -168,7 +168,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
             keeper.load(policy.recall, trio.current_time())
         listeners = await carriers.bind_all(addresses, stack)
         bound = tuple(address for listener in listeners for address in listener.addresses)
-        found = None if plan is None else await plan.begin(stack, key, bound, known, strict=strict)
+        found = None if plan is None else await plan.begin(stack, key, listeners, known, strict=strict)
         forwarding = None if behind.is_idle else Forwarding(behind, bound, found)
         entries = None if found is None else RecordEntries(local.capabilities, found, strict=strict)
         async with trio.open_nursery() as nursery:

@@ -23,6 +23,7 @@ from devp2p.transports.links import (
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.over_tcp import OverTcp
 from devp2p.transports.preference import Preference, in_order, preference_of
+from devp2p.transports.sharing import SharedSocket, Shares
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import UNSENT, TcpTransport, keep_busy, keep_unsent, unsent_for
 from devp2p.transports.unix import UnixTransport
@@ -47,6 +48,8 @@ __all__ = [
     "OverTcp",
     "Preference",
     "SendsBare",
+    "SharedSocket",
+    "Shares",
     "StreamLink",
     "TcpTransport",
     "Transport",

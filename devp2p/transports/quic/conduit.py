@@ -18,8 +18,9 @@ from devp2p.keys import PublicKey
 from devp2p.transports.certificates import key_in_chain
 from devp2p.transports.links import DIRECT
 from devp2p.transports.quic.core import ALPN, IDLE, Core
-from devp2p.transports.quic.names import Name, address_of, is_loopback
+from devp2p.transports.quic.names import address_of, is_loopback
 from devp2p.transports.quic.streams import QuicStream
+from devp2p.transports.sharing import Name
 
 SCHEME: Final = "quic"
 KEEPALIVE: Final = 10.0

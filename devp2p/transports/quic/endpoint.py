@@ -28,8 +28,9 @@ from devp2p.transports.quic.conduit import KEEPALIVE, SCHEME, Conduit
 from devp2p.transports.quic.core import Core
 from devp2p.transports.quic.incoming import QuicIncoming
 from devp2p.transports.quic.initial import LONG, Initial, Tokens, destination_of, other_versions, read_initial, refusal
-from devp2p.transports.quic.names import Name, address_of
+from devp2p.transports.quic.names import address_of
 from devp2p.transports.quic.port import Port
+from devp2p.transports.sharing import Name, SharedSocket
 
 UNPROVED: Final = 16
 """Clients that wait or shake hands without having shown that they are where they say; of further ones that is asked first."""
@@ -56,8 +57,6 @@ class _Grave:
 
 Offer = Callable[[QuicIncoming], bool]
 """Takes a connection that came, if it wants it."""
-Guest = Callable[[bytes, Name], bool]
-"""Looks at a datagram of no known connection, and says whether it has taken it."""
 
 
 class Endpoint:
@@ -70,13 +69,13 @@ class Endpoint:
         """Who takes what strangers begin; without, nothing of theirs is kept."""
         self.configuration: Callable[[], QuicConfiguration] | None = None
         """How to answer them."""
-        self.guest: Guest | None = None
         self.dropped: int = 0
         """Datagrams that belonged to nobody."""
         self._known: dict[bytes, Conduit] = {}
         self._beginning: dict[tuple[bytes, Name], QuicIncoming] = {}
         """Connections that clients began, by what these call them."""
         self._unproved = 0
+        self._guest: SharedSocket | None = None
         self._refused: Recent[tuple[bytes, Name], None] = Recent(_REFUSED, _FORGOTTEN)
         self._graves: Recent[bytes, _Grave] = Recent(_GRAVES, _LASTS)
         self._tokens = Tokens()
@@ -119,6 +118,18 @@ class Endpoint:
         else:
             conduit.lose("its first packet cannot be read")
         return conduit
+
+    def share(self) -> SharedSocket | None:
+        """Let somebody else have what belongs to no connection; None if somebody has it already."""
+        if self._guest is not None:
+            return None
+        self.driver.hold()
+        self._guest = SharedSocket(self.port.socket, self.port.send, self._take_new, self._unshare)
+        return self._guest
+
+    def _unshare(self) -> None:
+        self._guest = None
+        self.driver.release()
 
     def settled(self, incoming: QuicIncoming, *, refused: bool) -> None:
         """One that came has become a link, or will not; then it is told so once, and its repetitions are not looked at."""
@@ -204,8 +215,10 @@ class Endpoint:
                 else:
                     self._hand(incoming.conduit, data, name, now)
                     touched[incoming.conduit] = None
-            elif self.guest is None or not self.guest(data, name):
-                self.take_new(data, name)
+            elif self._guest is not None:
+                self._guest.take(data, name)
+            else:
+                self._take_new(data, name)
         return touched
 
     def _hand(self, conduit: Conduit, data: bytes, name: Name, now: float) -> None:
@@ -216,7 +229,7 @@ class Endpoint:
         except Exception as error:  # noqa: BLE001  (as above)
             self._failed(conduit, error)
 
-    def take_new(self, data: bytes, name: Name) -> None:
+    def _take_new(self, data: bytes, name: Name) -> None:
         """Look at a datagram of nobody's."""
         initial = read_initial(data) if self.on_incoming is not None and data and data[0] & LONG else None
         now = trio.current_time()

@@ -7,7 +7,8 @@ import trio
 from devp2p.addresses import Address
 from devp2p.transports.quic.conduit import SCHEME, Conduit, QuicLink
 from devp2p.transports.quic.initial import Initial
-from devp2p.transports.quic.names import Name, address_of
+from devp2p.transports.quic.names import address_of
+from devp2p.transports.sharing import Name
 
 QUEUED: Final = 8
 """Datagrams that are kept until somebody takes the connection up: a client's first flight has one to three."""

@@ -1,15 +1,13 @@
 """Where datagrams go, as the system's sockets name it, and as our addresses do."""
 
 import socket
-from typing import Final, TypeAlias, cast
+from typing import Final, cast
 
 import trio
 
 from devp2p.addresses import Address
+from devp2p.transports.sharing import Name
 from devp2p.transports.sockets import host_in
-
-Name: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
-"""The name of a UDP socket, of IPv4 or IPv6."""
 
 _MAPPED: Final = "::ffff:"
 

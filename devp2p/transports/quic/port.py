@@ -12,7 +12,8 @@ from typing import Final
 import trio
 
 from devp2p.addresses import Address
-from devp2p.transports.quic.names import Name, address_of, local_towards, name_for
+from devp2p.transports.quic.names import address_of, local_towards, name_for
+from devp2p.transports.sharing import Name
 
 BATCH: Final = 64
 """Datagrams that are taken at once, before anything is answered."""
@@ -32,7 +33,7 @@ class Port:
         self.sent: int = 0
         self.not_sent: int = 0
         """Datagrams that the system did not take: they might as well have been lost on their way."""
-        self._socket = sock
+        self.socket: socket.socket = sock
         self._on_unreachable = on_unreachable
         self._room = memoryview(bytearray(_LARGEST))
         for level, option in _RECVERR if sys.platform == "linux" else ():
@@ -41,13 +42,13 @@ class Port:
 
     async def wait_readable(self) -> None:
         """Wait until something has come."""
-        await trio.lowlevel.wait_readable(self._socket)
+        await trio.lowlevel.wait_readable(self.socket)
 
     def receive(self) -> Iterator[tuple[bytes, Name]]:
         """What has come, at most `BATCH` datagrams, without waiting."""
         for _ in range(BATCH):
             try:
-                size, name = self._socket.recvfrom_into(self._room)
+                size, name = self.socket.recvfrom_into(self._room)
             except BlockingIOError:
                 return
             except OSError:  # an answer to something that was sent earlier
@@ -55,11 +56,11 @@ class Port:
             else:
                 yield bytes(self._room[:size]), name
 
-    def send(self, data: bytes, name: Name) -> None:
-        """Send a datagram, or count that it could not be."""
+    def send(self, data: bytes, name: Name) -> bool:
+        """Send a datagram, or count that it could not be; tells which."""
         for _ in range(2):
             try:
-                self._socket.sendto(data, name)
+                self.socket.sendto(data, name)
             except BlockingIOError:
                 break
             except OverflowError:
@@ -70,12 +71,13 @@ class Port:
                     break
             else:
                 self.sent += 1
-                return
+                return True
         self.not_sent += 1
+        return False
 
     def reach(self, name: Name) -> Name | None:
         """How the socket names a place; None if it cannot reach it."""
-        return name_for(self._socket.family, name)
+        return name_for(self.socket.family, name)
 
     def local(self, scheme: str, name: Name) -> Address:
         """Our own address as whoever is at `name` should see it."""
@@ -86,15 +88,15 @@ class Port:
 
     def close(self) -> None:
         """Close the socket."""
-        trio.lowlevel.notify_closing(self._socket)
-        self._socket.close()
+        trio.lowlevel.notify_closing(self.socket)
+        self.socket.close()
 
     def _take_errors(self) -> int:
         """Read what the system has heard of datagrams that we sent, and give how much that was."""
         taken = 0
         while taken < BATCH:
             try:
-                _, ancillary, _, name = self._socket.recvmsg(0, 512, _ERROR_QUEUE)
+                _, ancillary, _, name = self.socket.recvmsg(0, 512, _ERROR_QUEUE)
             except OSError:
                 break
             taken += 1

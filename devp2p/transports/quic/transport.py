@@ -20,7 +20,8 @@ from devp2p.transports.quic.conduit import SCHEME, QuicLink
 from devp2p.transports.quic.core import configuration_for
 from devp2p.transports.quic.endpoint import Endpoint
 from devp2p.transports.quic.incoming import QuicIncoming
-from devp2p.transports.quic.names import Name, address_of, bound_socket, is_loopback, names_of
+from devp2p.transports.quic.names import address_of, bound_socket, is_loopback, names_of
+from devp2p.transports.sharing import Name, SharedSocket
 
 PATIENCE: Final = 10.0
 """Seconds for which a dial waits for the handshake."""
@@ -141,6 +142,14 @@ class QuicListener:
         self._arrived.append(incoming)
         self._waiting.unpark()
         return True
+
+    def share(self, address: Address) -> SharedSocket | None:
+        """See `Shares`."""
+        for endpoint in self.endpoints:
+            bound = address_of(SCHEME, endpoint.port.name)
+            if bound.port == address.port and (bound.host == address.host or (bound.is_wildcard and address.is_wildcard)):
+                return endpoint.share()
+        return None
 
     async def serve(self, on_link: OnLink) -> None:
         """See `Listener.serve`."""
