@@ -7,7 +7,7 @@ the socket writes them.
 import contextlib
 import errno
 import socket
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import trio
 
@@ -28,7 +28,8 @@ class DatagramSocket:
     """A bound socket, or a part of one that a transport has; a context manager, which closes it."""
 
     def __init__(self, sock: socket.socket | SharedSocket) -> None:
-        self._socket = sock
+        self._shared = sock if isinstance(sock, SharedSocket) else None
+        self._socket = cast("socket.socket", sock)  # of a part there is as much as is used here
         self._is_ipv6 = sock.family == socket.AF_INET6
         self._zone = sock.getsockname()[3] if self._is_ipv6 else 0  # where it is bound to a link-local address
         self._zones: Recent[bytes, int] = Recent(_ZONES)  # a link-local address means something at one interface only (RFC 4007)
@@ -77,8 +78,8 @@ class DatagramSocket:
 
     async def wait_readable(self) -> None:
         """Wait until something has come."""
-        if isinstance(self._socket, SharedSocket):
-            await self._socket.wait_readable()
+        if self._shared is not None:
+            await self._shared.wait_readable()
         else:
             await trio.lowlevel.wait_readable(self._socket)
 
@@ -102,8 +103,8 @@ class DatagramSocket:
 
     def give_back(self, data: bytes, sender: Endpoint) -> None:
         """A datagram is of no protocol here: perhaps the transport whose socket it is knows it."""
-        if isinstance(self._socket, SharedSocket):
-            self._socket.give_back(data, self._name(sender))
+        if self._shared is not None:
+            self._shared.give_back(data, self._name(sender))
 
     def send(self, data: bytes, to: Endpoint) -> None:
         """Send a datagram, or count that it could not be: it might as well have been lost on its way."""

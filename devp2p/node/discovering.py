@@ -140,6 +140,8 @@ class DiscoveryPlan:
         where = udp_address(self.settings.listen, beside=enode_address(bound))
         sharing = (listener.share(where) for listener in listeners if isinstance(listener, Shares) and where.port)
         port = next((shared for shared in sharing if shared is not None), None)
+        if port is not None:
+            stack.callback(port.close)
         try:
             return await stack.enter_async_context(self._opening(key, where, bound, book, strict=strict, port=port))
         except OSError:
