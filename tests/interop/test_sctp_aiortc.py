@@ -1,7 +1,10 @@
 """What is used of aiortc and trio that they call private: if a release of theirs changes it, this says so first."""
 
+import asyncio
 import inspect
 from collections import deque
+from contextlib import nullcontext
+from importlib import import_module
 
 import pytest
 import trio
@@ -137,3 +140,16 @@ def test_what_aiortc_asserts_is_the_peers_fault(monkeypatch: pytest.MonkeyPatch)
     pair.ends[1].ping()
     with pytest.raises(RemoteProtocolError, match="duplicate chunk"):
         pair.carry()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+async def test_it_needs_no_loop_and_minds_none(beside: bool) -> None:  # noqa: FBT001
+    """trio-asyncio, which SSH needs, tells asyncio of its own loop wherever trio runs."""
+    loop, real = import_module("trio_asyncio"), import_module("_asyncio")._get_running_loop
+    async with loop.open_loop() if beside else nullcontext() as around:
+        pair = Pair()
+        pair.carry()
+        assert all(end.is_up for end in pair.ends)
+        assert loop.current_loop.get() is around
+        assert real() is None
+    assert asyncio._get_running_loop() is None

@@ -10,11 +10,15 @@ whoever uses its SCTP: to look at what the peer sends (`vetting`), to keep to th
 
 import asyncio
 import heapq
+import sys
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import count
 from typing import Any, Final, TypeAlias, cast
 
+import trio
 from aiortc.rtcsctptransport import HeartbeatChunk, RTCSctpCapabilities, RTCSctpTransport
 
 from devp2p.errors import RemoteProtocolError
@@ -45,6 +49,28 @@ Step: TypeAlias = Coroutine[Any, Any, object]
 """A coroutine that never waits."""
 
 
+@contextmanager
+def _running(loop: asyncio.AbstractEventLoop) -> Generator[None]:
+    """Let a loop be the one that asyncio knows of.
+
+    Once trio-asyncio has been imported, asyncio asks it instead wherever trio runs.
+    """
+    if trio.lowlevel.in_trio_task() and (other := sys.modules.get("trio_asyncio")) is not None:
+        current: ContextVar[asyncio.AbstractEventLoop | None] = other.current_loop
+        token = current.set(loop)
+        try:
+            yield
+        finally:
+            current.reset(token)
+        return
+    before = asyncio._get_running_loop()  # noqa: SLF001  (for implementers of loops: asyncio's documentation)
+    asyncio._set_running_loop(loop)  # noqa: SLF001  (the same)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(before)  # noqa: SLF001  (the same)
+
+
 class _Loop:
     """As much of an event loop as `RTCSctpTransport` uses: see above."""
 
@@ -60,17 +86,15 @@ class _Loop:
         self._ready.append(step)
         if self._runs:
             return
-        before = asyncio._get_running_loop()  # noqa: SLF001  (for implementers of loops: asyncio's documentation)
-        asyncio._set_running_loop(self.as_asyncio)  # noqa: SLF001  (the same)
         self._runs = True
         try:
-            while self._ready:
-                self._take(self._ready.popleft())
+            with _running(self.as_asyncio):
+                while self._ready:
+                    self._take(self._ready.popleft())
         finally:
             self._runs = False
             while self._ready:
                 self._ready.popleft().close()
-            asyncio._set_running_loop(before)  # noqa: SLF001  (the same)
 
     @property
     def as_asyncio(self) -> asyncio.AbstractEventLoop:

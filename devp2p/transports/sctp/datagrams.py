@@ -124,9 +124,10 @@ class Datagrams:
 class Judge:
     """Who the peer of one handshake is, as its certificate says."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, of_server: bool) -> None:
         self.key: PublicKey | None = None
         self.fault: str = ""
+        self._of_server = of_server
         self._failed = trio.Event()
 
     def look_at(self, der: bytes, depth: int) -> bool:
@@ -157,9 +158,13 @@ class Judge:
             except SSL.Error as error:
                 self.fail(f"OpenSSL: {error}")
             nursery.cancel_scope.cancel()
-        agreed = connection_in(channel).get_alpn_proto_negotiated()
+        connection = connection_in(channel)
+        if len(connection.get_peer_cert_chain() or ()) != int(self._of_server):  # of a client, OpenSSL gives what is behind the first
+            self.fail("several certificates, where the peer has to send one")
+        agreed = connection.get_alpn_proto_negotiated()
         if not self.fault and self.key is not None and agreed == ALPN:
             return self.key
+        await say_goodbye(channel)
         raise HandshakeError(f"no handshake of DTLS: {self.fault or f'{agreed!r} is spoken there, not {ALPN!r}'}")
 
     async def _end_failed(self, scope: trio.CancelScope) -> None:
@@ -173,6 +178,14 @@ def connection_in(channel: trio.DTLSChannel) -> SSL.Connection:
     return channel._ssl  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
+async def say_goodbye(channel: trio.DTLSChannel) -> None:
+    """Tell the peer by an alert that nothing more will come: one that is encrypted, or what OpenSSL has made and trio has not sent."""
+    with suppress(SSL.Error):
+        connection_in(channel).shutdown()
+    with suppress(SSL.Error):
+        await channel.endpoint.socket.sendto(connection_in(channel).bio_read(LARGEST), channel.peer_address)
+
+
 def context_for(certificate: NodeCertificate) -> SSL.Context:
     """DTLS 1.2 with certificates of both sides; of each connection, `set_app_data` names the `Judge`."""
     context = SSL.Context(SSL.DTLS_METHOD)
@@ -184,7 +197,7 @@ def context_for(certificate: NodeCertificate) -> SSL.Context:
     context.use_privatekey(certificate.key)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
     context.set_alpn_protos([ALPN])
-    context.set_alpn_select_callback(lambda _, offered: ALPN if ALPN in offered else SSL.NO_OVERLAPPING_PROTOCOLS)
+    context.set_alpn_select_callback(_choose)
     return context
 
 
@@ -192,3 +205,13 @@ def _verify(connection: SSL.Connection, certificate: X509, number: int, depth: i
     """Judge a certificate; OpenSSL's own verdict, that nobody has signed it whom it knows, says nothing."""
     judge = connection.get_app_data()
     return isinstance(judge, Judge) and judge.look_at(certificate.to_cryptography().public_bytes(Encoding.DER), depth)
+
+
+def _choose(connection: SSL.Connection, offered: list[bytes]) -> bytes:
+    """Choose what to speak; pyOpenSSL makes a fatal alert of what is raised."""
+    if ALPN in offered:
+        return ALPN
+    fault = f"{offered} are spoken there, not {ALPN!r}"
+    if isinstance(judge := connection.get_app_data(), Judge):
+        judge.fail(fault)
+    raise SSL.Error(fault)

@@ -12,6 +12,7 @@ from devp2p.errors import RemoteProtocolError
 from devp2p.keys import PublicKey
 from devp2p.transports.driving import Driver
 from devp2p.transports.sctp.association import Association
+from devp2p.transports.sctp.datagrams import say_goodbye
 from devp2p.transports.sctp.streams import SctpStream, Streams
 
 QUIET: Final = 15.0
@@ -171,6 +172,7 @@ class SctpLink:
         try:
             while packets:
                 await self._channel.send(packets.popleft())
+            await say_goodbye(self._channel)
         except (trio.BrokenResourceError, trio.ClosedResourceError, SSL.Error):
             pass
 

@@ -64,7 +64,7 @@ class SctpTransport:
         except OSError:
             sock.close()
             raise
-        datagrams, judge = Datagrams(sock, connected=True), Judge()
+        datagrams, judge = Datagrams(sock, connected=True), Judge(of_server=True)
         errors = list[OSError]()
 
         def failed(error: OSError) -> None:
@@ -178,7 +178,7 @@ class IncomingSctp:
         self.channel: trio.DTLSChannel = channel
         self.early: int = 0
         """Datagrams that have come for its handshake."""
-        self.judge: Judge = Judge()
+        self.judge: Judge = Judge(of_server=False)
         self._socket = sock
         self._link: SctpLink | None = None
         self._over = trio.Event()
