@@ -3,6 +3,7 @@
 from devp2p.transports.carriers import Carriers
 from devp2p.transports.connecting import Connect, Connection, connect_tcp
 from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address, why_not_installed
+from devp2p.transports.jump import SshJump
 from devp2p.transports.links import (
     DIRECT,
     Arrival,
@@ -50,6 +51,7 @@ __all__ = [
     "SendsBare",
     "SharedSocket",
     "Shares",
+    "SshJump",
     "StreamLink",
     "TcpTransport",
     "Transport",

@@ -24,7 +24,7 @@ GO_PACKAGES = {
 }
 """Program -> folder of its module here, and package."""
 NPM_PROGRAMS = ("ethereumjs", "websocket")
-DEBIAN_PROGRAMS = ("chromium", "haproxy", "postgresql")
+DEBIAN_PROGRAMS = ("chromium", "haproxy", "postgresql", "ssh", "sshd")
 TARGETS = (*GO_PACKAGES, *NPM_PROGRAMS, *DEBIAN_PROGRAMS)
 DEFAULT_TARGETS = TARGETS
 

@@ -8,7 +8,6 @@ one of asyncssh's errors, and ends the connection; asyncssh does the same with a
 import asyncio
 import base64
 import inspect
-import math
 from collections.abc import Awaitable
 from typing import Any, Final
 
@@ -37,7 +36,7 @@ from devp2p.transports.ssh.wire import LOGIN, Wire
 TRIES: Final = 12
 """Requests of a user to be let in: with one key it takes three."""
 KEY_EXCHANGES: Final = 8
-"""Exchanges of keys that a connection may have, and one more for each MiB that came."""
+"""Exchanges of keys that a connection may have, and one more for each MiB of either side."""
 DEFERRED: Final = 512
 """Packets that may wait for an exchange of keys."""
 
@@ -100,7 +99,7 @@ class Ours(SSHConnection):
             return  # before each packet of data, against a weakness of ciphers that are not used here
         if pkttype == MSG_KEXINIT:
             self._exchanged += 1
-            if self._exchanged > KEY_EXCHANGES + (self.wire.received >> 20):
+            if self._exchanged > KEY_EXCHANGES + (self.wire.moved >> 20):
                 raise ProtocolError("keys are exchanged too often")
             self.exchanges = True
             if self.wire.is_up:
@@ -117,7 +116,7 @@ class Ours(SSHConnection):
         self._waiting = 0
         self.exchanges = False
         if self.wire.is_up:
-            self.wire.patience.deadline = math.inf
+            self.wire.relax()
         self.wire.changed.unpark_all()
 
     def log_sent_packet(self, *_: object, **__: object) -> None:

@@ -37,6 +37,11 @@ class SshTransport(OverTcp):
         super().__init__(connect)
         self._key = key
 
+    @property
+    def host_key(self) -> str:
+        """The host key for clients that have no secp256k1, as it stands behind a host's name in OpenSSH's ``known_hosts``."""
+        return other_key(self._key).export_public_key().decode().strip()
+
     async def initiate(self, connection: Connection, address: Address, expect: PublicKey | None) -> "SshLink":
         """See `OverTcp.initiate`."""
         wire = Wire(connection.stream, lambda loop, wire: OurClient(loop, wire, self._as_client, expect))

@@ -84,13 +84,19 @@ class Wire:
         self._fault: Exception | None = None
         self._out = bytearray()
         self._queued = self._written = 0
-        self._is_ending = False
+        self._is_ending = False  # as asyncssh wants it
+        self._is_done = False  # nothing more is sent
         self._over = trio.Event()
 
     @property
     def peer(self) -> PublicKey | None:
         """The node that has proved itself, if it is one."""
         return None if self._ours is None else self._ours.proved
+
+    @property
+    def moved(self) -> int:
+        """Bytes in both directions."""
+        return self.received + self._written
 
     async def start(self) -> None:
         """Begin, and wait until both sides have proved themselves.
@@ -100,12 +106,27 @@ class Wire:
         try:
             await start(self._drive)
             while not self.is_up:
-                self._raise_lost()
+                if self._fault is not None:
+                    raise self._fault
+                if self.closed:
+                    raise trio.ClosedResourceError("the link is closed")
+                if self.lost is not None:
+                    raise trio.BrokenResourceError(self.lost)
                 await self.changed.park()
-        except BaseException:
-            with trio.CancelScope(shield=True):
-                await self.aclose()
+        except BaseException as error:
+            try:
+                if isinstance(error, HandshakeError):
+                    await self._wait_told()
+            finally:
+                with trio.CancelScope(shield=True):
+                    await self.aclose()
             raise
+
+    async def _wait_told(self) -> None:
+        """Let the peer know why, if it takes it."""
+        with trio.move_on_after(_LAST_WORDS):
+            while self._written < self._queued and not self._is_done:
+                await self.changed.park()
 
     async def aclose(self) -> None:
         """Close the connection and all its channels at once."""
@@ -160,7 +181,7 @@ class Wire:
     def abort(self) -> None:
         """Asyncssh has ended the connection; what it said last is still sent, if the peer takes it."""
         self._is_ending = True
-        self.patience.deadline = min(self.patience.deadline, trio.current_time() + _LAST_WORDS)
+        self._hurry()
         self.changed.unpark_all()
 
     close = abort
@@ -178,7 +199,7 @@ class Wire:
     def came_up(self) -> None:
         """Both sides have proved themselves."""
         self.is_up = True
-        self.patience.deadline = math.inf
+        self.relax()
         self.changed.unpark_all()
 
     def ended(self, error: Exception | None) -> None:
@@ -204,7 +225,7 @@ class Wire:
                     nursery.start_soon(self._read)
                     await self._write()
                     nursery.cancel_scope.cancel()
-            if self.patience.cancelled_caught and not (self.closed or self._is_ending):
+            if self.patience.cancelled_caught and self.lost is None:
                 self._fault = HandshakeError(f"SSH: no proof, or no new keys, within {LOGIN:g} s")
                 self._lose(str(self._fault))
         finally:
@@ -220,9 +241,8 @@ class Wire:
         try:
             while data := await self._stream.receive_some(_CHUNK if self.is_up else _PIECE):
                 for begin in range(0, len(data), _PIECE):
-                    if not await self._may_read():
+                    if not await self._feed(data[begin : begin + _PIECE]):
                         return
-                    await self._feed(data[begin : begin + _PIECE])
             why = "the peer hung up"
         except trio.BrokenResourceError as error:
             why = f"the connection broke: {error}"
@@ -230,51 +250,54 @@ class Wire:
             why = "the link is closed"
         self._lose(why)
 
-    async def _feed(self, data: bytes | bytearray) -> None:
+    async def _feed(self, data: bytes | bytearray) -> bool:
+        """Give asyncssh what came, as soon as it can take more; whether it goes on."""
         assert self._ours is not None  # noqa: S101  (`_drive` has made it)
+        while self.lost is None and not self._is_ending and (self._ours.is_busy or len(self._out) > REPLIES):
+            await self.changed.park()
+        if self.lost is not None or self._is_ending:
+            return False
         self.received += len(data)
         if not self.is_up and self.received > UNPROVED:
             self._fault = HandshakeError(f"SSH: more than {UNPROVED} bytes without a proof")
             self._lose(str(self._fault))
-        else:
-            self._ours.data_received(bytes(data))
-            await trio.lowlevel.checkpoint()
-
-    async def _may_read(self) -> bool:
-        """Wait until asyncssh can take more; whether it goes on."""
-        assert self._ours is not None  # noqa: S101  (as above)
-        while self.lost is None and not self._is_ending and (self._ours.is_busy or len(self._out) > REPLIES):
-            await self.changed.park()
-        return self.lost is None and not self._is_ending
+            return False
+        self._ours.data_received(bytes(data))
+        await trio.lowlevel.checkpoint()
+        return True
 
     async def _write(self) -> None:
         try:
-            while self.lost is None:
+            while not self.closed:
                 if self._out:
                     data, self._out = self._out, bytearray()
                     await self._stream.send_all(data)
                     self._written += len(data)
                     self.changed.unpark_all()
-                elif self._is_ending:
+                elif self._is_ending or self.lost is not None:
                     return
                 else:
                     await self.changed.park()
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._lose(f"the connection broke: {error}")
+        finally:
+            self._is_done = True
+            self.changed.unpark_all()
 
     def _lose(self, why: str) -> None:
         if self.lost is None:
             self.lost = why
+            self._hurry()
             self.channels.breaks(why)
             self.changed.unpark_all()
 
-    def _raise_lost(self) -> None:
-        if self._fault is not None:
-            raise self._fault
-        if self.closed:
-            raise trio.ClosedResourceError("the link is closed")
-        if self.lost is not None:
-            raise trio.BrokenResourceError(self.lost)
+    def relax(self) -> None:
+        """Nothing has to be done by a certain time any more."""
+        if self.lost is None:
+            self.patience.deadline = math.inf
+
+    def _hurry(self) -> None:
+        self.patience.deadline = min(self.patience.deadline, trio.current_time() + _LAST_WORDS)
 
 
 def _shown(reason: str) -> str:

@@ -1,0 +1,77 @@
+"""OpenSSH, of Debian's packages: a server with a folder of its own, and what its client needs."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.interop.debian import PROGRAMS
+
+USER = os.environ.get("USER") or "root"
+
+
+def program(name: str) -> str:
+    path = PROGRAMS[name].path()
+    assert path is not None, f"no {name}: python tests/interop/debian.py {name}"
+    return path
+
+
+def make_key(path: Path, kind: str = "ed25519") -> Path:
+    """A new key without a passphrase; its public half is beside it."""
+    keygen = str(Path(program("ssh")).parent / "ssh-keygen")
+    subprocess.run([keygen, "-q", "-t", kind, "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def client_arguments(folder: Path, key: Path, *more: str) -> tuple[str, ...]:
+    """What keeps a client from all that this machine's user has: a file of hosts of its own, and one key."""
+    settings = [
+        f"UserKnownHostsFile={folder}/known_hosts",
+        "GlobalKnownHostsFile=/dev/null",
+        "IdentitiesOnly=yes",
+        "IdentityAgent=none",
+        *more,
+    ]
+    return ("-F", "/dev/null", "-i", str(key), *(part for setting in settings for part in ("-o", setting)))
+
+
+@contextmanager
+def server(folder: Path, host: str, authorized: Path, *more: str) -> Iterator[int]:
+    """A server that lets in the holder of one key, by the user that runs it, and forwards; its port."""
+    key = make_key(folder / "host")
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        port = probe.getsockname()[1]
+    settings = {
+        "ListenAddress": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "HostKey": key,
+        "PidFile": "none",
+        "AuthorizedKeysFile": f"{authorized}.pub",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "PermitRootLogin": "prohibit-password",
+        "AllowTcpForwarding": "yes",
+    }
+    config = folder / "sshd_config"
+    config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()) + "".join(f"{line}\n" for line in more))
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    process = subprocess.Popen([program("sshd"), "-D", "-E", str(folder / "sshd.log"), "-f", str(config)])
+    try:
+        for _ in range(200):
+            try:
+                socket.create_connection((host, port)).close()
+                break
+            except ConnectionRefusedError:
+                time.sleep(0.02)
+        assert process.poll() is None, (folder / "sshd.log").read_text()
+        where = f"[{host}]:{port}"
+        (folder / "known_hosts").write_text(f"{where} {(folder / 'host.pub').read_text()}")
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
