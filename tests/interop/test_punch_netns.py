@@ -1,0 +1,147 @@
+"""Relay and holes in a laboratory of namespaces: kinds of NAT by kinds of transport, with what is to be expected of each.
+
+    a (10.0.1.2) - na - net (the relay) - nb - b (10.0.2.2)
+
+A cone is a NAT that keeps ports (`masquerade`), a symmetric one gives each destination another (`fully-random`), a firewall is IPv6
+without translation; all of them let in only what answers.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import pytest
+
+from devp2p import PrivateKey
+from tests.interop.netns import Lab, inside, until
+
+pytestmark = pytest.mark.interop
+
+KEYS = {name: PrivateKey(bytes([number]) * 32) for number, name in enumerate(("relay", "called", "caller"), 1)}
+PUBLIC = {name: bytes(key.public_key).hex() for name, key in KEYS.items()}
+RELAY = {"4": "192.0.2.1", "6": "[2001:db8::1]"}
+
+FILTER = """
+table inet guard {
+  chain forward { type filter hook forward priority 0; policy drop;
+    ct state established,related accept
+    iifname "in" oifname "out" accept
+  }
+  chain input { type filter hook input priority 0; policy drop;
+    ct state established,related accept
+    iifname { "in", "lo" } accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+  }
+}
+"""
+TRANSLATION = """
+table ip nat {
+  chain out { type nat hook postrouting priority 100;
+    oifname "out" masquerade %s
+  }
+}
+"""
+
+
+def build(lab: Lab, kinds: tuple[str, str]) -> None:
+    """The namespaces, with a NAT of some kind before each of the two nodes."""
+    lab.add("net", "na", "nb", "a", "b")
+    lab.router("net")
+    lab.run("net", "ip", "address", "add", "192.0.2.1/32", "dev", "lo")
+    lab.run("net", "ip", "address", "add", "2001:db8::1/128", "dev", "lo")
+    for number, (host, box, kind) in enumerate((("a", "na", kinds[0]), ("b", "nb", kinds[1])), 1):
+        lab.router(box)
+        lab.wire(
+            ("net", f"to{box}", [f"203.0.{112 + number}.1/24", f"2001:db8:{number}::1/64"]),
+            (box, "out", [f"203.0.{112 + number}.2/24", f"2001:db8:{number}::2/64"]),
+        )
+        lab.wire(
+            (box, "in", [f"10.0.{number}.1/24", f"2001:db8:{number}1::1/64"]),
+            (host, "eth0", [f"10.0.{number}.2/24", f"2001:db8:{number}1::2/64"]),
+        )
+        lab.run(host, "ip", "route", "add", "default", "via", f"10.0.{number}.1")
+        lab.run(host, "ip", "-6", "route", "add", "default", "via", f"2001:db8:{number}1::1")
+        lab.run(box, "ip", "route", "add", "default", "via", f"203.0.{112 + number}.1")
+        lab.run(box, "ip", "-6", "route", "add", "default", "via", f"2001:db8:{number}::1")
+        lab.run("net", "ip", "-6", "route", "add", f"2001:db8:{number}1::/64", "via", f"2001:db8:{number}::2")
+        rules = FILTER
+        if kind != "firewall":
+            rules += TRANSLATION % ("fully-random" if kind == "symmetric" else "")
+        (lab.folder / f"{box}.nft").write_text(rules)
+        lab.run(box, "nft", "-f", str(lab.folder / f"{box}.nft"))
+
+
+def told(lab: Lab, log: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lab.log(log).splitlines() if line.startswith("{") and line.endswith("}")]
+
+
+def say(result: object) -> None:
+    """To the test, by the output of the process."""
+    sys.stdout.write(f"{json.dumps(result)}\n")
+
+
+def scenario(lab: Lab, first: str, second: str, scheme: str, *options: str) -> None:
+    """Print what became of a session between two nodes behind these NATs."""
+    build(lab, (first, second))
+    at = f"{PUBLIC['relay']}@{RELAY['6' if first == 'firewall' else '4']}:30303"
+    program = [sys.executable, "-m", "tests.interop.punching"]
+
+    def start(host: str, name: str, *arguments: str) -> None:
+        lab.start(host, *program, name, bytes(KEYS[name]).hex(), *arguments, log=f"{name}.log")
+
+    start("net", "relay")
+    until("the relay", lambda: told(lab, "relay.log"))
+    start("b", "called", scheme, at, *options)
+    until("the reservation", lambda: any(line.get("reservations") for line in told(lab, "relay.log")))
+    start("a", "caller", scheme, at, PUBLIC["called"])
+    try:
+        until("its move", lambda: any("marked" in line for line in told(lab, "caller.log")), seconds=50)
+        before = told(lab, "relay.log")[-1]["bytes"]
+        until("its answer", lambda: any("path" in line for line in told(lab, "caller.log")), seconds=20)
+    except AssertionError:
+        say({name: lab.log(f"{name}.log")[-3000:] for name in ("caller", "called")})
+        raise
+    after = told(lab, "relay.log")[-1]["bytes"]
+    end = next(line for line in told(lab, "caller.log") if "path" in line)
+    say(end | {"crossed": after - before})
+
+
+Outcome: TypeAlias = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def outcome(request: pytest.FixtureRequest) -> Iterator[Outcome]:
+    """What became of each case; those of the tests that are run are tried four at a time, as they mostly wait."""
+    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    cases = [call.params["case"] for call in calls if call is not None]
+    with ThreadPoolExecutor(4) as pool:
+        running = {case: pool.submit(inside, __file__, "scenario", *case.split(), seconds=100) for case in cases}
+
+        def outcome_of(case: str) -> dict[str, Any]:
+            result: dict[str, Any] = json.loads(running[case].result().splitlines()[-1])
+            assert result["same"], "the session is another object"
+            assert result["answered"]
+            return result
+
+        yield outcome_of
+
+
+@pytest.mark.parametrize("case", ["cone cone tcp", "cone cone quic", "firewall firewall tcp", "firewall firewall quic"])
+def test_between_nats_that_keep_ports_a_session_goes_on_directly(case: str, outcome: Outcome) -> None:
+    result = outcome(case)
+    assert (result["transport"], result["path"]) == (case.rsplit(maxsplit=1)[-1], "direct")
+    assert result["crossed"] < 2_000, "no more of it crosses the relay"
+
+
+@pytest.mark.parametrize("case", ["cone symmetric tcp", "cone symmetric quic", "symmetric symmetric tcp", "symmetric symmetric quic"])
+def test_where_a_nat_gives_other_ports_the_session_stays_on_the_relay(case: str, outcome: Outcome) -> None:
+    result = outcome(case)
+    assert result["transport"] == "relay"
+    assert result["crossed"] > 200_000
+
+
+@pytest.mark.parametrize("case", ["cone cone tcp --silent", "cone cone quic --silent"])
+def test_control_if_only_one_side_dials_the_other_nat_lets_nothing_in(case: str, outcome: Outcome) -> None:
+    assert outcome(case)["transport"] == "relay"
