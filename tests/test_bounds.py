@@ -17,7 +17,7 @@ from devp2p.capabilities.snap import messages as snap_messages
 from devp2p.capabilities.snap import peer as snap_peer
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
-from devp2p.transports import ws, ws_frames
+from devp2p.transports import certificates, tls, ws, ws_frames
 from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
@@ -78,8 +78,9 @@ def test_each_constant_of_a_capability_is_there_with_its_figure_and_no_other(tit
     assert told == ours
 
 
-def test_each_bound_of_websocket_is_there_with_its_figure() -> None:
-    section = TEXT.split("\n## WebSocket\n")[1].split("\n## ")[0]
+@pytest.mark.parametrize(("title", "modules"), [("WebSocket", (ws, ws_frames)), ("TLS", (tls, certificates))])
+def test_each_bound_of_a_transport_is_there_with_its_figure(title: str, modules: tuple[ModuleType, ...]) -> None:
+    section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) ?(\w*) \|", section, flags=re.MULTILINE)
-    ours = {name: value for module in (ws, ws_frames) for name, value in numbers_of(module).items() if not name.startswith("_")}
+    ours = {name: value for module in modules for name, value in numbers_of(module).items() if not name.startswith("_")}
     assert {name: float(figure) * UNITS[unit] for name, figure, unit in rows} == ours

@@ -117,7 +117,12 @@ def keep_busy(stream: Stream) -> None:
 
 
 def keep_unsent(stream: Stream, size: int) -> None:
-    """Let the kernel ask for more when it has less than `size` bytes to send; for other streams than those of TCP nothing happens."""
+    """Let the kernel ask for more when it has less than `size` bytes to send.
+
+    A stream that runs over another has that as its attribute ``under``. For streams that run over something else than TCP nothing happens.
+    """
+    while (under := getattr(stream, "under", None)) is not None:
+        stream = under
     if isinstance(stream, trio.SocketStream) and hasattr(trio.socket, "TCP_NOTSENT_LOWAT"):
         with suppress(OSError):
             stream.setsockopt(socket.IPPROTO_TCP, trio.socket.TCP_NOTSENT_LOWAT, size)

@@ -87,14 +87,16 @@ class TlsTransport(OverTcp):
             raise _fault(engine, error) from None
         under.left = None
         assert engine.peer is not None  # noqa: S101  (the handshake does not end without)
-        secured = replace(connection, stream=TlsStream(stream, engine))
+        secured = replace(connection, stream=TlsStream(stream, engine, connection.stream))
         return link_of(secured, initiator=not engine.server_side, peer=engine.peer)
 
 
 class TlsStream(HalfCloseableStream):
     """One connection, after its handshake."""
 
-    def __init__(self, stream: "trio.SSLStream[_Metered]", engine: "_Engine") -> None:
+    def __init__(self, stream: "trio.SSLStream[_Metered]", engine: "_Engine", under: Stream) -> None:
+        self.under: Stream = under
+        """What it runs over: who sends asks how full that is."""
         self._stream = stream
         self._engine = engine
 
@@ -180,9 +182,6 @@ class _Engine:
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; none at the end of the peer's direction."""
-        self._idle -= self._incoming.pending
-        if self._idle < 0:
-            raise ssl.SSLError(f"more than {MAX_IDLE} bytes with no data in them")
         if self._later is not None:
             raise self._later
         try:
@@ -253,12 +252,15 @@ class _Engine:
 
     def _run(self, do: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs) -> _R:
         """Give OpenSSL what has come, and let it do something; what it has to say then is left to `_drain`, unless it waits or fails."""
-        if self._incoming.pending:
-            self._connection.bio_write(self._incoming.read())
+        if data := self._incoming.read():
+            self._idle -= len(data)
+            self._connection.bio_write(data)
         try:
             return do(*args, **kwargs)
         except SSL.WantReadError:
             self._drain()
+            if self._idle < 0:
+                raise ssl.SSLError(f"more than {MAX_IDLE} bytes with no data in them") from None
             if self._incoming.eof:
                 raise ssl.SSLEOFError("the connection ended without a farewell of TLS") from None
             raise ssl.SSLWantReadError from None

@@ -137,7 +137,6 @@ WAYS: tuple[Way, ...] = (
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
     Way("tls", at=over("tls"), native_auth=True, carrier="tcp", many=30),
-    Way("tls", at=over("tls"), native_auth=True, carrier="tcp"),
     Way("mptcp", at=over("mptcp"), carrier="tcp", marks=("interop",), breaks=False),  # Linux waits a minute
     Way("sctp", at=over("sctp"), native_auth=True, native_mux=True, carrier="udp", many=40, marks=("interop",)),
 )
