@@ -35,6 +35,8 @@ class Middle:
         self.fault: Fault | None = fault
         self.passed: dict[bool, int] = {True: 0, False: 0}
         """Bytes or datagrams, to the node and back."""
+        self.first: bytearray = bytearray()
+        """What the caller has said before anything came back."""
         self.struck: trio.Event = trio.Event()
         self._random = random.Random(7)
 
@@ -92,6 +94,8 @@ async def _tcp(listener: trio.SocketListener, node: Address, middle: Middle) -> 
 async def _pump(source: trio.SocketStream, sink: trio.SocketStream, middle: Middle, *, to_node: bool) -> None:
     with suppress(*_FAULTS):
         while data := await source.receive_some(65536):
+            if to_node and not middle.passed[False]:
+                middle.first += data
             how = middle.strike(to_node=to_node, size=len(data))
             if how is None:
                 await sink.send_all(data)
