@@ -23,8 +23,6 @@ from devp2p.nat.leases import LIFETIME, Leases, NatError, Wanted
 from devp2p.nat.routers import PcpRouter, PmpRouter, Router
 from devp2p.nat.settings import NatSettings, is_believable
 
-LOOK_EVERY: Final = 60.0
-"""Seconds between two looks at the router."""
 LOOKS_IN_VAIN: Final = 3
 SEARCH_AGAIN: Final = (30.0, 60.0, 120.0, 300.0, 600.0)
 """Seconds until a router is searched for again, after each search in vain."""
@@ -58,7 +56,7 @@ Find = Callable[[], Awaitable[Router]]
 class NatKeeper:
     """Makes and keeps the mappings of some ports; `run` does it."""
 
-    def __init__(  # noqa: PLR0913  (half of it for tests)
+    def __init__(
         self,
         settings: NatSettings,
         wanted: Iterable[Wanted],
@@ -66,7 +64,6 @@ class NatKeeper:
         *,
         find: Find | None = None,
         lifetime: int = LIFETIME,
-        look_every: float = LOOK_EVERY,
     ) -> None:
         """`publish` is told of each change. `find` is for tests: it gives a router, or raises NatError."""
         self._settings = settings
@@ -74,7 +71,7 @@ class NatKeeper:
         self._publish = publish
         self._find = find or self._search
         self._lifetime = lifetime
-        self._look_every = look_every
+        self._look_every = settings.look_every
         self._leases = Leases((), 0.0)
         self._hint = trio.Event()
         self._told = trio.Event()
@@ -111,7 +108,8 @@ class NatKeeper:
                     await self._stay_with(router)
                 finally:
                     await self._leave(router)
-            with trio.move_on_after(SEARCH_AGAIN[min(max(0, vain - 1), len(SEARCH_AGAIN) - 1)]):
+                continue
+            with trio.move_on_after(SEARCH_AGAIN[min(vain, len(SEARCH_AGAIN)) - 1]):
                 await self._wait_hint()
 
     async def _search(self) -> Router:

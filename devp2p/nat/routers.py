@@ -3,7 +3,7 @@
 import ipaddress
 import secrets
 from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import trio
 
@@ -17,7 +17,8 @@ from devp2p.nat.settings import is_believable
 _IP_PROTOCOLS: Final = {"tcp": 6, "udp": 17}
 _PMP_OPCODES: Final = {"tcp": pmp.MAP_TCP, "udp": pmp.MAP_UDP}
 
-T = TypeVar("T")
+_ONCE: Final = (0.5,)
+"""Seconds to wait for an answer that may well not come."""
 
 
 class Router(Protocol):
@@ -71,6 +72,11 @@ class _Clocked:
         self._questions.close()
 
 
+def _external(data: bytes) -> pmp.External | None:
+    answer = pmp.decode(data)
+    return answer if isinstance(answer, pmp.External) else None
+
+
 class PmpRouter(_Clocked):
     """A router by NAT-PMP."""
 
@@ -89,12 +95,7 @@ class PmpRouter(_Clocked):
 
     async def look(self) -> bytes:
         """See `Router`."""
-
-        def judge(data: bytes) -> pmp.External | None:
-            answer = pmp.decode(data)
-            return answer if isinstance(answer, pmp.External) else None
-
-        answer = await self._questions.ask(pmp.ask_external(), judge)
+        answer = await self._questions.ask(pmp.ask_external(), _external)
         self._note(answer.epoch)
         if answer.result:
             raise NatError(f"NAT-PMP: {pmp.result_text(answer.result)}")
@@ -137,43 +138,49 @@ class PcpRouter(_Clocked):
         super().__init__(questions)
         self._client = pack_ip(ipaddress.ip_address(questions.local))
         self._random = random_bytes
-        self._held: dict[Wanted, tuple[bytes, bytes, int, int]] = {}
+        self._held: dict[Wanted, tuple[bytes, bytes]] = {}
+        self._speaks_pmp = len(self._client) == 4
 
     @classmethod
     async def open(cls, host: str, port: int = pmp.PORT) -> "PcpRouter":
         """Find out whether there is one; NatError if not, which says so where it speaks NAT-PMP only."""
         router = cls(await Questions.open(host, port, f"PCP at {host}"))
         try:
-            await router.announce()
+            await router.look()
         except BaseException:
             router.close()
             raise
         return router
 
-    async def announce(self) -> None:
-        """Ask for the router's clock alone."""
-        await self._ask(pcp.ask_announce(self._client), pcp.ANNOUNCE, lambda _: True)
-
     async def look(self) -> bytes | None:
-        """See `Router`; the address is that of a mapping which is renewed by this."""
-        for wanted, (_, _, port, lifetime) in self._held.items():
-            return (await self.map(wanted, port, lifetime)).external
-        await self.announce()
-        return None
+        """See `Router`: its clock, and its address if it can be asked for that by NAT-PMP, too.
+
+        The clock should begin anew when the address changes (section 8.5), but does not with all. To renew a mapping would tell, but there
+        are routers that break another one by that, of the same port and the other protocol.
+        """
+        await self._ask(pcp.ask_announce(self._client), pcp.ANNOUNCE, lambda _: True)
+        if not self._speaks_pmp:
+            return None
+        try:
+            answer = await self._questions.ask(pmp.ask_external(), _external, _ONCE)
+        except NatError:
+            self._speaks_pmp = False  # it is asked no more
+            return None
+        return answer.address if answer.result == 0 else None
 
     async def map(self, wanted: Wanted, port: int, lifetime: int) -> Grant:
         """See `Router`."""
         nonce, suggested = self._random(pcp.NONCE_SIZE), bytes(len(self._client))
         if wanted in self._held:
-            nonce, suggested, *_ = self._held[wanted]
+            nonce, suggested = self._held[wanted]
         answer = await self._ask_mapping(wanted, nonce, port, suggested, lifetime)
-        self._held[wanted] = (nonce, answer.address, answer.external, lifetime)
+        self._held[wanted] = (nonce, answer.address)
         return Grant(answer.address, answer.external, self._lifetime)
 
     async def unmap(self, wanted: Wanted) -> None:
         """See `Router`."""
         if wanted in self._held:
-            nonce, *_ = self._held.pop(wanted)
+            nonce, _ = self._held.pop(wanted)
             await self._ask_mapping(wanted, nonce, 0, bytes(len(self._client)), 0)
 
     async def _ask_mapping(self, wanted: Wanted, nonce: bytes, port: int, suggested: bytes, lifetime: int) -> pcp.Mapping:

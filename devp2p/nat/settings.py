@@ -24,6 +24,8 @@ class NatSettings:
     """Servers of STUN to ask, names and ports; an empty tuple for well-known ones, and None for none."""
     external: str = ""
     """The external address, if the user knows it."""
+    look_every: float = 60.0
+    """Seconds between two looks at the router: whether it is there, and has forgotten nothing."""
 
     @property
     def is_idle(self) -> bool:

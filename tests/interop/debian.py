@@ -22,6 +22,8 @@ class Program:
 
 
 PROGRAMS: dict[str, Program] = {
+    "coturn": Program("/usr/bin/turnserver", ("coturn",)),
+    "miniupnpd": Program("/usr/sbin/miniupnpd", ("miniupnpd-nftables", "nftables")),
     "postgresql": Program("/usr/lib/postgresql/*/bin/postgres", ("postgresql",)),
     "chromium": Program("/usr/bin/chromium", ("chromium", "fonts-dejavu-core")),  # without a font it would show boxes
     "haproxy": Program("/usr/sbin/haproxy", ("haproxy",)),  # it listens nowhere until it is told to

@@ -59,8 +59,9 @@ class Pcp:
         self.nonces: dict[tuple[int, int], bytes] = {}
 
     def __call__(self, data: bytes) -> list[bytes]:
-        version, opcode, lifetime = struct.unpack_from("!BBxxI", data)
-        assert version == 2
+        version, opcode, lifetime = struct.unpack_from("!BBxxI", data.ljust(8, b"\0"))
+        if version != 2:
+            return [struct.pack("!BBBBII12x", 2, 128, 0, 1, 0, self.epoch)]
         head = struct.pack("!BBBBII12x", 2, 128 + opcode, 0, self.result, lifetime if self.lifetime < 0 else self.lifetime, self.epoch)
         if opcode == 0:
             return [head]

@@ -41,11 +41,10 @@ async def test_pcp_keeps_the_nonce_of_a_mapping(host):
     server = Pcp(bytes((45, 67, 0, 10)) if host == "127.0.0.1" else bytes.fromhex("2a01" + "00" * 13 + "05"))
     async with serving(server, host) as port:
         router = await PcpRouter.open(host, port)
-        assert await router.look() is None
+        await router.look()
         grant = await router.map(TCP, 30303, 7200)
         assert (grant.external, grant.port, grant.lifetime) == (server.external, 30304, 7200)
         nonce = server.nonces[6, 30303]
-        assert await router.look() == server.external
         await router.map(TCP, 30304, 7200)
         assert server.nonces == {(6, 30303): nonce}
         server.epoch = 1
