@@ -1,5 +1,7 @@
 """SSH: node keys proved by SSH itself, a channel for each capability, and the bounds on strangers."""
 
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -104,3 +106,20 @@ async def test_another_node_than_the_expected_one_is_told_nothing() -> None:
         nursery.start_soon(respond)
         with pytest.raises(PeerMismatch):
             await SshTransport(OTHER).dial(address, expect=OTHER.public_key)
+
+
+LEFT_ALONE = """
+import asyncio, threading
+before = type(asyncio.new_event_loop())
+import devp2p.transports.ssh.loop
+made = [type(asyncio.new_event_loop())]
+thread = threading.Thread(target=lambda: made.append(type(asyncio.new_event_loop())))
+thread.start()
+thread.join()
+assert made == [before, before], made
+asyncio.run(asyncio.sleep(0))
+"""
+
+
+def test_asyncio_elsewhere_in_the_process_stays_what_it_was():
+    subprocess.run([sys.executable, "-c", LEFT_ALONE], check=True, timeout=60)

@@ -19,6 +19,18 @@ _module: Any = import_module("trio_asyncio")
 _open_loop: Callable[[], AbstractAsyncContextManager[asyncio.AbstractEventLoop]] = _module.open_loop
 _current_loop: ContextVar[asyncio.AbstractEventLoop | None] = _module.current_loop
 
+
+def _leave_others_alone() -> None:
+    """Let asyncio outside of trio be what it was: trio-asyncio, imported, would give all of this process loops that run trio.
+
+    It keeps the policy of a thread in an attribute that is None by default, and stands back where it is not.
+    """
+    policies: Any = import_module("trio_asyncio._loop")
+    type(policies._faked_policy).policy = policies._original_policy  # noqa: SLF001  (there is no other way)
+
+
+_leave_others_alone()
+
 Drive: TypeAlias = Callable[[asyncio.AbstractEventLoop], Awaitable[None]]
 
 _logger = logging.getLogger(__name__)
