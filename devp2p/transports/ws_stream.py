@@ -25,6 +25,7 @@ from trio.abc import HalfCloseableStream, Stream
 from devp2p.transports.ws_frames import Code, FrameError, FrameReader, FrameWriter
 
 _CHUNK: Final = 64 * 1024
+_BATCH: Final = 256 * 1024  # bytes that are put in frames at once; a line gives somewhat more than a chunk, which is to go in one piece
 _MOMENT: Final = 1.0  # seconds that a control frame may take which nobody waits for
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _SELECTOR: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -57,8 +58,8 @@ class WsStream(HalfCloseableStream):
             await self._begin_writing()
             try:
                 view = memoryview(data)
-                for start in range(0, len(view), _CHUNK):
-                    await self._write(self._writer.data(view[start : start + _CHUNK], self._pong()))
+                for start in range(0, len(view), _BATCH):
+                    await self._write(self._writer.data(view[start : start + _BATCH], self._pong()))
                 if self._reader.ping is not None:
                     await self._write(self._pong())
             finally:
