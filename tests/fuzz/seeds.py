@@ -24,7 +24,7 @@ from devp2p.wire import base, compression
 from devp2p.wire.dpx import control, header
 from devp2p.wire.rlpx import ecies
 from devp2p.wire.rlpx.handshake import Initiator, Recipient
-from tests.fuzz import nat_targets, snap_targets
+from tests.fuzz import nat_targets, snap_targets, ws_targets
 from tests.fuzz.prelude_targets import CLAIM, REQUEST, sealed
 from tests.fuzz.rlp_targets import Everything, Inner, Nested
 from tests.fuzz.trie_targets import LINK
@@ -88,7 +88,7 @@ def of_connection() -> list[bytes]:
 
 
 def of_streams() -> list[bytes]:
-    """Flags and frames of a capability's stream, and the names of such streams."""
+    """Flags and frames of a capability's stream, the names of such streams; and WebSocket."""
 
     def frame(data: bytes) -> bytes:
         return len(data).to_bytes(3) + data
@@ -97,7 +97,14 @@ def of_streams() -> list[bytes]:
     messages = frame(b"\x10\x05\x10hello") + frame(b"\x12\x01\x00\xc0") + frame(b"\x11\x01\x00\xc0") + last
     names: list[rlp.Encodable] = [[b"chat", 1], [b"eth", 69], [b"12345678", 2**64 - 1], b"chat"]
     streams = [bytes([flags]) + messages for flags in (0, 2, 3, 0x1E, 0xFF)]
-    return [*streams, *(frame(rlp.encode(name)) for name in names), b"\x02" + bytes(3), b"\x03\xff\xff\xff\x10", frame(bytes(65))]
+    return [
+        *streams,
+        *(frame(rlp.encode(name)) for name in names),
+        b"\x02" + bytes(3),
+        b"\x03\xff\xff\xff\x10",
+        frame(bytes(65)),
+        *ws_targets.SEEDS,
+    ]
 
 
 def of_dpx() -> list[bytes]:

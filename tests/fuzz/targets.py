@@ -22,6 +22,7 @@ from tests.fuzz import (
     stream_targets,
     trie_targets,
     wire_targets,
+    ws_targets,
 )
 
 EntryPoint = Callable[[bytes], None]
@@ -43,7 +44,14 @@ TARGETS: Final[Mapping[str, tuple[EntryPoint, ...]]] = {
         session_targets.fuzz_message,
     ),
     "connection": (session_targets.fuzz_connection,),
-    "streams": (stream_targets.fuzz_plain_frames, stream_targets.fuzz_own_stream, stream_targets.fuzz_stream_name),
+    "streams": (
+        stream_targets.fuzz_plain_frames,
+        stream_targets.fuzz_own_stream,
+        stream_targets.fuzz_stream_name,
+        ws_targets.fuzz_ws_frames,
+        ws_targets.fuzz_ws_request,
+        ws_targets.fuzz_ws_answer,
+    ),
     "dpx": (
         dpx_targets.fuzz_dpx_element,
         dpx_targets.fuzz_dpx_header,

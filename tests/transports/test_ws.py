@@ -16,6 +16,7 @@ from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong
 
 from devp2p import Address, DialError, HandshakeError, PrivateKey, open_node
 from devp2p.transports import Carriers, Incoming, TcpTransport, Transport
+from devp2p.transports.tls import TlsTransport
 from devp2p.transports.ws import MOST_HEAD, SUBPROTOCOL, WsTransport
 from devp2p.transports.ws_frames import SENT_FRAME, Code, FrameReader, FrameWriter, masked
 from devp2p.transports.ws_stream import WsStream
@@ -181,6 +182,23 @@ async def test_nodes_meet_over_ws_wss_and_tcp_at_one_port(host: str, tmp_path: P
     listen = [Address(scheme, host, 0) for scheme in ("tcp", "ws", "wss")]
     seen = await exchange(node, WsTransport(authorities=files.authority), listen, [1, 2**10, 2**20])
     assert [address.scheme for address in seen] == ["tcp", "ws", "wss"]
+
+
+@pytest.mark.real_clock
+@pytest.mark.parametrize("host", HOSTS)
+async def test_tls_of_nodes_shares_the_port_with_ws_but_not_with_wss(host: str, tmp_path: Path) -> None:
+    at = [Address(scheme, host, 0) for scheme in ("tcp", "tls", "ws")]
+    async with open_node(KEY, [Chat()], listen=at, strict=True) as node:
+        assert {address.port for address in node.addresses} == {node.addresses[0].port}
+        for address in node.addresses:
+            async with open_node(PrivateKey.generate(), [Chat()], strict=True) as other:
+                peer = await other.connect(f"{address.scheme}://{bytes(KEY.public_key).hex()}@{address.where}")
+                assert (peer.link.transport, peer.link.native_auth) == (address.scheme, address.scheme == "tls")
+    files = certified(tmp_path, host)
+    listening = WsTransport(certificate=files.certificate, private_key=files.private_key)
+    async with AsyncExitStack() as stack:
+        with pytest.raises(ValueError, match="wss and tls cannot share a port, as they begin alike"):
+            await Carriers([TlsTransport(KEY), listening]).bind_all([Address("tls", host, 0), Address("wss", host, 0)], stack)
 
 
 @pytest.mark.real_clock
