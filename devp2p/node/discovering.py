@@ -248,6 +248,17 @@ def own_record(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Disc
     return NodeRecord(key.public_key, named, None if beside is not None and port == beside.port else port)
 
 
+def advertise(addresses: Iterable[Address], discovery: "Discovery | None") -> None:
+    """Say in our record by which transports we listen now; what it says already stays, since the user may know better."""
+    if discovery is None:
+        return
+    news = {key: port for key, port in transport_entries(addresses).items() if discovery.record.get(key) is None}
+    try:
+        discovery.update_record(news)
+    except LocalProtocolError as error:
+        _logger.warning("our record does not say where else we listen: %s", error)
+
+
 def own_enr(key: PrivateKey, addresses: tuple[Address, ...], discovery: "Discovery | None") -> Record | None:
     """The record that a node gives to others to be passed on: that of discovery, or one of its first TCP address.
 

@@ -21,7 +21,7 @@ from devp2p.errors import LocalProtocolError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.limits import Limits
 from devp2p.nat import NatSettings, nat_of
-from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, opened, own_candidates, own_enr, own_record
+from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, advertise, opened, own_candidates, own_enr, own_record
 from devp2p.node.forwarding import Forwarding
 from devp2p.node.pace import PolicyClock
 from devp2p.node.parts import Parts
@@ -374,6 +374,7 @@ class Node:
             self._nursery.start_soon(listener.serve, self._door.take_in)
             unless_served.pop_all()
         self.addresses += listener.addresses
+        advertise(self.addresses, self.discovery)
         if self._forwarding is not None:
             self._forwarding.add(listener.addresses)
         return listener.addresses
