@@ -6,6 +6,7 @@ fills in the rest.
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from devp2p.addresses import Endpoint
@@ -70,8 +71,8 @@ class OwnRecord:
         self._given = frozenset(given)
         self._began = where[4]
         self._forwarded: Endpoint | None = None
-        self._tcp: object = given.get(b"tcp")
-        self._tcp_forwarded: int | None = None
+        self._own_entries: dict[bytes, object] = dict(given)
+        self._ports: Mapping[str, tuple[int, int]] = {}
         self._offered: frozenset[bytes] = frozenset()
         self._keep()
 
@@ -87,19 +88,21 @@ class OwnRecord:
         """
         changed = self._change(entries)
         self._given |= {_key(key) for key in entries}
-        self._tcp = {_key(key): value for key, value in entries.items()}.get(b"tcp", self._tcp)
+        self._own_entries |= {_key(key): value for key, value in entries.items()}
         return changed
 
-    def forward(self, endpoint: Endpoint | None, tcp: int | None = None) -> bool:
-        """A router forwards to us what comes to an IPv4 endpoint, and to a TCP port there; None if none does. Tells whether that is news.
+    def forward(self, endpoint: Endpoint | None, ports: Mapping[str, tuple[int, int]] = MappingProxyType({})) -> bool:
+        """A router forwards to us what comes to an IPv4 endpoint; None if none does. Tells whether that is news.
 
-        Port 0 stands for the bound one. What the user has set stays. Where enough others have seen us at another address since then, the
-        router is not believed.
+        Port 0 stands for the bound one. `ports`: by the key of an entry that says a port, such as ``tcp``, ours and the one that is
+        forwarded to it. What the user has set stays. Where enough others have seen us at another address since then, the router is not
+        believed.
         """
         if endpoint is not None and (self._forwarded is None or endpoint.ip != self._forwarded.ip):
             self.external.doubt(endpoint)
         self._forwarded = None if endpoint is None else Endpoint(endpoint.ip, endpoint.port or self._port)
-        self._tcp_forwarded = tcp
+        # Those of before go back to what they were.
+        self._ports = {**{key: (ours, ours) for key, (ours, _) in self._ports.items()}, **ports}
         return self.address_changed()
 
     def offer(self, entries: Entries) -> bool:
@@ -130,8 +133,9 @@ class OwnRecord:
         ipv6 = external.ipv6 or _endpoint(record.ip6, record.udp6)
         places = self._places(ipv4, ipv6)
         changes = {key: value for key, value in places.items() if key.encode() not in self._given}
-        if self._tcp is not None:
-            changes["tcp"] = self._tcp_forwarded or self._tcp if is_believed else self._tcp
+        for key, (ours, theirs) in self._ports.items():
+            if self._own_entries.get(key.encode()) == ours:
+                changes[key] = theirs if is_believed else ours
         return self._change(changes)
 
     def _places(self, ipv4: Endpoint | None, ipv6: Endpoint | None) -> Mapping[str, object]:

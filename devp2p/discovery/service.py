@@ -138,13 +138,13 @@ class Discovery:
         """
         return self._own.offer(entries)
 
-    def forward(self, endpoint: Endpoint | None, tcp: int | None = None) -> bool:
-        """Say where a router forwards to us, an IPv4 endpoint (port 0: the bound one) and a TCP port there; None when it does no longer.
+    def forward(self, endpoint: Endpoint | None, ports: Mapping[str, tuple[int, int]] = MappingProxyType({})) -> bool:
+        """Say where a router forwards to us, an IPv4 endpoint (port 0: the bound one); None when it does no longer.
 
-        It takes the place of what others see, unless enough of them see us at another address from now on; what the user has set stays.
-        Tells whether there is a new record now.
+        `ports`: for entries that say a port, such as ``tcp``, ours and the one that is forwarded to it. It takes the place of what others
+        see, unless enough of them see us at another address from now on; what the user has set stays. Tells whether there is a new record.
         """
-        return self._own.forward(endpoint, tcp)
+        return self._own.forward(endpoint, ports)
 
     def candidates(self, *filters: Filter) -> Candidates:
         """Iterate nodes that one could dial and that pass all `filters`, from all sources in turn, for as long as discovery runs.

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from devp2p.addresses import Address, Endpoint, Scope
-from devp2p.records import enode_address
+from devp2p.records import enr_entries
 
 if TYPE_CHECKING:  # who has no router to ask need not wait until it is imported
     from devp2p.discovery import Discovery
@@ -25,7 +25,7 @@ class Forwarding:
         from devp2p.nat import NatKeeper  # noqa: PLC0415  (see above)
 
         self._discovery = discovery
-        self._tcp = _wanted(found) if (found := enode_address(bound)) is not None else None
+        self._bound = tuple(bound)
         self._udp = None if discovery is None else _wanted(discovery.address, over_udp=True)
         wanted = [one for one in (self._udp, *map(_wanted, bound)) if one is not None]
         self._has_any = bool(wanted)
@@ -42,8 +42,8 @@ class Forwarding:
 
     def add(self, addresses: Iterable[Address]) -> None:
         """The node listens at more addresses."""
-        for wanted in map(_wanted, addresses):
-            if wanted is not None:
+        for address in addresses:
+            if (wanted := _wanted(address)) is not None:
                 self._keeper.add(wanted)
 
     async def run(self) -> None:
@@ -52,19 +52,20 @@ class Forwarding:
             await self._keeper.run()
 
     def _publish(self, status: "NatStatus") -> None:
-        where = ", ".join(f"{wanted} at {endpoint}" for wanted, endpoint in status.mapped.items())
-        _logger.info("%s", f"{status.method}: {where or 'nothing is forwarded'}{f'; {status.problem}' * bool(status.problem)}")
+        told = ", ".join(f"{wanted} at {endpoint}" for wanted, endpoint in status.mapped.items())
+        _logger.info("%s", f"{status.method}: {told or 'nothing is forwarded'}{f'; {status.problem}' * bool(status.problem)}")
         if self._discovery is None:
             return
-        tcp = status.mapped.get(self._tcp) if self._tcp is not None else None
+        ports = dict[str, tuple[int, int]]()
+        for key, value in enr_entries(self._bound).items():
+            for one, where in status.mapped.items():
+                if one.port == value and one.protocol == ("udp" if key in _OVER_UDP else "tcp"):
+                    ports[key] = (one.port, where.port)
         udp = status.mapped.get(self._udp) if self._udp is not None else None
-        seen = udp or tcp
-        if seen is None and len(status.external) == 4 and not status.mapped and _is_without_ports(status):
+        seen = udp or next(iter(status.mapped.values()), None)
+        if seen is None and len(status.external) == 4 and _is_without_ports(status):
             seen = Endpoint(status.external, 0)
-        if seen is None:
-            self._discovery.forward(None)
-        else:
-            self._discovery.forward(Endpoint(seen.ip, 0 if udp is None else udp.port), None if tcp is None else tcp.port)
+        self._discovery.forward(None if seen is None else Endpoint(seen.ip, 0 if udp is None else udp.port), ports)
 
 
 def _is_without_ports(status: "NatStatus") -> bool:

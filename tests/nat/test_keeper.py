@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from devp2p import PrivateKey, open_node
 from devp2p.addresses import Endpoint
+from devp2p.discovery import open_discovery
 from devp2p.errors import LocalProtocolError
 from devp2p.nat import Grant, NatError, NatKeeper, NatSettings, NatStatus, Wanted
 from devp2p.nat.keeper import FAREWELL, LOOKS_IN_VAIN
@@ -231,6 +232,27 @@ async def test_a_nodes_record_says_what_its_router_forwards(monkeypatch):
         record = node.discovery.record
         assert (str(record.ip), record.tcp, record.udp) == ("127.0.0.1", own, node.discovery.address.port)
     assert not router.mapped
+
+
+@pytest.mark.real_clock
+async def test_each_entry_that_says_a_port_says_the_one_outside_and_the_users_stay():
+    async with open_discovery(PrivateKey.generate(), listen="udp://127.0.0.1:0", entries={"tcp": 1000, "tls": 1000, "ws": 7}) as discovery:
+        own = discovery.address.port
+
+        def shown():
+            record = discovery.record
+            return str(record.ip), record.udp, *(int.from_bytes(record.entries[key][-2:]) for key in (b"tcp", b"tls", b"ws"))
+
+        assert shown() == ("127.0.0.1", own, 1000, 1000, 7)
+        assert discovery.forward(Endpoint(EXTERNAL, 0), {"tcp": (1000, 2000), "tls": (1000, 2001), "ws": (1000, 2002)})
+        assert shown() == ("45.67.0.10", own, 2000, 2001, 7)
+        assert discovery.forward(Endpoint(EXTERNAL, 5), {"tcp": (1000, 3000)})
+        assert shown() == ("45.67.0.10", 5, 3000, 1000, 7)
+        discovery.update_record({"tcp": 9})
+        discovery.forward(Endpoint(OTHER, 5), {"tcp": (1000, 4000)})
+        assert shown() == ("45.67.0.99", 5, 9, 1000, 7)
+        discovery.forward(None)
+        assert shown() == ("127.0.0.1", own, 9, 1000, 7)
 
 
 @pytest.mark.real_clock
