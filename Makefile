@@ -53,7 +53,7 @@ coverage: install ## the tests of keys, wire and sessions again, with pycryptodo
 simulation: install ## tests that simulate large networks, or the choice of peers over many runs; minutes of computing
 	$(PY) -m pytest $(WORKERS) -m 'simulation and not long' $(ARGS)
 
-interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go and Node
+interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go, Node and network namespaces
 	$(PY) tests/interop/build.py
 	$(PY) -m pytest -m interop $(ARGS)
 
