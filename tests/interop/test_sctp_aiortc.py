@@ -2,19 +2,15 @@
 
 import asyncio
 import inspect
-from collections import deque
 from contextlib import nullcontext
 from importlib import import_module
+from typing import Any
 
 import pytest
 import trio
-from aiortc.rtcsctptransport import SCTP_MAX_PACKET_LENGTH, USERDATA_MAX_LENGTH, HeartbeatChunk, InboundStream, RTCSctpTransport
 from OpenSSL import SSL
 
 from devp2p.errors import RemoteProtocolError
-from devp2p.transports.sctp import association as ours
-from devp2p.transports.sctp.association import Association
-from devp2p.transports.sctp.datagrams import connection_in
 
 pytestmark = pytest.mark.interop
 
@@ -23,68 +19,39 @@ _NAMES = [*_STATE.split(), "_outbound_queue", "_sent_queue", "_advertised_rwnd",
 _CALLS = ("_handle_data", "_send", "_send_chunk", "_receive", "_send_sack", "start", "stop")
 
 
-class Pair:
-    """Two associations that hear each other, as far as they are let; their clock is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.got = [list[tuple[int, bytes]](), list[tuple[int, bytes]]()]
-        self.ends = [
-            Association(is_client=not way, on_message=lambda *what, way=way: self.got[way].append(what), clock=lambda: self.now)
-            for way in (0, 1)
-        ]
-        for end in self.ends:
-            end.start()
-
-    def carry(self, lose: int = 0) -> None:
-        """Carry all packets until there are none, but each `lose`th."""
-        count = 0
-        while any(end.packets for end in self.ends):
-            for way, end in enumerate(self.ends):
-                packets, end.packets = deque(end.packets), end.packets
-                end.packets.clear()
-                for packet in packets:
-                    count += 1
-                    if not lose or count % lose:
-                        self.ends[1 - way].feed(packet)
-
-    def wait(self, seconds: float) -> None:
-        until = self.now + seconds
-        while (deadline := min((end.deadline or until for end in self.ends), default=until)) < until:
-            self.now = max(self.now, deadline)
-            for end in self.ends:
-                end.tick()
-            self.carry()
-        self.now = until
+@pytest.fixture
+def sctp() -> Any:
+    return import_module("tests.interop.sctp_ends")
 
 
-def test_names_of_aiortc_that_are_used_are_there() -> None:
-    made = Pair().ends[0]._sctp
+def test_names_of_aiortc_that_are_used_are_there(sctp: Any) -> None:
+    aiortc = import_module("aiortc.rtcsctptransport")
+    made = sctp.Pair().ends[0]._sctp
     for name in _NAMES:
         assert hasattr(made, name), f"RTCSctpTransport has no {name} any more"
     for name in _CALLS:
-        assert inspect.iscoroutinefunction(getattr(RTCSctpTransport, name)), name
-    assert list(inspect.signature(RTCSctpTransport._send).parameters)[1:4] == ["stream_id", "pp_id", "user_data"]
-    assert list(inspect.signature(RTCSctpTransport._receive).parameters)[1:] == ["stream_id", "pp_id", "data"]
-    assert InboundStream().reassembly == []
-    assert HeartbeatChunk().params == []
-    assert {state.name for state in RTCSctpTransport.State} == {
+        assert inspect.iscoroutinefunction(getattr(aiortc.RTCSctpTransport, name)), name
+    assert list(inspect.signature(aiortc.RTCSctpTransport._send).parameters)[1:4] == ["stream_id", "pp_id", "user_data"]
+    assert list(inspect.signature(aiortc.RTCSctpTransport._receive).parameters)[1:] == ["stream_id", "pp_id", "data"]
+    assert aiortc.InboundStream().reassembly == []
+    assert aiortc.HeartbeatChunk().params == []
+    assert {state.name for state in aiortc.RTCSctpTransport.State} == {
         *("CLOSED", "COOKIE_WAIT", "COOKIE_ECHOED", "ESTABLISHED"),
         *("SHUTDOWN_PENDING", "SHUTDOWN_SENT", "SHUTDOWN_RECEIVED", "SHUTDOWN_ACK_SENT"),
     }
-    assert USERDATA_MAX_LENGTH == ours._FRAGMENT
-    assert SCTP_MAX_PACKET_LENGTH < 1232  # with DTLS and UDP it fits any path of IPv6
+    assert aiortc.USERDATA_MAX_LENGTH == sctp.association._FRAGMENT
+    assert aiortc.SCTP_MAX_PACKET_LENGTH < 1232  # with DTLS and UDP it fits any path of IPv6
 
 
 @pytest.mark.real_clock
-async def test_names_of_trio_that_are_used_are_there() -> None:
+async def test_names_of_trio_that_are_used_are_there(sctp: Any) -> None:
     with trio.socket.socket(type=trio.socket.SOCK_DGRAM) as sock, trio.DTLSEndpoint(sock) as endpoint:
         channel = endpoint.connect(("127.0.0.1", 9), SSL.Context(SSL.DTLS_METHOD))
-        assert isinstance(connection_in(channel), SSL.Connection)
+        assert isinstance(sctp.connection_in(channel), SSL.Connection)
 
 
-def test_an_association_carries_messages_whole_and_in_order() -> None:
-    pair = Pair()
+def test_an_association_carries_messages_whole_and_in_order(sctp: Any) -> None:
+    pair = sctp.Pair()
     pair.carry()
     assert all(end.is_up for end in pair.ends)
     for number in range(20):
@@ -98,8 +65,8 @@ def test_an_association_carries_messages_whole_and_in_order() -> None:
     assert all(end.is_over for end in pair.ends)
 
 
-def test_what_is_lost_comes_again() -> None:
-    pair = Pair()
+def test_what_is_lost_comes_again(sctp: Any) -> None:
+    pair = sctp.Pair()
     pair.carry()
     for number in range(50):
         pair.ends[0].send(0, bytes((number,)) * 5000)
@@ -109,8 +76,8 @@ def test_what_is_lost_comes_again() -> None:
     assert pair.got[1] == [(0, bytes((number,)) * 5000) for number in range(50)]
 
 
-def test_a_sign_of_life_is_given_when_it_is_asked_for() -> None:
-    pair = Pair()
+def test_a_sign_of_life_is_given_when_it_is_asked_for(sctp: Any) -> None:
+    pair = sctp.Pair()
     pair.carry()
     pair.wait(1)
     pair.ends[0].ping()
@@ -118,9 +85,9 @@ def test_a_sign_of_life_is_given_when_it_is_asked_for() -> None:
     assert pair.ends[1].packets
 
 
-def test_one_that_nobody_answers_gives_up() -> None:
-    made = Association(is_client=True, on_message=lambda *_: None, clock=lambda: clock[0])
+def test_one_that_nobody_answers_gives_up(sctp: Any) -> None:
     clock = [0.0]
+    made = sctp.Association(is_client=True, on_message=lambda *_: None, clock=lambda: clock[0])
     made.start()
     while (deadline := made.deadline) is not None:
         clock[0] = deadline
@@ -129,8 +96,8 @@ def test_one_that_nobody_answers_gives_up() -> None:
     assert clock[0] < 60
 
 
-def test_what_aiortc_asserts_is_the_peers_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    pair = Pair()
+def test_what_aiortc_asserts_is_the_peers_fault(sctp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = sctp.Pair()
     pair.carry()
 
     async def fail(_: bytes) -> None:
@@ -143,11 +110,11 @@ def test_what_aiortc_asserts_is_the_peers_fault(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("beside", [False, True])
-async def test_it_needs_no_loop_and_minds_none(beside: bool) -> None:  # noqa: FBT001
+async def test_it_needs_no_loop_and_minds_none(sctp: Any, beside: bool) -> None:  # noqa: FBT001
     """trio-asyncio, which SSH needs, tells asyncio of its own loop wherever trio runs."""
     loop, real = import_module("trio_asyncio"), import_module("_asyncio")._get_running_loop
     async with loop.open_loop() if beside else nullcontext() as around:
-        pair = Pair()
+        pair = sctp.Pair()
         pair.carry()
         assert all(end.is_up for end in pair.ends)
         assert loop.current_loop.get() is around

@@ -22,7 +22,7 @@ import trio
 from aiortc.rtcsctptransport import HeartbeatChunk, RTCSctpCapabilities, RTCSctpTransport
 
 from devp2p.errors import RemoteProtocolError
-from devp2p.transports.sctp.vetting import Standing, is_sound
+from devp2p.transports.sctp.vetting import LEAST_FRAGMENT, MOST_MESSAGE, Standing, is_sound
 
 PORT: Final = 5000
 """SCTP's ports mean nothing inside DTLS, and both sides have to use the same (RFC 8261; what WebRTC uses)."""
@@ -34,6 +34,8 @@ MOST_UNACKNOWLEDGED: Final = 1024
 """Fragments that are sent and not acknowledged; beyond it `has_room` is false. Half of what a receiver takes ahead."""
 MOST_INCOMPLETE: Final = 4096
 """Fragments that are kept since something before them is missing."""
+MOST_PIECES: Final = MOST_MESSAGE // LEAST_FRAGMENT
+"""Fragments of one message."""
 MOST_PACKETS: Final = 2048
 """Packets that wait for the socket; more are lost."""
 
@@ -205,8 +207,11 @@ class _Sctp(RTCSctpTransport):
 
     @property
     def is_overrun(self) -> bool:
-        """Whether the peer has sent more in pieces than it may."""
-        return self._advertised_rwnd < 0 or sum(len(stream.reassembly) for stream in self._inbound_streams.values()) > MOST_INCOMPLETE
+        """Whether the peer has sent more in pieces than it may; where nothing is missing, a stream has no more than a message can have."""
+        sizes = [len(stream.reassembly) for stream in self._inbound_streams.values()]
+        return (
+            self._advertised_rwnd < 0 or sum(sizes) > MOST_INCOMPLETE or (not self._sack_misordered and max(sizes, default=0) > MOST_PIECES)
+        )
 
     def measure(self, standing: Standing) -> None:
         """Say by what the next packet is to be judged."""
@@ -312,7 +317,7 @@ class Association:
         sctp.keep_to(standing.window)
         if sctp.is_overrun:
             raise RemoteProtocolError("more messages of SCTP in pieces than anybody has room for")
-        if sctp.queued > MOST_INCOMPLETE:
+        if sctp.queued + sctp.unacknowledged > MOST_INCOMPLETE:
             raise RemoteProtocolError("more is asked for over SCTP than is taken")
 
     def send(self, stream: int, message: bytes) -> None:

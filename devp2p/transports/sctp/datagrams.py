@@ -34,6 +34,7 @@ _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:
 _BUFFER: Final = 4 * 1024 * 1024  # bytes that the kernel is asked to keep; it gives what it allows
 _DTLS_1_2: Final = 0xFEFD  # pyOpenSSL has no name for it
 _ALERT, _FATAL = 21, 2
+_ALERTED: Final = SSL.SSL_CB_WRITE_ALERT
 _REFUSAL: Final = bytes((_ALERT, 0xFE, 0xFD, *bytes(8), 0, 2, _FATAL, 40))  # 40: handshake_failure
 _AT_ONCE: Final = 16  # datagrams that are taken in one step
 _GONE: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
@@ -198,6 +199,7 @@ def context_for(certificate: NodeCertificate) -> SSL.Context:
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
     context.set_alpn_protos([ALPN])
     context.set_alpn_select_callback(_choose)
+    context.set_info_callback(_note)
     return context
 
 
@@ -215,3 +217,9 @@ def _choose(connection: SSL.Connection, offered: list[bytes]) -> bytes:
     if isinstance(judge := connection.get_app_data(), Judge):
         judge.fail(fault)
     raise SSL.Error(fault)
+
+
+def _note(connection: SSL.Connection, event: int, code: int) -> None:
+    """After a fatal alert of ours OpenSSL does not go on with a handshake, and trio would not notice."""
+    if event == _ALERTED and code >> 8 == _FATAL and isinstance(judge := connection.get_app_data(), Judge):
+        judge.fail(f"the peer gives reason for the alert {code & 0xFF}")

@@ -14,7 +14,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p.errors import RemoteProtocolError
-from devp2p.transports.sctp.vetting import STREAMS
+from devp2p.transports.sctp.vetting import MOST_MESSAGE, STREAMS
 
 OPEN, DATA, END, STOP, CREDIT, FREE = range(6)
 """The first byte of a message."""
@@ -24,8 +24,6 @@ WINDOW: Final = 256 * 1024
 """Bytes that wait at most to be read from a stream."""
 MOST_DATA: Final = 14 * 1160 - 1
 """Bytes of a stream in one message of ours: what fills fourteen packets."""
-MOST_MESSAGE: Final = 16 * 1024
-"""Bytes of a message, its first one included."""
 
 _CLOSED: Final = "this end of the link is closed"
 _NUMBER: Final = Struct("!L")

@@ -144,16 +144,16 @@ class SctpListener:
     def __init__(self, addresses: Sequence[Address], sockets: "Sequence[_Socket]") -> None:
         self.addresses: tuple[Address, ...] = tuple(addresses)
         self._sockets = sockets
-        sender, self._arrived = trio.open_memory_channel[IncomingSctp](len(sockets) * MOST_HALF_OPEN)
+        self._arrived = dict[IncomingSctp, None]()  # in this order; none that is over
+        self._changed = trio.lowlevel.ParkingLot()
         for sock in sockets:
-            sock.begin(sender)
+            sock.begin(self)
 
     async def serve(self, on_link: OnLink) -> None:
         """See `Listener.serve`."""
         try:
-            async for incoming in self._arrived:
-                if not incoming.is_over:
-                    await on_link(incoming)
+            while True:
+                await on_link(await self._next())
         finally:
             self._close()
 
@@ -162,11 +162,27 @@ class SctpListener:
         self._close()
         await trio.lowlevel.checkpoint()
 
+    def arrived(self, incoming: "IncomingSctp") -> None:
+        """One more is there."""
+        self._arrived[incoming] = None
+        self._changed.unpark()
+
+    def forget(self, incoming: "IncomingSctp") -> None:
+        """It is over."""
+        self._arrived.pop(incoming, None)
+
+    async def _next(self) -> "IncomingSctp":
+        await trio.lowlevel.checkpoint()
+        while not self._arrived:
+            await self._changed.park()
+        incoming = next(iter(self._arrived))
+        del self._arrived[incoming]
+        return incoming
+
     def _close(self) -> None:
         for sock in self._sockets:
             sock.close()
-        while self._arrived.statistics().current_buffer_used:
-            self._arrived.receive_nowait().give_up()
+        self._arrived.clear()
 
 
 class IncomingSctp:
@@ -250,9 +266,9 @@ class _Socket:
         self._endpoint = trio.DTLSEndpoint(cast("trio.socket.SocketType", datagrams), incoming_packets_buffer=MOST_WAITING)
         self._driver = Driver(f"UDP socket of {self.local}", self._run, self._endpoint.close)
 
-    def begin(self, arrived: "trio.MemorySendChannel[IncomingSctp]") -> None:
+    def begin(self, listener: SctpListener) -> None:
         """Take in peers."""
-        self._arrived = arrived
+        self._listener = listener
         self._driver.hold()
 
     def close(self) -> None:
@@ -287,11 +303,10 @@ class _Socket:
             incoming = IncomingSctp(self, channel)
             self._half_open[cast("SocketName", channel.peer_address)] = incoming
             try:
-                self._arrived.send_nowait(incoming)
+                self._listener.arrived(incoming)
                 await incoming.wait_over()
-            except trio.WouldBlock:
-                pass  # nobody serves; it may call again
             finally:
+                self._listener.forget(incoming)
                 self.settled(incoming)
         finally:
             self._driver.release()
@@ -302,6 +317,7 @@ class _Socket:
             crowded = crowds.most_common(1)[0][0]
             oldest = next(one for one in self._half_open.values() if one.remote.network(SUBNET) == crowded)
             oldest.give_up()
+            self._listener.forget(oldest)
             self.settled(oldest)
 
     def _renew_certificate(self) -> None:

@@ -12,6 +12,8 @@ from devp2p.errors import RemoteProtocolError
 
 AHEAD: Final = 2048
 """How far a TSN may be ahead of the last one before which nothing is missing. What is further ahead is dropped, and comes again."""
+MOST_MESSAGE: Final = 16 * 1024
+"""Bytes of a message, its first one included."""
 LEAST_FRAGMENT: Final = 256
 """Bytes in each fragment of a message but its last."""
 MOST_CONTROLS: Final = 8
