@@ -12,16 +12,24 @@ import pytest
 
 from devp2p import Limits
 from devp2p.capabilities.eth.pool import PoolLimits
+from devp2p.capabilities.nat import NatLimits
 from devp2p.capabilities.snap import capability as snap_capability
 from devp2p.capabilities.snap import messages as snap_messages
 from devp2p.capabilities.snap import peer as snap_peer
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
+from devp2p.nat import keeper, leases
 from devp2p.transports import certificates, tls, ws, ws_frames
 from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
-SECTIONS = {"A session": Limits, "Discovery v4": Discv4Limits, "Discovery v5": Discv5Limits, "The transaction pool": PoolLimits}
+SECTIONS = {
+    "A session": Limits,
+    "Discovery v4": Discv4Limits,
+    "Discovery v5": Discv5Limits,
+    "The transaction pool": PoolLimits,
+    "Calls back: nat/1": NatLimits,
+}
 CONSTANTS = {
     "The state between peers": (snap_messages, snap_capability, snap_peer),
     "A backfill": [importlib.import_module(f"devp2p.capabilities.backfill.{name}") for name in ("span", "parts", "portion", "backfill")],
@@ -78,7 +86,9 @@ def test_each_constant_of_a_capability_is_there_with_its_figure_and_no_other(tit
     assert told == ours
 
 
-@pytest.mark.parametrize(("title", "modules"), [("WebSocket", (ws, ws_frames)), ("TLS", (tls, certificates))])
+@pytest.mark.parametrize(
+    ("title", "modules"), [("Behind a NAT", (leases, keeper)), ("WebSocket", (ws, ws_frames)), ("TLS", (tls, certificates))]
+)
 def test_each_bound_of_a_transport_is_there_with_its_figure(title: str, modules: tuple[ModuleType, ...]) -> None:
     section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) ?(\w*) \|", section, flags=re.MULTILINE)

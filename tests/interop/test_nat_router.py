@@ -223,6 +223,33 @@ def scenario_asks_a_stun_server(lab: Lab) -> None:
     assert status["record"] == [OURS, 30303, 30303]
 
 
+def scenario_asks_others(lab: Lab, how: str, verdict: str) -> None:
+    """Four servers of nat/1 on networks of their own, of which each calls back."""
+    Router(lab)
+    lab.router("internet")
+    servers = []
+    for number in range(1, 5):
+        name, where = f"server{number}", f"46.{number}.0.2"
+        lab.add(name)
+        lab.wire((name, "eth0", [f"{where}/24"]), ("internet", f"to{number}", [f"46.{number}.0.1/24"]))
+        lab.run(name, "ip", "route", "add", "default", "via", f"46.{number}.0.1")
+        options = ("--capability", "devp2p.capabilities.nat:Nat", "--listen", f"{where}:30303", "--nat", "none", "--json")
+        lab.start(name, *DEVP2P, "node", *options, log=name)
+        servers.append(name)
+    enodes = [json.loads(str(until(f"{name} listens", lambda name=name: lab.log(name))).splitlines()[0])["enode"] for name in servers]
+    told = json.loads(lab.run("host", sys.executable, "-m", "tests.interop.nat_asker", how, *enodes, seconds=50))
+    where = f"tcp://{OURS}:30303"
+    assert told["verdict"] == verdict, told
+    assert told["addresses" if verdict == "public" else "unreachable"] == [where], told
+    assert set(told["observed"]) == {OURS}, told
+    assert told["peers"] == 4, told
+
+
+@pytest.mark.parametrize(("how", "verdict"), [("pcp", "public"), ("none", "private")])
+def test_four_servers_find_out_whether_a_node_behind_a_nat_is_reached(how, verdict):
+    netns.inside(__file__, "scenario_asks_others", how, verdict)
+
+
 def test_the_command_says_what_a_router_does_by_each_protocol():
     netns.inside(__file__, "scenario_says_what_it_finds")
 
