@@ -3,8 +3,9 @@
 Theory of operation. Three stages, each of which costs more than the one before and lets in less:
 
 1. Unheard. A link waits until its auth has come, whole (or its question for our key, if we tell it); it costs a file, a task and at most
-   two kilobytes. Nothing holds up the listener: when there are too many (`Limits.unheard_inbound`), the oldest of the most crowded network
-   makes room. An honest caller speaks as soon as it is connected, and so needs to stay for one journey of a packet only.
+   two kilobytes, or by WebSocket eight of HTTP headers. Nothing holds up the listener: when there are too many
+   (`Limits.unheard_inbound`), the oldest of the most crowded network makes room. An honest caller speaks as soon as it is connected, and
+   so needs to stay for one journey of a packet only.
 2. Shaking hands, which costs computations on the curve: `Limits.pending_inbound` places, of which one network has few. While others wait
    for a place, a link that has not said a valid Hello after `Limits.crowded_timeout` makes room.
 3. Proved. A link that has said Hello gives its place back as soon as it is admitted, refused, or has to wait: a refused one may take a

@@ -26,6 +26,7 @@ from devp2p.transports.ws_frames import Code, FrameError, FrameReader, FrameWrit
 
 _CHUNK: Final = 64 * 1024
 _BATCH: Final = 256 * 1024  # bytes that are put in frames at once; a line gives somewhat more than a chunk, which is to go in one piece
+_HEAD: Final = 14  # bytes that the head of a frame has at most
 _MOMENT: Final = 1.0  # seconds that a control frame may take which nobody waits for
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _SELECTOR: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
@@ -131,7 +132,7 @@ class WsStream(HalfCloseableStream):
             while not (data := await self._take(limit)) and not self._reader.is_closed:
                 if not self._reader.is_hungry:
                     await trio.lowlevel.checkpoint()
-                elif more := await self._stream.receive_some(_CHUNK):
+                elif more := await self._stream.receive_some(min(limit + _HEAD, _CHUNK)):  # no stranger has us keep more than we want
                     self._reader.feed(more)
                 else:
                     raise trio.BrokenResourceError("the peer hung up without a Close")

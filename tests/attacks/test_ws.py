@@ -124,6 +124,15 @@ async def test_t30_a_request_that_takes_ten_seconds_is_over() -> None:
         await WsTransport().respond(Connection(right, at, at))
 
 
+@pytest.mark.parametrize("wanted", [1, 2048])
+async def test_t30_of_what_comes_behind_the_upgrade_no_more_is_kept_than_is_wanted(wanted: int) -> None:
+    left, right = memory_stream_pair()
+    stream = WsStream(right, is_client=False)
+    await left.send_all(frame(0x82, 100_000, bytes(100_000)))
+    assert len(await stream.receive_some(wanted)) <= wanted
+    assert len(right.receive_stream._incoming._data) >= 100_000 - wanted
+
+
 WORDS = st.sampled_from(
     [b"GET ", b"/", b" HTTP/1.1\r\n", b"\r\n", b"\r\n\r\n", b":", b"Host", b"Upgrade: websocket", b"xn--\xff", b"\0", b","]
 )
@@ -230,9 +239,6 @@ def test_t32_honest_frames_are_not_counted() -> None:
     assert len(read(frame(0x82, 64, bytes(64)) * 50_000)) == 64 * 50_000
 
 
-# T33: pings whose answers nobody reads
-
-
 async def pinged(make: Callable[[trio.abc.HalfCloseableStream], Callable[[], object]]) -> int:
     """Bytes that wait to be sent when a thousand pings have come, and nothing of what is sent is taken."""
     left, right = memory_stream_pair()
@@ -327,9 +333,6 @@ def test_t34_whatever_comes_is_bytes_or_an_error(data: bytes, is_client: bool, s
             reader.feed(data[start : start + step])
             while not reader.is_hungry and not reader.is_closed:
                 assert len(reader.take(2**16, 0)) <= len(data)
-
-
-# T35: bytes that were squeezed
 
 
 async def test_t35_compression_is_never_agreed_on_and_what_is_compressed_refused() -> None:
