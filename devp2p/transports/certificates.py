@@ -40,7 +40,10 @@ _BEGINS: Final = datetime(1975, 1, 1, tzinfo=UTC)
 _SEQUENCE, _OCTETS = 0x30, 0x04
 _CURVES = ec.SECP256R1, ec.SECP384R1
 _HASHES = hashes.SHA256, hashes.SHA384, hashes.SHA512
-_UNREADABLE = ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType
+_UNREADABLE = (
+    *(ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    Warning,  # of things that are not allowed, but were not refused yet, where Python is told to raise them
+)
 _SCALAR: Final = 32  # bytes of r and s
 
 
@@ -110,6 +113,8 @@ def key_in(der: bytes, now: datetime | None = None) -> PublicKey:
         hashed_by = certificate.signature_hash_algorithm
     except _UNREADABLE as error:
         raise DecodingError(f"a certificate that cannot be read: {error}") from None
+    if not der.endswith(b"\0" + certificate.signature):  # nobody signs how many bits of the last byte count, so it must be all
+        raise DecodingError("a certificate whose signature is not one of whole bytes")
     now = now or datetime.now(UTC)
     if not begins <= now <= ends:
         raise DecodingError(f"a certificate that is valid from {begins:%F %T} to {ends:%F %T}, but our clock says {now:%F %T} (UTC)")

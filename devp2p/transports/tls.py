@@ -178,6 +178,7 @@ class _Engine:
             self._refuse(HandshakeError(f"the peer does not say that it speaks {ALPN.decode()} (ALPN)"))
         if self.peer is None:
             self._refuse(HandshakeError("the peer has shown no certificate"))
+        self._connection.set_app_data(None)  # nothing is judged any more, and so no cycle keeps a closed connection in memory
         self._drain()
 
     def read(self, size: int) -> bytes:

@@ -201,6 +201,14 @@ def test_numbers_that_do_not_fit_are_no_signature():
         refusal(made(value=bytes((0x30, len(body))) + body))
 
 
+def test_what_nobody_has_signed_is_as_it_should_be():
+    """The number of bits that do not count in the signature, which is a string of bits."""
+    signature = GOOD.certificate.signature
+    assert DER.endswith(b"\0" + signature)
+    for unused in (1, 7):
+        refusal(DER[: -len(signature) - 1] + bytes((unused,)) + signature)
+
+
 def test_only_so_much_is_looked_at():
     padding = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.53594.99"), bytes(MAX_CERTIFICATE))
     assert f"where {MAX_CERTIFICATE} are looked at" in refusal(made(None, (padding, False)))
