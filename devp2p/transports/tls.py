@@ -38,7 +38,8 @@ MAX_IDLE: Final = 128 * 1024
 
 _PER_BYTE: Final = 32  # bytes that each byte of data pays for: a frame has 4 at least, and its record 22 more
 _RECORD: Final = 16 * 1024
-_DRAINED: Final = 256 * 1024
+_PIECE: Final = 32 * 1024  # bytes that are handed on at a time: OpenSSL's buffers keep the size that they once had, and there are four
+_DRAINED: Final = 64 * 1024
 _LAST_WORDS: Final = 0.5  # seconds in which the system must take what we refuse a peer with
 _HANDSHAKE_TYPE: Final = 0x16
 
@@ -104,7 +105,12 @@ class TlsStream(HalfCloseableStream):
         """See `trio.abc.SendStream.send_all`."""
         if self._engine.ends:
             raise trio.ClosedResourceError("this direction has been ended")
-        await self._stream.send_all(data)
+        if len(data) <= _PIECE:
+            await self._stream.send_all(data)
+            return
+        view = memoryview(data)
+        for at in range(0, len(view), _PIECE):
+            await self._stream.send_all(view[at : at + _PIECE])
 
     async def wait_send_all_might_not_block(self) -> None:
         """See `trio.abc.SendStream.wait_send_all_might_not_block`."""
@@ -294,9 +300,9 @@ class _Metered(Stream):
         self.left: int | None = MAX_HANDSHAKE
         """Bytes that may still come; None: as many as like."""
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:  # noqa: ARG002  (trio leaves it to us)
         if self.left is None:
-            return await self._stream.receive_some(max_bytes)
+            return await self._stream.receive_some(_PIECE)
         if not self.left:
             raise HandshakeError(f"a TLS handshake of more than {MAX_HANDSHAKE} bytes")
         data = await self._stream.receive_some(self.left)  # what comes behind the handshake counts too, but is no fault
