@@ -4,7 +4,8 @@ It offers no capability, and so never runs a session: every node says Hello befo
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -29,7 +30,7 @@ from devp2p.terminal import (
     write_json,
     write_text,
 )
-from devp2p.transports import LinkFacts, Transport
+from devp2p.transports import LinkFacts, Transport, default_transports
 from devp2p.trust import Profile
 from devp2p.wire import Hello, base
 
@@ -128,9 +129,10 @@ async def ping(
     addresses = node.addresses if isinstance(node, NodeRecord) else (node,)
     progress, profile, farewell, error = Progress(), None, None, ""
     try:
-        session = await call(node, local, transports, timeout=timeout, progress=progress)
-        profile = session.profile
-        farewell = await session.refuse(DisconnectReason.CLIENT_QUITTING)
+        async with _ways(addresses, key, transports) as ways:
+            session = await call(node, local, ways, timeout=timeout, progress=progress)
+            profile = session.profile
+            farewell = await session.refuse(DisconnectReason.CLIENT_QUITTING)
     except DialError:
         error = _why_not_reached(addresses[0], progress, timeout)
     except PeerDisconnected as end:
@@ -154,6 +156,27 @@ async def ping(
         asked=isinstance(node, Address),
         link=progress.link,
     )
+
+
+@asynccontextmanager
+async def _ways(
+    addresses: Sequence[Address], key: PrivateKey, transports: Sequence[Transport] | None
+) -> AsyncGenerator[Sequence[Transport] | None]:
+    """The transports for some addresses: one through a relay takes a node that has a session with the relay."""
+    if transports is not None or not any(address.is_relayed for address in addresses):
+        yield transports
+        return
+    from devp2p.capabilities.relay import Relay  # noqa: PLC0415  (hardly ever needed)
+    from devp2p.node import open_node  # noqa: PLC0415
+
+    relay, failure = Relay(), None
+    async with open_node(key, [relay]):
+        try:
+            yield [*default_transports(), *relay.transports(key)]
+        except Exception as error:  # noqa: BLE001  (raised again, but not out of the nursery, which would put it into a group)
+            failure = error
+    if failure is not None:
+        raise failure
 
 
 def _why_not_reached(address: Address, progress: Progress, timeout: float) -> str:

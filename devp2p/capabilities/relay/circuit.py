@@ -1,6 +1,7 @@
 """An end of a circuit as a byte stream."""
 
 from collections.abc import Callable
+from operator import index
 
 import trio
 
@@ -143,7 +144,7 @@ class CircuitStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         """See trio's ReceiveStream."""
-        if max_bytes is not None and max_bytes < 1:
+        if max_bytes is not None and index(max_bytes) < 1:
             raise ValueError("max_bytes must be >= 1")
         try:
             self._receive_guard.acquire_nowait()
