@@ -13,6 +13,8 @@ import pytest
 from devp2p import Limits
 from devp2p.capabilities.eth.pool import PoolLimits
 from devp2p.capabilities.nat import NatLimits
+from devp2p.capabilities.punch import PunchLimits
+from devp2p.capabilities.relay import RelayLimits
 from devp2p.capabilities.snap import capability as snap_capability
 from devp2p.capabilities.snap import messages as snap_messages
 from devp2p.capabilities.snap import peer as snap_peer
@@ -94,3 +96,9 @@ def test_each_bound_of_a_transport_is_there_with_its_figure(title: str, modules:
     rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) ?(\w*) \|", section, flags=re.MULTILINE)
     ours = {name: value for module in modules for name, value in numbers_of(module).items() if not name.startswith("_")}
     assert {name: float(figure) * UNITS[unit] for name, figure, unit in rows} == ours
+
+
+def test_each_bound_of_relays_and_holes_is_there_with_its_figure() -> None:
+    section = TEXT.split("\n## Relays and holes\n")[1].split("\n## ")[0]
+    expected = [(field.name, shown(getattr(limits, field.name))) for limits in (RelayLimits(), PunchLimits()) for field in fields(limits)]
+    assert re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, flags=re.MULTILINE) == expected

@@ -20,6 +20,7 @@ from devp2p import (
     call,
     local_node,
 )
+from devp2p.capabilities.nat import Nat, Verdict
 from devp2p.capabilities.relay.hop import Hop
 from devp2p.capabilities.relay.limits import RelayLimits
 from devp2p.capabilities.relay.messages import (
@@ -66,11 +67,15 @@ class Relay(Capability[RelayMessage, Hop]):
     ready_within: ClassVar[float | None] = 5.0
     optional: ClassVar[bool] = True
 
-    def __init__(self, *, serve: bool = False, limits: RelayLimits | None = None) -> None:
-        """`serve`: be a relay for others, who get as much as `limits` say; `let_serve` changes it later."""
+    def __init__(self, *, serve: bool | None = False, limits: RelayLimits | None = None) -> None:
+        """`serve`: be a relay for others, who get as much as `limits` say; `let_serve` changes it later.
+
+        None: while nat/1 says that others reach this node (it then has a `devp2p.capabilities.nat.Nat`, too).
+        """
         self.relaying: Relaying = Relaying(limits or RelayLimits(), self._addresses)
         """The relay's side: what it has granted, to be read."""
-        self.relaying.is_on = serve
+        self.relaying.is_on = bool(serve)
+        self._asks_nat = serve is None
         self._key: PrivateKey | None = None
         self._node: Node | None = None
         self._runs = trio.Event()
@@ -104,6 +109,10 @@ class Relay(Capability[RelayMessage, Hop]):
         self._runs.set()
         try:
             async with trio.open_nursery() as self.relaying.nursery:
+                nat = next((one for one in node.capabilities if isinstance(one, Nat)), None)
+                while self._asks_nat and nat is not None:
+                    self.let_serve(nat.reachability.verdict is Verdict.PUBLIC)
+                    await nat.changed()
                 await trio.sleep_forever()
         finally:
             self.relaying.nursery = None

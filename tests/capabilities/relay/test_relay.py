@@ -5,8 +5,10 @@ import random
 import pytest
 import trio
 
-from devp2p import Channel, DialError, Peer
-from devp2p.capabilities.relay import RelayLimits
+from devp2p import Channel, DialError, Peer, PrivateKey, open_node
+from devp2p.capabilities.nat import Nat, Reachability, Verdict
+from devp2p.capabilities.relay import Relay, RelayLimits
+from devp2p.testing import MemoryTransport
 from tests.capabilities.relay.three import met, open_three, until, until_reserved
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Say, chat
 
@@ -115,3 +117,14 @@ async def test_a_circuit_ends_at_its_limit(limits: RelayLimits) -> None:
         assert peer.ended is not None
         await trio.sleep(30)
         assert three.relays[0].relaying.circuits == 0
+
+
+async def test_a_relay_may_serve_while_others_reach_it_as_nat_says() -> None:
+    nat, relay = Nat(), Relay(serve=None)
+    async with open_node(PrivateKey.generate(), [relay, nat], transports=[MemoryTransport()]):
+        for verdict in (Verdict.PUBLIC, Verdict.PRIVATE, Verdict.PUBLIC, Verdict.UNKNOWN):
+            nat.reachability = Reachability(verdict)
+            nat._changed.set()
+            nat._changed = trio.Event()
+            await trio.sleep(1)
+            assert relay.relaying.is_on is (verdict is Verdict.PUBLIC)
