@@ -5,7 +5,6 @@ has begun is given up: cancelled, or closed if it stood in the same moment.
 """
 
 from collections.abc import Iterable
-from typing import Final
 
 import trio
 
@@ -14,10 +13,7 @@ from devp2p.errors import HandshakeError
 from devp2p.keys import PublicKey
 from devp2p.session.opening import close_link
 from devp2p.session.progress import Progress
-from devp2p.transports import Carriers, Link, facts_of, in_order
-
-STAGGER: Final = 0.25
-"""Seconds until the next address is dialled as well: the Connection Attempt Delay that RFC 8305 recommends."""
+from devp2p.transports import STAGGER, Carriers, Link, facts_of, in_order
 
 
 class Race:

@@ -1,5 +1,6 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
+from devp2p.transports.attempts import STAGGER, first_link
 from devp2p.transports.carriers import Carriers
 from devp2p.transports.connecting import Connect, Connection, connect_tcp
 from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address, why_not_installed
@@ -32,6 +33,7 @@ from devp2p.transports.unix import UnixTransport
 __all__ = [
     "DEFAULT_LISTEN",
     "DIRECT",
+    "STAGGER",
     "UNSENT",
     "Arrival",
     "ByteLink",
@@ -61,6 +63,7 @@ __all__ = [
     "default_transports",
     "facts_of",
     "file_limit",
+    "first_link",
     "host_in",
     "in_order",
     "keep_busy",

@@ -14,6 +14,7 @@ import trio
 from devp2p.addresses import Address
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
+from devp2p.transports.attempts import first_link
 from devp2p.transports.certificates import OwnCertificate
 from devp2p.transports.links import OnLink, require_peer
 from devp2p.transports.quic.conduit import SCHEME, QuicLink
@@ -41,7 +42,7 @@ class QuicTransport:
         self._dialling: dict[int, Endpoint] = {}
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> QuicLink:
-        """See `Transport.dial`: tries every address of a DNS name. HandshakeError for a peer that proves no key."""
+        """See `Transport.dial`: the addresses of a DNS name race. HandshakeError for a peer that proves no key."""
         return await self._dial_each(address, expect, None)
 
     async def dial_from(self, local: Address, address: Address, *, expect: PublicKey | None) -> QuicLink:
@@ -71,13 +72,10 @@ class QuicTransport:
         return listener
 
     async def _dial_each(self, address: Address, expect: PublicKey | None, at: Endpoint | None) -> QuicLink:
-        error: OSError = OSError(f"there is no host {address.host}")
-        for name in await names_of(address):
-            try:
-                return await self._dial(name, address, expect, *self._way(name, at))
-            except OSError as failed:
-                error = failed
-        raise error
+        async def dial(name: Name) -> QuicLink:
+            return await self._dial(name, address, expect, *self._way(name, at))
+
+        return await first_link(await names_of(address), dial)
 
     async def _dial(self, _: Name, address: Address, expect: PublicKey | None, endpoint: Endpoint, name: Name) -> QuicLink:
         conduit = endpoint.dial(name, configuration_for(self._own.current, is_client=True))

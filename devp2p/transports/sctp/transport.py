@@ -8,7 +8,7 @@ serves its links after the listener is closed, until the last of them is over, b
 import socket
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from typing import Final, cast
 
 import trio
@@ -16,6 +16,7 @@ import trio
 from devp2p.addresses import SUBNET, Address
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
+from devp2p.transports.attempts import first_link
 from devp2p.transports.certificates import OwnCertificate
 from devp2p.transports.connecting import address_in
 from devp2p.transports.driving import Driver
@@ -29,8 +30,6 @@ MOST_HALF_OPEN: Final = 256
 MOST_EARLY: Final = 64
 """Datagrams that are taken for one of these; a handshake has three or four."""
 _REFUSED: Final = "the peer has refused it by an alert"
-IMPATIENCE: Final = 3.0
-"""Seconds that each IP address of a DNS name but the last is given."""
 
 
 class SctpTransport:
@@ -43,7 +42,7 @@ class SctpTransport:
         self._certificates = OwnCertificate(key)
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> SctpLink:
-        """Connect, trying the IP addresses of a DNS name one after the other.
+        """Connect; the IP addresses of a DNS name race.
 
         Raises OSError if nobody answers, and HandshakeError for a peer that breaks the rules, such as PeerMismatch.
         """
@@ -51,10 +50,7 @@ class SctpTransport:
             cast("SocketName", name)
             for _, _, _, _, name in await trio.socket.getaddrinfo(address.host, address.port or 0, type=socket.SOCK_DGRAM)
         ]
-        for name in names[:-1]:
-            with suppress(OSError), trio.move_on_after(IMPATIENCE):
-                return await self._dial(name, address, expect)
-        return await self._dial(names[-1], address, expect)
+        return await first_link(names, partial(self._dial, address=address, expect=expect))
 
     async def _dial(self, name: SocketName, address: Address, expect: PublicKey | None) -> SctpLink:
         sock = _udp(socket.AF_INET if len(name) == 2 else socket.AF_INET6)
