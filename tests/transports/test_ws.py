@@ -1,7 +1,7 @@
 """WebSocket as a transport: the byte stream, against wsproto and trio's own check of streams; nodes over ws and wss; what is refused."""
 
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from trio.testing import check_half_closeable_stream, memory_stream_pair
 from wsproto.connection import Connection as WsprotoConnection
 from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Message, Ping, Pong
+from wsproto.utilities import generate_accept_token
 
 from devp2p import Address, DialError, HandshakeError, PrivateKey, open_node
 from devp2p.transports import Carriers, Incoming, TcpTransport, Transport
@@ -216,6 +217,35 @@ async def test_the_certificate_of_a_stranger_is_not_trusted(tmp_path: Path) -> N
                     await other.connect(f"wss://{bytes(KEY.public_key).hex()}@{host}:{port}")
 
 
+@pytest.mark.real_clock
+@pytest.mark.parametrize("host", HOSTS)
+async def test_what_is_no_tls_is_no_wss(host: str, tmp_path: Path) -> None:
+    files = certified(tmp_path, host)
+    node = WsTransport(certificate=files.certificate, private_key=files.private_key)
+    problems: list[str] = []
+
+    async def take(incoming: Any) -> None:
+        try:
+            await incoming.hear()
+            await incoming.upgrade()
+        except HandshakeError as error:
+            problems.append(str(error))
+        await incoming.aclose()
+
+    listener = await node.bind(Address("wss", host, 0))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(listener.serve, take)
+        for data in (b"\x16\x03\x01\0\x05hello", b"GET / HTTP/1.1\r\n\r\n"):
+            async with await trio.open_tcp_stream(host, listener.addresses[0].port or 0) as stream:
+                await stream.send_all(data)
+                with suppress(trio.BrokenResourceError):
+                    while await stream.receive_some():
+                        pass
+        nursery.cancel_scope.cancel()
+    assert problems[0].startswith("no TLS: ")
+    assert problems[1] == "a connection begins with the byte 0x47, which is no beginning of wss"
+
+
 async def test_to_listen_for_wss_takes_a_certificate(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         with pytest.raises(ValueError, match="takes a certificate and its private key: WsTransport"):
@@ -327,6 +357,15 @@ async def test_half_a_request_is_none() -> None:
     assert await answered(request()[:-1], whole=False) == (b"", "the peer hung up in its HTTP headers")
 
 
+GREETING = b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+
+
+def agreed(asked: bytes, more: bytes = b"") -> bytes:
+    """An answer to a request for a WebSocket that has the right key."""
+    key = asked.split(b"Sec-WebSocket-Key: ")[1].split(b"\r\n")[0]
+    return GREETING + b"Sec-WebSocket-Accept: " + generate_accept_token(key) + b"\r\n" + more + b"\r\n"
+
+
 ANSWERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "not found": (lambda _: b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "the answer has the status 404"),
     "a node of RLPx": (lambda _: b"\x01\x02\x03\x04\x05\x06", "this is not HTTP/1.1"),
@@ -334,6 +373,9 @@ ANSWERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda _: b"HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n",
         "accept token",
     ),
+    "another WebSocket": (agreed, "it does not speak devp2p.1"),
+    "compression": (lambda asked: agreed(asked, b"Sec-WebSocket-Extensions: permessage-deflate\r\n"), "unrecognized extension"),
+    "early hints": (lambda _: b"HTTP/1.1 103 Early Hints\r\n\r\n", "the answer has the status 103"),
     "no end": (lambda _: b"HTTP/1.1 101 x\r\n" + b"a: b\r\n" * 2000, "more than 8192 bytes of headers"),
 }
 
