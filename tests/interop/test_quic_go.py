@@ -9,19 +9,32 @@ from devp2p import DialError, PrivateKey, open_node
 from devp2p.node import Subscription
 from devp2p.node.events import PeerRefused
 from tests.interop import peers
-from tests.interop.capabilities import Echoing
+from tests.interop.capabilities import Echoing, Talk
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("transportpeer")]
 
 SIZES = [1, 100, 16 * 1024, 100_000, 2**20]
+
+
+class More(Echoing):
+    """The same once more, on a stream of its own."""
+
+    name = "more"
+
+
 HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
+
+
+async def echo_at(talk: Talk, size: int) -> None:
+    data = os.urandom(size)
+    assert await talk.echo(data) == data
 
 
 @HOSTS
 async def test_we_dial_it(host: str):
     async with (
         peers.transport_peer("quic", "--address", f"{host}:0") as go,
-        open_node(PrivateKey.generate(), [Echoing()], strict=True) as node,
+        open_node(PrivateKey.generate(), [Echoing(), More()], strict=True) as node,
     ):
         peer = await node.connect(go.enode("quic"))
         facts = peer.link
@@ -29,23 +42,26 @@ async def test_we_dial_it(host: str):
         arrived = await go.event("peer")
         assert arrived["pubkey"] == bytes(node.public_key).hex()
         assert (arrived["native_auth"], arrived["native_mux"]) == (True, True)
-        talk = await peer.ready(Echoing)
+        talks = await peer.ready(Echoing), await peer.ready(More)
         for size in SIZES:
-            data = os.urandom(size)
-            assert await talk.echo(data) == data
+            async with trio.open_nursery() as nursery:
+                for talk in talks:
+                    nursery.start_soon(echo_at, talk, size)
         peer.disconnect()
         assert (await go.event("ended"))["by"] == "peer"
 
 
 @HOSTS
 async def test_it_dials_us(host: str):
-    async with open_node(PrivateKey.generate(), [Echoing()], listen=[f"quic://{host}:0"], strict=True) as node:
+    async with open_node(PrivateKey.generate(), [Echoing(), More()], listen=[f"quic://{host}:0"], strict=True) as node:
         (address,) = node.addresses
         events = await peers.transport_dial("quic", node.public_key, address.where, "--sizes", ",".join(map(str, SIZES)))
     names = [event["event"] for event in events]
-    assert names == ["peer", *["echoed"] * len(SIZES), "pong", "ended"], events
+    assert names == ["peer", *["echoed"] * 2 * len(SIZES), "pong", "ended"], events
     assert events[0]["pubkey"] == bytes(node.public_key).hex()
-    assert [(event["size"], event["same"]) for event in events if event["event"] == "echoed"] == [(size, True) for size in SIZES]
+    assert [(event["size"], event["same"]) for event in events if event["event"] == "echoed"] == [
+        (size, True) for size in SIZES for _ in "ab"
+    ]
     assert events[-1] == {"event": "ended", "by": "us", "reason": 0, "error": ""}
 
 

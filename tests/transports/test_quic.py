@@ -230,3 +230,14 @@ async def test_a_key_of_its_own_is_needed_to_be_dialled() -> None:
             await QuicTransport(BOB).dial(alice.address, expect=PrivateKey.generate().public_key)
         with trio.fail_after(SOON), pytest.raises(trio.BrokenResourceError):
             await (await alice.links.receive()).accept()
+
+
+async def test_who_does_not_listen_may_send_a_bare_datagram_and_keeps_no_socket_for_it() -> None:
+    listener = await QuicTransport(ALICE).bind(Address("quic", "127.0.0.1", 0))
+    bob = QuicTransport(BOB)
+    await bob.send_bare(b"hello", listener.addresses[0])
+    (own,) = bob._dialling.values()
+    with trio.fail_after(SOON):
+        while not (own.is_over and listener.endpoints[0].dropped):  # noqa: ASYNC110
+            await trio.sleep(0.001)
+    await listener.aclose()

@@ -113,6 +113,7 @@ class Conduit:
     def _shook_hands(self) -> None:
         self.shaken = True
         self.ping_at = trio.current_time() + KEEPALIVE
+        self.core.settle()
         if is_loopback(self.name):
             self.core.enlarge_datagrams(_BIG)
         self._changed.unpark_all()

@@ -54,6 +54,7 @@ logging.getLogger("quic").setLevel(logging.CRITICAL)  # it warns of whatever a s
 
 INNER: Final = (
     "_close_event",
+    "_crypto_buffers",
     "_crypto_streams",
     "_get_or_create_stream_for_send",
     "_handle_crypto_frame",
@@ -192,6 +193,10 @@ class Core(QuicConnection):
 
     most_taken: int = SMALLEST_MAX_DATAGRAM_SIZE
     """Bytes of a datagram that the peer takes."""
+
+    def settle(self) -> None:
+        """The handshake is over: give back the room for its messages, half of what a connection takes."""
+        self._crypto_buffers = {epoch: Buffer(capacity=1) for epoch in self._crypto_buffers}
 
     def bad_certificate(self, reason: str) -> None:
         """End it, since the peer proves nobody, or another one than it should."""

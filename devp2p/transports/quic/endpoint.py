@@ -6,8 +6,8 @@ or the earliest timer is due. What a user sends goes out at once, from the user'
 
 Strangers. A datagram that belongs to nobody is kept only if it is the first packet of a client, in its due size. It is not decrypted; with
 what follows it, as far as a handshake needs it, it waits as a `QuicIncoming` until somebody takes it up. Who sends such a packet need not
-be where it says: so of those that have not shown it, few may wait or shake hands at once (`UNPROVED`), and while there are as many, others
-are asked to come again with a token that only they have seen (Retry). Nothing is kept of these. No answer to what is not proved is larger
+be where it says: so of those that have not shown it, few may wait or shake hands at once (`UNPROVED`) or come in a second, and others are
+asked to come again with a token that only they have seen (Retry). Nothing is kept of these. No answer to what is not proved is larger
 than what came; aioquic sees to the same (three times as much) within handshakes.
 """
 
@@ -22,12 +22,21 @@ from typing import Final
 import trio
 from aioquic.quic.configuration import QuicConfiguration
 
+from devp2p.bandwidth import Bucket
 from devp2p.bounded import Recent
 from devp2p.transports.driving import Driver
 from devp2p.transports.quic.conduit import KEEPALIVE, SCHEME, Conduit
 from devp2p.transports.quic.core import Core
 from devp2p.transports.quic.incoming import QuicIncoming
-from devp2p.transports.quic.initial import LONG, Initial, Tokens, destination_of, other_versions, read_initial, refusal
+from devp2p.transports.quic.initial import (
+    LONG,
+    Initial,
+    Tokens,
+    destination_of,
+    other_versions,
+    read_initial,
+    refusal,
+)
 from devp2p.transports.quic.names import address_of
 from devp2p.transports.quic.port import Port
 from devp2p.transports.sharing import Name, SharedSocket
@@ -36,6 +45,10 @@ UNPROVED: Final = 16
 """Clients that wait or shake hands without having shown that they are where they say; of further ones that is asked first."""
 HALF_OPEN: Final = 1024
 """All that wait or shake hands."""
+UNPROVED_RATE: Final = 100.0
+"""Such clients a second in the long run; of further ones it is asked, too."""
+_UNPROVED_BURST: Final = 64
+_REFUSALS: Final = 100.0  # clients a second that are told that they are refused; others find it out
 _REFUSED: Final = 1024  # connections that were turned away, and whose repetitions are not looked at
 _FORGOTTEN: Final = 10.0  # seconds for which that is so
 _GRAVES: Final = 1024  # connections that we have closed, of which the peer may not know yet
@@ -75,6 +88,8 @@ class Endpoint:
         self._beginning: dict[tuple[bytes, Name], QuicIncoming] = {}
         """Connections that clients began, by what these call them."""
         self._unproved = 0
+        self._strangers = Bucket(UNPROVED_RATE, _UNPROVED_BURST)
+        self._refusals = Bucket(_REFUSALS, _REFUSALS)
         self._guest: SharedSocket | None = None
         self._refused: Recent[tuple[bytes, Name], None] = Recent(_REFUSED, _FORGOTTEN)
         self._graves: Recent[bytes, _Grave] = Recent(_GRAVES, _LASTS)
@@ -138,8 +153,10 @@ class Endpoint:
         if incoming.retried is None:
             self._unproved -= 1
         if refused and not self.is_over:
-            self._refused.set(incoming.key, None, trio.current_time())
-            if not incoming.has_begun and self._unproved < UNPROVED:
+            now = trio.current_time()
+            self._refused.set(incoming.key, None, now)
+            if not incoming.has_begun and self._refusals.level(now) > 0:
+                self._refusals.take(1, now)
                 self.port.send(refusal(incoming.initial), incoming.name)
 
     # What connections call
@@ -242,7 +259,7 @@ class Endpoint:
 
     def _begin(self, initial: Initial, data: bytes, name: Name, now: float) -> None:
         original = self._tokens.original(initial, name, now)
-        if original is None and self._unproved >= UNPROVED:
+        if original is None and (self._unproved >= UNPROVED or self._strangers.level(now) <= 0):
             self.port.send(self._tokens.retry(initial, name, now), name)
             return
         incoming = QuicIncoming(self, initial, name, self.port.local(SCHEME, name), original=original)
@@ -251,7 +268,9 @@ class Endpoint:
             self.dropped += 1
             return
         self._beginning[incoming.key] = incoming
-        self._unproved += incoming.retried is None
+        if incoming.retried is None:
+            self._unproved += 1
+            self._strangers.take(1, now)
         if not self.on_incoming(incoming):
             self.settled(incoming, refused=False)
             self.dropped += 1

@@ -57,7 +57,9 @@ class QuicTransport:
         at = None if local is None else self._listening_at(local)
         for name in await names_of(to):
             endpoint, reached = self._way(name, at)
+            endpoint.driver.hold()  # one that has nothing else to do is closed again
             endpoint.port.send(data, reached)
+            endpoint.driver.release()
 
     async def bind(self, address: Address) -> "QuicListener":
         """See `Transport.bind`; of a DNS name with several addresses, at each."""

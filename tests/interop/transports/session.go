@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 	"github.com/golang/snappy"
 )
 
-// Messages of the base protocol, and of "echo", the one capability.
+// Messages of the base protocol, and of "echo"; "more" is the same, for a second native stream.
 const (
 	hello, disconnect, ping, pong = 0, 1, 2, 3
 	echo, echoed                  = 16, 17
@@ -124,10 +125,11 @@ type helloMessage struct {
 
 // session is one with its peer.
 type session struct {
-	base, own framing // the capability's is another where there are native streams
-	answers   chan []byte
-	pongs     chan struct{}
-	failed    chan error
+	base    framing
+	own     []framing // of each shared capability; the base protocol's, unless there are native streams
+	answers chan []byte
+	pongs   chan struct{}
+	failed  chan error
 }
 
 // serve has a session: with `sizes`, messages of which are echoed, then it leaves; without, until the peer leaves.
@@ -141,8 +143,10 @@ func serve(l *link, o options, sizes []int) error {
 		return err
 	}
 	go s.receive(s.base)
-	if s.own != s.base {
-		go s.receive(s.own)
+	for _, own := range s.own {
+		if own != s.base {
+			go s.receive(own)
+		}
 	}
 	if sizes == nil {
 		err := <-s.failed
@@ -189,8 +193,12 @@ func (s *session) begin(l *link, o options) error {
 	} else {
 		s.base = &plain{stream: l.stream}
 	}
+	offered := []capability{{"echo", 1}}
+	if l.open != nil {
+		offered = append(offered, capability{"more", 1})
+	}
 	ours, err := rlp.EncodeToBytes(helloMessage{
-		Version: 5, Name: "transportpeer", Capabilities: []capability{{"echo", 1}}, ID: crypto.FromECDSAPub(&o.key.PublicKey)[1:],
+		Version: 5, Name: "transportpeer", Capabilities: offered, ID: crypto.FromECDSAPub(&o.key.PublicKey)[1:],
 	})
 	if err != nil {
 		return err
@@ -215,10 +223,16 @@ func (s *session) begin(l *link, o options) error {
 		return errors.New("the Hello is of another node than the proof")
 	}
 	s.base.SetSnappy(theirs.Version >= 5)
-	s.own = s.base
-	if l.open != nil {
-		if s.own, err = ownStream(l, theirs.Version >= 5); err != nil {
-			return err
+	if l.open == nil {
+		s.own = []framing{s.base}
+	}
+	for _, each := range offered {
+		if l.open != nil && slices.Contains(theirs.Capabilities, each) {
+			own, err := ownStream(l, each, theirs.Version >= 5)
+			if err != nil {
+				return err
+			}
+			s.own = append(s.own, own)
 		}
 	}
 	report("peer", map[string]any{"pubkey": hexOf(peer), "name": theirs.Name, "native_auth": l.peer != nil, "native_mux": l.open != nil})
@@ -233,9 +247,9 @@ func expected(l *link, o options) *ecdsa.PublicKey {
 	return nil
 }
 
-// ownStream opens or accepts the stream of "echo", which begins with a frame that names it, sent by the initiator.
-func ownStream(l *link, compressed bool) (framing, error) {
-	name, err := rlp.EncodeToBytes(capability{"echo", 1})
+// ownStream opens or accepts the stream of a capability, which begins with a frame that names it, sent by the initiator.
+func ownStream(l *link, of capability, compressed bool) (framing, error) {
+	name, err := rlp.EncodeToBytes(of)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +268,7 @@ func ownStream(l *link, compressed bool) (framing, error) {
 	own := &plain{stream: stream, compressed: compressed}
 	said, err := own.readFrame()
 	if err == nil && !bytes.Equal(said, name) {
-		err = fmt.Errorf("a stream of %x where echo's is due", said)
+		err = fmt.Errorf("a stream of %x where that of %s is due", said, of.Name)
 	}
 	return own, err
 }
@@ -264,7 +278,7 @@ func (s *session) receive(from framing) {
 	for {
 		code, payload, err := from.Read()
 		if err == nil {
-			err = s.take(code, payload)
+			err = s.take(from, code, payload)
 		}
 		if err != nil {
 			if from == s.base || !errors.Is(err, io.EOF) {
@@ -275,7 +289,7 @@ func (s *session) receive(from framing) {
 	}
 }
 
-func (s *session) take(code uint64, payload []byte) error {
+func (s *session) take(from framing, code uint64, payload []byte) error {
 	switch code {
 	case disconnect:
 		return reason(payload)
@@ -288,7 +302,7 @@ func (s *session) take(code uint64, payload []byte) error {
 		}
 		return nil
 	case echo:
-		return s.own.Write(echoed, payload)
+		return from.Write(echoed, payload)
 	case echoed:
 		s.answers <- payload
 		return nil
@@ -313,16 +327,18 @@ func (s *session) visit(sizes []int) error {
 		if err != nil {
 			return err
 		}
-		if err := s.own.Write(echo, payload); err != nil {
-			return err
-		}
-		select {
-		case answer := <-s.answers:
-			report("echoed", map[string]any{"size": size, "same": bytes.Equal(answer, payload)})
-		case err := <-s.failed:
-			return err
-		case <-time.After(patience):
-			return fmt.Errorf("no echo of %d bytes", size)
+		for _, own := range s.own {
+			if err := own.Write(echo, payload); err != nil {
+				return err
+			}
+			select {
+			case answer := <-s.answers:
+				report("echoed", map[string]any{"size": size, "same": bytes.Equal(answer, payload)})
+			case err := <-s.failed:
+				return err
+			case <-time.After(patience):
+				return fmt.Errorf("no echo of %d bytes", size)
+			}
 		}
 	}
 	if err := s.base.Write(ping, []byte{0xc0}); err != nil {
