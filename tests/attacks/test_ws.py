@@ -112,7 +112,7 @@ async def test_t30_headers_have_eight_kilobytes() -> None:
 
 async def test_t30_control_without_the_bound_a_megabyte_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ws, "MOST_HEAD", 2**21)
-    _, answer = await asked(b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 10**5 + b"\r\n")
+    _, answer = await asked(b"GET / HTTP/1.1\r\nx: " + b"y" * 10**6 + b"\r\n\r\n")
     assert not answer.startswith(b"HTTP/1.1 431 ")
 
 
@@ -138,6 +138,7 @@ WORDS = st.sampled_from(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(WORDS | st.binary(max_size=20)).map(b"".join), st.integers(0, 400), st.booleans())
 def test_t30_whatever_is_asked_the_answer_is_a_websocket_or_an_error_of_ours(junk: bytes, at: int, whole: bool) -> None:  # noqa: FBT001
     good = request()
@@ -236,7 +237,7 @@ def test_t32_control_without_the_bounds_one_step_takes_ten_thousand(name: str, m
 
 
 def test_t32_honest_frames_are_not_counted() -> None:
-    assert len(read(frame(0x82, 64, bytes(64)) * 50_000)) == 64 * 50_000
+    assert len(read(frame(0x82, 64, bytes(64)) * 10_000)) == 64 * 10_000
 
 
 async def pinged(make: Callable[[trio.abc.HalfCloseableStream], Callable[[], object]]) -> int:
@@ -323,7 +324,7 @@ def test_t34_control_who_looks_at_nothing_takes_text_of_a_proxy_for_bytes(monkey
     assert read(WRONG["compressed"][0]) == b"bomb"
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.binary(max_size=100), st.booleans(), st.integers(1, 100))
 @example(b"\x88\x80\0\0\0\0", False, 1)  # noqa: FBT003
 def test_t34_whatever_comes_is_bytes_or_an_error(data: bytes, is_client: bool, step: int) -> None:  # noqa: FBT001  (Hypothesis)

@@ -133,7 +133,7 @@ WAYS: tuple[Way, ...] = (
     Way("memory, streams", at=("memory://node",), opening=sharing(_memory_with_streams), native_auth=True, native_mux=True, real=False),
     Way("that of the page", at=over("private"), opening=sharing(lambda: lambda _: private()("word")), carrier="tcp"),
     Way("ws", at=over("ws"), carrier="tcp"),
-    Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=20, stops=4),
+    Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=10, stops=2),
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
     Way("tls", at=over("tls"), native_auth=True, carrier="tcp", many=30),
