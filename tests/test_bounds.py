@@ -22,6 +22,7 @@ from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
 from devp2p.nat import keeper, leases
 from devp2p.transports import certificates, tls, ws, ws_frames
+from devp2p.transports.ssh import channels, connection, wire
 from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
 TEXT = (Path(__file__).resolve().parent.parent / "docs" / "bounds.md").read_text("utf-8")
@@ -89,7 +90,13 @@ def test_each_constant_of_a_capability_is_there_with_its_figure_and_no_other(tit
 
 
 @pytest.mark.parametrize(
-    ("title", "modules"), [("Behind a NAT", (leases, keeper)), ("WebSocket", (ws, ws_frames)), ("TLS", (tls, certificates))]
+    ("title", "modules"),
+    [
+        ("Behind a NAT", (leases, keeper)),
+        ("WebSocket", (ws, ws_frames)),
+        ("TLS", (tls, certificates)),
+        ("SSH", (channels, connection, wire)),
+    ],
 )
 def test_each_bound_of_a_transport_is_there_with_its_figure(title: str, modules: tuple[ModuleType, ...]) -> None:
     section = TEXT.split(f"\n## {title}\n")[1].split("\n## ")[0]

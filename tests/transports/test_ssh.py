@@ -1,11 +1,13 @@
 """SSH: node keys proved by SSH itself, a channel for each capability, and the bounds on strangers."""
 
+import inspect
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncssh
 import pytest
 import trio
 
@@ -123,3 +125,30 @@ asyncio.run(asyncio.sleep(0))
 
 def test_asyncio_elsewhere_in_the_process_stays_what_it_was():
     subprocess.run([sys.executable, "-c", LEFT_ALONE], check=True, timeout=60)
+
+
+async def test_the_loop_ends_with_the_last_connection() -> None:
+    before = trio.lowlevel.current_statistics().tasks_living
+    async with linked(), linked("::1"):
+        assert trio.lowlevel.current_statistics().tasks_living > before
+    with trio.fail_after(10):
+        while trio.lowlevel.current_statistics().tasks_living > before:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+
+
+def test_what_is_used_of_the_inside_of_asyncssh_is_still_there() -> None:
+    options = SshTransport(KEY)
+    for kind, made in (
+        (asyncssh.SSHServerConnection, options._as_server),
+        (asyncssh.SSHClientConnection, options._as_client),
+    ):
+        for name in ("add_channel", "remove_channel", "send_packet", "send_newkeys", "process_packet", "connection_lost", "data_received"):
+            assert callable(getattr(kind, name)), name
+        assert made.compression_algs == [b"none"]
+        assert made.kex_algs == [b"curve25519-sha256", b"curve25519-sha256@libssh.org"]
+    source = inspect.getsource(asyncssh.connection.SSHConnection)
+    assert source.count("self._max_recv_pktlen") >= 2
+    assert "self._channels[recv_chan]" in source
+    assert "self._session_id" in source
+    assert inspect.iscoroutinefunction(asyncssh.SSHServerConnection.reload_config)
+    assert inspect.iscoroutinefunction(asyncssh.SSHServerConnection.validate_public_key)
