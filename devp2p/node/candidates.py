@@ -7,8 +7,11 @@ whether it is connected, dialled or banned, and by what became of earlier dials.
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from devp2p.errors import DecodingError
 from devp2p.keys import NodeId, PublicKey
 from devp2p.node.census import Census
 from devp2p.peers import Bans, DialHistory, Known, Pool, WhyNot, undialable
@@ -88,7 +91,18 @@ class Candidates:
             return WhyNot.DIALLED_NOW
         if self._bans.get(record.id, self._clock.trio()) is not None:
             return WhyNot.BANNED
-        return self.history.why_not(record, self._clock.now())
+        return self.history.why_not(self._knocking(record), self._clock.now())
+
+    def _knocking(self, record: NodeRecord) -> NodeRecord:
+        """A record with the addresses at whose hosts we would knock: not those through a relay that is a peer already."""
+        if not any(address.via for address in record.addresses):
+            return record
+        return replace(record, addresses=tuple(address for address in record.addresses if not self._is_peer(address.via)))
+
+    def _is_peer(self, key: str) -> bool:
+        with suppress(DecodingError):
+            return bool(key) and self._roster.get(PublicKey.from_bytes(bytes.fromhex(key))) is not None
+        return False
 
     # What happens to it, in order
 
@@ -135,7 +149,7 @@ class Candidates:
     def begin_dial(self, record: NodeRecord) -> None:
         """A node is dialled for a place from now on."""
         self.dialling.add(record.id)
-        self.history.dialled(record, self._clock.now())
+        self.history.dialled(self._knocking(record), self._clock.now())
         if (known := self.pool.get(record.id)) is not None:
             known.tries += 1
             known.anchor, known.introduced, known.seen_as = False, False, None  # it has had its chance

@@ -1,15 +1,18 @@
 """Sessions through a relay: from end to end, as over any other link."""
 
 import random
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
 import trio
 
-from devp2p import Channel, DialError, Peer, PrivateKey, open_node
+from devp2p import Channel, DialError, Node, NodeRecord, Peer, PrivateKey, open_node
 from devp2p.capabilities.nat import Nat, Reachability, Verdict
 from devp2p.capabilities.relay import Relay, RelayLimits
 from devp2p.testing import MemoryTransport
-from tests.capabilities.relay.three import met, open_three, until, until_reserved
+from tests.capabilities.relay.three import FREE, met, open_three, until, until_reserved
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Say, chat
 
 
@@ -128,3 +131,33 @@ async def test_a_relay_may_serve_while_others_reach_it_as_nat_says() -> None:
             nat._changed = trio.Event()
             await trio.sleep(1)
             assert relay.relaying.is_on is (verdict is Verdict.PUBLIC)
+
+
+async def test_a_node_fills_its_places_through_one_relay_without_waiting_between_them() -> None:
+    server, network = Relay(serve=True, limits=FREE), MemoryTransport()
+    async with AsyncExitStack() as stack:
+
+        async def opened(*capabilities: Any, **options: Any) -> Node:
+            node = open_node(PrivateKey.generate(), capabilities, transports=[network], strict=True, **options)
+            return await stack.enter_async_context(node)
+
+        relay = await opened(server, listen=["memory://relay"])
+        where = f"{bytes(relay.public_key).hex()}@192.0.2.1:30303"
+        others = [await opened(Relay(), Chat()) for _ in range(5)]
+        for node in others:
+            await node.connect(NodeRecord(relay.public_key, relay.addresses))
+            await node.listen(f"relay://{where}")
+        await until(lambda: server.relaying.reservations == len(others))
+
+        async def named() -> AsyncGenerator[NodeRecord]:
+            await release.wait()
+            for node in others:
+                yield NodeRecord.parse(f"relay://{bytes(node.public_key).hex()}@{where}")
+
+        release = trio.Event()
+        caller = await opened(Relay(), Chat(), candidates=named())
+        await caller.connect(NodeRecord(relay.public_key, relay.addresses))
+        release.set()
+        with trio.fail_after(30):  # there are 35 s between two dials of one host
+            await until(lambda: all(caller.roster.get(node.public_key) is not None for node in others))
+        assert {peer.link.transport for peer in caller.connected} == {"memory", "relay"}
