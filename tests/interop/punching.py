@@ -1,8 +1,9 @@
-"""The three programs of a laboratory for holes: a relay, and two nodes behind NATs that have a session through it.
+"""The programs of a laboratory for holes: a relay, and two nodes behind NATs that have a session through it.
 
     python -m tests.interop.punching relay KEY
-    python -m tests.interop.punching called KEY SCHEME RELAY [--silent]
+    python -m tests.interop.punching called KEY SCHEME RELAY [--silent] [--port=PORT]
     python -m tests.interop.punching caller KEY SCHEME RELAY TARGET
+    python -m tests.interop.punching filler KEY SCHEME RELAY TARGET...
 
 KEY is a private key in hex, RELAY is ``KEY@HOST:PORT``, TARGET the public key of the node that is called. Each prints lines of JSON.
 """
@@ -10,11 +11,11 @@ KEY is a private key in hex, RELAY is ``KEY@HOST:PORT``, TARGET the public key o
 import json
 import random
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import trio
 
-from devp2p import DialError, Node, Peer, PrivateKey, open_node
+from devp2p import DialError, Limits, Node, NodeRecord, Peer, PrivateKey, open_node
 from devp2p.capabilities.punch import Punch, PunchLimits
 from devp2p.capabilities.punch.rounds import Round
 from devp2p.capabilities.relay import Relay, RelayLimits
@@ -32,7 +33,8 @@ def tell(**what: object) -> None:
 async def relay(key: str) -> None:
     """Serve, and tell how much has crossed."""
     server = Relay(serve=True, limits=RelayLimits(circuit_time=0, circuit_bytes=0))
-    async with open_node(PrivateKey(bytes.fromhex(key)), [server], listen=[f"tcp://*:{PORT}"]):
+    limits = Limits(inbound_retry=0.0)  # several nodes come from one NAT at once
+    async with open_node(PrivateKey(bytes.fromhex(key)), [server], listen=[f"tcp://*:{PORT}"], limits=limits):
         while True:
             tell(reservations=server.relaying.reservations, circuits=server.relaying.circuits, bytes=server.relaying.relayed_bytes)
             await trio.sleep(0.1)
@@ -47,8 +49,9 @@ async def called(key: str, scheme: str, at: str, *options: str) -> None:
                 await self._successor.arrived()
 
         Round.respond = only_wait  # type: ignore[method-assign]
+    port = next((option.partition("=")[2] for option in options if option.startswith("--port=")), str(PORT))
     capabilities = Relay(), Punch(limits=LIMITS, anywhere=True), Chat()
-    async with open_node(PrivateKey(bytes.fromhex(key)), capabilities, listen=[f"{scheme}://*:{PORT}", f"relay://{at}"]) as node:
+    async with open_node(PrivateKey(bytes.fromhex(key)), capabilities, listen=[f"{scheme}://*:{port}", f"relay://{at}"]) as node:
         async for event in node.events():
             tell(event=repr(event)[:300])
 
@@ -72,6 +75,23 @@ async def caller(key: str, scheme: str, at: str, target: str) -> None:
         await trio.sleep(0.5)
 
 
+async def filler(key: str, scheme: str, at: str, *targets: str) -> None:
+    """Fill places with candidates that are behind the relay, and tell by which transports they are connected."""
+
+    async def candidates() -> AsyncGenerator[NodeRecord]:
+        for target in targets:
+            yield NodeRecord.parse(f"relay://{target}@{at}")
+
+    capabilities = Relay(), Punch(limits=LIMITS, anywhere=True), Chat()
+    listen = [f"{scheme}://*:{PORT}"]
+    async with open_node(PrivateKey(bytes.fromhex(key)), capabilities, listen=listen, candidates=candidates()) as node:
+        await _connected(node, f"enode://{at}")
+        while True:
+            wanted = [peer for peer in node.connected if bytes(peer.public_key).hex() in targets]
+            tell(links=[peer.link.path.partition(" ")[0] for peer in wanted], since=[peer.since for peer in wanted])
+            await trio.sleep(0.02)
+
+
 def _is_trying(peer: Peer) -> bool:
     return any(isinstance(one, Punch) for one in peer.active)
 
@@ -86,7 +106,7 @@ async def _connected(node: Node, target: str) -> Peer:
     raise AssertionError("the relay leads nowhere")
 
 
-PROGRAMS: dict[str, Callable[..., Awaitable[None]]] = {"relay": relay, "called": called, "caller": caller}
+PROGRAMS: dict[str, Callable[..., Awaitable[None]]] = {"relay": relay, "called": called, "caller": caller, "filler": filler}
 
 if __name__ == "__main__":
     trio.run(PROGRAMS[sys.argv[1]], *sys.argv[2:])

@@ -57,10 +57,8 @@ def build(lab: Lab, kinds: tuple[str, str]) -> None:
             ("net", f"to{box}", [f"203.0.{112 + number}.1/24", f"2001:db8:{number}::1/64"]),
             (box, "out", [f"203.0.{112 + number}.2/24", f"2001:db8:{number}::2/64"]),
         )
-        lab.wire(
-            (box, "in", [f"10.0.{number}.1/24", f"2001:db8:{number}1::1/64"]),
-            (host, "eth0", [f"10.0.{number}.2/24", f"2001:db8:{number}1::2/64"]),
-        )
+        inner = (box, "in", [f"10.0.{number}.1/24", f"2001:db8:{number}1::1/64"])
+        lab.wire(inner, (host, "out", [f"10.0.{number}.2/24", f"2001:db8:{number}1::2/64"]))
         lab.run(host, "ip", "route", "add", "default", "via", f"10.0.{number}.1")
         lab.run(host, "ip", "-6", "route", "add", "default", "via", f"2001:db8:{number}1::1")
         lab.run(box, "ip", "route", "add", "default", "via", f"203.0.{112 + number}.1")
@@ -71,6 +69,39 @@ def build(lab: Lab, kinds: tuple[str, str]) -> None:
             rules += TRANSLATION % ("fully-random" if kind == "symmetric" else "")
         (lab.folder / f"{box}.nft").write_text(rules)
         lab.run(box, "nft", "-f", str(lab.folder / f"{box}.nft"))
+
+
+def move_behind_a_second_nat(lab: Lab, host: str) -> None:
+    """A host becomes a NAT itself, with the host ``inside`` behind it."""
+    lab.add("inside")
+    lab.router(host)
+    lab.wire((host, "in", ["10.0.9.1/24"]), ("inside", "out", ["10.0.9.2/24"]))
+    lab.run("inside", "ip", "route", "add", "default", "via", "10.0.9.1")
+    (lab.folder / "second.nft").write_text(FILTER + TRANSLATION % "")
+    lab.run(host, "nft", "-f", str(lab.folder / "second.nft"))
+
+
+def filling(lab: Lab, scheme: str) -> None:
+    """Print by what a node behind two NATs was connected to three nodes behind another, at first and at last."""
+    build(lab, ("cone", "cone"))
+    move_behind_a_second_nat(lab, "a")
+    at = f"{PUBLIC['relay']}@{RELAY['4']}:30303"
+    program = [sys.executable, "-m", "tests.interop.punching"]
+    lab.start("net", *program, "relay", bytes(KEYS["relay"]).hex(), log="relay.log")
+    until("the relay", lambda: told(lab, "relay.log"))
+    keys = [PrivateKey(bytes([10 + number]) * 32) for number in range(3)]
+    for number, key in enumerate(keys):
+        lab.start("b", *program, "called", bytes(key).hex(), scheme, at, f"--port={30303 + number}", log=f"called{number}.log")
+    until("the reservations", lambda: told(lab, "relay.log")[-1]["reservations"] == 3)
+    targets = [bytes(key.public_key).hex() for key in keys]
+    lab.start("inside", *program, "filler", bytes(KEYS["caller"]).hex(), scheme, at, *targets, log="filler.log")
+    try:
+        until("all of them directly", lambda: told(lab, "filler.log")[-1:] and told(lab, "filler.log")[-1]["links"] == ["direct"] * 3)
+    except AssertionError:
+        say(lab.log("filler.log")[-3000:])
+        raise
+    lines = [line for line in told(lab, "filler.log") if "links" in line]
+    say({"ever": sorted({link for line in lines for link in line["links"]}), "last": lines[-1]["links"]})
 
 
 def told(lab: Lab, log: str) -> list[dict[str, Any]]:
@@ -115,7 +146,7 @@ Outcome: TypeAlias = Callable[[str], dict[str, Any]]
 def outcome(request: pytest.FixtureRequest) -> Iterator[Outcome]:
     """What became of each case; those of the tests that are run are tried four at a time, as they mostly wait."""
     calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
-    cases = [call.params["case"] for call in calls if call is not None]
+    cases = [call.params["case"] for call in calls if call is not None and "case" in call.params]
     with ThreadPoolExecutor(4) as pool:
         running = {case: pool.submit(inside, __file__, "scenario", *case.split(), seconds=100) for case in cases}
 
@@ -145,3 +176,9 @@ def test_where_a_nat_gives_other_ports_the_session_stays_on_the_relay(case: str,
 @pytest.mark.parametrize("case", ["cone cone tcp --silent", "cone cone quic --silent"])
 def test_control_if_only_one_side_dials_the_other_nat_lets_nothing_in(case: str, outcome: Outcome) -> None:
     assert outcome(case)["transport"] == "relay"
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "quic"])
+def test_a_node_behind_two_nats_fills_its_places_through_a_relay_and_then_directly(scheme: str) -> None:
+    result = json.loads(inside(__file__, "filling", scheme, seconds=100).splitlines()[-1])
+    assert result == {"ever": ["direct", "relay"], "last": ["direct"] * 3}
