@@ -11,6 +11,7 @@ from devp2p import Channel, DialError, Limits, Peer
 from devp2p.testing import ScriptedPeer
 from devp2p.wire import base
 from tests.cancellation.harness import Scenario
+from tests.cancellation.wires import SLOW
 from tests.cancellation.world import KEYS, LIMITS, World, ask
 from tests.chat import Blob, Chat, ChatMessage, GetTime, Time, chat
 
@@ -36,6 +37,20 @@ async def connect(world: World) -> None:
 
 
 DIAL = Scenario(name="dial", prepare=two, user=connect)
+
+
+async def at_two_addresses(world: World) -> None:
+    await world.open("a")
+    await world.open("b", listen=["memory://b", f"memory://{SLOW}"])
+
+
+async def race(world: World) -> None:
+    record = world.record("b")
+    peer = await world["a"].connect(replace(record, addresses=record.addresses[::-1]))
+    await peer.ready(Chat)
+
+
+RACE = Scenario(name="race", prepare=at_two_addresses, user=race)
 
 
 async def alone(world: World) -> None:
@@ -174,4 +189,4 @@ async def shut_down_while_dialling(world: World) -> None:
 
 SHUTDOWN_DIALLING = Scenario(name="shutdown while dialling", prepare=two, user=shut_down_while_dialling)
 
-ALL = (START, DIAL, CROSSING, REFUSED, BAD_HELLO, REQUEST, FLOOD, STOCK, HANG_UP, SHUTDOWN, SHUTDOWN_DIALLING)
+ALL = (START, DIAL, RACE, CROSSING, REFUSED, BAD_HELLO, REQUEST, FLOOD, STOCK, HANG_UP, SHUTDOWN, SHUTDOWN_DIALLING)

@@ -21,6 +21,7 @@ from tests.clocks import FairClock
 CHECKPOINTS = {
     "start": 50,
     "dial": 34,
+    "race": 45,
     "crossing dials": 55,
     "refused": 32,
     "no Hello": 25,
@@ -37,6 +38,8 @@ OPERATIONS = {
     ("start", "b"): 4,
     ("dial", "a"): 5,
     ("dial", "b"): 4,
+    ("race", "a"): 7,
+    ("race", "b"): 5,
     ("crossing dials", "a"): 9,
     ("crossing dials", "b"): 9,
     ("refused", "a"): 8,

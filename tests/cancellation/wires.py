@@ -16,6 +16,8 @@ from devp2p.transports.links import ByteLink, Listener
 from devp2p.transports.memory import MemoryStream, MemoryTransport
 from tests.network import Changed
 
+SLOW = "slow"
+"""A name at which it takes longer to connect than a race waits before it tries another address."""
 KINDS = ("broken", "closed", "reset", "deaf")
 """How an operation fails. broken, closed: with these errors of trio's, and so do all after it. reset: as a socket's that was reset, a write
 after half of its bytes. deaf: the other end takes nothing any more, but what it has sent can still be read."""
@@ -68,6 +70,8 @@ class Seat:
     async def dial(self, address: Address, *, expect: PublicKey | None) -> ByteLink:
         if self._wires.operation(self._owner) is not None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, "injected")
+        if address.host == SLOW:
+            await trio.sleep(0.3)
         return self._wires.watch(await self._wires.hub.dial(address, expect=expect), self._owner)
 
     async def bind(self, address: Address) -> Listener:

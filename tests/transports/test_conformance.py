@@ -3,26 +3,17 @@ whatever is done to it.
 """
 
 import gc
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
-from devp2p import Channel, DialError, DisconnectReason, MuxLink, Peer, PeerMismatch
+from devp2p import Address, Channel, DialError, DisconnectReason, MuxLink, Node, Peer, PeerDisconnected, PeerMismatch, PrivateKey
 from tests.chat import Blob, Chat, ChatMessage, GetTime, collect
-from tests.transports.linking import (
-    ALICE,
-    BOB,
-    CAROL,
-    PIECE,
-    SOON,
-    Linking,
-    flood,
-    node_of,
-    open_files,
-    open_linking,
-    until_it_ends,
-)
+from tests.transports.linking import ALICE, BOB, CAROL, PIECE, SOON, Linking, both, flood, node_of, open_files, open_linking, until_it_ends
 from tests.transports.ways import Case, cases, node_at, open_ground
 
 SIZES = (1, 2, 31, 32, 1000, 16 * 1024, 64 * 1024 + 1, 300_000, 2**20)
@@ -100,6 +91,31 @@ async def test_another_node_than_the_one_that_was_meant_is_no_peer(case: Case, t
                 await ground.transport(BOB).dial(alice.addresses[0], expect=CAROL.public_key)
         assert (list(bob.connected), list(alice.connected)) == ([], [])
         assert (await bob.connect(node_at(ALICE, alice.addresses[0]))).public_key == ALICE.public_key
+
+
+@pytest.mark.parametrize("case", cases(once=True))
+async def test_two_that_dial_each_other_at_once_have_one_session(case: Case, tmp_path: Path) -> None:
+    async with open_ground(case.way, case.text, tmp_path) as ground:
+        beside = replace(ground, text=ground.text if ground.text.endswith(":0") else f"{ground.text}-2")
+        async with node_of(ground, ALICE, Chat(), listens=True) as alice, node_of(beside, BOB, Chat(), listens=True) as bob:
+
+            async def dial(caller: Node, key: PrivateKey, address: Address) -> None:
+                with suppress(DialError):  # this one may be the link that is given up
+                    await caller.connect(node_at(key, address))
+
+            def settled() -> bool:
+                sides = [peer.inbound for node in (alice, bob) for peer in node.connected]
+                return sorted(sides) == [False, True]
+
+            with trio.fail_after(SOON):
+                await both(partial(dial, alice, BOB, bob.addresses[0]), partial(dial, bob, ALICE, alice.addresses[0]))
+                while True:
+                    if settled():
+                        with suppress(PeerDisconnected):  # the other was only just let go
+                            assert (await alice.connected[0][Chat].request(GetTime("abc"))).seconds == 3
+                            if settled():
+                                break
+                    await trio.sleep(0.01)
 
 
 # Links
