@@ -194,13 +194,18 @@ def context_for(certificate: NodeCertificate) -> SSL.Context:
     context.set_options(SSL.OP_NO_TICKET)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_cipher_list(_CIPHERS)
-    context.use_certificate(certificate.certificate)
-    context.use_privatekey(certificate.key)
+    show(certificate, context)
     context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _verify)
     context.set_alpn_protos([ALPN])
     context.set_alpn_select_callback(_choose)
     context.set_info_callback(_note)
     return context
+
+
+def show(certificate: NodeCertificate, where: SSL.Context | SSL.Connection) -> None:
+    """Show a certificate in all connections of a context, or in one."""
+    where.use_certificate(certificate.certificate)
+    where.use_privatekey(certificate.key)
 
 
 def _verify(connection: SSL.Connection, certificate: X509, number: int, depth: int, ok: int) -> bool:  # noqa: ARG001  (as it is called)

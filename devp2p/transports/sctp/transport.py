@@ -21,7 +21,7 @@ from devp2p.transports.certificates import OwnCertificate
 from devp2p.transports.connecting import address_in
 from devp2p.transports.driving import Driver
 from devp2p.transports.links import OnLink, require_peer
-from devp2p.transports.sctp.datagrams import MOST_WAITING, Datagrams, Judge, SocketName, connection_in, context_for
+from devp2p.transports.sctp.datagrams import MOST_WAITING, Datagrams, Judge, SocketName, connection_in, context_for, show
 from devp2p.transports.sctp.link import SctpLink
 
 SCHEME: Final = "sctp"
@@ -294,8 +294,9 @@ class _Socket:
             return
         self._driver.hold()
         try:
-            self._renew_certificate()
             self._make_room()
+            if self._certificates.current is not self._certificate:  # that of the context is a month old
+                show(self._certificates.current, connection_in(channel))
             incoming = IncomingSctp(self, channel)
             self._half_open[cast("SocketName", channel.peer_address)] = incoming
             try:
@@ -315,13 +316,6 @@ class _Socket:
             oldest.give_up()
             self._listener.forget(oldest)
             self.settled(oldest)
-
-    def _renew_certificate(self) -> None:
-        """For the handshake after this one; those of a month ago are good for a year."""
-        if self._certificate is not self._certificates.current:
-            self._certificate = self._certificates.current
-            self._context.use_certificate(self._certificate.certificate)
-            self._context.use_privatekey(self._certificate.key)
 
     def _admits(self, name: SocketName) -> bool:
         incoming = self._half_open.get(name)
