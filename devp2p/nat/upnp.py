@@ -32,7 +32,7 @@ _PROTOCOLS: Final = {"tcp": "TCP", "udp": "UDP"}
 
 # Errors of AddPortMapping, as miniupnpc words them.
 _PERMANENT_ONLY: Final = "OnlyPermanentLeasesSupported"
-_TAKEN: Final = ("ConflictInMappingEntry", "ConflictWithOtherMechanisms")
+_TAKEN: Final = ("ConflictInMappingEntry", "ConflictWithOtherMechanisms", "Action not authorized")
 
 _limiters: Final[trio.lowlevel.RunVar[trio.CapacityLimiter]] = trio.lowlevel.RunVar("threads of miniupnpc")
 

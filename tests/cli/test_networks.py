@@ -94,7 +94,7 @@ def test_which_capabilities_run():
 def test_functions_that_make_capabilities_get_the_chain(database):
     """And those of this project are registered as any plugin's are."""
     registered = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["devp2p.capabilities"]
-    assert registered == {"eth": ETH, "snap": SNAP}
+    assert (registered["eth"], registered["snap"]) == (ETH, SNAP)
     with SqliteChain.open(database) as chain:
         made = plugins.load([ETH, SNAP], Served(chain, chain).arguments)
     assert [str(one.table().spec.offer) for one in made] == ["eth/69", "eth/70", "eth/71", "eth/72", "snap/1", "snap/2"]

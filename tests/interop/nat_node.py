@@ -1,4 +1,4 @@
-"""A node behind a router: ``python -m tests.interop.nat_node HOW PORT`` prints a line for each change of `node.nat`, as JSON."""
+"""A node behind a router: ``python -m tests.interop.nat_node HOW PORT SECONDS`` tells each change of `node.nat` as JSON."""
 
 import json
 import signal
@@ -11,9 +11,6 @@ import trio
 from devp2p import Node, PrivateKey, open_node
 from devp2p.nat import nat_of
 from tests.chat import Chat
-
-LOOK_EVERY = 1.0
-"""Seconds; so that a router that dies is noticed within a test."""
 
 
 def tell(node: Node) -> None:
@@ -33,8 +30,8 @@ def tell(node: Node) -> None:
     sys.stdout.flush()
 
 
-async def main(how: str, port: str) -> None:
-    settings = replace(nat_of(how), look_every=LOOK_EVERY)
+async def main(how: str, port: str, look_every: str) -> None:
+    settings = replace(nat_of(how), look_every=float(look_every))
     with trio.open_signal_receiver(signal.SIGTERM) as told:
         async with open_node(PrivateKey.generate(), [Chat()], listen=[f"tcp://0.0.0.0:{port}"], discovery=True, nat=settings) as node:
 
@@ -51,4 +48,4 @@ async def main(how: str, port: str) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, sys.argv[1], sys.argv[2])
+    trio.run(main, sys.argv[1], sys.argv[2], sys.argv[3])
