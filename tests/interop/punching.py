@@ -2,10 +2,11 @@
 
     python -m tests.interop.punching relay KEY
     python -m tests.interop.punching called KEY SCHEME RELAY [--silent] [--port=PORT]
-    python -m tests.interop.punching caller KEY SCHEME RELAY TARGET
+    python -m tests.interop.punching caller KEY SCHEME RELAY TARGET GO
     python -m tests.interop.punching filler KEY SCHEME RELAY TARGET...
 
-KEY is a private key in hex, RELAY is ``KEY@HOST:PORT``, TARGET the public key of the node that is called. Each prints lines of JSON.
+KEY is a private key in hex, RELAY is ``KEY@HOST:PORT``, TARGET the public key of the node that is called, GO a
+file that appears when the caller may exchange something. Each prints lines of JSON.
 """
 
 import json
@@ -56,7 +57,7 @@ async def called(key: str, scheme: str, at: str, *options: str) -> None:
             tell(event=repr(event)[:300])
 
 
-async def caller(key: str, scheme: str, at: str, target: str) -> None:
+async def caller(key: str, scheme: str, at: str, target: str, go: str) -> None:
     """Call it, wait until nothing more is tried, and exchange something."""
     capabilities = Relay(), Punch(limits=LIMITS, anywhere=True), Chat()
     async with open_node(PrivateKey(bytes.fromhex(key)), capabilities, listen=[f"{scheme}://*:{PORT}"]) as node:
@@ -67,7 +68,8 @@ async def caller(key: str, scheme: str, at: str, target: str) -> None:
                 await trio.sleep(0.05)
         await trio.sleep(1.0)  # until both have left the old link
         tell(marked=True)
-        await trio.sleep(1.0)
+        while not await trio.Path(go).exists():  # noqa: ASYNC110
+            await trio.sleep(0.05)
         await peer[Chat].send(Say(random.Random(1).randbytes(250_000).hex()))  # the request waits behind it
         seconds = (await peer[Chat].request(GetTime("utc"))).seconds
         same = node.roster.get(peer.public_key) is peer
