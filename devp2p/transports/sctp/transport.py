@@ -291,6 +291,7 @@ class _Socket:
     async def _handle(self, channel: trio.DTLSChannel) -> None:
         """Keep a channel, which trio closes afterwards, for as long as it is in use."""
         if self._is_closed:
+            self._datagrams.refuse(cast("SocketName", channel.peer_address))
             return
         self._driver.hold()
         try:
