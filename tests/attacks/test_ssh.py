@@ -81,7 +81,7 @@ def requests(session: bytes) -> list[bytes]:
         return text + String(signer.sign(signed, algorithm))
 
     caller, mallory = node_key(CALLER), node_key(MALLORY)
-    rsa = asyncssh.import_private_key(asyncssh.generate_private_key("ssh-rsa", key_size=2048).export_private_key())
+    another = asyncssh.generate_private_key("ecdsa-sha2-nistp384")
     return [
         head(b"none"),
         head(b"password") + Boolean(False) + String(b"secret"),  # noqa: FBT003
@@ -90,7 +90,7 @@ def requests(session: bytes) -> list[bytes]:
         head(b"publickey") + Boolean(True) + String(NODES) + String(caller.public_data) + String(b"\0" * 70),  # noqa: FBT003
         by_key(caller, mallory),
         by_key(mallory, mallory, b"root"),
-        by_key(rsa, rsa),
+        by_key(another, another),
         head(b"publickey") + Boolean(True) + String(NODES) + String(mallory.public_data[:-1]) + String(b""),  # noqa: FBT003
     ]
 

@@ -27,7 +27,7 @@ from asyncssh.constants import (
     MSG_REQUEST_SUCCESS,
     MSG_USERAUTH_REQUEST,
 )
-from asyncssh.packet import SSHPacket, String
+from asyncssh.packet import Boolean, SSHPacket, String
 
 from devp2p.keys import PublicKey
 from devp2p.transports.ssh.keys import KINDS, NODES, USER, key_in
@@ -136,6 +136,13 @@ class OurClient(Ours, asyncssh.SSHClientConnection):
         self.take(wire)
         self._expect = expect
         self._claimed: PublicKey | None = None
+        self._auth_methods = [b"publickey"]  # not to ask first which there are
+
+    async def send_userauth_request(self, method: bytes, *args: bytes, key: Any = None, trivial: bool = True) -> None:  # noqa: ANN401  (asyncssh's)
+        """Sign at once, instead of asking whether our key would do: that is a round trip less."""
+        if key is None and method == b"publickey" and self._options.client_keys:
+            args, key, trivial = (Boolean(True), *args[1:]), self._options.client_keys[0], False  # noqa: FBT003  (positional only)
+        await super().send_userauth_request(method, *args, key=key, trivial=trivial)
 
     def validate_server_host_key(self, key_data: bytes) -> asyncssh.SSHKey:
         """Take the host's key, which must be a node's; whether it is the right one is asked when it has signed."""
