@@ -38,10 +38,10 @@ SUMMARY = "ask a node what it is"
 DESCRIPTION = """\
 Dial a node, shake hands, and say what its Hello tells: its client, its
 capabilities, whether the session was one of dpx/1 or of stock RLPx, what
-carried it and by which way, and how long each step took. No capability has to be shared. The handshake proves that
-the node holds the key in its enode. Where only an address is given, it asks
-the node there for its key: few tell it (devp2p node --reveal-key), and stock
-nodes hang up.
+carried it and by which way, and how long each step took. No capability has to
+be shared. The handshake proves that the node holds the key in its enode. Where
+only an address is given, it asks the node there for its key: few tell it
+(devp2p node --reveal-key), and stock nodes hang up.
 """
 EPILOG = """\
 examples:

@@ -134,8 +134,8 @@ WAYS: tuple[Way, ...] = (
     Way("that of the page", at=over("private"), opening=sharing(lambda: lambda _: private()("word")), carrier="tcp"),
     Way("ws", at=over("ws"), carrier="tcp"),
     Way("wss", at=over("wss"), opening=_with_certificates, carrier="tcp", many=10, stops=2),
-    Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=20, stops=3),
-    Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=20),
+    Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=12, stops=3),
+    Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=12, stops=4),
     Way("tls", at=over("tls"), native_auth=True, carrier="tcp", many=30),
     Way("mptcp", at=over("mptcp"), carrier="tcp", marks=("interop",), breaks=False),  # Linux waits a minute
     Way("sctp", at=over("sctp"), native_auth=True, native_mux=True, carrier="udp", many=40, marks=("interop",)),
