@@ -20,7 +20,6 @@ from devp2p.capabilities.relay.limits import RelayLimits
 from devp2p.capabilities.relay.lines import Line, require_credit
 from devp2p.capabilities.relay.messages import (
     WINDOW,
-    Close,
     Closing,
     Code,
     Connect,
@@ -201,11 +200,12 @@ class Crossing:
         """It never opens."""
         if not self.over.is_set():
             self.caller.hop.lines.reply(Status(self.caller.line.number, code))
-            if not self._answered.is_set():
-                self.callee.hop.lines.reply(Close(self.callee.line.number, Closing.CLOSED))
+            self.caller.line.cut()
+            if self._answered.is_set():
+                self.callee.line.cut()
+            else:
+                self.callee.line.close(Closing.CLOSED)  # behind the Incoming, which may not have gone yet
             self._finish()
-            for side in (self.caller, self.callee):
-                side.line.cut()
             self._answered.set()
 
     def end(self, code: Closing) -> None:

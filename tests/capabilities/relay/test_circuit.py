@@ -1,5 +1,6 @@
 """Circuits as byte streams: what trio wants of a stream, and what their credit does."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -76,3 +77,31 @@ async def test_what_was_sent_before_a_close_still_comes(which: int) -> None:
         assert await ends[1 - which].receive_some() == b""
         with pytest.raises(trio.BrokenResourceError):
             await ends[1 - which].send_all(b"?")
+
+
+async def test_calls_that_are_given_up_or_come_to_nothing_leave_nothing_behind() -> None:
+    async with open_three(reserve=False) as three:
+        calling, called = three.one.connected[0], three.other.connected[0]
+        hop = await calling.ready(Relay)
+        relaying = three.relays[0].relaying
+        await (await called.ready(Relay)).reserve()
+        with pytest.raises(ConnectionRefusedError, match="permit"):
+            await hop.connect(three.other.public_key)  # it has a reservation, and does not listen
+
+        async def connect() -> None:
+            with suppress(ConnectionRefusedError):
+                await hop.connect(three.other.public_key)
+
+        for steps in range(0, 30, 3):
+            async with (await called.ready(Relay)).taking(lambda stream, _: stream.abandon()):
+                with trio.move_on_after(10) as scope:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(connect)
+                        for _ in range(steps):
+                            await trio.lowlevel.checkpoint()
+                        nursery.cancel_scope.cancel()
+                assert not scope.cancelled_caught
+                await trio.sleep(5)
+        await until(lambda: relaying.circuits == 0)
+        assert not hop._ends
+        assert calling.ended is called.ended is None
