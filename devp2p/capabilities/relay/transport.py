@@ -6,7 +6,7 @@ relay was lost.
 
 import logging
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import trio
 
@@ -68,11 +68,16 @@ class RelayListener:
         """Keep the reservation, and hand on the links that come, until cancelled."""
         if self._closed:
             raise trio.ClosedResourceError("this listener is closed")
-        with trio.CancelScope() as self._serving:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep)
-                async for link in self._receive:
-                    await on_link(link)
+        try:
+            with trio.CancelScope() as self._serving:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._keep)
+                    async for link in self._receive:
+                        await on_link(link)
+        finally:
+            with trio.CancelScope(shield=True), suppress(trio.WouldBlock, trio.EndOfChannel):
+                while True:  # nobody takes them any more
+                    await self._receive.receive_nowait().aclose()
 
     async def aclose(self) -> None:
         """Stop listening at once, cancelled or not."""
