@@ -1,12 +1,14 @@
 """What of SCTP over DTLS the conformance suite does not show: silence, refusals, listeners that are closed, certificates that grow old."""
 
+import socket
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import Any
 
 import pytest
 import trio
+from OpenSSL import SSL
 
 from devp2p import Address, PrivateKey
 from devp2p.errors import HandshakeError
@@ -165,3 +167,47 @@ def _lossy(link: Any) -> None:
             await send(packet, address)
 
     datagrams.sendto = sendto
+
+
+def _begin(sock: socket.socket, context: SSL.Context) -> None:
+    """Send a ClientHello, and the same with the cookie that comes; then no more."""
+    connection = SSL.Connection(context, None)
+    connection.set_connect_state()
+    for is_last in (False, True):
+        with suppress(SSL.Error):
+            connection.do_handshake()
+        sock.send(connection.bio_read(65536))
+        if not is_last:
+            connection.bio_write(sock.recv(65536))
+
+
+async def test_who_begins_anew_breaks_its_own_handshake_and_nothing_else(sctp: Any) -> None:
+    context = sctp.transport.context_for(sctp.transport.OwnCertificate(OTHER).current)
+    send, arrived = trio.open_memory_channel[Any](9)
+    listener = await sctp.transport.SctpTransport(OURS).bind(Address("sctp", "127.0.0.1", 0))
+    faults, broken = list[Exception](), trio.Event()
+
+    async def upgrade(incoming: Any, begun: trio.Event) -> None:
+        await incoming.hear()
+        begun.set()
+        try:
+            await incoming.upgrade()
+        except (HandshakeError, trio.BrokenResourceError) as error:
+            faults.append(error)
+            if len(faults) == 2:
+                broken.set()
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(SOON)
+        sock.connect(("127.0.0.1", listener.addresses[0].port))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listener.serve, send.send)
+            with trio.fail_after(SOON):
+                for _ in range(3):
+                    await trio.to_thread.run_sync(_begin, sock, context)
+                    nursery.start_soon(upgrade, await arrived.receive(), begun := trio.Event())
+                    await begun.wait()
+                    await trio.to_thread.run_sync(sock.recv, 65536)  # the first flight of the answer, all that it sends unasked
+                await broken.wait()
+            nursery.cancel_scope.cancel()
+    assert len(faults) == 2

@@ -152,13 +152,18 @@ class Judge:
 
         HandshakeError for a peer that breaks the rules, or says that we do; trio.BrokenResourceError for one that begins anew.
         """
+        broken: Exception | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_failed, nursery.cancel_scope)
             try:
                 await channel.do_handshake()
             except SSL.Error as error:
                 self.fail(f"OpenSSL: {error}")
+            except (trio.BrokenResourceError, trio.ClosedResourceError) as error:  # not to arrive in the nursery's group
+                broken = error
             nursery.cancel_scope.cancel()
+        if broken is not None:
+            raise trio.BrokenResourceError(str(broken)) from None
         connection = connection_in(channel)
         if len(connection.get_peer_cert_chain() or ()) != int(self._of_server):  # of a client, OpenSSL gives what is behind the first
             self.fail("several certificates, where the peer has to send one")

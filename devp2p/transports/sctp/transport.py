@@ -232,6 +232,11 @@ class IncomingSctp:
             self.judge.fail("this end has given it up")
             self._over.set()
 
+    def superseded(self) -> None:
+        """Its peer has begun anew; so it is told nothing, which it would take for an answer to that."""
+        self.judge.fail("the peer has begun anew")
+        self._over.set()
+
     def _ended(self, was_up: bool) -> None:  # noqa: FBT001  (as it is called)
         if not was_up:
             self._socket.refuse(self)
@@ -298,8 +303,10 @@ class _Socket:
             self._make_room()
             if self._certificates.current is not self._certificate:  # that of the context is a month old
                 show(self._certificates.current, connection_in(channel))
-            incoming = IncomingSctp(self, channel)
-            self._half_open[cast("SocketName", channel.peer_address)] = incoming
+            incoming, name = IncomingSctp(self, channel), cast("SocketName", channel.peer_address)
+            if (before := self._half_open.get(name)) is not None:
+                before.superseded()
+            self._half_open[name] = incoming
             try:
                 self._listener.arrived(incoming)
                 await incoming.wait_over()
