@@ -19,7 +19,7 @@ from contextlib import contextmanager
 import trio
 
 from devp2p.addresses import Address
-from devp2p.errors import PeerDisconnected, RemoteProtocolError
+from devp2p.errors import Devp2pError, HandshakeError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PublicKey
 from devp2p.limits import Limits
 from devp2p.node.events import PeerRefused, told
@@ -48,6 +48,8 @@ class Door:
         self.places: trio.Semaphore = trio.Semaphore(limits.pending_inbound)
         self.unproved: dict[Visit, None] = {}
         """Those that shake hands and have not come to their Hello, the oldest first."""
+        self._faulty: set[str] = set()
+        """Schemes of which a transport has raised what it may not."""
         self.hurried: set[Visit] = set()
         """As many of them as wait for a place; these have `Limits.crowded_timeout` only."""
         self.farewells: int = 0
@@ -92,11 +94,27 @@ class Door:
                 return session
         except trio.TooSlowError:
             pass  # as if our own scope had ended first
-        except BaseException:
+        except BaseException as error:
             await close_link(link)
+            self._contain(error, link)
             raise
         await close_link(link)
         raise RemoteProtocolError(visit.turned_out)
+
+    def _contain(self, error: BaseException, link: Arrival) -> None:
+        """Let a stray exception end this one link; what strangers make a transport raise must not end the node, unless it is `strict`."""
+        if isinstance(error, Devp2pError) or not isinstance(error, Exception):
+            return
+        scheme = link.remote.scheme
+        if isinstance(error, OSError):  # such as that there are no more descriptors
+            raise HandshakeError(f"the system could not go on with a link of {scheme}: {error}") from None
+        if not self._local.strict:
+            if scheme not in self._faulty:  # strangers could have any number of them logged
+                self._faulty.add(scheme)
+                _logger.error(
+                    "the transport of %s failed at a link from %s, which ends; not told again", scheme, link.remote, exc_info=error
+                )
+            raise HandshakeError(f"the transport of {scheme} failed: {type(error).__name__}") from None
 
     def _look_for_a_proxy(self, session: Session, visit: "Visit") -> None:
         """Warn of an address that hides where strangers come from."""

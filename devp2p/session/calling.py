@@ -89,7 +89,7 @@ async def listen(address: str | Address, transports: Iterable[Transport] | Carri
 
 
 def _told(problem: Exception) -> str:
-    return f"no answer {problem}" if isinstance(problem, trio.TooSlowError) else str(problem)
+    return f"no answer {problem}" if isinstance(problem, trio.TooSlowError) else str(problem) or type(problem).__name__
 
 
 def _target(node: NodeRecord | str | Address, what: str) -> NodeRecord | Address:

@@ -28,8 +28,8 @@ class Progress:
         self.link: LinkFacts | None = None
         """What leads there, once something does."""
         self.failures: dict[Address, Exception] = {}
-        """Why addresses led to nobody: OSError, HandshakeError (PeerMismatch is one), trio.TooSlowError, or ValueError for one that cannot
-        be dialled. Those that were still being dialled when another led there are not among them."""
+        """Why addresses led to nobody: OSError, HandshakeError (PeerMismatch is one), trio.TooSlowError, ValueError for one that cannot be
+        dialled, or whatever else a transport raised. Those still being dialled when another led there are not among them."""
         self.seconds: dict[Step, float] = {}
         """How long the completed steps took; ``connect`` at the address that led to the node."""
         self.awaited: Step = "connect"

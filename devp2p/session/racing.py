@@ -4,6 +4,7 @@ The next one begins when one has failed, or a quarter of a second after the last
 has begun is given up: cancelled, or closed if it stood in the same moment.
 """
 
+import logging
 from collections.abc import Iterable
 
 import trio
@@ -14,6 +15,8 @@ from devp2p.keys import PublicKey
 from devp2p.session.opening import close_link
 from devp2p.session.progress import Progress
 from devp2p.transports import STAGGER, Carriers, Link, facts_of, in_order
+
+_logger = logging.getLogger(__name__)
 
 
 class Race:
@@ -94,7 +97,10 @@ class Race:
                 link = await self._carriers.transport(address).dial(address, expect=self._expect)
         except trio.TooSlowError:
             self._failures[address] = trio.TooSlowError(f"within {within:g} s")
-        except (OSError, ValueError, HandshakeError) as error:
+        except (OSError, ValueError, HandshakeError, trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._failures[address] = error
+        except Exception as error:  # a fault of this transport: another may lead there
+            _logger.exception("to dial %s failed within the transport", address)
             self._failures[address] = error
         else:
             if self._link is None:

@@ -65,7 +65,7 @@ def at(name: str) -> Address:
 
 
 class Track:
-    """A transport at whose addresses something happens after a while: ``link 3``, ``fail 0.1``, ``never 0``, ``break 1``."""
+    """A transport at whose addresses something happens after a while: ``link 3``, ``fail 0.1``, ``never 0``, ``break 1``, ``stray 0``."""
 
     schemes = frozenset({"race"})
 
@@ -86,6 +86,10 @@ class Track:
             raise ConnectionRefusedError("nobody is here")
         if what == "break":
             raise HandshakeError("that is no handshake")
+        if what == "gone":
+            raise trio.BrokenResourceError
+        if what == "stray":
+            raise KeyError("a fault of the transport itself")
         ours, theirs = memory_link_pair(ends=(address, address))
         assert isinstance(theirs.stream, MemoryStream)
         self.streams.append(theirs.stream)
@@ -113,6 +117,7 @@ async def race(*names: str, timeout: float = 100, each: float = 15, progress: Pr
         (["link 1 a", "link 3 b"], {"link 1 a": 0, "link 3 b": 0.25}, "link 1 a", 1),
         (["fail 0.1 a", "link 1 b"], {"fail 0.1 a": 0, "link 1 b": 0.1}, "link 1 b", 1.1),
         (["break 0.1 a", "link 1 b"], {"break 0.1 a": 0, "link 1 b": 0.1}, "link 1 b", 1.1),
+        (["gone 0.1 a", "stray 0.1 b", "link 0 c"], {"gone 0.1 a": 0, "stray 0.1 b": 0.1, "link 0 c": 0.2}, "link 0 c", 0.2),
         (["never 0 a", "never 0 b", "link 0 c"], {"never 0 a": 0, "never 0 b": 0.25, "link 0 c": 0.5}, "link 0 c", 0.5),
         (["never 0 a", "fail 0.05 b", "link 0 c"], {"never 0 a": 0, "fail 0.05 b": 0.25, "link 0 c": 0.3}, "link 0 c", 0.3),
         (["fail 0.3 a", "never 0 b", "link 0 c"], {"fail 0.3 a": 0, "never 0 b": 0.25, "link 0 c": 0.3}, "link 0 c", 0.3),
@@ -130,7 +135,7 @@ async def test_one_after_the_other_begins_and_the_first_link_wins(
     assert (link.remote, progress.address) == (at(winner), at(winner))
     assert trio.current_time() - started == pytest.approx(after)
     assert progress.seconds["connect"] == pytest.approx(after - times[winner])
-    assert set(progress.failures) == {at(name) for name in times if name.startswith(("fail", "break"))}
+    assert set(progress.failures) == {at(name) for name in times if name.startswith(("fail", "break", "gone", "stray"))}
     assert set(track.cancelled) == set(times) - {winner} - {address.host for address in progress.failures}
     assert trio.lowlevel.current_statistics().tasks_living == TASKS
     await link.aclose()
