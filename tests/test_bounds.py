@@ -21,7 +21,7 @@ from devp2p.capabilities.snap import peer as snap_peer
 from devp2p.discovery.v4.bonds import Discv4Limits
 from devp2p.discovery.v5.answers import Discv5Limits
 from devp2p.nat import keeper, leases
-from devp2p.transports import certificates, tls, ws, ws_frames
+from devp2p.transports import certificates, proxies, tls, ws, ws_frames
 from devp2p.transports.ssh import channels, connection, wire
 from devp2p.wire.dpx import contexts, credit, ledgers, sender
 
@@ -93,6 +93,7 @@ def test_each_constant_of_a_capability_is_there_with_its_figure_and_no_other(tit
     ("title", "modules"),
     [
         ("Behind a NAT", (leases, keeper)),
+        ("Proxies", (proxies,)),
         ("WebSocket", (ws, ws_frames)),
         ("TLS", (tls, certificates)),
         ("SSH", (channels, connection, wire)),

@@ -77,6 +77,8 @@ class Capability(ABC, Generic[M, H]):
     inbox_bytes: ClassVar[int | None] = None
     """How much may wait unread, in bytes on the wire; by default what the node's `Limits` say."""
     inbox_messages: ClassVar[int | None] = None
+    direct: ClassVar[bool] = False
+    """Whether it connects to others, or has them connect, by other ways than the node's transports; a node with a proxy refuses it."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         """LocalProtocolError where a class is written that cannot be right, and says why."""

@@ -19,7 +19,20 @@ from devp2p.errors import DecodingError, PeerDisconnected
 from devp2p.keys import PrivateKey, keccak256
 from devp2p.node import DialFailed, Node, PeerDropped, PeerRefused, open_node
 from devp2p.records import NodeRecord
-from devp2p.terminal import Ending, Exit, Failure, HelpFormatter, cannot_write, explain, node_record, run_until, seconds, told_to_end
+from devp2p.terminal import (
+    Ending,
+    Exit,
+    Failure,
+    HelpFormatter,
+    add_proxy,
+    cannot_write,
+    explain,
+    node_record,
+    run_until,
+    seconds,
+    told_to_end,
+)
+from devp2p.transports import Proxy
 
 if TYPE_CHECKING:  # imported when it is used, as `devp2p --help` need not wait for it
     from devp2p.capabilities.backfill import Journal, Order
@@ -71,6 +84,7 @@ class _Task:
     nodes: tuple[NodeRecord, ...]
     network: str
     patience: float
+    proxy: Proxy | None = None
 
 
 def block_range(text: str) -> tuple[int, int | None]:
@@ -120,6 +134,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patience", metavar="SECONDS", type=seconds, default=30.0, help="give up when nothing came for so long (default: 30)"
     )
+    add_proxy(parser.add_argument)
     parser.set_defaults(run=partial(_run, parser))
     parser.formatter_class = HelpFormatter
 
@@ -142,6 +157,7 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
         nodes=tuple(options.nodes),
         network=options.network,
         patience=options.patience,
+        proxy=options.proxy,
     )
     with ExitStack() as afterwards:
         path = options.journal or (f"{options.output}.fetch" if options.output else None)
@@ -182,7 +198,7 @@ async def _fetch(task: _Task, path: str, opened: "list[Journal]", ending: Ending
     from devp2p.cli.networks import network_chain  # noqa: PLC0415
 
     chain, problem = network_chain(task.network), ""
-    async with open_node(PrivateKey.generate(), eth(chain), listen=[], static_peers=task.nodes, discovery=False) as node:
+    async with open_node(PrivateKey.generate(), eth(chain), listen=[], static_peers=task.nodes, discovery=False, proxy=task.proxy) as node:
         troubles: dict[str, str] = {}
         async with trio.open_nursery() as nursery:
             ending.scope = nursery.cancel_scope  # so that the node ends in order, and its peers are told

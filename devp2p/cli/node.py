@@ -23,7 +23,7 @@ from devp2p.cli.summaries import Summaries
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
-from devp2p.nat import NatSettings
+from devp2p.nat import NatSettings, nat_of
 from devp2p.node import DiscoverySettings, Node, Subscription, open_node
 from devp2p.records import PRESETS, NodeRecord, enode_address
 from devp2p.terminal import (
@@ -40,7 +40,7 @@ from devp2p.terminal import (
     told_to_end,
     warn,
 )
-from devp2p.transports import DEFAULT_LISTEN
+from devp2p.transports import DEFAULT_LISTEN, Proxy
 from devp2p.wire.dpx import UNSHAPED, Shaping
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Plan:
     max_upload: Mapping[str, float] = field(default_factory=dict[str, float])
     max_download: Mapping[str, float] = field(default_factory=dict[str, float])
     nat: NatSettings = field(default_factory=NatSettings)
+    proxy: Proxy | None = None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +130,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _find_peers(options: argparse.Namespace) -> dict[str, Any]:
     """What of a `Plan` is about discovery."""
-    if options.no_discovery:
+    if options.no_discovery or options.proxy is not None:
         return {"discovery": False, "book": options.book}
     preset = PRESETS.get(options.network)
     reads_dns = find_spec("dns") is not None
@@ -165,9 +166,12 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
             parser.error(f"argument {option}: one cap is given twice, for the node or for a capability")
     if options.no_discovery and (options.bootnode or options.external):
         parser.error("--bootnode and --external are for discovery, and --no-discovery leaves it out: give one or the other")
-    if options.no_discovery and options.nat.external:
+    if options.proxy is not None:
+        _require_nothing_past(parser, options)
+    nat = options.nat = options.nat or nat_of("none" if options.proxy is not None else "any")
+    if options.no_discovery and nat.external:
         parser.error("--nat extip:IP is what discovery tells others, and --no-discovery leaves it out: give one or the other")
-    if options.nat.external and options.external:
+    if nat.external and options.external:
         parser.error("--nat extip:IP and --external both say where this node is: give one of them")
     if options.no_dpx and options.shaping != UNSHAPED:
         parser.error("--shaping is for sessions of dpx/1, and --no-dpx leaves it out: give one or the other")
@@ -180,6 +184,16 @@ def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     with outlets(json_lost if options.json else text_lost, trouble=_warn_of_output) as streams:
         _run_with(options, streams)
     return Exit.OK
+
+
+def _require_nothing_past(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    if options.bootnode or options.external or (options.network in PRESETS and not options.no_discovery):
+        parser.error(
+            "discovery asks by UDP and DNS, past the --proxy: leave out --bootnode and --external, give --no-discovery beside --network,"
+            " and name nodes by --peer"
+        )
+    if options.nat not in {None, NatSettings()}:
+        parser.error("--nat asks routers and servers, past the --proxy, or says where this node is: leave it out")
 
 
 def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
@@ -197,7 +211,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
                 if served is None
                 else plugins.load(served.capabilities(options.capability), served.arguments)
             ),
-            listen=tuple(options.listen or (DEFAULT_LISTEN,)),
+            listen=tuple(options.listen or (() if options.proxy is not None else (DEFAULT_LISTEN,))),
             peers=tuple(options.peer),
             trusted=tuple(options.trusted),
             slots=dict(options.slots),
@@ -218,6 +232,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             max_upload={name: rate for name, rate in options.max_upload if name},
             max_download={name: rate for name, rate in options.max_download if name},
             nat=options.nat,
+            proxy=options.proxy,
             **_find_peers(options),
         )
         trio.run(_until_signal, plan, news, streams)
@@ -274,6 +289,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 discovery=plan.discovery,
                 book=plan.book,
                 nat=plan.nat,
+                proxy=plan.proxy,
             ) as node:
                 events = node.events()
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does

@@ -3,9 +3,9 @@
 import argparse
 
 from devp2p.cli import plugins
-from devp2p.nat import nat_of
 from devp2p.records import PRESETS
 from devp2p.terminal import (
+    add_proxy,
     bandwidth,
     client_id,
     count,
@@ -188,9 +188,13 @@ def _configure_discovery(parser: argparse.ArgumentParser) -> None:
         "--nat",
         metavar="HOW",
         type=nat_settings,
-        default=nat_of("any"),
-        help="how to be reached through a router: any (the default, as in go-ethereum), upnp, pmp or pcp has it forward the ports of this "
-        "node; stun, stun:HOST[:PORT] or extip:IP says where it is; or none. See `devp2p nat`",
+        help="how to be reached through a router: any (the default, as in go-ethereum, but for --proxy), upnp, pmp or pcp has it forward "
+        "the ports of this node; stun, stun:HOST[:PORT] or extip:IP says where it is; or none. See `devp2p nat`",
+    )
+    add_proxy(
+        group.add_argument,
+        "; discovery, --nat and other listeners than those at 127.0.0.1 or [::1] would go past it, so there are none, and nodes are"
+        " named by --peer",
     )
     group.add_argument("--book", metavar="FILE", help="keep what is found of nodes here, and begin with it the next time")
     group.add_argument("--no-discovery", action="store_true", help="neither look for peers, nor let others find this node")

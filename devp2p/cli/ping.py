@@ -19,6 +19,7 @@ from devp2p.records import NodeRecord
 from devp2p.session import Progress, Step, call, local_node
 from devp2p.terminal import (
     Exit,
+    add_proxy,
     explain,
     node_or_address,
     profile_as_json,
@@ -30,7 +31,7 @@ from devp2p.terminal import (
     write_json,
     write_text,
 )
-from devp2p.transports import LinkFacts, Transport, default_transports
+from devp2p.transports import Carriers, LinkFacts, Proxy, Transport
 from devp2p.trust import Profile
 from devp2p.wire import Hello, base
 
@@ -49,6 +50,8 @@ examples:
   devp2p ping --json --timeout 3 unix://<public key>@/run/node.sock
   devp2p ping quic://<public key>@203.0.113.5:30303
   devp2p ping tcp://203.0.113.5:30303
+  devp2p ping --proxy socks5://127.0.0.1:9050 \\
+      enode://<public key>@<name>.onion:30303
 
 exit codes:
   0  the node said what it is
@@ -73,13 +76,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", metavar="SECONDS", type=seconds, default=10.0, help="how long to wait, from dialling to Hello (default: 10)"
     )
+    add_proxy(parser.add_argument)
     parser.add_argument("--json", action="store_true", help="print one JSON object, whatever the outcome")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     key = PrivateKey.generate() if options.key is None else read_key(options.key)
-    answer = trio.run(partial(ping, options.node, key, timeout=options.timeout))
+    answer = trio.run(partial(ping, options.node, key, timeout=options.timeout, proxy=options.proxy))
     show(answer, as_json=options.json)
     return answer.status
 
@@ -120,6 +124,7 @@ async def ping(
     *,
     timeout: float,  # noqa: ASYNC109  (the answer says what it cut short)
     transports: Sequence[Transport] | None = None,
+    proxy: Proxy | None = None,
 ) -> Answer:
     """Call a node, or whoever is at an address; raises nothing for what the node or the network does.
 
@@ -129,7 +134,7 @@ async def ping(
     addresses = node.addresses if isinstance(node, NodeRecord) else (node,)
     progress, profile, farewell, error = Progress(), None, None, ""
     try:
-        async with _ways(addresses, key, transports) as ways:
+        async with _ways(addresses, key, transports, proxy) as ways:
             session = await call(node, local, ways, timeout=timeout, progress=progress)
             profile = session.profile
             farewell = await session.refuse(DisconnectReason.CLIENT_QUITTING)
@@ -160,19 +165,22 @@ async def ping(
 
 @asynccontextmanager
 async def _ways(
-    addresses: Sequence[Address], key: PrivateKey, transports: Sequence[Transport] | None
-) -> AsyncGenerator[Sequence[Transport] | None]:
+    addresses: Sequence[Address], key: PrivateKey, transports: Sequence[Transport] | None, proxy: Proxy | None
+) -> AsyncGenerator[Carriers]:
     """The transports for some addresses: one through a relay takes a node that has a session with the relay."""
+    carriers = Carriers(transports, key, proxy=proxy)
     if transports is not None or not any(address.is_relayed for address in addresses):
-        yield transports
+        yield carriers
         return
     from devp2p.capabilities.relay import Relay  # noqa: PLC0415  (hardly ever needed)
     from devp2p.node import open_node  # noqa: PLC0415
 
     relay, failure = Relay(), None
-    async with open_node(key, [relay]):
+    async with open_node(key, [relay], proxy=proxy):
         try:
-            yield [*default_transports(), *relay.transports(key)]
+            for transport in relay.transports(key):
+                carriers.add(transport)
+            yield carriers
         except Exception as error:  # noqa: BLE001  (raised again, but not out of the nursery, which would put it into a group)
             failure = error
     if failure is not None:

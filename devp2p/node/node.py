@@ -23,6 +23,7 @@ from devp2p.limits import Limits
 from devp2p.nat import NatSettings, nat_of
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, advertise, opened, own_candidates, own_enr, own_record
 from devp2p.node.forwarding import Forwarding
+from devp2p.node.hiding import require_nothing_past
 from devp2p.node.pace import PolicyClock
 from devp2p.node.parts import Parts
 from devp2p.node.resuming import new_resumption
@@ -34,7 +35,7 @@ from devp2p.node.vouching import Vouching, consent_of
 from devp2p.records import NodeRecord, enode_address, node_of, nodes_of
 from devp2p.runtime import require_trio
 from devp2p.session import LocalNode, local_node
-from devp2p.transports import Carriers, Transport
+from devp2p.transports import Carriers, Proxy, Transport
 from devp2p.wire.dpx import UNSHAPED, Consent, Shaping
 from devp2p.wire.rlpx import Extension
 
@@ -75,6 +76,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     max_upload: Mapping[str, float | None] | None = None,
     max_download: Mapping[str, float | None] | None = None,
     nat: str | NatSettings = "none",
+    proxy: str | Proxy | None = None,
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
@@ -94,7 +96,8 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     the capabilities with these names want, instead of what their classes say; likewise `max_upload` and `max_download`: how many bytes
     a second they may send and receive, with all peers together (for the whole node, `Limits` says that). `pace`: how many times faster
     than usual peers are rated, for demonstrations. `nat`: how to be reached through a router, as `devp2p.nat.nat_of` reads it: ``"any"``,
-    ``"pcp"``, ``"pmp"`` or ``"upnp"`` has it forward the node's ports, ``"stun"`` and ``"extip:IP"`` say where it is.
+    ``"pcp"``, ``"pmp"`` or ``"upnp"`` has it forward the node's ports, ``"stun"`` and ``"extip:IP"`` say where it is. `proxy`: by which all
+    dials go (``"socks5://127.0.0.1:9050"``, ``"http://USER:PASSWORD@HOST:PORT"``); what would go past it is refused.
 
     Raises ValueError for what cannot be understood or reached, LocalProtocolError for a capability or a number of peers that is not right,
     and for arguments of which one excludes the other, TypeError for an argument of the wrong type, BookError for a book that cannot be
@@ -102,7 +105,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     nursery.
     """
     require_trio("open_node")
-    carriers = Carriers(transports, key)
+    carriers = Carriers(transports, key, proxy=proxy)
     static, trusted = nodes_of(static_peers, "static_peers"), nodes_of(trusted_peers, "trusted_peers")
     addresses = [address_of(address, "listen") for address in several(listen, "listen")]
     local = local_node(
@@ -128,6 +131,7 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         raise LocalProtocolError(f"introductions={introductions!r} needs dpx/1: leave out dpx=False")
     behind = nat_of(nat)
     plan = DiscoveryPlan.of(discovery, bootnodes, dns_trees, addresses, external=behind.external)
+    require_nothing_past(carriers, addresses, local.capabilities, discovers=plan is not None, nat=behind)
     if candidates is not None:
         require(candidates, AsyncIterable, "candidates is an async iterable of NodeRecord", "an async generator is one")
     dials = candidates is not None or (plan is not None and plan.settings.dials)

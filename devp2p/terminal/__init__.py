@@ -3,6 +3,7 @@
 from devp2p.terminal.arguments import (
     HelpFormatter,
     IntermixedParser,
+    add_proxy,
     bandwidth,
     client_id,
     count,
@@ -50,6 +51,7 @@ __all__ = [
     "Outlet",
     "Outlets",
     "Program",
+    "add_proxy",
     "bandwidth",
     "cannot_write",
     "client_id",

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from devp2p.addresses import Address
@@ -14,7 +14,7 @@ from devp2p.limits import check_cap
 from devp2p.nat import NatSettings, nat_of
 from devp2p.records import NodeRecord
 from devp2p.terminal.output import write
-from devp2p.transports import DEFAULT_LISTEN, known_schemes, read_address, why_not_installed
+from devp2p.transports import DEFAULT_LISTEN, Proxy, known_schemes, read_address, why_not_installed
 from devp2p.wire.dpx import Shaping
 
 if TYPE_CHECKING:
@@ -145,6 +145,25 @@ def nat_settings(text: str) -> NatSettings:
         return nat_of(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def proxy(text: str) -> Proxy:
+    """Read a proxy."""
+    try:
+        return Proxy.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def add_proxy(add_argument: Callable[..., object], more: str = "") -> None:
+    """Add the option for a proxy, by which a command dials nodes. `more`: what else it means for this command."""
+    add_argument(
+        "--proxy",
+        metavar="URL",
+        type=proxy,
+        help="dial by this proxy, which also resolves names: socks5://[USER:PASSWORD@]HOST:PORT, such as socks5://127.0.0.1:9050 of Tor, "
+        f"or http://[USER:PASSWORD@]HOST:PORT{more}",
+    )
 
 
 def discovery_node(text: str) -> NodeRecord:

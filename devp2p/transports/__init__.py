@@ -25,6 +25,7 @@ from devp2p.transports.links import (
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.over_tcp import OverTcp
 from devp2p.transports.preference import Preference, in_order, preference_of
+from devp2p.transports.proxies import Proxy, proxy_of
 from devp2p.transports.sharing import SharedSocket, Shares
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import UNSENT, TcpTransport, keep_busy, keep_unsent, unsent_for
@@ -50,6 +51,7 @@ __all__ = [
     "OnLink",
     "OverTcp",
     "Preference",
+    "Proxy",
     "SendsBare",
     "SharedSocket",
     "Shares",
@@ -72,6 +74,7 @@ __all__ = [
     "naming",
     "plain_socket",
     "preference_of",
+    "proxy_of",
     "read_address",
     "require_peer",
     "unsent_for",

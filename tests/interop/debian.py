@@ -27,6 +27,8 @@ PROGRAMS: dict[str, Program] = {
     "postgresql": Program("/usr/lib/postgresql/*/bin/postgres", ("postgresql",)),
     "chromium": Program("/usr/bin/chromium", ("chromium", "fonts-dejavu-core")),  # without a font it would show boxes
     "haproxy": Program("/usr/sbin/haproxy", ("haproxy",)),  # it listens nowhere until it is told to
+    "dante": Program("/usr/sbin/danted", ("dante-server",)),
+    "tinyproxy": Program("/usr/bin/tinyproxy", ("tinyproxy-bin",)),
     "ssh": Program("/usr/bin/ssh", ("openssh-client",)),
     "sshd": Program("/usr/sbin/sshd", ("openssh-server",)),
 }

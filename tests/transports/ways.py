@@ -18,10 +18,12 @@ from typing import Literal, TypeAlias
 import pytest
 
 from devp2p import Address, NodeRecord, PrivateKey
-from devp2p.transports import Carriers, MemoryMuxTransport, MemoryTransport, TcpTransport, Transport
+from devp2p.transports import Carriers, Connect, MemoryMuxTransport, MemoryTransport, TcpTransport, Transport
+from devp2p.transports.tls import TlsTransport
 from devp2p.transports.ws import WsTransport
 from tests.transports.authority import certified
 from tests.transports.page import private
+from tests.transports.small_proxy import small_proxy
 
 Opening: TypeAlias = Callable[[], AbstractAsyncContextManager[Callable[[PrivateKey], Transport]]]
 """Opens what a way needs, and says how the node with a key gets its transport; the nodes of one opening reach one another."""
@@ -120,6 +122,12 @@ async def _with_certificates() -> AsyncGenerator[Callable[[PrivateKey], Transpor
         yield lambda _: made()
 
 
+@asynccontextmanager
+async def _by_proxy(scheme: str, made: Callable[[PrivateKey, Connect], Transport]) -> AsyncGenerator[Callable[[PrivateKey], Transport]]:
+    async with small_proxy(scheme) as (proxy, _):
+        yield lambda key: made(key, proxy)
+
+
 def sharing(make: Callable[[], Callable[[PrivateKey], Transport]]) -> Opening:
     """An `opening` for transports that need nothing but one another: `make` is called once for each network."""
     return partial(_shared, make)
@@ -137,6 +145,26 @@ WAYS: tuple[Way, ...] = (
     Way("quic", at=over("quic"), native_auth=True, native_mux=True, carrier="udp", many=12, stops=3),
     Way("ssh", at=over("ssh"), native_auth=True, native_mux=True, carrier="tcp", many=12, stops=4),
     Way("tls", at=over("tls"), native_auth=True, carrier="tcp", many=30),
+    Way(
+        "tcp by socks5",
+        at=over("tcp"),
+        opening=partial(_by_proxy, "socks5", lambda _, proxy: TcpTransport(proxy)),
+        carrier="tcp",
+        path="proxy socks5://127.0.0.1:",
+        shows_local=False,
+        many=30,
+        stops=3,
+    ),
+    Way(
+        "tls by http",
+        at=over("tls"),
+        opening=partial(_by_proxy, "http", TlsTransport),
+        native_auth=True,
+        path="proxy http://127.0.0.1:",
+        shows_local=False,
+        many=10,
+        stops=3,
+    ),
     Way("mptcp", at=over("mptcp"), carrier="tcp", marks=("interop",), breaks=False),  # Linux waits a minute
     Way("sctp", at=over("sctp"), native_auth=True, native_mux=True, carrier="udp", many=40, marks=("interop",)),
 )

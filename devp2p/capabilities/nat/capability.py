@@ -46,6 +46,7 @@ class Nat(Capability[NatMessage]):
     optional: ClassVar[bool] = True
     max_message_size: ClassVar[int] = 8192
     request_timeout: ClassVar[float] = _ANSWERS
+    direct: ClassVar[bool] = True
 
     def __init__(self, *, serve: bool = True, limits: NatLimits | None = None, agreeing: int = AGREEING) -> None:
         """`serve`: call others back, as far as `limits` say. `agreeing`: so many servers have to say the same, more than three."""

@@ -30,6 +30,7 @@ class Punch(Capability[PunchMessage, "Punching"]):
     max_message_size: ClassVar[int] = 2048
     ready_within: ClassVar[float | None] = 5.0
     optional: ClassVar[bool] = True
+    direct: ClassVar[bool] = True
 
     def __init__(self, *, limits: PunchLimits | None = None, anywhere: bool = False) -> None:
         """`anywhere`: to private and special addresses too, as tests and laboratories need it; else only to public ones."""
