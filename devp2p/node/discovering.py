@@ -48,7 +48,8 @@ class DiscoverySettings:
     """How a node takes part in discovery, where it is not as usual."""
 
     listen: str | Address | None = None
-    """A UDP address; by default the host and port of the first TCP listener, or any port if there is none."""
+    """A UDP address; by default the host and port of the first TCP listener, without one of the first QUIC listener, which shares its
+    port, else of the first other one that has both; and any port where there is none, or it is taken."""
     versions: Collection[int] = VERSIONS
     external: Several[str] = ()
     """Where others reach the node, at most one ``IP`` or ``IP:port`` of IPv4 and one of IPv6; else that is found out."""
@@ -137,7 +138,7 @@ class DiscoveryPlan:
         OSError if the address cannot be listened at, ValueError, TypeError and LocalProtocolError for wrong settings.
         """
         bound = tuple(address for listener in listeners for address in listener.addresses)
-        where = udp_address(self.settings.listen, beside=enode_address(bound))
+        where = udp_address(self.settings.listen, beside=_beside(listeners))
         sharing = (listener.share(where) for listener in listeners if isinstance(listener, Shares) and where.port)
         port = next((shared for shared in sharing if shared is not None), None)
         if port is not None:
@@ -147,7 +148,7 @@ class DiscoveryPlan:
         except OSError:
             if not self.any_port or not where.port:
                 raise
-        # The port that TCP happened to get is taken for UDP: any other will do.
+        # The port that TCP, say, happened to get is taken for UDP: any other will do.
         return await stack.enter_async_context(self._opening(key, replace(where, port=0), bound, book, strict=strict))
 
     @asynccontextmanager
@@ -192,6 +193,14 @@ class DiscoveryPlan:
                 raise of_the_node
         finally:
             del of_the_node  # its traceback holds this frame
+
+
+def _beside(listeners: Sequence[Listener]) -> Address | None:
+    """Where sessions are taken whose host, and port if it is free, discovery takes as well."""
+    bound = [address for listener in listeners for address in listener.addresses]
+    shared = [address for listener in listeners if isinstance(listener, Shares) for address in listener.addresses]
+    own = (address for address in (*shared, *bound) if address.port and not address.is_relayed and (address.ip or address.is_wildcard))
+    return enode_address(bound) or next(own, None)
 
 
 @asynccontextmanager

@@ -36,8 +36,8 @@ async def dial(
 
     They begin in the order of `transports.in_order`, the next one when one has failed, or 250 ms after the last (RFC 8305); what else has
     begun when a link stands is given up. An `Address` stands for whatever node is there. Each address has `each` seconds at most, all
-    together `timeout`. `transports` are by default TCP and Unix sockets. Raises DialError, which names each address with what is wrong
-    there, ValueError for text that is no node.
+    together `timeout`. `transports` are by default those that come with the library and prove no key of ours, as TLS does. Raises
+    DialError, which names each address with what is wrong there, ValueError for text that is no node.
     """
     node = _target(node, "the node to dial")
     addresses = (node,) if isinstance(node, Address) else node.addresses
@@ -81,8 +81,8 @@ async def listen(address: str | Address, transports: Iterable[Transport] | Carri
     """Begin to listen at an address, such as ``tcp://*:30303``; port 0 is any free one, and `Listener.addresses` says which.
 
     For programs that are called without being a node: ``listener.serve(on_link)`` hands on the links that come, and `open_session` shakes
-    hands over one. How many of them there may be at a time is the caller's to bound. `transports` are by default TCP and Unix sockets.
-    ValueError for text that is no address, and where there is no transport for it, OSError if it cannot be listened at.
+    hands over one. How many of them there may be at a time is the caller's to bound. `transports` are by default as for `dial`. ValueError
+    for text that is no address, and where there is no transport for it, OSError if it cannot be listened at.
     """
     carriers = transports if isinstance(transports, Carriers) else Carriers(transports)
     return await carriers.bind(address_of(address, "the address to listen at"))

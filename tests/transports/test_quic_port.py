@@ -2,6 +2,7 @@
 
 import os
 import socket
+from typing import cast
 
 import pytest
 import trio
@@ -10,6 +11,7 @@ from devp2p import Address, Node, PrivateKey, open_node
 from devp2p.node import DiscoverySettings
 from devp2p.transports import SharedSocket
 from devp2p.transports.quic import QuicTransport
+from devp2p.transports.quic.port import Port
 from tests.chat import Chat
 
 pytestmark = pytest.mark.real_clock
@@ -59,6 +61,27 @@ async def test_a_node_serves_quic_and_discovery_at_one_udp_port(host: str) -> No
         assert node.discovery.statistics.unhandled > 0  # the first packet of QUIC, which discovery gave back
 
 
+@HOSTS
+async def test_discovery_takes_the_port_of_quic_where_there_is_no_tcp(host: str) -> None:
+    async with (
+        open_node(PrivateKey.generate(), [Chat()], listen=[f"quic://{host}:0"], discovery=True, strict=True) as node,
+        open_node(PrivateKey.generate(), [Chat()], discovery=DiscoverySettings(listen=f"udp://{host}:0"), strict=True) as other,
+    ):
+        assert node.discovery is not None
+        assert node.discovery.address == Address("udp", host.strip("[]"), node.addresses[0].port)
+        assert node.record.udp_endpoints == ((node.discovery.address.host, node.discovery.address.port),)
+        await until_pinged(other, node, 5)
+        assert (await other.connect(node.record)).link.transport == "quic"
+
+
+@pytest.mark.parametrize("scheme", ["tls", "ws"])
+@HOSTS
+async def test_discovery_listens_no_wider_than_the_node_does(host: str, scheme: str) -> None:
+    async with open_node(PrivateKey.generate(), [Chat()], listen=[f"{scheme}://{host}:0"], discovery=True, strict=True) as node:
+        assert node.discovery is not None
+        assert node.discovery.address.host == host.strip("[]")
+
+
 async def test_what_is_of_neither_is_dropped() -> None:
     transport = QuicTransport(PrivateKey.generate())
     listener = await transport.bind(Address("quic", "127.0.0.1", 0))
@@ -104,3 +127,27 @@ async def test_a_guest_that_is_slow_loses_what_comes_and_takes_no_room() -> None
     assert taken == 256
     await listener.aclose()
     shared.close()
+
+
+class Deaf:
+    """A socket of a system that keeps no errors to be asked for, and so has no `recvmsg` (Windows), or another use for the flag (macOS)."""
+
+    def __init__(self) -> None:
+        self.errors: list[OSError] = [ConnectionResetError(10054, "of a datagram that was sent earlier")]
+
+    def getsockname(self) -> tuple[str, int]:
+        return "127.0.0.1", 9
+
+    def recvfrom_into(self, room: memoryview) -> tuple[int, tuple[str, int]]:
+        if self.errors:
+            raise self.errors.pop()
+        room[:4] = b"next"
+        self.errors = [BlockingIOError()]
+        return 4, ("127.0.0.1", 7)
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_an_error_of_an_earlier_datagram_costs_nothing_where_it_is_not_kept(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    port = Port(cast("socket.socket", Deaf()), lambda *_: pytest.fail("nobody knows which it was"))
+    assert [*port.receive()] == [(b"next", ("127.0.0.1", 7))]
