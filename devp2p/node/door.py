@@ -18,7 +18,6 @@ from contextlib import contextmanager
 
 import trio
 
-from devp2p.addresses import Address
 from devp2p.errors import Devp2pError, HandshakeError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import PublicKey
 from devp2p.limits import Limits
@@ -27,7 +26,7 @@ from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import MANY, Admission, Caller, Neighbours, Unheard
 from devp2p.session import LocalNode, Session, close_link, hear, open_session
-from devp2p.transports import Arrival, file_limit
+from devp2p.transports import Arrival, file_limit, is_shown
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class Door:
     async def take_in(self, link: Arrival) -> None:
         """Take an accepted link. It never waits, so that the listener need not."""
         try:
-            visit = self.knock(link.remote)
+            visit = self.knock(link)
         except RemoteProtocolError as error:
             self._roster.publish(PeerRefused(link.remote, told(error)))
             self._nursery.start_soon(close_link, link)
@@ -90,6 +89,8 @@ class Door:
                 await visit.begin()
                 session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
                 visit.proved()
+                if not visit.caller.shown:  # by its handshake it is
+                    self._require_patience(self.admission.identify(session.link.remote), trio.current_time())
                 self._look_for_a_proxy(session, visit)
                 return session
         except trio.TooSlowError:
@@ -127,17 +128,19 @@ class Door:
                 remote.host,
             )
 
-    def knock(self, remote: Address) -> "Visit":
+    def knock(self, link: Arrival) -> "Visit":
         """Take in a link; RemoteProtocolError if it may not stay. Every visit that begins must `leave` later."""
-        now, caller = trio.current_time(), self.admission.identify(remote)
-        refusal = self.admission.knock(caller, now)
-        if refusal is not None:
-            raise RemoteProtocolError(refusal)
+        now, caller = trio.current_time(), self.admission.identify(link.remote, shown=is_shown(link))
+        self._require_patience(caller, now)
         visit = Visit(self, caller, now)
         makes_room = self.unheard.add(visit, caller.subnet)
         if makes_room is not None:
             makes_room.turn_out("no handshake when others needed the place")
         return visit
+
+    def _require_patience(self, caller: Caller, now: float) -> None:
+        if (refusal := self.admission.knock(caller, now)) is not None:
+            raise RemoteProtocolError(refusal)
 
     async def take_place(self, visit: "Visit") -> None:
         """Wait for a place among those who shake hands."""

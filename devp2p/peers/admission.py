@@ -4,6 +4,10 @@ An IPv4 network is a /24 for links that shake hands at once and a single address
 /64 for both, since one host usually has a whole /64 to draw addresses from. Relayed links count for the relay's network, without a time
 between two of them, as many nodes are behind one relay. Local addresses (loopback, private, link-local, and those
 of transports inside this machine) are exempt unless `Limits.limit_local_addresses` says otherwise.
+
+Whoever sends a datagram can write any address on it. So a link whose peer has not shown that it is where it says counts for no network,
+or a stranger could keep out one that it only names. Its transport alone bounds how many there are of these, and the time between two links
+is asked for when the peer has proved itself.
 """
 
 from collections import Counter
@@ -15,6 +19,7 @@ from devp2p.limits import Limits
 
 MANY = 50
 """Different nodes at one local address that are hardly neighbours: where they come from is hidden by a proxy, or by a NAT."""
+_UNSHOWN = b"address not shown"
 _NEIGHBOURS = 256  # local addresses that are looked at
 _REMEMBERED = 16384  # networks whose last link is kept in mind; the oldest are forgotten first
 
@@ -29,6 +34,8 @@ class Caller(NamedTuple):
     """It is not held to the limits for addresses."""
     relayed: bool = False
     """It is a relay's address, behind which are many."""
+    shown: bool = True
+    """It is where it says, as far as its transport can tell."""
 
 
 class Admission:
@@ -39,14 +46,16 @@ class Admission:
         self._pending: Counter[bytes] = Counter()
         self._came: Recent[bytes, None] = Recent(_REMEMBERED)
 
-    def identify(self, address: Address) -> Caller:
-        """Tell whom a link from an address counts for."""
+    def identify(self, address: Address, *, shown: bool = True) -> Caller:
+        """Tell whom a link from an address counts for; `shown`: whether the peer has shown that it is there."""
         exempt = address.limited_network(HOST, limit_local=self._limits.limit_local_addresses) is None
+        if not shown and not exempt:
+            return Caller(_UNSHOWN, _UNSHOWN, exempt=False, shown=False)
         return Caller(address.network(HOST), address.network(SUBNET), exempt, address.is_relayed)
 
     def knock(self, caller: Caller, now: float) -> str | None:
         """Let an inbound link stay until it speaks, or say why not."""
-        if caller.exempt or caller.relayed:  # who takes relayed links bounds how many of them come
+        if caller.exempt or caller.relayed or not caller.shown:  # who takes relayed links bounds how many of them come
             return None
         last = self._came.when(caller.host)
         if last is not None and now - last < self._limits.inbound_retry:
@@ -56,7 +65,7 @@ class Admission:
 
     def begin(self, caller: Caller) -> str | None:
         """Let a link begin its handshake, or say why not. Every one that begins must `release` later."""
-        if caller.exempt:
+        if caller.exempt or not caller.shown:
             return None
         if self._pending[caller.subnet] >= self._limits.pending_per_subnet:
             return f"{self._limits.pending_per_subnet} connections of its network are shaking hands already"
@@ -65,7 +74,7 @@ class Admission:
 
     def release(self, caller: Caller) -> None:
         """A link that had begun shakes hands no more: it has become a session, or has failed."""
-        if not caller.exempt:
+        if not caller.exempt and caller.shown:
             self._pending[caller.subnet] -= 1
             if not self._pending[caller.subnet]:
                 del self._pending[caller.subnet]

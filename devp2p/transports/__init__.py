@@ -19,6 +19,7 @@ from devp2p.transports.links import (
     StreamLink,
     Transport,
     facts_of,
+    is_shown,
     naming,
     require_peer,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "first_link",
     "host_in",
     "in_order",
+    "is_shown",
     "keep_busy",
     "keep_unsent",
     "known_schemes",

@@ -91,7 +91,8 @@ Link: TypeAlias = StreamLink | MuxLink
 class Incoming(Protocol):
     """An accepted connection that is no link yet, since its transport has a handshake of its own to do first.
 
-    It is handed on before anything was read or computed, so that who takes it says how many may be at it, and for how long.
+    It is handed on before anything was read or computed, so that who takes it says how many may be at it, and for how long. One over
+    datagrams whose peer need not be where it says, until the handshake is done, has an attribute ``shown`` that is False; see `is_shown`.
     """
 
     @property
@@ -151,6 +152,11 @@ def facts_of(link: Link) -> LinkFacts:
     """What a link is. One that has an attribute ``path`` says by it what is on its way."""
     path = getattr(link, "path", DIRECT)
     return LinkFacts(link.remote.scheme, link.peer is not None, isinstance(link, MuxLink), link.local, link.remote, str(path))
+
+
+def is_shown(arrival: Arrival) -> bool:
+    """Whether the peer is where it says, and has not merely written that address on a datagram."""
+    return bool(getattr(arrival, "shown", True))
 
 
 class Listener(Protocol):

@@ -2,11 +2,15 @@
 
 import os
 import random
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
+import trio
 
-from devp2p import Address
+from devp2p import Address, DialError, Limits, NodeRecord, PeerDisconnected, open_node
+from devp2p.session import call, local_node
 from devp2p.transports.certificates import certificate_for
 from devp2p.transports.quic import (
     QuicListener,
@@ -22,11 +26,13 @@ from devp2p.transports.quic.core import (
 )
 from devp2p.transports.quic.initial import destination_of
 from devp2p.transports.sharing import Name
+from tests.chat import Chat
 from tests.transports.quic_sides import ALICE, BOB, listening
 from tests.transports.test_quic_core import A, B
 
 FLOOD = 2000
 KIB = 2**10
+SOON = 10
 CLIENT = configuration_for(certificate_for(BOB), is_client=True)
 
 
@@ -142,6 +148,38 @@ async def test_t20_control_without_a_rate_each_is_looked_at(
     monkeypatch.setattr(endpoint, "UNPROVED_RATE", 10.0**9)
     monkeypatch.setattr(endpoint, "_UNPROVED_BURST", 10**9)
     assert await refused_at_once() == FLOOD
+
+
+async def called_after_a_forged_packet(*schemes: str) -> list[str]:
+    """Which calls are let in, one after the other, where a stranger has first sent a packet in the caller's name."""
+    let_in: list[str] = []
+    listen, limits = ["tcp://127.0.0.1:0", "quic://127.0.0.1:0"], Limits(limit_local_addresses=True)
+    async with open_node(ALICE, [Chat()], listen=listen, limits=limits, strict=True) as node:
+        at = {address.scheme: address for address in node.addresses}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.sendto(first_packet(), (at["quic"].host, at["quic"].port or 0))
+            with trio.fail_after(SOON):
+                await trio.lowlevel.wait_readable(sock)  # the answer: it has its place
+        for scheme in schemes:
+            with trio.fail_after(SOON), suppress(PeerDisconnected, DialError):
+                session = await call(NodeRecord(node.public_key, (at[scheme],)), local_node(BOB, [Chat()]))
+                with suppress(trio.TooSlowError), trio.fail_after(0.5):
+                    await session.wait_farewell()
+                await session.close()
+                let_in.append(scheme)
+    return let_in
+
+
+@pytest.mark.real_clock
+async def test_t20_an_address_that_was_forged_keeps_nobody_out() -> None:
+    assert await called_after_a_forged_packet("tcp") == ["tcp"]
+    assert await called_after_a_forged_packet("quic", "tcp") == ["quic"], "one in 28 s, by whatever transport"
+
+
+@pytest.mark.real_clock
+async def test_t20_control_if_it_counted_at_once_it_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devp2p.node.door.is_shown", lambda _: True)
+    assert not await called_after_a_forged_packet("tcp")
 
 
 def bytes_for_one_packet(*, validated: bool) -> tuple[int, int]:

@@ -51,6 +51,11 @@ class QuicIncoming:
         return self.initial.destination, self.name
 
     @property
+    def shown(self) -> bool:
+        """Whether the client is where it says: it has sent back a token that it got there."""
+        return self.retried is not None
+
+    @property
     def has_begun(self) -> bool:
         """Whether it was taken up."""
         return self.conduit is not None
