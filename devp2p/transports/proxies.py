@@ -41,7 +41,7 @@ _ADDRESS_SIZES = {1: 4, 4: 16}  # by the type of an address in a SOCKS5 reply; a
 _NAME = 3
 _VERSION = 5
 _NO_METHOD = 0xFF
-_UNAUTHORIZED = 407
+_UNAUTHORIZED = {407, 401}  # tinyproxy says 401 of a wrong password
 _REFUSALS = {
     1: "it failed",
     2: "its rules do not allow it",
@@ -149,7 +149,9 @@ class Proxy:
         except (trio.BrokenResourceError, ConnectionError) as error:
             if isinstance(error, _RefusedError):
                 raise
-            raise _RefusedError(f"the proxy {self} hung up before it had answered") from None
+            raise _RefusedError(
+                f"the proxy {self} hung up before it had answered, as ssh -D does where the node cannot be reached"
+            ) from None
 
     async def _ask_socks(self, stream: trio.SocketStream, host: str, port: int) -> None:
         from socksio import ProtocolError, socks5  # noqa: PLC0415  (an extra)
@@ -210,7 +212,7 @@ class Proxy:
             raise self._garbled("HTTP") from None
         if not isinstance(answer, h11.Response):
             raise self._garbled("HTTP")
-        if answer.status_code == _UNAUTHORIZED:
+        if answer.status_code in _UNAUTHORIZED:
             raise self._unauthorized()
         if not 200 <= answer.status_code < 300:
             raise self._refused(f"{answer.status_code} {_printable(answer.reason)}".rstrip())
