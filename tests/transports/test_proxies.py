@@ -9,6 +9,7 @@ import pytest
 from devp2p import Address, DialError, DisconnectReason, LocalProtocolError, NodeRecord, PrivateKey, open_node
 from devp2p.capabilities.nat import Nat
 from devp2p.capabilities.punch import Punch
+from devp2p.capabilities.relay import Relay
 from devp2p.cli import main
 from devp2p.cli.ping import ping
 from devp2p.session import call, local_node
@@ -96,6 +97,25 @@ async def test_a_node_behind_a_proxy_has_its_sessions_by_it(scheme: str, host: s
         await session.refuse(DisconnectReason.CLIENT_QUITTING)
     ports = [address.port for address in node.addresses]
     assert asked.asked == [*(("node.example", port) for port in ports), (host, by_number.port)]
+
+
+@pytest.mark.real_clock
+async def test_two_nodes_behind_proxies_meet_at_a_relay() -> None:
+    async with (
+        small_proxy(names={"relay.example": "127.0.0.1"}) as (proxy, small),
+        open_node(PrivateKey.generate(), [Relay(serve=True)], listen=["tcp://127.0.0.1:0"]) as relay,
+    ):
+        where = f"relay://{bytes(relay.public_key).hex()}@relay.example:{relay.addresses[0].port}"
+        async with (
+            open_node(KEY, [Relay(), Chat()], listen=[where], proxy=proxy) as node,
+            open_node(OTHER, [Relay(), Chat()], proxy=proxy) as caller,
+        ):
+            peer = await caller.connect(NodeRecord(KEY.public_key, node.addresses))
+            await peer.ready(Chat)
+            assert peer.link.path.startswith("relay ")
+            assert {one.link.path for one in relay.connected} == {"direct"}
+            assert {one.link.path for one in (*node.connected, *caller.connected) if one.public_key == relay.public_key} == {proxy.path}
+    assert set(small.asked) == {("relay.example", relay.addresses[0].port)}
 
 
 @pytest.mark.real_clock
