@@ -2,20 +2,29 @@
 
 A scenario is a function in a test's file that takes a `Lab`. The test runs it by `inside(__file__, "name")`: in a process of its own, in
 which everything is root of nothing but its namespaces (``unshare -Urnm``; ``unshare -nm`` where users may not make namespaces, and we are
-root). Whatever it starts ends with it.
+root). Whatever it starts ends with it. Python's modules are run by forks of that process, which has imported already what they need: a
+laboratory has many programs, and most of what each would do is import the library.
 """
 
 import contextlib
+import ctypes
+import importlib
 import importlib.util
 import os
+import runpy
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -50,13 +59,89 @@ def inside(path: str, scenario: str, *arguments: str, seconds: float = 60) -> st
     return done.stdout
 
 
+def outcomes(request: pytest.FixtureRequest, path: str, *, at_once: int = 6, seconds: float = 120) -> Iterator[Callable[[str], str]]:
+    """For a fixture of a module: what scenarios printed, each named by the parameter ``case`` of a test, such as ``scenario_x argument``.
+
+    Those of the tests that are run begin at once, so many at a time, since they mostly wait.
+    """
+    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
+    cases = [call.params["case"] for call in calls if call is not None and "case" in call.params]
+    with ThreadPoolExecutor(at_once) as pool:
+        running = {case: pool.submit(inside, path, *case.split(), seconds=seconds) for case in cases}
+        yield lambda case: running[case].result()
+        for left in running.values():
+            left.cancel()
+
+
+class Forked:
+    """A module of Python that runs in a fork of this process, in a namespace; to be used as a `subprocess.Popen`."""
+
+    def __init__(self, name: str, module: str, arguments: Sequence[str], out: int, err: int) -> None:
+        """`out` and `err`: files that it writes to."""
+        importlib.import_module(module)  # here, so that the next one need not
+        sys.stdout.flush()
+        self.returncode: int | None = None
+        self.pid = os.fork()
+        if not self.pid:
+            os._exit(_run_module(name, module, arguments, out, err))
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        deadline = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("a module of Python", timeout)
+            time.sleep(0.02)
+        return code
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
+Program = subprocess.Popen[bytes] | Forked
+_CLONE_NEWNET = 0x40000000
+
+
+def _run_module(name: str, module: str, arguments: Sequence[str], out: int, err: int) -> int:
+    """In a fork: run a module to its end, and give its exit status."""
+    os.dup2(out, 1)
+    os.dup2(err, 2)
+    namespace = os.open(f"/run/netns/{name}", os.O_RDONLY)
+    if ctypes.CDLL(None, use_errno=True).setns(namespace, _CLONE_NEWNET):
+        return 99
+    sys.argv = [module, *arguments]
+    del sys.modules[module]  # or runpy warns that it is there already
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  (it is told where programs tell it, and nothing of it may go on in the fork)
+        traceback.print_exc()
+        return 1
+    finally:
+        sys.stdout.flush()
+    return 0
+
+
+def _is_module(arguments: Sequence[str]) -> bool:
+    return tuple(arguments[:2]) == (sys.executable, "-m")
+
+
 class Lab:
     """Namespaces, the wires between them, and the programs in them."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         """For files of the scenario; gone at the end."""
-        self._programs: list[subprocess.Popen[bytes]] = []
+        self._programs: list[Program] = []
 
     def add(self, *names: str) -> None:
         """Make namespaces."""
@@ -82,11 +167,29 @@ class Lab:
 
     def run(self, name: str, *arguments: str, seconds: float = 30) -> str:
         """Run a program in a namespace to its end; its output."""
+        if _is_module(arguments):
+            return self._run_module(name, arguments, seconds)
         return _run(*self.command(name, *arguments), seconds=seconds)
 
-    def start(self, name: str, *arguments: str, log: str) -> subprocess.Popen[bytes]:
+    def _run_module(self, name: str, arguments: Sequence[str], seconds: float) -> str:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            program = Forked(name, arguments[2], arguments[3:], out.fileno(), err.fileno())
+            self._programs.append(program)
+            code = program.wait(seconds)
+            out.seek(0)
+            err.seek(0)
+            output = out.read().decode()
+            assert code == 0, f"`{' '.join(arguments)}` failed ({code}): {output}{err.read().decode()}"
+        return output
+
+    def start(self, name: str, *arguments: str, log: str) -> Program:
         """Start a program in a namespace, whose output goes to a file of the scenario's folder."""
+        program: Program
         with (self.folder / log).open("ab") as out:
+            if _is_module(arguments):
+                program = Forked(name, arguments[2], arguments[3:], out.fileno(), out.fileno())
+                self._programs.append(program)
+                return program
             program = subprocess.Popen(self.command(name, *arguments), stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self._programs.append(program)
         return program
@@ -94,7 +197,7 @@ class Lab:
     def log(self, name: str) -> str:
         return (self.folder / name).read_text("utf-8", "replace")
 
-    def stop(self, program: subprocess.Popen[bytes], *, kill: bool = False) -> None:
+    def stop(self, program: Program, *, kill: bool = False) -> None:
         """End a program, and wait until it has."""
         if kill:
             program.kill()
@@ -148,6 +251,8 @@ def main(path: str, scenario: str, *arguments: str) -> None:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     os.environ["PYTHONUNBUFFERED"] = "1"
+    for needed in getattr(module, "PRELOADED", ()):
+        importlib.import_module(needed)
     with _opened() as lab:
         getattr(module, scenario)(lab, *arguments)
 

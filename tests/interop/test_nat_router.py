@@ -18,6 +18,7 @@ from tests.interop.netns import Lab, until
 
 pytestmark = pytest.mark.interop
 
+PRELOADED = ("devp2p.cli", "devp2p.discovery", "devp2p.nat.keeper", "devp2p.nat.stun", "devp2p.node.door", "devp2p.node.steering")
 HOST, ROUTER = "192.168.1.2", "192.168.1.1"
 INTERNET, OURS, MOVED = "45.67.0.1", "45.67.0.10", "45.67.0.11"
 METHODS = ["pcp", "pmp", "upnp"]
@@ -55,7 +56,7 @@ allow 1024-65535 0.0.0.0/0 1024-65535
 """
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def _programs():
     for name in ("miniupnpd", "coturn"):
         try:
@@ -127,7 +128,7 @@ def told(lab: Lab, what: str, is_so: Callable[[dict[str, Any]], object], seconds
     return found
 
 
-def start_node(lab: Lab, how: str, look_every: float = 1.0) -> "subprocess.Popen[bytes]":
+def start_node(lab: Lab, how: str, look_every: float = 1.0) -> netns.Program:
     """It looks at its router each second, so that what happens to that is noticed within a test."""
     return lab.start("host", sys.executable, "-m", "tests.interop.nat_node", how, "30303", str(look_every), log="node")
 
@@ -252,28 +253,36 @@ def scenario_asks_others(lab: Lab, how: str, verdict: str) -> None:
     assert told["peers"] == 4, told
 
 
-@pytest.mark.parametrize(("how", "verdict"), [("pcp", "public"), ("none", "private")])
-def test_four_servers_find_out_whether_a_node_behind_a_nat_is_reached(how, verdict):
-    netns.inside(__file__, "scenario_asks_others", how, verdict)
+@pytest.fixture(scope="module")
+def run(request, _programs):
+    yield from netns.outcomes(request, __file__)
 
 
-def test_the_command_says_what_a_router_does_by_each_protocol():
-    netns.inside(__file__, "scenario_says_what_it_finds")
+@pytest.mark.parametrize("case", [f"scenario_lives_with_its_router {method}" for method in METHODS])
+def test_a_node_lives_through_a_restart_a_move_and_the_end_of_its_router(case, run):
+    run(case)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_a_node_lives_through_a_restart_a_move_and_the_end_of_its_router(method):
-    netns.inside(__file__, "scenario_lives_with_its_router", method, seconds=120)
+@pytest.mark.parametrize("case", ["scenario_asks_others pcp public", "scenario_asks_others none private"])
+def test_four_servers_find_out_whether_a_node_behind_a_nat_is_reached(case, run):
+    run(case)
 
 
-def test_an_announcement_of_the_router_is_heard():
-    netns.inside(__file__, "scenario_hears_its_router")
+@pytest.mark.parametrize("case", ["scenario_says_what_it_finds"])
+def test_the_command_says_what_a_router_does_by_each_protocol(case, run):
+    run(case)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_the_record_has_the_ports_that_the_router_gives_and_a_node_that_ends_gives_them_back(method):
-    netns.inside(__file__, "scenario_gets_other_ports", method)
+@pytest.mark.parametrize("case", ["scenario_hears_its_router"])
+def test_an_announcement_of_the_router_is_heard(case, run):
+    run(case)
 
 
-def test_a_real_stun_server_says_where_we_are():
-    netns.inside(__file__, "scenario_asks_a_stun_server")
+@pytest.mark.parametrize("case", [f"scenario_gets_other_ports {method}" for method in METHODS])
+def test_the_record_has_the_ports_that_the_router_gives_and_a_node_that_ends_gives_them_back(case, run):
+    run(case)
+
+
+@pytest.mark.parametrize("case", ["scenario_asks_a_stun_server"])
+def test_a_real_stun_server_says_where_we_are(case, run):
+    run(case)

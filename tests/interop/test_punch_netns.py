@@ -9,16 +9,16 @@ without translation; all of them let in only what answers.
 import json
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import pytest
 
 from devp2p import PrivateKey
-from tests.interop.netns import Lab, inside, until
+from tests.interop.netns import Lab, outcomes, until
 
 pytestmark = pytest.mark.interop
 
+PRELOADED = ("tests.interop.punching", "devp2p.node.dialer", "devp2p.node.door", "devp2p.node.steering", "devp2p.transports.quic")
 KEYS = {name: PrivateKey(bytes([number]) * 32) for number, name in enumerate(("relay", "called", "caller"), 1)}
 PUBLIC = {name: bytes(key.public_key).hex() for name, key in KEYS.items()}
 RELAY = {"4": "192.0.2.1", "6": "[2001:db8::1]"}
@@ -151,42 +151,52 @@ Outcome: TypeAlias = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def outcome(request: pytest.FixtureRequest) -> Iterator[Outcome]:
-    """What became of each case; those of the tests that are run are tried four at a time, as they mostly wait."""
-    calls = [getattr(item, "callspec", None) for item in request.session.items if item.path == request.path]
-    cases = [call.params["case"] for call in calls if call is not None and "case" in call.params]
-    with ThreadPoolExecutor(4) as pool:
-        running = {case: pool.submit(inside, __file__, "scenario", *case.split(), seconds=100) for case in cases}
-
-        def outcome_of(case: str) -> dict[str, Any]:
-            result: dict[str, Any] = json.loads(running[case].result().splitlines()[-1])
-            assert result["same"], "the session is another object"
-            assert result["answered"]
-            return result
-
-        yield outcome_of
+def printed(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
+    yield from outcomes(request, __file__)
 
 
-@pytest.mark.parametrize("case", ["cone cone tcp", "cone cone quic", "firewall firewall tcp", "firewall firewall quic"])
+@pytest.fixture
+def outcome(printed: Callable[[str], str]) -> Outcome:
+    """What became of each case."""
+
+    def outcome_of(case: str) -> dict[str, Any]:
+        result: dict[str, Any] = json.loads(printed(case).splitlines()[-1])
+        assert result["same"], "the session is another object"
+        assert result["answered"]
+        return result
+
+    return outcome_of
+
+
+@pytest.mark.parametrize(
+    "case", ["scenario cone cone tcp", "scenario cone cone quic", "scenario firewall firewall tcp", "scenario firewall firewall quic"]
+)
 def test_between_nats_that_keep_ports_a_session_goes_on_directly(case: str, outcome: Outcome) -> None:
     result = outcome(case)
-    assert (result["transport"], result["path"]) == (case.rsplit(maxsplit=1)[-1], "direct")
+    assert (result["transport"], result["path"]) == (case.rpartition(" ")[2], "direct")
     assert result["crossed"] < 2_000, "no more of it crosses the relay"
 
 
-@pytest.mark.parametrize("case", ["cone symmetric tcp", "cone symmetric quic", "symmetric symmetric tcp", "symmetric symmetric quic"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "scenario cone symmetric tcp",
+        "scenario cone symmetric quic",
+        "scenario symmetric symmetric tcp",
+        "scenario symmetric symmetric quic",
+    ],
+)
 def test_where_a_nat_gives_other_ports_the_session_stays_on_the_relay(case: str, outcome: Outcome) -> None:
     result = outcome(case)
     assert result["transport"] == "relay"
     assert result["crossed"] > 200_000
 
 
-@pytest.mark.parametrize("case", ["cone cone tcp --silent", "cone cone quic --silent"])
+@pytest.mark.parametrize("case", ["scenario cone cone tcp --silent", "scenario cone cone quic --silent"])
 def test_control_if_only_one_side_dials_the_other_nat_lets_nothing_in(case: str, outcome: Outcome) -> None:
     assert outcome(case)["transport"] == "relay"
 
 
-@pytest.mark.parametrize("scheme", ["tcp", "quic"])
-def test_a_node_behind_two_nats_fills_its_places_through_a_relay_and_then_directly(scheme: str) -> None:
-    result = json.loads(inside(__file__, "filling", scheme, seconds=100).splitlines()[-1])
-    assert result == {"ever": ["direct", "relay"], "last": ["direct"] * 3}
+@pytest.mark.parametrize("case", ["filling tcp", "filling quic"])
+def test_a_node_behind_two_nats_fills_its_places_through_a_relay_and_then_directly(case: str, printed: Callable[[str], str]) -> None:
+    assert json.loads(printed(case).splitlines()[-1]) == {"ever": ["direct", "relay"], "last": ["direct"] * 3}
