@@ -10,6 +10,8 @@ NOTHING_IS_MISSING = @$(PY) -m pip --disable-pip-version-check check >$(VENV)/ch
 	exit 1; } >&2
 # Two processes of pytest for each core, as many tests wait for a network; ARGS="-n 0" makes it one in all, as a debugger wants it.
 WORKERS = -n $$($(PY) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))') --dist worksteal
+# Two, each of which runs whole files, as these share clients and databases; tests/interop/conftest.py says which files go first.
+INTEROP_WORKERS = -n 2 --dist loadfile --no-loadscope-reorder
 # All but sctp, of which make interop has the tests: what it needs brings 100 MB of video codecs.
 EXTRAS := clickhouse dns geo kzg metrics nat parquet postgres proxy quic report rlp serve show ssh tls ws
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -55,7 +57,7 @@ simulation: install ## tests that simulate large networks, or the choice of peer
 
 interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go, Node and network namespaces
 	$(PY) tests/interop/build.py
-	$(PY) -m pytest -m interop $(ARGS)
+	$(PY) -m pytest $(INTEROP_WORKERS) -m interop $(ARGS)
 
 locks: install ## the lock files installed anew, by each Python at hand, beside later releases of all; needs a package index
 	$(PY) -m pytest $(WORKERS) -m index $(ARGS)

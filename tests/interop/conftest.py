@@ -10,6 +10,30 @@ from devp2p.capabilities.ethereum.store import SqliteChain
 from tests.interop import chains, peers
 from tests.interop.meeting import HANDSHAKES, NodeMaker
 
+LONGEST_FIRST = (
+    "test_compare_geth",  # two crawlers that are compared by how fast they are: beside the next, which only waits
+    "test_keepalive",
+    "test_blockchain_geth",
+    "test_conformance",  # that of transports, too
+    "test_ethereumjs",
+    "test_clickhouse",
+    "test_crawl_report_browser",
+    "test_geth_admission",
+    "test_geth",
+    "test_crawler_geth",
+    "test_punch_netns",
+    "test_nat_router",
+    "test_simulated_geth",
+)
+"""Files of which each takes long, so that none of them is left for one process at the end of `make interop`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with them; all others stay in their order."""
+    order = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    last = len(order)
+    items.sort(key=lambda item: order.get(item.path.stem, last) if item.get_closest_marker("interop") else last)
+
 
 @pytest.fixture(scope="session")
 def geth() -> None:
