@@ -63,6 +63,38 @@ def test_t23_t24_control_as_aioquic_does_it_they_grow_as_long_as_the_peer_sends(
     assert unread(Pair(), 4, 4 * UNACCEPTED) == 16 * UNACCEPTED
 
 
+async def opened_and_broken_off(count: int) -> tuple[int, bool]:
+    """How many streams of a peer are kept that opens and breaks off so many, and whether it has to wait to open more."""
+    async with listening() as alice:
+        bobs = await QuicTransport(BOB).dial(alice.address, expect=ALICE.public_key)
+        alices = await alice.links.receive()
+        with trio.move_on_after(2) as scope:
+            for _ in range(count):
+                (await bobs.open()).close_now()
+        kept = len(alices._conduit._arrived)
+        if scope.cancelled_caught:  # each that is accepted makes room for one more
+            with trio.fail_after(10):
+                for _ in range(count):
+                    await alices.accept()
+                    (await bobs.open()).close_now()
+        await bobs.aclose()
+        await alices.aclose()
+        return kept, scope.cancelled_caught
+
+
+@pytest.mark.real_clock
+async def test_t23_streams_that_are_broken_off_before_anybody_accepts_them_are_bounded_too() -> None:
+    assert await opened_and_broken_off(3 * STREAMS) == (STREAMS, True)
+
+
+@pytest.mark.real_clock
+async def test_t23_control_as_aioquic_does_it_there_is_no_end_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core._PeersStreams, "accepted", property(lambda _: 10**9, lambda *_: None), raising=False)
+    kept, waits = await opened_and_broken_off(3 * STREAMS)
+    assert not waits
+    assert kept > 2 * STREAMS  # the last ones may be on their way
+
+
 class Deaf:
     """A connection whose peer takes nothing."""
 

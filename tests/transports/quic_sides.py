@@ -118,9 +118,12 @@ class Relay:
 
     async def _outward(self) -> None:
         while True:
+            outer = self.outer
             try:
-                data, _ = await self.outer.recvfrom(65535)
-            except trio.ClosedResourceError:
-                await trio.sleep_forever()
+                data, _ = await outer.recvfrom(65535)
+            except (trio.ClosedResourceError, OSError):
+                if outer is self.outer:
+                    raise
+                await trio.sleep_forever()  # it was replaced: `move` begins anew
             if not self.silent:
                 await self.inner.sendto(data, self._caller)

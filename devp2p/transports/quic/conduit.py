@@ -211,7 +211,9 @@ class Conduit:
         if self._closed:
             raise trio.ClosedResourceError("this end of the link is closed")
         stream = self._arrived.popleft()
+        self.core.accepted()
         stream.accepted()
+        self.flush()  # the peer may be waiting to open another one
         return stream
 
     def close(self) -> None:

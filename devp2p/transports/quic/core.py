@@ -6,6 +6,7 @@ What is added, each by a name that aioquic keeps to itself:
 * Windows. aioquic lets a peer send twice as much whenever half of a window has come, whether or not anybody has read it. Here a stream's
   window moves as it is read (`credit`), so what a peer can make us keep is bounded. There is no window for the connection as a whole,
   since that of each stream, and their number, are bounds already, and it would let one stream hold up the others.
+* Streams. aioquic lets a peer open one more for each that is over, whether or not anybody has seen it. Here it has to be accepted as well.
 * Bounds on what comes in pieces: how far ahead of the first missing byte of a handshake, and in how many pieces, since aioquic makes room
   for all that is missing, and looks for the place of a piece from the first one on.
 * How much waits to be sent, whether a stream can be opened, whether the connection ends.
@@ -19,7 +20,7 @@ from typing import Final
 
 from aioquic._buffer import Buffer
 from aioquic.quic.configuration import SMALLEST_MAX_DATAGRAM_SIZE, QuicConfiguration
-from aioquic.quic.connection import END_STATES, QuicConnection, QuicConnectionError, QuicConnectionState, QuicReceiveContext
+from aioquic.quic.connection import END_STATES, Limit, QuicConnection, QuicConnectionError, QuicConnectionState, QuicReceiveContext
 from aioquic.quic.packet import QuicErrorCode, QuicFrameType, QuicProtocolVersion, pull_quic_transport_parameters
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
@@ -91,6 +92,24 @@ def configuration_for(own: NodeCertificate, *, is_client: bool) -> QuicConfigura
     )
 
 
+class _PeersStreams(Limit):
+    """How many streams a peer may have opened so far: `STREAMS` beside those that are over, and beside those that were accepted."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self._beside_ended = STREAMS
+        super().__init__(QuicFrameType.MAX_STREAMS_BIDI, "max_streams_bidi", STREAMS)
+
+    @property
+    def value(self) -> int:
+        """As aioquic reads it; what it adds to it is the number of those that are over."""
+        return min(self._beside_ended, self.accepted + STREAMS)
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self._beside_ended += value - self.value
+
+
 class Core(QuicConnection):
     """One connection, without a socket or a clock."""
 
@@ -98,8 +117,8 @@ class Core(QuicConnection):
         """A server gives the destination id of the client's first Initial as `original`, and that of its own Retry if it sent one."""
         super().__init__(configuration=configuration, original_destination_connection_id=original, retry_source_connection_id=retried)
         self._local_max_stream_data_bidi_remote = UNACCEPTED
-        for limit, value in ((self._local_max_streams_bidi, STREAMS), (self._local_max_streams_uni, 0)):
-            limit.value = limit.sent = value
+        self._local_max_streams_bidi = self._peers_streams = _PeersStreams()
+        self._local_max_streams_uni.value = self._local_max_streams_uni.sent = 0
 
     # What it says of itself
 
@@ -137,6 +156,10 @@ class Core(QuicConnection):
     def may_open(self) -> bool:
         """Whether the peer allows one more stream."""
         return self._local_next_stream_id_bidi // 4 < self._remote_max_streams_bidi
+
+    def accepted(self) -> None:
+        """A stream that the peer has opened is in somebody's hands."""
+        self._peers_streams.accepted += 1
 
     def begin_stream(self) -> int:
         """Open a stream, which `may_open` allows, and give its number."""
