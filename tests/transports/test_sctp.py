@@ -1,6 +1,7 @@
 """SCTP's parts that need no aiortc: what of the peer's packets is handed on, and streams in messages."""
 
 import random
+import tracemalloc
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -224,6 +225,33 @@ async def test_one_that_was_not_accepted_is_sent_little() -> None:
         theirs = await made.ends[1].accept()
         assert sum(len(piece) for piece in theirs._received) == FIRST_CREDIT
         made.carry_all()
+
+
+def kept_of_bytes(stream: SctpStream, streams: Streams) -> int:
+    """What Python takes for so many bytes that nobody reads, and that come one by one."""
+    tracemalloc.start()
+    try:
+        for _ in range(FIRST_CREDIT):
+            streams.take(stream.number, b"\x01x")
+        return tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_t55_bytes_that_come_one_by_one_take_what_bytes_do() -> None:
+    made, _, theirs = await opened()
+    assert kept_of_bytes(theirs, made.ends[1]) < 3 * FIRST_CREDIT
+    assert len(await theirs.receive_some(3)) == 3
+    read = 3
+    while read < FIRST_CREDIT:
+        read += len(await theirs.receive_some())
+    assert read == FIRST_CREDIT
+
+
+async def test_t55_control_kept_as_they_come_they_take_a_hundred_times_as_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devp2p.transports.sctp.streams._PIECE", 0)
+    made, _, theirs = await opened()
+    assert kept_of_bytes(theirs, made.ends[1]) > 100 * FIRST_CREDIT
 
 
 async def test_streams_take_turns_when_there_is_little_room() -> None:

@@ -25,6 +25,7 @@ WINDOW: Final = 256 * 1024
 MOST_DATA: Final = 14 * 1160 - 1
 """Bytes of a stream in one message of ours: what fills fourteen packets."""
 
+_PIECE: Final = 4096  # bytes; what comes in smaller pieces is put together, since each of them takes a few hundred bytes
 _CLOSED: Final = "this end of the link is closed"
 _NUMBER: Final = Struct("!L")
 _WRAP: Final = 2**32
@@ -54,7 +55,7 @@ class SctpStream(HalfCloseableStream):
         self._credit = FIRST_CREDIT
         self._granted = FIRST_CREDIT  # what the peer may still send
         self._consumed = 0  # of what it has sent, and was not granted again
-        self._received = deque[bytes | memoryview]()
+        self._received = deque[bytearray | memoryview]()
         self._is_closed = False
         self._has_ended = False  # we have
         self._is_ended = False  # the peer has
@@ -166,8 +167,10 @@ class SctpStream(HalfCloseableStream):
         self._granted -= size
         if self._is_closed:
             self._consume(0)
+        elif self._received and isinstance(last := self._received[-1], bytearray) and len(last) < _PIECE:
+            last += memoryview(message)[1:]
         else:
-            self._received.append(memoryview(message)[1:])
+            self._received.append(bytearray(message[1:]) if size < _PIECE else memoryview(message)[1:])
 
     @property
     def is_over(self) -> bool:
