@@ -24,7 +24,7 @@ from devp2p.addresses import (
 )
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
-from devp2p.peers.admission import Admission, Caller
+from devp2p.peers.admission import RACE, Admission, Caller
 from devp2p.peers.dial_history import DialHistory
 from devp2p.records import NodeRecord
 
@@ -187,3 +187,15 @@ def test_relayed_links_of_one_relay_need_not_wait_for_each_other():
     assert [gate.knock(gate.identify(through), 1.0) for _ in range(3)] == [None] * 3
     assert gate.knock(gate.identify(direct), 1.0) is None
     assert gate.knock(gate.identify(direct), 2.0) is not None
+
+
+def test_in_a_moment_a_host_may_come_once_by_each_transport():
+    gate, caller = Admission(Limits()), Caller(b"host", b"net", exempt=False)
+    assert gate.knock(caller, 1.0, "tls") is None
+    assert "came again after 0.5 s" in str(gate.knock(caller, 1.5, "tls"))
+    assert gate.knock(caller, 1.5, None) is None, "its first bytes are to say it"
+    assert gate.heard(caller, 6.0, "tcp") is None, "they may be slow"
+    assert gate.heard(caller, 6.0, "tcp") is not None
+    assert gate.knock(caller, 1.0 + RACE, "quic") is not None
+    assert gate.knock(caller, 1.0 + RACE, None) is not None
+    assert gate.knock(caller, 29.0, "tls") is None

@@ -26,7 +26,7 @@ from devp2p.node.roster import Roster
 from devp2p.node.sessions import Sessions
 from devp2p.peers import MANY, Admission, Caller, Neighbours, Unheard
 from devp2p.session import LocalNode, Session, close_link, hear, open_session
-from devp2p.transports import Arrival, file_limit, is_shown
+from devp2p.transports import Arrival, file_limit, is_shown, scheme_of
 
 _logger = logging.getLogger(__name__)
 
@@ -85,12 +85,16 @@ class Door:
         """Shake hands with the caller, for as long as nobody else needs the place; RemoteProtocolError or PeerDisconnected else."""
         try:
             with visit.scope:
+                undecided = scheme_of(link) is None
                 heard = await hear(link, reveal_key=self._local.reveal_key)
+                if undecided:
+                    _require(self.admission.heard(visit.caller, trio.current_time(), heard.link.remote.scheme))
                 await visit.begin()
                 session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
                 visit.proved()
                 if not visit.caller.shown:  # by its handshake it is
-                    self._require_patience(self.admission.identify(session.link.remote), trio.current_time())
+                    remote = session.link.remote
+                    _require(self.admission.knock(self.admission.identify(remote), trio.current_time(), remote.scheme))
                 self._look_for_a_proxy(session, visit)
                 return session
         except trio.TooSlowError:
@@ -131,16 +135,12 @@ class Door:
     def knock(self, link: Arrival) -> "Visit":
         """Take in a link; RemoteProtocolError if it may not stay. Every visit that begins must `leave` later."""
         now, caller = trio.current_time(), self.admission.identify(link.remote, shown=is_shown(link))
-        self._require_patience(caller, now)
+        _require(self.admission.knock(caller, now, scheme_of(link)))
         visit = Visit(self, caller, now)
         makes_room = self.unheard.add(visit, caller.subnet)
         if makes_room is not None:
             makes_room.turn_out("no handshake when others needed the place")
         return visit
-
-    def _require_patience(self, caller: Caller, now: float) -> None:
-        if (refusal := self.admission.knock(caller, now)) is not None:
-            raise RemoteProtocolError(refusal)
 
     async def take_place(self, visit: "Visit") -> None:
         """Wait for a place among those who shake hands."""
@@ -166,6 +166,11 @@ class Door:
         self.unheard.discard(visit)
         self.unproved.pop(visit, None)
         self.hurried.discard(visit)
+
+
+def _require(refusal: str | None) -> None:
+    if refusal is not None:
+        raise RemoteProtocolError(refusal)
 
 
 class Visit:
@@ -198,9 +203,7 @@ class Visit:
     async def begin(self) -> None:
         """The auth has come: wait for a place to shake hands. RemoteProtocolError if its network has enough."""
         await trio.lowlevel.checkpoint_if_cancelled()  # another may have got its place in the moment in which the auth came
-        refusal = self._door.admission.begin(self.caller)
-        if refusal is not None:
-            raise RemoteProtocolError(refusal)
+        _require(self._door.admission.begin(self.caller))
         self._counts = True
         self._door.unheard.renew(self)
         await self._door.take_place(self)

@@ -8,6 +8,9 @@ of transports inside this machine) are exempt unless `Limits.limit_local_address
 Whoever sends a datagram can write any address on it. So a link whose peer has not shown that it is where it says counts for no network,
 or a stranger could keep out one that it only names. Its transport alone bounds how many there are of these, and the time between two links
 is asked for when the peer has proved itself.
+
+A node that listens by several transports is dialled by them all within a moment, and who dials cannot know which the node sees first. So in
+the first seconds a host may come once by each.
 """
 
 from collections import Counter
@@ -19,6 +22,8 @@ from devp2p.limits import Limits
 
 MANY = 50
 """Different nodes at one local address that are hardly neighbours: where they come from is hidden by a proxy, or by a NAT."""
+RACE = 3.0
+"""Seconds in which the addresses of one node are dialled, the next before the one before has failed (RFC 8305)."""
 _UNSHOWN = b"address not shown"
 _NEIGHBOURS = 256  # local addresses that are looked at
 _REMEMBERED = 16384  # networks whose last link is kept in mind; the oldest are forgotten first
@@ -44,7 +49,8 @@ class Admission:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._pending: Counter[bytes] = Counter()
-        self._came: Recent[bytes, None] = Recent(_REMEMBERED)
+        self._came: Recent[bytes, set[str]] = Recent(_REMEMBERED)
+        """By which schemes each network came since it first did."""
 
     def identify(self, address: Address, *, shown: bool = True) -> Caller:
         """Tell whom a link from an address counts for; `shown`: whether the peer has shown that it is there."""
@@ -53,15 +59,32 @@ class Admission:
             return Caller(_UNSHOWN, _UNSHOWN, exempt=False, shown=False)
         return Caller(address.network(HOST), address.network(SUBNET), exempt, address.is_relayed)
 
-    def knock(self, caller: Caller, now: float) -> str | None:
-        """Let an inbound link stay until it speaks, or say why not."""
+    def knock(self, caller: Caller, now: float, scheme: str | None = "") -> str | None:
+        """Let an inbound link stay until it speaks, or say why not.
+
+        `scheme`: of its transport; None if its first bytes have to say that, and then `heard` is to be asked as well.
+        """
         if caller.exempt or caller.relayed or not caller.shown:  # who takes relayed links bounds how many of them come
             return None
         last = self._came.when(caller.host)
-        if last is not None and now - last < self._limits.inbound_retry:
-            return f"came again after {now - last:.1f} s, before the {self._limits.inbound_retry:g} s between two connections were over"
-        self._came.set(caller.host, None, now)
+        if last is None or now - last >= self._limits.inbound_retry:
+            self._came.set(caller.host, set(), now)
+        elif now - last >= RACE:
+            return self._too_soon(now - last)
+        return None if scheme is None else self.heard(caller, now, scheme)
+
+    def heard(self, caller: Caller, now: float, scheme: str) -> str | None:
+        """Let a link begin that has said by which transport it comes, or say why not."""
+        schemes = self._came.get(caller.host)
+        if caller.exempt or caller.relayed or not caller.shown or schemes is None:
+            return None
+        if scheme in schemes:
+            return self._too_soon(now - (self._came.when(caller.host) or now))
+        schemes.add(scheme)
         return None
+
+    def _too_soon(self, seconds: float) -> str:
+        return f"came again after {seconds:.1f} s, before the {self._limits.inbound_retry:g} s between two connections were over"
 
     def begin(self, caller: Caller) -> str | None:
         """Let a link begin its handshake, or say why not. Every one that begins must `release` later."""

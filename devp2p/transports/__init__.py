@@ -22,6 +22,7 @@ from devp2p.transports.links import (
     is_shown,
     naming,
     require_peer,
+    scheme_of,
 )
 from devp2p.transports.memory import MemoryMuxTransport, MemoryTransport
 from devp2p.transports.over_tcp import OverTcp
@@ -79,6 +80,7 @@ __all__ = [
     "proxy_of",
     "read_address",
     "require_peer",
+    "scheme_of",
     "unsent_for",
     "why_not_installed",
 ]

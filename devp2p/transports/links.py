@@ -159,6 +159,11 @@ def is_shown(arrival: Arrival) -> bool:
     return bool(getattr(arrival, "shown", True))
 
 
+def scheme_of(arrival: Arrival) -> str | None:
+    """The scheme of what was accepted; None if it is at a port that several share, and its first bytes have to say it (``undecided``)."""
+    return None if getattr(arrival, "undecided", False) else arrival.remote.scheme
+
+
 class Listener(Protocol):
     """Where a transport listens. Links that come before `serve` is called wait for it."""
 

@@ -89,6 +89,11 @@ class IncomingConnection:
         self._kind: tuple[str, OverTcp | None] | None = None
         self._link: Link | None = None
 
+    @property
+    def undecided(self) -> bool:
+        """See `links.scheme_of`."""
+        return self._kind is None and len(self._kinds) > 1
+
     async def hear(self) -> bool:
         """See `Incoming.hear`."""
         first = await self._first_byte()

@@ -3,8 +3,9 @@
 import pytest
 import trio
 
-from devp2p import Address, DiscoverySettings, Node, PrivateKey, open_node
+from devp2p import Address, DiscoverySettings, Limits, Node, NodeRecord, PeerDisconnected, PrivateKey, open_node
 from devp2p.records import Record
+from devp2p.session import call, local_node
 from tests.chat import Chat, GetTime
 
 pytestmark = pytest.mark.real_clock
@@ -59,3 +60,17 @@ async def test_what_a_node_listens_on_later_is_in_its_record() -> None:
         assert after.tcp == before.tcp
         assert bound in node.record.addresses
         assert node.record.addresses[0] == Address("tcp", "127.0.0.1", before.tcp)
+
+
+async def test_dials_that_race_from_one_host_do_not_keep_each_other_out() -> None:
+    limits, caller = Limits(limit_local_addresses=True), local_node(PrivateKey.generate(), [Chat()])
+    at = ["tcp://127.0.0.1:0", "tls://127.0.0.1:0"]
+    async with open_node(PrivateKey.generate(), [Chat()], listen=at, limits=limits, strict=True) as called:
+        tcp, tls = (NodeRecord(called.public_key, (address,)) for address in sorted(called.addresses, key=str))
+        with trio.fail_after(SOON):
+            slow = await call(tls, caller)  # one that is given up as soon as another stands
+            await slow.close()
+            session = await call(tcp, caller)
+            await session.close()
+            with pytest.raises(PeerDisconnected):
+                await call(tcp, caller)
