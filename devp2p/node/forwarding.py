@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+import trio
+
 from devp2p.addresses import Address, Endpoint, Scope
 from devp2p.records import enr_entries
 
@@ -28,7 +30,9 @@ class Forwarding:
         self._bound = tuple(bound)
         self._udp = None if discovery is None else _wanted(discovery.address, over_udp=True)
         wanted = [one for one in (self._udp, *map(_wanted, bound)) if one is not None]
-        self._has_any = bool(wanted)
+        self._has_any = trio.Event()
+        if wanted:
+            self._has_any.set()
         self._keeper: NatKeeper = NatKeeper(settings, wanted, self._publish)
 
     @property
@@ -43,13 +47,15 @@ class Forwarding:
     def add(self, addresses: Iterable[Address]) -> None:
         """The node listens at more addresses."""
         for address in addresses:
+            self._bound += (address,)
             if (wanted := _wanted(address)) is not None:
                 self._keeper.add(wanted)
+                self._has_any.set()
 
     async def run(self) -> None:
-        """Keep them, for ever; a node that only this machine can reach has nothing to be kept."""
-        if self._has_any:
-            await self._keeper.run()
+        """Keep them, for ever; as long as only this machine can reach the node, there is nothing to be kept."""
+        await self._has_any.wait()
+        await self._keeper.run()
 
     def _publish(self, status: "NatStatus") -> None:
         told = ", ".join(f"{wanted} at {endpoint}" for wanted, endpoint in status.mapped.items())

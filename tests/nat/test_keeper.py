@@ -235,6 +235,25 @@ async def test_a_nodes_record_says_what_its_router_forwards(monkeypatch):
 
 
 @pytest.mark.real_clock
+@pytest.mark.parametrize("listen", [["tcp://127.0.0.1:0"], []], ids=["more", "the first"])
+async def test_where_a_node_listens_later_is_forwarded_and_told_as_well(monkeypatch, listen):
+    router = Router()
+    monkeypatch.setattr(NatKeeper, "_search", lambda _: router.find())
+    monkeypatch.setattr(NatKeeper, "_listen", lambda _: trio.lowlevel.checkpoint())  # noqa: ASYNC105
+    monkeypatch.setattr("devp2p.node.forwarding.Scope", type("Scope", (), {"LOOPBACK": None}))  # as if others could reach it
+    settings = DiscoverySettings(listen="udp://[::1]:0")
+    async with open_node(PrivateKey.generate(), [], listen=listen, discovery=settings, nat="pcp") as node:
+        (bound,) = await node.listen("tls://127.0.0.1:0")
+        assert bound.port is not None
+        assert node.discovery is not None
+        with trio.fail_after(10):
+            while node.nat is None or len(node.nat.mapped) <= len(listen):
+                await node.nat_changed()
+        assert node.discovery.record.get_as("tls", int) == bound.port + 1
+    assert not router.mapped
+
+
+@pytest.mark.real_clock
 async def test_each_entry_that_says_a_port_says_the_one_outside_and_the_users_stay():
     async with open_discovery(PrivateKey.generate(), listen="udp://127.0.0.1:0", entries={"tcp": 1000, "tls": 1000, "ws": 7}) as discovery:
         own = discovery.address.port
