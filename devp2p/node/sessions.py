@@ -110,6 +110,10 @@ class Sessions:
 
         try:
             await run_session(session, on_ready=self._roster.ready, on_start=begin)
+        except Exception:
+            if session.local.strict or not peers:
+                raise
+            _logger.exception("a session with %r failed within its link or its line, and has ended", peers[0])
         finally:
             for peer in peers:
                 self._roster.remove(peer)
