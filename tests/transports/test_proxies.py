@@ -219,3 +219,11 @@ def test_the_command_refuses_what_would_go_past_it(arguments: list[str], expecte
     with pytest.raises(SystemExit) if "--listen" not in arguments else nullcontext():
         assert main(["node", "--capability", "tests.chat:Chat", "--proxy", TOR, *arguments]) == 2
     assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_fetch_says_what_the_proxy_is(capsys: pytest.CaptureFixture[str]) -> None:
+    proxy = closed_port()
+    assert main(["fetch", "headers", "0", "--from", ENODE, "--patience", "0.1", "--proxy", f"socks5://me:horse@{proxy}"]) == 1
+    told = capsys.readouterr().err
+    assert f"the proxy socks5://{proxy} cannot be reached" in told
+    assert "horse" not in told
