@@ -20,6 +20,7 @@ from devp2p.cli import plugins
 from devp2p.cli.news import JsonNews, News, TextNews, json_lost, text_lost
 from devp2p.cli.node_options import add_options
 from devp2p.cli.summaries import Summaries
+from devp2p.cli.websockets import websockets
 from devp2p.errors import BookError, LocalProtocolError
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
@@ -40,7 +41,7 @@ from devp2p.terminal import (
     told_to_end,
     warn,
 )
-from devp2p.transports import DEFAULT_LISTEN, Proxy
+from devp2p.transports import DEFAULT_LISTEN, Proxy, Transport
 from devp2p.wire.dpx import UNSHAPED, Shaping
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ examples:
   devp2p node --capability chat:Chat --bootnode enr:-IS4QHCYrYZbAKW... \\
       --book nodes.db
   devp2p node --capability chat:Chat --metrics 127.0.0.1:9100
+  devp2p node --capability chat:Chat --listen wss://0.0.0.0:443 \\
+      --certificate fullchain.pem --private-key privkey.pem
   devp2p node --network sepolia
   devp2p node --network genesis.json --chain chain.db --json
 
@@ -120,6 +123,8 @@ class Plan:
     max_download: Mapping[str, float] = field(default_factory=dict[str, float])
     nat: NatSettings = field(default_factory=NatSettings)
     proxy: Proxy | None = None
+    transports: tuple[Transport, ...] = ()
+    """In the place of those that come with the library."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -233,6 +238,7 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             max_download={name: rate for name, rate in options.max_download if name},
             nat=options.nat,
             proxy=options.proxy,
+            transports=websockets(options),
             **_find_peers(options),
         )
         trio.run(_until_signal, plan, news, streams)
@@ -290,6 +296,7 @@ async def _serve(plan: Plan, news: Summaries, ending: Ending) -> None:
                 book=plan.book,
                 nat=plan.nat,
                 proxy=plan.proxy,
+                extra_transports=plan.transports,
             ) as node:
                 events = node.events()
                 afterwards.push_async_callback(_follow, events, news)  # how the sessions end when the node does

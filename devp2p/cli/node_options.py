@@ -2,7 +2,7 @@
 
 import argparse
 
-from devp2p.cli import plugins
+from devp2p.cli import plugins, websockets
 from devp2p.records import PRESETS
 from devp2p.terminal import (
     add_proxy,
@@ -112,6 +112,8 @@ def _configure_peers(parser: argparse.ArgumentParser) -> None:
         f"another transport's scheme ({', '.join(sorted(known_schemes()))}); can be repeated, and those over TCP may share a port "
         f"(default: {DEFAULT_LISTEN}, IPv4 and IPv6)",
     )
+    websockets.add_serving(group)
+    websockets.add_authorities(group)
     group.add_argument(
         "--peer",
         metavar="ENODE",

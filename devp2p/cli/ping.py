@@ -12,6 +12,7 @@ from functools import partial
 import trio
 
 from devp2p.addresses import Address
+from devp2p.cli.websockets import add_authorities, websockets
 from devp2p.errors import DialError, DisconnectReason, HandshakeError, PeerDisconnected, RemoteProtocolError, describe_reason
 from devp2p.keys import PrivateKey
 from devp2p.limits import Limits
@@ -77,13 +78,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--timeout", metavar="SECONDS", type=seconds, default=10.0, help="how long to wait, from dialling to Hello (default: 10)"
     )
     add_proxy(parser.add_argument)
+    add_authorities(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object, whatever the outcome")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     key = PrivateKey.generate() if options.key is None else read_key(options.key)
-    answer = trio.run(partial(ping, options.node, key, timeout=options.timeout, proxy=options.proxy))
+    extra = websockets(options)
+    answer = trio.run(partial(ping, options.node, key, timeout=options.timeout, proxy=options.proxy, extra=extra))
     show(answer, as_json=options.json)
     return answer.status
 
@@ -118,23 +121,24 @@ class Answer:
         return Exit.FAILED if self.farewell is None else Exit.REFUSED
 
 
-async def ping(
+async def ping(  # noqa: PLR0913  (how it is dialled)
     node: NodeRecord | Address,
     key: PrivateKey,
     *,
     timeout: float,  # noqa: ASYNC109  (the answer says what it cut short)
     transports: Sequence[Transport] | None = None,
     proxy: Proxy | None = None,
+    extra: Sequence[Transport] = (),
 ) -> Answer:
     """Call a node, or whoever is at an address; raises nothing for what the node or the network does.
 
-    `timeout` is in seconds, up to the peer's Hello.
+    `timeout` is in seconds, up to the peer's Hello. `extra`: transports in the place of some of those that come with the library.
     """
     local = local_node(key, limits=Limits(dial_timeout=timeout, handshake_timeout=timeout))
     addresses = node.addresses if isinstance(node, NodeRecord) else (node,)
     progress, profile, farewell, error = Progress(), None, None, ""
     try:
-        async with _ways(addresses, key, transports, proxy) as ways:
+        async with _ways(addresses, key, transports, extra, proxy) as ways:
             session = await call(node, local, ways, timeout=timeout, progress=progress)
             profile = session.profile
             farewell = await session.refuse(DisconnectReason.CLIENT_QUITTING)
@@ -165,10 +169,16 @@ async def ping(
 
 @asynccontextmanager
 async def _ways(
-    addresses: Sequence[Address], key: PrivateKey, transports: Sequence[Transport] | None, proxy: Proxy | None
+    addresses: Sequence[Address],
+    key: PrivateKey,
+    transports: Sequence[Transport] | None,
+    extra: Sequence[Transport],
+    proxy: Proxy | None,
 ) -> AsyncGenerator[Carriers]:
     """The transports for some addresses: one through a relay takes a node that has a session with the relay."""
     carriers = Carriers(transports, key, proxy=proxy)
+    for transport in extra:
+        carriers.add(transport)
     if transports is not None or not any(address.is_relayed for address in addresses):
         yield carriers
         return

@@ -6,7 +6,7 @@ from devp2p.addresses import Address
 from devp2p.capability import AnyCapability
 from devp2p.errors import LocalProtocolError
 from devp2p.nat import NatSettings
-from devp2p.transports import Carriers
+from devp2p.transports import Carriers, OverTcp, Proxy, Transport
 
 
 def require_nothing_past(
@@ -34,3 +34,12 @@ def require_nothing_past(
     for address in listen:
         carriers.transport(address)  # there is none for what is not TCP
         carriers.require_hidden(address)
+
+
+def require_by_proxy(proxy: Proxy | None, transports: Iterable[Transport]) -> None:
+    """LocalProtocolError for transports of one's own that do not dial by the node's proxy, if it has one."""
+    for transport in transports:
+        if proxy is not None and not (isinstance(transport, OverTcp) and transport.connect == proxy):
+            raise LocalProtocolError(
+                f"{type(transport).__name__} of extra_transports would connect past the proxy {proxy}: make it with connect= that proxy"
+            )

@@ -23,7 +23,7 @@ from devp2p.limits import Limits
 from devp2p.nat import NatSettings, nat_of
 from devp2p.node.discovering import DiscoveryPlan, DiscoverySettings, advertise, opened, own_candidates, own_enr, own_record
 from devp2p.node.forwarding import Forwarding
-from devp2p.node.hiding import require_nothing_past
+from devp2p.node.hiding import require_by_proxy, require_nothing_past
 from devp2p.node.pace import PolicyClock
 from devp2p.node.parts import Parts
 from devp2p.node.resuming import new_resumption
@@ -77,26 +77,28 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
     max_download: Mapping[str, float | None] | None = None,
     nat: str | NatSettings = "none",
     proxy: str | Proxy | None = None,
+    extra_transports: Sequence[Transport] = (),
 ) -> AsyncGenerator["Node"]:
     """Run a node for the length of an ``async with`` block.
 
     `listen`: addresses such as ``tcp://0.0.0.0:30303``, ``tcp://*:0`` (all interfaces, IPv4 and IPv6, any port) or
     ``unix:///run/node.sock``. `static_peers`: nodes to stay connected to, and `trusted_peers`: nodes to let in whenever they come; both
-    beside `max_peers`. `transports`: by default those that come with the library, as far as what they need is installed. `strict`: let a
-    capability's stray exception end the node, as tests want it, instead of that one session. `extension`: an object of a class derived from
-    `devp2p.wire.rlpx.Extension`, which offers peers something in the handshake. `dpx`: offer and accept dpx/1, which peers that do not know
-    it pass over; False for stock RLPx with everybody. `reveal_key`: answer nodes that know where this one listens and not its key, and ask
-    (dpx/1, section 9): whoever can reach it then finds out who it is. `introductions`: whom this node lets be introduced to it by peers
-    that it knows well: ``"none"``, ``"known"`` (those whom the introducer knows from earlier sessions) or ``"any"`` (also those who were
-    introduced to the introducer). `shaping`: how to pad and time what goes to peers that speak dpx/1, such as ``Shaping.cells()``; by
-    default not at all. `bootnodes` and `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if
-    `discovery` is True or has settings, the node takes part in discovery, at the UDP port of the same number as its first TCP port (without
-    one, see `DiscoverySettings.listen`), and dials what is found, as the capabilities' slots want it; if it is False, it does not.
-    `candidates`: nodes from a source of your own, which are dialled in the same way. `book`: what is known of nodes and how they behaved,
-    or a file to keep it. `slots`: how many peers the capabilities with these names want, instead of what their classes say; likewise
-    `max_upload` and `max_download`: how many bytes a second they may send and receive, with all peers together (for the whole node,
-    `Limits` says that). `pace`: how many times faster than usual peers are rated, for demonstrations. `nat`: how to be reached through a
-    router, as `devp2p.nat.nat_of` reads it: ``"any"``, ``"pcp"``, ``"pmp"`` or ``"upnp"`` has it forward the node's ports, ``"stun"`` and
+    beside `max_peers`. `transports`: by default those that come with the library, as far as what they need is installed;
+    `extra_transports`: some beside them, or in the place of those with the same schemes. `strict`: let a capability's stray exception end
+    the node, as tests want it, instead of that one session. `extension`: an object of a class derived from `devp2p.wire.rlpx.Extension`,
+    which offers peers something in the handshake. `dpx`: offer and accept dpx/1, which peers that do not know it pass over; False for stock
+    RLPx with everybody. `reveal_key`: answer nodes that know where this one listens and not its key, and ask (dpx/1, section 9): whoever
+    can reach it then finds out who it is. `introductions`: whom this node lets be introduced to it by peers that it knows well: ``"none"``,
+    ``"known"`` (those whom the introducer knows from earlier sessions) or ``"any"`` (also those who were introduced to the introducer).
+    `shaping`: how to pad and time what goes to peers that speak dpx/1, such as ``Shaping.cells()``; by default not at all. `bootnodes` and
+    `dns_trees` (``enrtree://...``) say where to begin to look for others. With either of them, or if `discovery` is True or has settings,
+    the node takes part in discovery, at the UDP port of the same number as its first TCP port (without one, see
+    `DiscoverySettings.listen`), and dials what is found, as the capabilities' slots want it; if it is False, it does not. `candidates`:
+    nodes from a source of your own, which are dialled in the same way. `book`: what is known of nodes and how they behaved, or a file to
+    keep it. `slots`: how many peers the capabilities with these names want, instead of what their classes say; likewise `max_upload` and
+    `max_download`: how many bytes a second they may send and receive, with all peers together (for the whole node, `Limits` says that).
+    `pace`: how many times faster than usual peers are rated, for demonstrations. `nat`: how to be reached through a router, as
+    `devp2p.nat.nat_of` reads it: ``"any"``, ``"pcp"``, ``"pmp"`` or ``"upnp"`` has it forward the node's ports, ``"stun"`` and
     ``"extip:IP"`` say where it is. `proxy`: by which all dials go (``"socks5://127.0.0.1:9050"``, ``"http://USER:PASSWORD@HOST:PORT"``);
     what would go past it is refused.
 
@@ -123,7 +125,9 @@ async def open_node(  # noqa: PLR0913  (keyword arguments are the configuration)
         max_upload=max_upload,
         max_download=max_download,
     )
-    for transport in [one for capability in local.capabilities for one in capability.transports(key)]:
+    require_by_proxy(carriers.proxy, several(extra_transports, "extra_transports"))
+    brought = [one for capability in local.capabilities for one in capability.transports(key)]
+    for transport in (*extra_transports, *brought):
         carriers.add(transport)
     for record in static:
         carriers.require_dialable(record)

@@ -3,7 +3,7 @@
 from devp2p.transports.attempts import STAGGER, first_link
 from devp2p.transports.carriers import Carriers
 from devp2p.transports.connecting import Connect, Connection, connect_tcp
-from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address, why_not_installed
+from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address, transport_with, why_not_installed
 from devp2p.transports.jump import SshJump
 from devp2p.transports.links import (
     DIRECT,
@@ -81,6 +81,7 @@ __all__ = [
     "read_address",
     "require_peer",
     "scheme_of",
+    "transport_with",
     "unsent_for",
     "why_not_installed",
 ]

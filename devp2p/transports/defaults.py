@@ -36,9 +36,9 @@ class _Extra:
     def is_installed(self) -> bool:
         return all(find_spec(package) is not None for package in self.packages)
 
-    def make(self, key: PrivateKey | None, proxy: Proxy | None) -> Transport:
+    def make(self, key: PrivateKey | None, proxy: Proxy | None, **settings: object) -> Transport:
         made = cast("Callable[..., Transport]", getattr(import_module(f"devp2p.transports.{self.module}"), self.name))
-        by = {} if proxy is None else {"connect": proxy}
+        by = settings if proxy is None else {**settings, "connect": proxy}
         return made(key, **by) if self.proves else made(**by)
 
 
@@ -76,6 +76,14 @@ def why_not_installed(scheme: str) -> str | None:
 def proves_keys(scheme: str) -> bool:
     """Whether the links of a transport that comes with the library prove the peer by themselves."""
     return scheme in _EXTRAS and _EXTRAS[scheme].proves
+
+
+def transport_with(scheme: str, proxy: Proxy | None = None, **settings: object) -> Transport:
+    """The transport that comes with the library for a scheme and proves no key of ours, with settings of its own, as its class takes them.
+
+    It must be installed. Raises what the class does.
+    """
+    return _EXTRAS[scheme].make(None, proxy, **settings)
 
 
 class Defaults:

@@ -36,7 +36,8 @@ class OverTcp(ABC):
 
     def __init__(self, connect: Connect = connect_tcp) -> None:
         """`connect`: how connections are made, such as by way of a proxy."""
-        self._connect = connect
+        self.connect: Connect = connect
+        """By which it dials."""
 
     def begins(self, scheme: str) -> frozenset[int]:
         """What the first byte of a connection for one of ``schemes`` may be. ValueError if we cannot listen for it, which says why."""
@@ -61,7 +62,7 @@ class OverTcp(ABC):
 
     async def dial(self, address: Address, *, expect: PublicKey | None) -> Link:
         """See `Transport.dial`."""
-        connection = await self._connect(address)
+        connection = await self.connect(address)
         keep_busy(connection.stream)
         try:
             return await self.initiate(connection, address, expect)

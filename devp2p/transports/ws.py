@@ -82,6 +82,8 @@ class WsTransport(OverTcp):
         self._origins = frozenset(origins)
         self._authorities = authorities
         self._serving = None if certificate is None or private_key is None else _serving(certificate, private_key)
+        if authorities is not None:
+            self._dialling  # noqa: B018  (it is made by that, so that files which do not do are found now)
 
     def begins(self, scheme: str) -> frozenset[int]:
         """See `OverTcp.begins`."""
@@ -114,7 +116,10 @@ class WsTransport(OverTcp):
     def _dialling(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         if self._authorities is not None:
-            context.load_verify_locations(self._authorities)
+            try:
+                context.load_verify_locations(self._authorities)
+            except ssl.SSLError as error:
+                raise ValueError(f"{self._authorities} has no certificates of authorities in PEM: {error.reason or error}") from None
         context.set_alpn_protocols(["http/1.1"])
         return context
 
@@ -148,8 +153,15 @@ def _serving(certificate: File, private_key: File) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
+
+    def passphrase() -> str:  # OpenSSL would ask at the terminal
+        raise ValueError(f"{private_key} wants a passphrase, which nobody is there to give: write it without one (openssl pkey)")
+
+    for path in (certificate, private_key):
+        with open(path, "rb"):  # noqa: PTH123  (so that an error says which of the two cannot be read)
+            pass
     try:
-        context.load_cert_chain(certificate, private_key)
+        context.load_cert_chain(certificate, private_key, passphrase)
     except ssl.SSLError as error:
         raise ValueError(
             f"{certificate} and {private_key} are no certificate and its private key in PEM: {error.reason or error}"

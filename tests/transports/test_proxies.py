@@ -15,6 +15,8 @@ from devp2p.cli.ping import ping
 from devp2p.session import call, local_node
 from devp2p.terminal.output import Exit
 from devp2p.transports import Carriers, Proxy, TcpTransport, proxies
+from devp2p.transports.quic import QuicTransport
+from devp2p.transports.ws import WsTransport
 from tests.chat import Blob, Chat
 from tests.cli.processes import closed_port
 from tests.transports.small_proxy import small_proxy
@@ -158,6 +160,9 @@ REFUSED: dict[str, dict[str, Any]] = {
     r"tls://192.0.2.1:0 would reach": {"listen": ["tcp://127.0.0.1:0", "tls://192.0.2.1:0"]},
     "quic://127.0.0.1:0 would go past": {"listen": ["quic://127.0.0.1:0"]},
     "quic://node.example:30303 would go past": {"static_peers": [ENODE.replace("enode", "quic")]},
+    "QuicTransport of extra_transports would connect past": {"extra_transports": [QuicTransport(KEY)]},
+    "WsTransport of extra_transports would connect past": {"extra_transports": [WsTransport()]},
+    "would connect past the proxy": {"extra_transports": [WsTransport(Proxy.parse("socks5://127.0.0.1:9051"))]},
     "give them theirs": {"transports": [TcpTransport()]},
     "Nat is there to be reached past the proxy": {"capabilities": [Nat()]},
     "Punch is there to be reached past the proxy": {"capabilities": [Punch()]},
@@ -175,7 +180,8 @@ async def test_a_node_refuses_what_would_go_past_it(expected: str) -> None:
 
 @pytest.mark.real_clock
 async def test_nor_does_it_when_it_runs() -> None:
-    async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"], discovery=False, proxy=TOR) as node:
+    own = WsTransport(Proxy.parse(TOR))
+    async with open_node(KEY, [Chat()], listen=["tcp://127.0.0.1:0"], discovery=False, proxy=TOR, extra_transports=[own]) as node:
         with pytest.raises(ValueError, match=r"listen at 127.0.0.1 or \[::1\]"):
             await node.listen("tcp://0.0.0.0:0")
         with pytest.raises(DialError, match="would go past the proxy"):
