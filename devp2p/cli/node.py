@@ -82,6 +82,8 @@ examples:
   devp2p node --capability chat:Chat --metrics 127.0.0.1:9100
   devp2p node --capability chat:Chat --listen wss://0.0.0.0:443 \\
       --certificate fullchain.pem --private-key privkey.pem
+  devp2p node --capability chat:Chat --capability nat --capability relay \\
+      --listen relay://<a relay's public key>@203.0.113.7:30303
   devp2p node --network sepolia
   devp2p node --network genesis.json --chain chain.db --json
 
@@ -241,8 +243,17 @@ def _run_with(options: argparse.Namespace, streams: Outlets) -> None:
             transports=websockets(options),
             **_find_peers(options),
         )
+        _check_relays(plan)
         trio.run(_until_signal, plan, news, streams)
     streams.check()
+
+
+def _check_relays(plan: Plan) -> None:
+    """Failure where a node is to listen or call through relays, and has not the capability for it."""
+    named = [*plan.listen, *(address for record in (*plan.peers, *plan.trusted) for address in record.addresses[:1])]
+    relayed = [address for address in named if address.is_relayed]
+    if relayed and not any(capability.name == relayed[0].scheme for capability in plan.capabilities):
+        raise Failure(f"{relayed[0]} leads through a relay, and that takes relay/1: add --capability relay")
 
 
 def _open_served(options: argparse.Namespace, stack: contextlib.ExitStack) -> "Served | None":

@@ -1,8 +1,8 @@
 """relay/1: links through a node that both sides reach, where neither can reach the other (docs/spec/relay1.md).
 
-`Relay` is the capability. A node that has it dials ``relay://<key>@<relay's key>@<host>:<port>``, and listens at
-``relay://<relay's key>@<host>:<port>``, which reserves a place at that relay; with ``Relay(serve=True)`` it is a relay itself. A relayed
-link proves nobody, so whole handshakes run over it from end to end, and the relay sees ciphers only.
+`Relay` is the capability. A node that has it dials ``relay://<key>@<relay's key>@<host>:<port>``, and listens at ``relay://<relay's
+key>@<host>:<port>``, which reserves a place at that relay; with ``Relay(serve=True)`` it is a relay itself, and by default while nat/1 says
+that others reach it. A relayed link proves nobody, so whole handshakes run over it from end to end, and the relay sees ciphers only.
 
 - messages:   what goes over the wire
 - limits:     what a relay grants

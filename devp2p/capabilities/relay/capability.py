@@ -35,7 +35,7 @@ from devp2p.capabilities.relay.messages import (
     Window,
 )
 from devp2p.capabilities.relay.serving import Relaying
-from devp2p.capabilities.relay.transport import RelayTransport
+from devp2p.capabilities.relay.transport import RelayTransport, Wanted
 
 _ENTRY = "relay"
 """The key of a record (EIP-778) that says that a node is a relay."""
@@ -67,10 +67,10 @@ class Relay(Capability[RelayMessage, Hop]):
     ready_within: ClassVar[float | None] = 5.0
     optional: ClassVar[bool] = True
 
-    def __init__(self, *, serve: bool | None = False, limits: RelayLimits | None = None) -> None:
+    def __init__(self, *, serve: bool | None = None, limits: RelayLimits | None = None) -> None:
         """`serve`: be a relay for others, who get as much as `limits` say; `let_serve` changes it later.
 
-        None: while nat/1 says that others reach this node (it then has a `devp2p.capabilities.nat.Nat`, too).
+        None: while nat/1 says that others reach this node, which takes a `devp2p.capabilities.nat.Nat` beside it; without one, never.
         """
         self.relaying: Relaying = Relaying(limits or RelayLimits(), self._addresses)
         """The relay's side: what it has granted, to be read."""
@@ -81,9 +81,11 @@ class Relay(Capability[RelayMessage, Hop]):
         self._runs = trio.Event()
         self._hops: set[Hop] = set()
         self._asked: dict[str, str] = {}
+        self._wanted = Wanted()
 
     def let_serve(self, serve: bool) -> None:  # noqa: FBT001  (it is what it is about)
-        """Be a relay for others from now on, or no more: then reservations are not renewed, and no circuit begins."""
+        """Be a relay for others from now on, or no more, whatever nat/1 says: then reservations are not renewed, and no circuit begins."""
+        self._asks_nat = False
         self.relaying.is_on = serve
 
     async def run(self, peer: Peer, channel: Channel[RelayMessage]) -> None:
@@ -110,8 +112,11 @@ class Relay(Capability[RelayMessage, Hop]):
         try:
             async with trio.open_nursery() as self.relaying.nursery:
                 nat = next((one for one in node.capabilities if isinstance(one, Nat)), None)
-                while self._asks_nat and nat is not None:
-                    self.let_serve(nat.reachability.verdict is Verdict.PUBLIC)
+                while nat is not None:
+                    is_public = nat.reachability.verdict is Verdict.PUBLIC
+                    self._wanted.put(not is_public)
+                    if self._asks_nat:
+                        self.relaying.is_on = is_public
                     await nat.changed()
                 await trio.sleep_forever()
         finally:
@@ -120,7 +125,7 @@ class Relay(Capability[RelayMessage, Hop]):
     def transports(self, key: PrivateKey) -> Sequence[Transport]:
         """The transport of relayed links."""
         self._key = self.relaying.key = key
-        return (RelayTransport(key.public_key, self._reach),)
+        return (RelayTransport(key.public_key, self._reach, self._wanted),)
 
     def wants(self, record: NodeRecord) -> bool:
         """A node whose record says that it is a relay."""

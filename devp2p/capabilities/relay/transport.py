@@ -25,13 +25,36 @@ Reach = Callable[[Address], Awaitable[Hop]]
 """relay/1 with the relay at an address. Raises DialError, KeyError where the node there has no relay/1, PeerDisconnected."""
 
 
+class Wanted:
+    """Whether this node wants places at relays: not while others reach it without."""
+
+    def __init__(self) -> None:
+        self._event = trio.Event()
+        self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def put(self, wanted: bool) -> None:  # noqa: FBT001  (it is what it is about)
+        """Want them from now on, or no more."""
+        if wanted:
+            self._event.set()
+        elif self._event.is_set():
+            self._event = trio.Event()
+
+    async def wait(self) -> None:
+        """Wait until they are wanted."""
+        await self._event.wait()
+
+
 class RelayTransport:
     """Dials and listens through relays."""
 
     schemes: frozenset[str] = frozenset({SCHEME})
 
-    def __init__(self, key: PublicKey, reach: Reach) -> None:
-        """`key` is our own."""
+    def __init__(self, key: PublicKey, reach: Reach, wanted: Wanted) -> None:
+        """`key` is our own; places are reserved while they are `wanted`."""
+        self._wanted = wanted
         self._key = key
         self._reach = reach
 
@@ -49,13 +72,14 @@ class RelayTransport:
         if address.via == bytes(self._key).hex():
             raise ValueError(f"{address} is this node itself: a node cannot be its own relay")
         await trio.lowlevel.checkpoint()
-        return RelayListener(address, self._reach)
+        return RelayListener(address, self._reach, self._wanted)
 
 
 class RelayListener:
     """A reservation at a relay, and the circuits that come by it."""
 
-    def __init__(self, address: Address, reach: Reach) -> None:
+    def __init__(self, address: Address, reach: Reach, wanted: Wanted) -> None:
+        self._wanted = wanted
         self.addresses: tuple[Address, ...] = (address,)
         self.is_reserved: bool = False
         """Whether the relay has granted it; until then nobody can call here."""
@@ -90,11 +114,12 @@ class RelayListener:
     async def _keep(self) -> None:
         delay = _SOONEST
         while True:
+            await self._wanted.wait()
             try:
                 with _as_os_errors():
                     hop = await self._reach(self.addresses[0])
                     await self._stay(hop)
-                _logger.info("the relay at %s is lost", self.addresses[0])
+                _logger.info("the relay at %s is lost" if hop.ended.is_set() else "nobody needs the relay at %s", self.addresses[0])
             except (OSError, RemoteProtocolError) as error:
                 _logger.info("no reservation at %s: %s", self.addresses[0], error)
             if self.is_reserved:
@@ -103,7 +128,7 @@ class RelayListener:
             delay = min(2 * delay, _LATEST)
 
     async def _stay(self, hop: Hop) -> None:
-        """Keep a reservation until the session with the relay is over. Raises as `Hop.reserve`."""
+        """Keep a reservation until the session with the relay is over, or it is not to be renewed. Raises as `Hop.reserve`."""
 
         def on_circuit(stream: CircuitStream, _: PublicKey) -> None:
             link = _link(stream, hop, self.addresses[0], initiator=False)
@@ -113,7 +138,7 @@ class RelayListener:
                 stream.abandon()
 
         async with hop.taking(on_circuit):
-            while not hop.ended.is_set():
+            while self._wanted and not hop.ended.is_set():
                 left = await hop.reserve()
                 self.is_reserved = True
                 with trio.move_on_after(min(max(left / 2, _RENEW[0]), _RENEW[1])):

@@ -123,14 +123,44 @@ async def test_a_circuit_ends_at_its_limit(limits: RelayLimits) -> None:
 
 
 async def test_a_relay_may_serve_while_others_reach_it_as_nat_says() -> None:
-    nat, relay = Nat(), Relay(serve=None)
+    nat, relay = Nat(), Relay()
     async with open_node(PrivateKey.generate(), [relay, nat], transports=[MemoryTransport()]):
         for verdict in (Verdict.PUBLIC, Verdict.PRIVATE, Verdict.PUBLIC, Verdict.UNKNOWN):
-            nat.reachability = Reachability(verdict)
-            nat._changed.set()
-            nat._changed = trio.Event()
-            await trio.sleep(1)
+            await say(nat, verdict)
             assert relay.relaying.is_on is (verdict is Verdict.PUBLIC)
+            assert bool(relay.record_entries()) is relay.relaying.is_on
+        relay.let_serve(serve=True)
+        await say(nat, Verdict.PRIVATE)
+        assert relay.relaying.is_on, "who says it himself is believed"
+
+
+async def say(nat: Nat, verdict: Verdict) -> None:
+    """Let nat/1 come to a verdict."""
+    nat.reachability = Reachability(verdict)
+    nat._changed.set()
+    nat._changed = trio.Event()
+    await trio.sleep(1)
+
+
+async def test_without_nat_a_node_is_a_relay_only_if_it_is_told_to() -> None:
+    for relay, serves in ((Relay(), False), (Relay(serve=True), True), (Relay(serve=False), False)):
+        async with open_node(PrivateKey.generate(), [relay], transports=[MemoryTransport()]):
+            await trio.sleep(1)
+            assert relay.relaying.is_on is serves
+
+
+async def test_a_node_that_others_reach_does_not_renew_its_place_at_a_relay_and_takes_one_again_when_they_do_not() -> None:
+    nat = Nat(serve=False)
+    async with open_three(RelayLimits(reservation_time=100), other=[nat, Chat()]) as three:
+        await trio.sleep(200)
+        assert three.relays[0].relaying.reservations == 1
+        await say(nat, Verdict.PUBLIC)
+        await trio.sleep(200)
+        assert three.relays[0].relaying.reservations == 0
+        await say(nat, Verdict.PRIVATE)
+        await until_reserved(three)
+        peer = await three.one.connect(three.through(three.other))
+        assert (await peer[Chat].request(GetTime("utc"))).seconds == 3
 
 
 async def test_a_node_fills_its_places_through_one_relay_without_waiting_between_them() -> None:
