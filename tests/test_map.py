@@ -111,7 +111,8 @@ def test_the_floors_are_those_that_are_held():
 
 
 def test_the_walks_are_there():
-    titles = ["A byte in", "A message out", "A message in chunks", "A resumed handshake", "An introduction", "A candidate", "A rating"]
+    titles = ["A byte in", "A message out", "A message in chunks", "A resumed handshake", "An introduction"]
+    titles += ["A dial over another transport", "A relayed session that goes direct", "A candidate", "A rating"]
     titles += ["A block asked of a peer", "A request served", "A transaction in"]
     newcomers = ["transport", "framing", "base message", "metric", "Prometheus metric", "command"]
     assert list(walks()) == titles + [f"A newcomer who adds a {what}" for what in newcomers]
