@@ -77,7 +77,7 @@ async def test_a_farewell_tells_the_other_side_why(case: Case, by_dialler: bool,
 
 
 @pytest.mark.parametrize("case", cases(once=True))
-async def test_another_node_than_the_one_that_was_meant_is_no_peer(case: Case, tmp_path: Path) -> None:
+async def test_t96_another_node_than_the_one_that_was_meant_is_no_peer(case: Case, tmp_path: Path) -> None:
     async with (
         open_ground(case.way, case.text, tmp_path) as ground,
         node_of(ground, ALICE, Chat(), listens=True) as alice,
