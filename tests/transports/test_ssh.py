@@ -1,10 +1,13 @@
 """SSH: node keys proved by SSH itself, a channel for each capability, and the bounds on strangers."""
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import asyncssh
@@ -15,7 +18,7 @@ from trio.testing import MockClock
 from devp2p import Address, HandshakeError, PeerMismatch, PrivateKey, open_node
 from devp2p.transports import Connection, MuxLink
 from devp2p.transports.memory import memory_stream_pair
-from devp2p.transports.ssh import SshTransport
+from devp2p.transports.ssh import SshTransport, connection
 from tests.chat import Chat
 
 pytestmark = pytest.mark.real_clock
@@ -138,22 +141,74 @@ async def test_the_loop_ends_with_the_last_connection() -> None:
             await trio.sleep(0.01)
 
 
-def test_what_is_used_of_the_inside_of_asyncssh_is_still_there() -> None:
+def test_our_connections_of_asyncssh_are_made_as_we_want_them() -> None:
     options = SshTransport(KEY)
     for kind, made in (
         (asyncssh.SSHServerConnection, options._as_server),
         (asyncssh.SSHClientConnection, options._as_client),
     ):
-        for name in ("add_channel", "remove_channel", "send_packet", "send_newkeys", "process_packet", "connection_lost", "data_received"):
+        for name in ("connection_lost", "data_received"):
             assert callable(getattr(kind, name)), name
         assert made.compression_algs == [b"none"]
         assert made.kex_algs == [b"curve25519-sha256", b"curve25519-sha256@libssh.org"]
-    source = inspect.getsource(asyncssh.connection.SSHConnection)
-    assert source.count("self._max_recv_pktlen") >= 2
-    assert "self._channels[recv_chan]" in source
-    assert "self._session_id" in source
-    assert inspect.iscoroutinefunction(asyncssh.SSHServerConnection.reload_config)
-    assert inspect.iscoroutinefunction(asyncssh.SSHServerConnection.validate_public_key)
+
+
+SINCE = "any more: asyncssh has changed inside, see devp2p/transports/ssh/connection.py"
+SIGNATURES: dict[tuple[type, str], list[str]] = {
+    (asyncssh.connection.SSHConnection, "process_packet"): ["pkttype", "pktid", "packet"],
+    (asyncssh.connection.SSHConnection, "send_packet"): ["pkttype", "args", "handler"],
+    (asyncssh.connection.SSHConnection, "send_newkeys"): ["k", "h"],
+    (asyncssh.connection.SSHConnection, "log_sent_packet"): ["pkttype", "pktid", "packet", "note"],
+    (asyncssh.connection.SSHConnection, "log_received_packet"): ["pkttype", "pktid", "packet", "note"],
+    (asyncssh.connection.SSHConnection, "add_channel"): ["chan"],
+    (asyncssh.connection.SSHConnection, "remove_channel"): ["recv_chan"],
+    (asyncssh.SSHClientConnection, "validate_server_host_key"): ["key_data"],
+    (asyncssh.SSHClientConnection, "send_userauth_request"): ["method", "args", "key", "trivial"],
+    (asyncssh.SSHServerConnection, "reload_config"): [],
+    (asyncssh.SSHServerConnection, "validate_public_key"): ["username", "key_data", "msg", "signature"],
+}
+"""What we override or call, though nothing promises that it stays; asyncssh must have it, and call it so."""
+
+
+@pytest.mark.parametrize(("kind", "name"), SIGNATURES, ids=lambda one: getattr(one, "__name__", one))
+def test_asyncssh_has_each_method_that_we_override_and_calls_it(kind: type, name: str) -> None:
+    assert [*inspect.signature(getattr(kind, name)).parameters][1:] == SIGNATURES[kind, name], f"{name} is not that {SINCE}"
+    sources = "".join(path.read_text("utf-8") for path in Path(asyncssh.__file__).parent.glob("*.py"))
+    calls = re.findall(rf"\.{name}\b", sources)
+    assert calls, f"nobody calls {name} {SINCE}"
+    assert inspect.iscoroutinefunction(getattr(kind, name)) is (name in {"send_userauth_request", "reload_config", "validate_public_key"})
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("_max_recv_pktlen", "if self._pktlen > self._max_recv_pktlen"),
+        ("_auth_methods", "lookup_client_auth(self, self._auth_methods[0])"),
+        ("_channels", "self._channels[recv_chan]"),
+        ("_session_id", "String(self._session_id)"),
+        ("_options", "self._options"),
+    ],
+)
+def test_asyncssh_has_each_protected_name_that_we_set_or_read_and_goes_by_it(name: str, used: str) -> None:
+    for kind in (asyncssh.SSHServerConnection, asyncssh.SSHClientConnection):
+        source = "".join(inspect.getsource(one) for one in kind.__mro__ if one.__module__.startswith("asyncssh"))
+        assert f"self.{name}" in source, f"{kind.__name__} has no {name} {SINCE}"
+    assert used in inspect.getsource(asyncssh.connection), f"{name} is not used as it was {SINCE}"
+
+
+async def test_what_we_set_of_asyncssh_is_what_it_goes_by() -> None:
+    async with linked() as (_, link):
+        inner: Any = link
+        ours = inner._wire._ours
+        assert ours._max_recv_pktlen == connection._PACKET
+        assert isinstance(ours._session_id, bytes)
+        assert len(ours._session_id) == 32
+
+
+def test_trio_asyncio_keeps_what_asyncio_was_where_we_look_for_it() -> None:
+    policies: Any = import_module("trio_asyncio._loop")
+    assert policies._original_policy is not None
+    assert type(policies._faked_policy).policy is policies._original_policy, "it would give all of this process loops that run trio"
 
 
 def test_a_handshake_takes_four_round_trips() -> None:
