@@ -21,6 +21,7 @@ from devp2p import Address, NodeRecord, PrivateKey
 from devp2p.transports import Carriers, Connect, MemoryMuxTransport, MemoryTransport, TcpTransport, Transport
 from devp2p.transports.tls import TlsTransport
 from devp2p.transports.ws import WsTransport
+from tests.transports import relayed
 from tests.transports.authority import certified
 from tests.transports.page import private
 from tests.transports.small_proxy import small_proxy
@@ -55,6 +56,8 @@ class Way:
     """Markers of pytest for all of its tests, such as "interop"."""
     shows_local: bool = True
     """Whether what one side calls its own address is what the other sees; not so behind a proxy or a relay."""
+    keeps: int = 200
+    """Objects that there may be more after many links, beside three for each: where sessions run beside it, they keep some."""
     breaks: bool = True
     """Whether who writes learns soon that the peer has closed the link, which who reads always does."""
 
@@ -164,6 +167,17 @@ WAYS: tuple[Way, ...] = (
         shows_local=False,
         many=10,
         stops=3,
+    ),
+    Way(
+        "relay",
+        at=relayed.AT,
+        opening=relayed.by_relay,
+        path="relay enode://",
+        shows_local=False,
+        real=False,
+        many=20,
+        stops=3,
+        keeps=2000,
     ),
     Way("mptcp", at=over("mptcp"), carrier="tcp", marks=("interop",), breaks=False),  # Linux waits a minute
     Way("sctp", at=over("sctp"), native_auth=True, native_mux=True, carrier="udp", many=40, marks=("interop",)),
