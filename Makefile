@@ -87,6 +87,7 @@ lock: $(PY) ## pin the requirements anew (ARGS=--upgrade: to the newest versions
 		$(foreach extra,$(EXTRAS),--extra $(extra)) --group build --group test --group show -o requirements/test.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group interop -c requirements/test.txt -o requirements/interop.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group fuzz -c requirements/test.txt -o requirements/fuzz.txt $(ARGS) && \
+	"$$uv/bin/uv" $(LOCK) --group libp2p -o requirements/libp2p.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group lint -c requirements/test.txt -o requirements/lint.txt $(ARGS) && \
 	"$$uv/bin/uv" $(LOCK) --group lock -o requirements/lock.txt $(ARGS)
 

@@ -25,7 +25,7 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 CRAWLER: dict[str, Any] = tomllib.loads((ROOT / "tools" / "crawler" / "pyproject.toml").read_text("utf-8"))
 OURS = {"trio-devp2p", "devp2p-crawler"}
 """What is installed from here."""
-GROUPS = {"test": ("build", "test", "show"), "fuzz": ("fuzz",), "interop": ("interop",), "lint": ("lint",), "lock": ("lock",)}
+GROUPS = {"test": ("build", "test", "show"), **{name: (name,) for name in ("fuzz", "interop", "libp2p", "lint", "lock")}}
 """The groups of pyproject.toml that each lock file is made for; that of `test` holds the project's own requirements, too."""
 # Without those of `make interop`, whose engine of ClickHouse is as large as all others, and which CI installs itself.
 STAMPS = (".venv/.installed", ".venv/.installed-fuzz", ".venv/.installed-lint")

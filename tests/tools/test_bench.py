@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 from devp2p.discovery.table.kademlia import BUCKET_SIZE, BUCKETS, WAITING_SIZE
 from devp2p.keys import PrivateKey
-from tools.bench import breakdown, crawling, discovery, dpx_breakdown, oracle, report
+from tools.bench import breakdown, crawling, discovery, dpx_breakdown, libp2p, oracle, report, transports
 from tools.bench.__main__ import choose, every_benchmark
 from tools.bench.endpoints.__main__ import MODES
 from tools.bench.endpoints.basics import Options
 from tools.bench.endpoints.discovery import Party, full_table
 from tools.bench.figures import Row, compare, percentile, slope
-from tools.bench.plan import size_name
+from tools.bench.plan import Plan, size_name
 from tools.bench.plot import bars
 from tools.bench.sides import OURS, ROOT, BenchError
 from tools.bench.streams import time_a_message
@@ -266,3 +266,56 @@ def test_rows_of_one_kind_go_into_their_own_table(tmp_path: Path, monkeypatch: p
     report.write_docs(ROWS)
     assert "rlpx/message/32B" in page.read_text()
     assert (tmp_path / "plot.svg").exists()
+
+
+def counted(seconds: dict[str, float]) -> transports.Figure:
+    """A figure that says for each side's transport what is given, "side scheme" -> value."""
+    return transports.Figure("x", "us", "lower", lambda side, scheme, _: seconds[f"{side.name} {scheme}"])
+
+
+def test_transports_are_beside_each_libp2p_that_is_here(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transports, "why_not", lambda side: None if side is libp2p.PY_LIBP2P else "no Go")
+    group = transports.Group(("tcp", "tls"), "tcp", transports.BOTH)
+    figure = counted({"devp2p tcp": 4, "devp2p tls": 8, "py-libp2p tcp": 40})
+    rows = list(transports.measure(group, figure, Plan(2, quick=True, peer=None)))
+    assert [row.name for row in rows] == list(transports.names(group, figure))
+    assert [(row.name, row.ours, row.peer, row.ratio) for row in rows if row.peer] == [
+        ("transport/tcp/x/py-libp2p", 4, 40, 10),
+        ("transport/tls/x/py-libp2p", 8, 40, 5),
+    ]
+    assert {row.unit for row in rows if row.name.endswith("go-libp2p")} == {"us (no go-libp2p here)"}
+    head, *_ = report.table(rows)
+    assert head.split() == ["ours", "theirs", "unit", "ratio", "spread", "wanted"]
+
+
+def test_each_side_has_all_modes_of_transports():
+    theirs = (
+        (ROOT / "tools" / "bench" / "golibp2p" / "main.go").read_text(),
+        (ROOT / "tools" / "bench" / "pylibp2p" / "peer.py").read_text(),
+    )
+    modes = [mode for mode in MODES if mode.startswith("link-") and mode != "link-relay"]  # theirs have none
+    assert len(modes) == 7
+    assert all(f'"{mode}":' in source for mode in modes for source in theirs)
+
+
+def test_what_a_transport_lacks_here_is_said(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(transports, "why_not_installed", lambda _: "needs packages")
+    (group,) = [group for group in transports.GROUPS if group.ours == ("sctp",)]
+    assert group.why_not() == "transport/sctp needs packages, or `make .venv/.installed-interop`"
+    assert transports.GROUPS[0].why_not() is None
+
+
+def test_a_program_that_fails_is_told_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    libp2p.why_not.cache_clear()
+    assert libp2p.why_not(libp2p.GO_LIBP2P) == "no `go` was found on the PATH"
+    assert capsys.readouterr().err == "No figures of go-libp2p: no `go` was found on the PATH\n"
+    libp2p.why_not.cache_clear()
+
+
+@pytest.mark.parametrize("transport", ["wss", "relay"])
+def test_sessions_over_a_transport_are_timed(transport: str):
+    """These two need most around them; each end asserts what carries the session."""
+    assert transports.each(1.0, ("pong", "ping"), OURS, transport, Plan(1, quick=True, peer=None)) > 0

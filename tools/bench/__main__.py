@@ -22,6 +22,7 @@ from tools.bench import (
     sharing,
     slots,
     streams,
+    transports,
 )
 from tools.bench.figures import Row
 from tools.bench.plan import Benchmark, Plan
@@ -53,7 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 def every_benchmark() -> list[Benchmark]:
     """All that there are, in the order of the table."""
     beside_geth = (streams, dpx, sharing, dpx_sharing, blockchain, discovery)
-    parts = (*beside_geth, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks, crawling)
+    parts = (*beside_geth, slots, footprint, breakdown, dpx_breakdown, oracle, flood, knocks, transports, crawling)
     return [benchmark for part in parts for benchmark in part.benchmarks()]
 
 
@@ -87,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
         report.write_docs(report.load(options.output), options.only)
         return 0
     chosen = choose(options.only, quick=options.quick)
+    missing = [(benchmark, benchmark.why_not()) for benchmark in chosen]
+    chosen = [benchmark for benchmark, reason in missing if reason is None]
+    sys.stderr.writelines(f"Left out: {reason}\n" for reason in sorted({reason for _, reason in missing if reason is not None}))
     problem = build_geth()
     if problem is not None:
         sys.stderr.write(f"Our figures only, none of go-ethereum: {problem}\n")

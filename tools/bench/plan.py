@@ -44,6 +44,8 @@ class Benchmark:
     measure: Callable[[Plan], Iterable[Row]]
     variant: bool = False
     """Whether a quick run leaves it out unless asked for."""
+    why_not: Callable[[], str | None] = lambda: None
+    """What is missing on this machine before it can be measured, or None."""
 
     def matches(self, prefix: str) -> bool:
         """Whether a row of it may begin with `prefix`."""

@@ -15,6 +15,8 @@ RESULT = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
 PLOT = ROOT / "docs" / "benchmarks.svg"
 _HEADINGS = ("", "ours", "go-ethereum", "unit", "ratio", "spread", "wanted")
+_OTHERS = "transport/"
+"""How the names of rows begin of which the last part says who stands beside ours."""
 _MARK = "<!-- figures{}: {} -->"
 _VERDICTS = {None: "", True: "met", False: "MISSED"}
 _IN_PLOT = ("rlpx/", "api/", "qos/ping", "discv", "idle/")
@@ -45,6 +47,12 @@ def figure(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 100 else f"{rounded(float(f'{value:.3g}')):g}"
 
 
+def headings(rows: Iterable[Row]) -> tuple[str, ...]:
+    """Of the columns: without a name where not all stand beside the same."""
+    several = any(row.name.startswith(_OTHERS) for row in rows)
+    return tuple("theirs" if several and heading == "go-ethereum" else heading for heading in _HEADINGS)
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """A line of the table, as text."""
     spread = "" if row.spread is None else f"{row.spread[0]:.2f}-{row.spread[1]:.2f}"
@@ -54,9 +62,9 @@ def cells(row: Row) -> tuple[str, ...]:
     return row.name, figure(row.ours), figure(row.peer), row.unit, ratio, spread, wanted
 
 
-def table(rows: Iterable[Row]) -> Iterator[str]:
+def table(rows: Sequence[Row]) -> Iterator[str]:
     """Lines for a terminal, names to the left and figures to the right."""
-    lines = [_HEADINGS, *map(cells, rows)]
+    lines = [headings(rows), *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     for line in lines:
         padded = (
@@ -76,7 +84,7 @@ def write_docs(rows: Sequence[Row], prefix: str = "") -> None:
     chosen = [row for row in rows if row.name.startswith(prefix)]
     if not chosen:
         raise BenchError(f"the result has no row whose name begins with {prefix!r}: measure them first")
-    lines = [_HEADINGS, ("---", "--:", "--:", "---", "--:", "--:", "---"), *map(cells, chosen)]
+    lines = [headings(chosen), ("---", "--:", "--:", "---", "--:", "--:", "---"), *map(cells, chosen)]
     head, _, rest = PAGE.read_text("utf-8").partition(begin)
     _, mark, tail = rest.partition(end)
     if not mark:

@@ -66,7 +66,7 @@ class Side:
 
     name: str
     command: tuple[str, ...]
-    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
     @contextmanager
     def run(self, *arguments: str) -> Iterator[Process]:

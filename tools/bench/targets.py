@@ -37,6 +37,8 @@ def _most(*names: str, value: float) -> dict[str, Target]:
     return dict.fromkeys(names, Target("ours", most=value))
 
 
+_LIBP2P_FIGURES = ("throughput/16KiB", "throughput/1MiB", "there_and_back/32B", "handshake", "idle_memory")
+
 # "At most 1.2 times its time" is a ratio of at least 1 / 1.2.
 TARGETS: dict[str, Target] = {
     **_least_ratio("rlpx/throughput/16KiB", "rlpx/throughput/256KiB", "rlpx/throughput/1MiB", ratio=1.0),
@@ -78,6 +80,7 @@ TARGETS: dict[str, Target] = {
     **_most("oracle/mac_byte", value=4.5),
     **_least_ratio(*(f"crawl/v{version}/time_to_{mark}" for version in (4, 5) for mark in (90, 95)), ratio=2.0),
     **_least_ratio("crawl/v4/packets_a_node", "crawl/v5/packets_a_node", ratio=1.0),
+    **_least_ratio(*(f"transport/{own}/{row}/py-libp2p" for own in ("tcp", "tls", "quic") for row in _LIBP2P_FIGURES), ratio=1.0),
     "crawl/visits_by_rlpx": Target("ours", least=300),
     "crawl/rows_written": Target("ours", least=20_000),
 }

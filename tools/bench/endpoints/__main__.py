@@ -10,7 +10,7 @@ from typing import Any
 import trio
 
 from devp2p.allocator import keep_freed_memory
-from tools.bench.endpoints import api, bare, crowd, discovery, dpx, qos, slow
+from tools.bench.endpoints import api, bare, crowd, discovery, dpx, qos, slow, transports
 from tools.bench.endpoints.basics import Options, emit
 
 MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
@@ -39,6 +39,14 @@ MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
     "share-send": qos.share,
     "idle-serve": api.idle,
     "idle-dial": crowd.dial,
+    "link-recv": transports.stream,
+    "link-send": transports.stream,
+    "link-pong": transports.echo,
+    "link-ping": transports.echo,
+    "link-idle": transports.idle,
+    "link-shake": transports.shake,
+    "link-crowd": transports.crowd,
+    "link-relay": transports.relay,
     "discv4-encode": discovery.encode_v4,
     "discv4-decode": discovery.decode_v4,
     "discv4-pairs": discovery.pairs_v4,
@@ -51,7 +59,7 @@ MODES: dict[str, Callable[[Options], Awaitable[dict[str, Any]]]] = {
 
 
 def parse() -> Options:
-    """Read the command line, which is also that of tools/bench/geth (but for ``--steps``)."""
+    """Read the command line, which is also that of tools/bench/geth (but for ``--steps``) or golibp2p and pylibp2p."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.endpoints")
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("--size", type=int, default=32, help="bytes of payload in a message; for idle-dial, sessions")
@@ -63,6 +71,9 @@ def parse() -> Options:
     parser.add_argument("--stall", action="store_true", help="never read what is sent beside ping-pong")
     parser.add_argument("--flows", default="", help="name:size:weight of each capability that floods, comma-separated")
     parser.add_argument("--steps", action="store_true", help="time the steps of the loop")
+    parser.add_argument("--transport", default="tcp", help="link-: the scheme of the transport")
+    parser.add_argument("--relay", default="", help="link-: enode of the relay between")
+    parser.add_argument("--folder", default="", help="link-: where both sides find a certificate, or a socket")
     return Options(**vars(parser.parse_args()))
 
 

@@ -32,6 +32,9 @@ class Options:
     stall: bool
     flows: str
     steps: bool
+    transport: str = "tcp"
+    relay: str = ""
+    folder: str = ""
 
     @property
     def record(self) -> NodeRecord:

@@ -1,0 +1,1 @@
+"""A program in another environment, which imports nothing of this project."""
