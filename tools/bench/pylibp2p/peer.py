@@ -13,7 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -121,8 +121,10 @@ async def send(options: Options) -> dict[str, Any]:
         await made.connect(target)
         stream = await made.new_stream(target.peer_id, [PROTOCOL])
         payload = os.urandom(options.size)
-        while True:
-            await stream.write(payload)
+        with suppress(Exception):  # the other side has measured enough
+            while True:
+                await stream.write(payload)
+        os._exit(0)
 
 
 async def pong(options: Options) -> dict[str, Any]:
@@ -153,8 +155,8 @@ async def ping(options: Options) -> dict[str, Any]:
 async def idle(options: Options) -> dict[str, Any]:
     """Accept streams on which nothing happens, until killed."""
 
-    async def handle(stream: Any) -> None:  # noqa: ANN401  (see `host`)
-        await read_exactly(stream, 1)
+    async def handle(stream: Any) -> None:  # noqa: ANN401, ARG001  (see `host`)
+        await trio.sleep_forever()  # to read would end a QUIC stream, after a time of its own
 
     async with host(options) as made:
         made.set_stream_handler(PROTOCOL, handle)
