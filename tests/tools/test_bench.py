@@ -319,3 +319,15 @@ def test_a_program_that_fails_is_told_with_its_last_words(
 def test_sessions_over_a_transport_are_timed(transport: str):
     """These two need most around them; each end asserts what carries the session."""
     assert transports.each(1.0, ("pong", "ping"), OURS, transport, Plan(1, quick=True, peer=None)) > 0
+
+
+def test_our_figures_of_transports_make_a_table_with_a_line_for_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    page = tmp_path / "transports.md"
+    page.write_text("above <!-- figures: begin -->old<!-- figures: end --> below")
+    monkeypatch.setattr(report, "TRANSPORTS_PAGE", page)
+    row = Row("transport/tcp/throughput/1MiB", 200.0, None, "MB/s", None, None)
+    beside = Row("transport/tcp/throughput/1MiB/py-libp2p", 200.0, 20.0, "MB/s", 10.0, (9.0, 11.0))
+    report.write_transports([row, beside, Row("transport/relay/handshake", 5.0, None, "ms", None, None)])
+    text = page.read_text()
+    assert text.startswith("above <!-- figures: begin -->\nOne run on")
+    assert "| tcp | 200 | - |\n| relay | - | 5 |\n<!-- figures: end --> below" in text

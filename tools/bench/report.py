@@ -13,6 +13,7 @@ from tools.bench.targets import TARGETS
 
 RESULT = ROOT / "build" / "bench.json"
 PAGE = ROOT / "docs" / "benchmarks.md"
+TRANSPORTS_PAGE = ROOT / "docs" / "transports.md"
 PLOT = ROOT / "docs" / "benchmarks.svg"
 _HEADINGS = ("", "ours", "go-ethereum", "unit", "ratio", "spread", "wanted")
 _OTHERS = "transport/"
@@ -91,9 +92,32 @@ def write_docs(rows: Sequence[Row], prefix: str = "") -> None:
         raise BenchError(f"{PAGE.relative_to(ROOT)} has no `{begin}` ... `{end}`")
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     PAGE.write_text(f"{head}{begin}\n{machine()}\n\n{body}\n{mark}{tail}", "utf-8")
+    if prefix == _OTHERS:
+        write_transports(chosen)
     if not prefix:
         compared = [row for row in chosen if row.ratio is not None and row.name.startswith(_IN_PLOT)]
         PLOT.write_text(bars(compared), "utf-8")
+
+
+def write_transports(rows: Sequence[Row]) -> None:
+    """Put our own figures, a line for each transport, between the marks in docs/transports.md. BenchError if it has no marks."""
+    begin, end = (_MARK.format("", which) for which in ("begin", "end"))
+    head, mark, rest = TRANSPORTS_PAGE.read_text("utf-8").partition(begin)
+    _, other, tail = rest.partition(end)
+    if not (mark and other):
+        raise BenchError(f"{TRANSPORTS_PAGE.relative_to(ROOT)} has no `{begin}` ... `{end}`")
+    own: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if not row.name.endswith("libp2p"):
+            _, transport, name = row.name.split("/", 2)
+            own.setdefault(transport, {})[name] = row
+    names = list(dict.fromkeys(name for figures in own.values() for name in figures))
+    units = {name: row.unit for figures in own.values() for name, row in figures.items()}
+    lines = [("", *(f"{name} ({units[name]})" for name in names)), ("---", *("--:" for _ in names))]
+    for transport, figures in own.items():
+        lines.append((transport, *(figure(figures[name].ours) if name in figures else "-" for name in names)))
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    TRANSPORTS_PAGE.write_text(f"{head}{begin}\n{machine()}\n\n{body}\n{end}{tail}", "utf-8")
 
 
 def machine() -> str:
