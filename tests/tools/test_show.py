@@ -66,6 +66,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
+@pytest.mark.simulation  # the whole of it, with a crawl; those below begin and end a small one
 def test_all_nodes_find_each_other_from_one_bootnode_and_nothing_is_left_behind(tmp_path):
     process = start_show(tmp_path, "--nodes", "13", "--seconds", "2")
     events = watch_show(process, lambda _: None)
