@@ -15,14 +15,15 @@ LONGEST_FIRST = (
     "test_keepalive",
     "test_blockchain_geth",
     "test_conformance",  # that of transports, too
+    "test_fleet",
+    "test_nat_router",
+    "test_punch_netns",
     "test_ethereumjs",
     "test_clickhouse",
     "test_crawl_report_browser",
     "test_geth_admission",
     "test_geth",
     "test_crawler_geth",
-    "test_punch_netns",
-    "test_nat_router",
     "test_simulated_geth",
 )
 """Files of which each takes long, so that none of them is left for one process at the end of `make interop`."""

@@ -73,6 +73,7 @@ class CrossingTransport(TcpTransport):
     """TCP, with one held link that we dial and one that comes in."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.may_dial = trio.Event()
         """The dial waits for it."""
         self.dialling = trio.Event()
