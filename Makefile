@@ -61,7 +61,7 @@ simulation: install ## tests that simulate large networks, or the choice of peer
 
 interop: $(VENV)/.installed-interop ## tests against other clients, which are built first; needs Go, Node and network namespaces
 	$(PY) tests/interop/build.py
-	$(PY) -m pytest $(INTEROP_WORKERS) -m interop $(ARGS)
+	$(PY) -m pytest $(INTEROP_WORKERS) -m 'interop and not long' $(ARGS)
 
 locks: install ## the lock files installed anew, by each Python at hand, beside later releases of all; needs a package index
 	$(PY) -m pytest $(WORKERS) -m index $(ARGS)
