@@ -241,3 +241,17 @@ def test_a_handshake_takes_four_round_trips() -> None:
 
     began = (clock := MockClock(autojump_threshold=0)).current_time()
     assert round(trio.run(main, clock=clock) - began) == 4
+
+
+async def test_a_bound_of_ours_ends_the_link_and_raises_nothing_of_asyncsshs_in_a_channel() -> None:
+    """As where a peer never ends an exchange of keys, and what is read meanwhile asks for windows."""
+    async with linked() as (ours, theirs):
+        stream = await ours.open()
+        await stream.send_all(b"x")
+        other = await theirs.accept()
+        machine: Any = theirs._wire._ours  # type: ignore[attr-defined]
+        machine.exchanges, machine._waiting = True, 10**6
+        await other.send_eof()
+        assert await other.receive_some() == b"x"
+        with pytest.raises(trio.BrokenResourceError, match="too much while keys are exchanged"):
+            await other.receive_some()

@@ -155,7 +155,10 @@ class Wire:
     def send(self, kind: int, *parts: bytes) -> None:
         """See `channels.Sending`."""
         if self._ours is not None and self.lost is None:
-            self._ours.send_packet(kind, *parts)
+            try:
+                self._ours.send_packet(kind, *parts)
+            except asyncssh.DisconnectError as error:  # of our own bounds, in the task of whoever uses a channel
+                self._lose(f"SSH: {_shown(error.reason)}")
 
     async def wait_room(self) -> None:
         """See `channels.Sending`."""
