@@ -16,7 +16,7 @@ from typing import Final
 
 import trio
 
-from devp2p.addresses import Endpoint
+from devp2p.addresses import Endpoint, unmapped
 from devp2p.nat import pmp, stun, upnp
 from devp2p.nat.gateway import gateways
 from devp2p.nat.leases import LIFETIME, Leases, NatError, Wanted
@@ -151,10 +151,10 @@ class NatKeeper:
                 self._tell(NatStatus(router.name, external, mapped, str(error)))
                 next_look = trio.current_time() + self._look_every / 4  # to know soon
                 continue
-            vain = 0
+            vain, seen = 0, None if seen is None else unmapped(seen)
             if router.has_forgotten() or (seen is not None and external and seen != external):
                 self._leases.forgotten(trio.current_time())
-            if seen is not None and is_believable(seen):
+            if seen is not None and len(seen) == 4 and is_believable(seen):
                 external = seen
         self._leases.withdrawn(trio.current_time())
         self._tell(NatStatus(problem=f"{router.name}: the router has gone"))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from devp2p.addresses import Endpoint, scope_of
+from devp2p.addresses import Endpoint, scope_of, unmapped
 from devp2p.nat.settings import is_believable
 
 LIFETIME: Final = 7200
@@ -54,15 +54,18 @@ class Grant:
 
 def judged(grant: Grant) -> Grant:
     """A grant as far as it is believed; NatError for what cannot be true or is of no use."""
-    if not is_believable(grant.external):
-        scope = scope_of(grant.external).name.lower()
-        raise NatError(f"the router names {_shown(grant.external)} as its external address, which is {scope}: nobody outside reaches it")
+    external = unmapped(grant.external)
+    if len(external) == 16:
+        raise NatError(f"the router names {_shown(external)} as its external address, where mappings are of IPv4")
+    if not is_believable(external):
+        scope = scope_of(external).name.lower()
+        raise NatError(f"the router names {_shown(external)} as its external address, which is {scope}: nobody outside reaches it")
     if not 0 < grant.port <= 65535:
         raise NatError(f"the router gives the external port {grant.port}")
     if grant.lifetime < LEAST_LIFETIME:
         raise NatError(f"the router gives a mapping for {grant.lifetime:g} s, where {LEAST_LIFETIME} are the least that is of use")
     # What is longer than was asked for is no promise: routers start again all the time.
-    return Grant(grant.external, grant.port, min(grant.lifetime, LIFETIME))
+    return Grant(external, grant.port, min(grant.lifetime, LIFETIME))
 
 
 def _shown(ip: bytes) -> str:

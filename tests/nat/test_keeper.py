@@ -1,5 +1,6 @@
 """A router that does anything, and what a node keeps and tells of it: by the clock of the tests."""
 
+import ipaddress
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -152,6 +153,18 @@ async def test_an_address_that_nobody_reaches_is_not_told_for_long():
         await trio.sleep(LOOK_EVERY + GRACE + 1)
         assert not kept.status.mapped
         assert "nobody outside reaches it" in kept.status.problem
+
+
+@pytest.mark.parametrize("external", ["2606:4700::1", "::ffff:45.67.0.10"])
+async def test_a_router_of_ipv4_that_names_an_address_of_ipv6_ends_no_node(external: str) -> None:
+    router = Router()
+    router.external = ipaddress.ip_address(external).packed
+    async with keeping(router) as (kept, _):
+        for _ in range(2):
+            assert all(len(where.ip) == 4 for where in kept.status.mapped.values()), "the record has no place for any other"
+            assert len(kept.status.external) in {0, 4}
+            await trio.sleep(LOOK_EVERY + GRACE + 1)
+        assert bool(kept.status.mapped) == ("ffff" in external), "an IPv4 address may be dressed up"
 
 
 async def test_a_router_that_hangs_at_the_end_holds_the_node_up_for_two_seconds():
