@@ -25,7 +25,9 @@ class Channel:
 
 
 def peer(ip: str = "45.67.0.1", number: int = 1) -> Any:
-    return SimpleNamespace(address=Address("tcp", ip, 5), id=bytes([number]) * 32, public_key=NODE, link=SimpleNamespace(transport="tcp"))
+    return SimpleNamespace(
+        address=Address("tcp", ip, 5), id=bytes([number]) * 32, public_key=NODE, link=SimpleNamespace(transport="tcp", path="direct")
+    )
 
 
 class Called(Serving):

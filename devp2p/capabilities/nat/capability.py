@@ -92,7 +92,7 @@ class Nat(Capability[NatMessage]):
     async def run(self, peer: Peer, channel: Channel[NatMessage]) -> None:
         """Speak nat/1 with one peer."""
         talk = _Talk(self, peer, channel)
-        if peer.address.ip and peer.address.port is not None:
+        if _is_direct(peer) and peer.address.ip and peer.address.port is not None:
             await channel.send(Observed(peer.address.ip, peer.address.port))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._ask_again_and_again, talk)
@@ -104,8 +104,8 @@ class Nat(Capability[NatMessage]):
             nursery.cancel_scope.cancel()
 
     def note_observed(self, peer: Peer, seen: Observed) -> None:
-        """A peer says where it sees us; only of the family that its own address has, and of no use from our own network."""
-        if len(seen.ip) != len(peer.address.ip) or not seen.port:
+        """A peer says where it sees us; only of the family that its own address has, and not where it sees a relay or proxy."""
+        if not _is_direct(peer) or len(seen.ip) != len(peer.address.ip) or not seen.port:
             return
         if len(self._observed) >= _MOST_OBSERVED and peer.id not in self._observed:
             return
@@ -137,7 +137,8 @@ class Nat(Capability[NatMessage]):
     def _to_ask(self, peer: Peer) -> list[Address]:
         own, now = self.own_addresses(), trio.current_time()
         self._votes.keep_only(set(own))
-        counts = not peer.address.is_local or self.serving.limits.local_addresses  # one of our own network says nothing of others
+        # One of our own network says nothing of others, and of one behind a relay or proxy the network is not known.
+        counts = _is_direct(peer) and (not peer.address.is_local or self.serving.limits.local_addresses)
         open_ = [one for one in own if counts and not self._votes.has_voted(peer.address, one, now, _ASK_EVERY)]
         return open_[:1]  # a server calls once a minute for one peer
 
@@ -261,6 +262,11 @@ class _Talk:
             piece = min(size, PIECE)
             await self.channel.send(Data(number, secrets.token_bytes(piece)))
             size -= piece
+
+
+def _is_direct(peer: Peer) -> bool:
+    """Whether the address of the session is the peer's own, and not that of a relay or proxy on the way."""
+    return peer.link.path == "direct"
 
 
 def _shown(ip: bytes) -> str:

@@ -94,7 +94,7 @@ class Serving:
 
     def data_needed(self, peer: Peer, address: Address) -> int:
         """Bytes that a peer has to send before an address is called: none for the one from which it comes itself."""
-        if peer.address.ip == address.ip:
+        if peer.link.path == "direct" and peer.address.ip == address.ip:
             return 0
         return LEAST_DATA + secrets.randbelow(MOST_DATA - LEAST_DATA + 1)
 

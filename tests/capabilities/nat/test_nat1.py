@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from devp2p import Address, LocalProtocolError, Node, PrivateKey, open_node
 from devp2p.capabilities.nat import Nat, NatLimits, Reachability, Verdict, capability
-from devp2p.capabilities.nat.messages import DialMe, Status
+from devp2p.capabilities.nat.messages import LEAST_DATA, DialMe, Status
 from devp2p.capabilities.nat.verdict import AGREEING, WINDOW, Votes
+from tests.capabilities.punch.test_punch import behind_a_relay
 
 LIMITS = NatLimits(local_addresses=True)
 NOWHERE = Address("tcp", "127.0.0.1", 1)
@@ -135,3 +136,16 @@ def test_a_nonce_is_a_key_and_a_question_has_few_addresses():
     table = Nat.table()
     message = table.encode(DialMe(bytes(range(32)), ("tcp://45.67.0.1:30303",), request_id=1))
     assert len(message[2]) < 200
+
+
+@pytest.mark.real_clock
+async def test_where_a_relay_stands_is_nothing_about_the_node_behind_it():
+    nats = [Nat(limits=LIMITS) for _ in range(2)]
+    async with behind_a_relay("127.0.0.1", ([nats[0]], [nats[1]])) as (one, _, _, address):
+        peer = await one.connect(address)
+        await trio.sleep(0.2)
+        assert [nat.observed for nat in nats] == [(), ()], "the relay's address is not told as the peer's"
+        assert [nat.serving.calls for nat in nats] == [0, 0]
+        at_the_relay = Address("tcp", "127.0.0.1", 22)
+        assert at_the_relay.ip == peer.address.ip
+        assert nats[0].serving.data_needed(peer, at_the_relay) >= LEAST_DATA, "who has the relay called pays for it"
