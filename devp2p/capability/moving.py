@@ -12,7 +12,8 @@ class Successor(Protocol):
     """The link over which a session is to go on, once there is one.
 
     It is opened as any other: handshake and Hellos over it prove that the same peer is there, with the same capabilities. Of several the
-    last one counts, and those before it are closed.
+    last one counts, and those before it are closed; but one that was opened here is not followed by one that arrives, and what came to the
+    node before the successor was awaited is none.
     """
 
     async def dial(self, address: Address) -> Link:
@@ -27,6 +28,10 @@ class Successor(Protocol):
 
         OSError if that cannot be, ValueError for a transport without datagrams.
         """
+        ...
+
+    def expect(self, address: Address) -> None:
+        """A few links from the host of this address may come to the node, however soon one after the other (`Limits.inbound_retry`)."""
         ...
 
     async def open(self, link: Arrival) -> None:

@@ -74,7 +74,7 @@ class Door:
         try:
             session = await self._hear(link, visit)
             key = session.public_key
-            await self._sessions.begin(session, farewell=visit.farewell, on_wait=visit.leave)
+            await self._sessions.begin(session, farewell=visit.farewell, on_wait=visit.leave, came=visit.came)
         except (RemoteProtocolError, PeerDisconnected) as error:
             _logger.debug("link from %s failed: %s", link.remote, error)
             self._roster.publish(PeerRefused(link.remote, told(error), key))
@@ -88,13 +88,14 @@ class Door:
                 undecided = scheme_of(link) is None
                 heard = await hear(link, reveal_key=self._local.reveal_key)
                 if undecided:
-                    _require(self.admission.heard(visit.caller, trio.current_time(), heard.link.remote.scheme))
+                    self._require(visit.caller, self.admission.heard(visit.caller, trio.current_time(), heard.link.remote.scheme))
                 await visit.begin()
                 session = await open_session(link, self._local, heard=heard, farewell=visit.farewell)
                 visit.proved()
                 if not visit.caller.shown:  # by its handshake it is
                     remote = session.link.remote
-                    _require(self.admission.knock(self.admission.identify(remote), trio.current_time(), remote.scheme))
+                    caller = self.admission.identify(remote)
+                    self._require(caller, self.admission.knock(caller, trio.current_time(), remote.scheme))
                 self._look_for_a_proxy(session, visit)
                 return session
         except trio.TooSlowError:
@@ -135,12 +136,17 @@ class Door:
     def knock(self, link: Arrival) -> "Visit":
         """Take in a link; RemoteProtocolError if it may not stay. Every visit that begins must `leave` later."""
         now, caller = trio.current_time(), self.admission.identify(link.remote, shown=is_shown(link))
-        _require(self.admission.knock(caller, now, scheme_of(link)))
+        self._require(caller, self.admission.knock(caller, now, scheme_of(link)))
         visit = Visit(self, caller, now)
         makes_room = self.unheard.add(visit, caller.subnet)
         if makes_room is not None:
             makes_room.turn_out("no handshake when others needed the place")
         return visit
+
+    def _require(self, caller: Caller, refusal: str | None) -> None:
+        """RemoteProtocolError with a refusal, unless a link is awaited from there."""
+        if refusal is not None and not self._sessions.lets_come(caller.host):
+            raise RemoteProtocolError(refusal)
 
     async def take_place(self, visit: "Visit") -> None:
         """Wait for a place among those who shake hands."""
@@ -183,6 +189,7 @@ class Visit:
         self.turned_out: str = f"no handshake and Hello within {timeout:g} s"
         """Why it was cancelled."""
         self.caller: Caller = caller
+        self.came: float = now
         self._door = door
         self._counts = False
         self._has_place = False

@@ -3,14 +3,19 @@
 A further link to a connected peer is a rival of the first (`sessions`), unless a capability has said that it is awaited: it does so after
 it has agreed with the peer, over the session itself. So nobody else can bring a session to a link of theirs: the new link is opened as any
 other, which proves the same key, and the session marks its last message on the old one, which nobody but the peer can.
+
+Both sides have to mean the same link, or each would leave the session for another one. So only what has come to the door since it was
+awaited counts: a link of an earlier attempt, which is over at the other end, may come to its Hello only now. Nor does a link that the peer
+has dialled for a reason of its own take the place of one that was opened here.
 """
 
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import trio
 
-from devp2p.addresses import Address
+from devp2p.addresses import HOST, Address
 from devp2p.capability import Peer
 from devp2p.errors import DisconnectReason, LocalProtocolError, PeerDisconnected, RemoteProtocolError
 from devp2p.keys import NodeId
@@ -20,6 +25,9 @@ from devp2p.transports import Arrival, Carriers, Link, SendsBare
 
 Moved = Callable[[Peer, Session], None]
 """Told of a session that goes on over the link of another."""
+
+_MOST_EXPECTED = 8
+"""Links from one host, of all that its transports try in one attempt, that need not keep the time between two of a stranger."""
 
 
 class Moving:
@@ -31,9 +39,14 @@ class Moving:
         self._moved = moved
         self._awaited: dict[NodeId, AwaitedLink] = {}
 
-    def awaits(self, node_id: NodeId) -> "AwaitedLink | None":
-        """Whether a further link to a node is to succeed the first."""
-        return self._awaited.get(node_id)
+    def awaits(self, node_id: NodeId, came: float | None) -> "AwaitedLink | None":
+        """Whether a further link to a node is to succeed the first; `came`: when it was accepted, if it was."""
+        awaited = self._awaited.get(node_id)
+        return awaited if awaited is not None and came is not None and came >= awaited.since and not awaited.has_own else None
+
+    def lets_come(self, host: bytes) -> bool:
+        """Whether a link is awaited from a host, so that it need not keep the time between two of a stranger."""
+        return any(awaited.lets_come(host) for awaited in self._awaited.values())
 
     @asynccontextmanager
     async def successor(self, running: RunningSession) -> AsyncGenerator["AwaitedLink"]:
@@ -61,6 +74,11 @@ class AwaitedLink:
         self._moved = moved
         self._session: Session | None = None
         self._arrival = trio.Event()
+        self._expected: Counter[bytes] = Counter()
+        self.since: float = trio.current_time()
+        """Since when it is awaited."""
+        self.has_own: bool = False
+        """Whether there is one that was opened here."""
 
     @property
     def peer(self) -> Peer:
@@ -78,9 +96,24 @@ class AwaitedLink:
             raise ValueError(f"{address} is of a transport without datagrams")  # noqa: TRY004  (it is the address that is wrong)
         await transport.send_bare(data, address)
 
+    def expect(self, address: Address) -> None:
+        """See `Successor.expect`."""
+        self._expected[address.network(HOST)] = _MOST_EXPECTED
+
+    def lets_come(self, host: bytes) -> bool:
+        """Whether one more link of a host was expected."""
+        self._expected[host] -= 1
+        return self._expected[host] >= 0
+
     async def open(self, link: Arrival) -> None:
         """See `Successor.open`."""
-        await self.take(await open_session(link, self._local, expect=self.peer.public_key))
+        session = await open_session(link, self._local, expect=self.peer.public_key)
+        try:
+            await self.take(session)
+        except BaseException:
+            await session.close()
+            raise
+        self.has_own = True
 
     async def arrived(self) -> None:
         """See `Successor.arrived`."""
@@ -95,9 +128,10 @@ class AwaitedLink:
         if {spec.name: spec.version for spec in session.connection.space.shared} != ours:
             await session.refuse(DisconnectReason.USELESS_PEER)
             raise PeerDisconnected(DisconnectReason.USELESS_PEER, by_remote=False, detail="other capabilities than those of the session")
-        await self.close()
-        self._session = session
+        (before, self._session) = (self._session, session)
         self._arrival.set()
+        if before is not None:
+            await before.close()
 
     async def go_on(self) -> bool:
         """See `Successor.go_on`."""

@@ -62,17 +62,23 @@ class Sessions:
         self._seconds: set[NodeId] = set()  # peers of which a second link waits to be chosen
         self._moving = Moving(local, carriers, self._moved)
 
-    async def begin(self, session: Session, *, farewell: Farewell = with_time, on_wait: Callable[[], None] = _nothing) -> Peer:
+    async def begin(
+        self, session: Session, *, farewell: Farewell = with_time, on_wait: Callable[[], None] = _nothing, came: float | None = None
+    ) -> Peer:
         """Admit a session, or refuse it by PeerDisconnected; returns once its capabilities run.
 
-        `farewell` is entered when it is refused, and `on_wait` called before it waits to be chosen.
+        `farewell` is entered when it is refused, and `on_wait` called before it waits to be chosen. `came`: when its link was accepted.
         """
         try:
-            peer: Peer = await self._nursery.start(self._live, session, farewell, on_wait)
+            peer: Peer = await self._nursery.start(self._live, session, farewell, on_wait, came)
         except BaseException:  # also if the node has ended meanwhile
             await session.close()
             raise
         return peer
+
+    def lets_come(self, host: bytes) -> bool:
+        """See `Moving.lets_come`."""
+        return self._moving.lets_come(host)
 
     def end(self, node_id: bytes, reason: DisconnectReason, detail: str) -> None:
         """End the session with a node, if there is one: from now on it counts no more."""
@@ -86,9 +92,11 @@ class Sessions:
         _logger.info("%s %s: %s", type(decision).__name__.lower(), decision.id.hex()[:16], printable(decision.reason))
         self._roster.publish(SlotDecision(decision))
 
-    async def _live(self, session: Session, farewell: Farewell, on_wait: Callable[[], None], *, task_status: trio.TaskStatus[Peer]) -> None:
+    async def _live(
+        self, session: Session, farewell: Farewell, on_wait: Callable[[], None], came: float | None, *, task_status: trio.TaskStatus[Peer]
+    ) -> None:
         """Admit a session and run it to its end, or let it succeed another."""
-        if (awaited := self._moving.awaits(session.public_key.node_id)) is not None:
+        if (awaited := self._moving.awaits(session.public_key.node_id, came)) is not None:
             await awaited.take(session)
             task_status.started(awaited.peer)
             return

@@ -17,9 +17,11 @@ from devp2p import (
     PrivateKey,
     PublicKey,
     RemoteProtocolError,
+    Successor,
     Transport,
     open_node,
 )
+from devp2p.session import open_session
 from devp2p.testing import two_nodes
 from devp2p.transports import MemoryMuxTransport, MemoryTransport
 from tests.chat import ChatMessage, Say, chat
@@ -162,3 +164,46 @@ async def test_a_successor_that_is_not_taken_is_closed_and_then_there_may_be_ano
         with pytest.raises(PeerDisconnected):
             async with peers[0].successor():
                 pass
+
+
+async def _both(*successors: Successor) -> list[bool]:
+    moved: list[bool] = []
+
+    async def go_on(successor: Successor) -> None:
+        moved.append(await successor.go_on())
+
+    async with trio.open_nursery() as nursery:
+        for one in successors:
+            nursery.start_soon(go_on, one)
+    return moved
+
+
+async def test_a_link_of_an_earlier_attempt_that_opens_only_now_takes_no_place() -> None:
+    async with talking(dpx=False) as (nodes, peers, counting):
+        where = nodes[1].addresses[0]
+        async with peers[0].successor() as here, peers[1].successor():
+            late = await here.dial(where)
+            await trio.sleep(0.1)
+        async with peers[0].successor() as here, peers[1].successor() as there:
+            await here.open(await here.dial(where))
+            await there.arrived()
+            session = await open_session(late, nodes[0]._local, expect=nodes[1].public_key)
+            await trio.sleep(0.1)
+            assert await _both(here, there) == [True, True]
+        assert peers[0].ended is peers[1].ended is None
+        await session.close()
+        await trio.sleep(60)
+        assert [count.heard for count in counting] == [list(range(100))] * 2
+
+
+async def test_what_the_peer_dials_besides_takes_no_place_of_a_link_that_was_opened_here() -> None:
+    async with talking(dpx=False) as (nodes, peers, _), peers[0].successor() as here, peers[1].successor() as there:
+        await here.open(await here.dial(nodes[1].addresses[0]))
+        await there.arrived()
+        network = nodes[0].given_transports
+        assert network is not None
+        stray = await network[0].dial(nodes[0].addresses[0], expect=nodes[0].public_key)
+        session = await open_session(stray, nodes[1]._local, expect=nodes[0].public_key)
+        await trio.sleep(0.1)
+        assert await _both(here, there) == [True, True]
+        await session.close()

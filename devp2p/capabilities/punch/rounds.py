@@ -33,6 +33,16 @@ class Round:
     async def initiate(self) -> bool:
         """The initiator's part: make links to all addresses at once, and open the first; whether there is one."""
         links: list[Link] = []
+        try:
+            await self._make(links)
+        except BaseException:  # nobody opens the first one any more
+            await _close(links)
+            raise
+        await _close(links[1:])
+        return bool(links) and await self._open(links[0])
+
+    async def _make(self, links: list[Link]) -> None:
+        """Make links to all addresses at once, until there is one, or it was tried long enough."""
         with trio.move_on_after(self._limits.patience):
             async with trio.open_nursery() as nursery:
 
@@ -43,16 +53,13 @@ class Round:
 
                 for target in self._targets:
                     nursery.start_soon(make, target)
-        for spare in links[1:]:
-            with trio.CancelScope(shield=True):
-                await spare.aclose()
-        return bool(links) and await self._open(links[0])
 
     async def respond(self) -> None:
         """The other part: let in what comes from these addresses, until a link is open, or it was tried long enough."""
         with trio.move_on_after(self._limits.patience):
             async with trio.open_nursery() as nursery:
                 for target in self._targets:
+                    self._successor.expect(target)
                     nursery.start_soon(self._nudge if target.scheme in DATAGRAMS else self._answer, target)
                 await self._successor.arrived()
                 nursery.cancel_scope.cancel()
@@ -82,6 +89,12 @@ class Round:
         except Devp2pError:  # whoever is there is not our peer
             return False
         return True
+
+
+async def _close(links: Sequence[Link]) -> None:
+    with trio.CancelScope(shield=True):
+        for link in links:
+            await link.aclose()
 
 
 async def within(seconds: float, wait: Callable[[], Awaitable[object]]) -> bool:

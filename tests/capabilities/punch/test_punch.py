@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import trio
 
-from devp2p import Node, PrivateKey, open_node
+from devp2p import Limits, Node, PrivateKey, open_node
 from devp2p.capabilities.punch import Punch, PunchLimits
 from devp2p.capabilities.relay import Relay
 from tests.capabilities.relay.three import FREE, met, until
@@ -19,15 +19,17 @@ pytestmark = pytest.mark.real_clock
 
 @asynccontextmanager
 async def behind_a_relay(
-    host: str, capabilities: tuple[list[Any], list[Any]], listen: tuple[bool, bool] = (True, True)
+    host: str, capabilities: tuple[list[Any], list[Any]], listen: tuple[bool, bool] = (True, True), schemes: tuple[str, ...] = ("tcp",)
 ) -> AsyncGenerator[tuple[Node, Node, Relay, str]]:
     """Two nodes that listen, and a relay at which the second has a reservation: with the address of the second there."""
     server = Relay(serve=True, limits=FREE)
-    at = [f"tcp://{host}:0"]
+    at = [f"{scheme}://{host}:0" for scheme in schemes]
+    limits = Limits(limit_local_addresses=True)
+    options: dict[str, Any] = {"strict": True, "limits": limits}
     async with (
-        open_node(PrivateKey.generate(), [server], listen=at, strict=True) as relay,
-        open_node(PrivateKey.generate(), [Relay(), *capabilities[0]], listen=at if listen[0] else (), strict=True) as one,
-        open_node(PrivateKey.generate(), [Relay(), *capabilities[1]], listen=at if listen[1] else (), strict=True) as other,
+        open_node(PrivateKey.generate(), [server], listen=[f"tcp://{host}:0"], strict=True) as relay,
+        open_node(PrivateKey.generate(), [Relay(), *capabilities[0]], listen=at if listen[0] else (), **options) as one,
+        open_node(PrivateKey.generate(), [Relay(), *capabilities[1]], listen=at if listen[1] else (), **options) as other,
     ):
         where = f"{bytes(relay.public_key).hex()}@{relay.addresses[0].where}"
         await other.listen(f"relay://{where}")
@@ -54,6 +56,19 @@ async def test_a_relayed_session_goes_on_directly_and_loses_nothing(host: str) -
         assert [count.heard for count in counting] == [list(range(20))] * 2
         assert server.relaying.relayed_bytes == went, "nothing more goes through the relay"
         assert peer.ended is there.ended is None
+
+
+async def test_links_by_two_transports_at_once_are_no_haste_of_a_stranger() -> None:
+    capabilities = [[Punch(anywhere=True), Chat()] for _ in range(2)]
+    async with behind_a_relay("127.0.0.1", (capabilities[0], capabilities[1]), schemes=("tcp", "quic")) as (one, other, _, address):
+        for node in (one, other):
+            port = next(listening.port for listening in node.addresses if listening.scheme == "tcp")
+            await (await trio.open_tcp_stream("127.0.0.1", port or 0)).aclose()  # the host has just come
+        peer = await one.connect(address)
+        there = await met(other, one)
+        with trio.fail_after(10):
+            await until(lambda: not peer.address.is_relayed and not there.address.is_relayed)
+        assert peer.link.path == "direct"
 
 
 @pytest.mark.parametrize("why", ["private", "nobody listens"])
