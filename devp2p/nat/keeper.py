@@ -73,6 +73,8 @@ class NatKeeper:
         self._lifetime = lifetime
         self._look_every = settings.look_every
         self._leases = Leases((), 0.0)
+        self._asked: set[Wanted] = set()  # of the router that we are with, whatever it answered
+        self._method, self._refused = "", set[str]()  # the one by which it was found; those by which nothing was given
         self._hint = trio.Event()
         self._told = trio.Event()
         self.status: NatStatus = NatStatus()
@@ -116,17 +118,24 @@ class NatKeeper:
         """The first router that answers, by the protocols in their order; NatError says what came of each."""
         problems: list[str] = []
         for method in self._settings.methods:
+            if method in self._refused:
+                continue
             try:
-                return await find_router(method)
+                router = await find_router(method)
             except NatError as error:
                 problems.append(str(error))
+            else:
+                self._method = method
+                return router
+        self._refused.clear()
         raise NatError("; ".join(dict.fromkeys(problems)))
 
     async def _stay_with(self, router: Router) -> None:
         """Keep mappings with a router until it is gone."""
         now = trio.current_time()
-        self._leases = Leases(self._wanted, now)
-        external, next_look, vain = b"", now + self._look_every, 0
+        self._leases, self._asked = Leases(self._wanted, now), set()
+        external, vain = b"", 0
+        next_look = first_look = now + self._look_every
         while vain < LOOKS_IN_VAIN:
             for wanted in self._wanted:
                 self._leases.add(wanted, trio.current_time())
@@ -136,6 +145,9 @@ class NatKeeper:
                 self._leases.forgotten(now)
                 problem = problem or await self._ask_for_due(router)
             mapped = self._leases.published(now)
+            if problem and not mapped and next_look == first_look and self._tries_another():
+                self._tell(NatStatus(problem=problem))
+                return
             external = next((endpoint.ip for endpoint in mapped.values()), external)
             self._tell(NatStatus(router.name, external, mapped, problem))
             with trio.move_on_at(min(next_look, self._leases.next_due())):
@@ -159,10 +171,19 @@ class NatKeeper:
         self._leases.withdrawn(trio.current_time())
         self._tell(NatStatus(problem=f"{router.name}: the router has gone"))
 
+    def _tries_another(self) -> bool:
+        """A router has given nothing: whether there is another protocol, by which it may. A router may know one, and have it off."""
+        self._refused.add(self._method)
+        is_left = bool(self._method) and not self._refused.issuperset(self._settings.methods)
+        if not is_left:
+            self._refused.clear()
+        return is_left
+
     async def _ask_for_due(self, router: Router) -> str:
         """Ask for each mapping that is due; what went wrong."""
         problem = ""
         for wanted in self._leases.due(trio.current_time()):
+            self._asked.add(wanted)
             try:
                 grant = await router.map(wanted, self._leases.suggestion(wanted), self._lifetime)
             except NatError as error:
@@ -176,10 +197,13 @@ class NatKeeper:
         return problem
 
     async def _leave(self, router: Router) -> None:
-        """Remove what there is, and quickly: the node may be ending."""
+        """Remove what there is, and quickly: the node may be ending.
+
+        That is more than what was published: also what was granted and not believed, or asked for when the node was cancelled.
+        """
         with trio.move_on_after(FAREWELL, shield=True):
             async with trio.open_nursery() as nursery:
-                for wanted in self._leases.published(trio.current_time()):
+                for wanted in self._asked:
                     nursery.start_soon(self._remove, router, wanted)
         router.close()
 

@@ -145,8 +145,8 @@ class UpnpRouter:
         external = await self.look()
         port, lease = await self._add_somewhere(wanted, port, lifetime)
         if not await self._is_ours(wanted, port):
+            del self._held[wanted]
             raise NatError(f"UPnP, {wanted}: the router says that it has made a mapping, and does not have it")
-        self._held[wanted] = port
         return Grant(external, port, lease)
 
     async def _add_somewhere(self, wanted: Wanted, port: int, lifetime: int) -> tuple[int, float]:
@@ -161,7 +161,18 @@ class UpnpRouter:
         return port, await self._add(wanted, port, lifetime)
 
     async def _add(self, wanted: Wanted, port: int, lifetime: int) -> float:
-        """Add a mapping; its lifetime in seconds."""
+        """Add a mapping; its lifetime in seconds. It may come about when nobody waits for the answer any more, and is held from now on."""
+        before, self._held[wanted] = self._held.get(wanted), port
+        try:
+            return await self._add_held(wanted, port, lifetime)
+        except NatError:
+            if before is None:
+                del self._held[wanted]
+            else:
+                self._held[wanted] = before
+            raise
+
+    async def _add_held(self, wanted: Wanted, port: int, lifetime: int) -> float:
         protocol = _PROTOCOLS[wanted.protocol]
 
         def add(lease: int) -> None:
@@ -183,7 +194,7 @@ class UpnpRouter:
     async def unmap(self, wanted: Wanted) -> None:
         """See `Router`."""
         port = self._held.pop(wanted, None)
-        if port is not None:
+        if port is not None and await self._is_ours(wanted, port):
             await self._call(lambda: self._client.deleteportmapping(port, _PROTOCOLS[wanted.protocol]))
 
     def has_forgotten(self) -> bool:

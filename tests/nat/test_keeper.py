@@ -15,7 +15,7 @@ from devp2p import PrivateKey, open_node
 from devp2p.addresses import Endpoint
 from devp2p.discovery import open_discovery
 from devp2p.errors import LocalProtocolError
-from devp2p.nat import Grant, NatError, NatKeeper, NatSettings, NatStatus, Wanted
+from devp2p.nat import METHODS, Grant, NatError, NatKeeper, NatSettings, NatStatus, Wanted
 from devp2p.nat.keeper import FAREWELL, LOOKS_IN_VAIN
 from devp2p.nat.leases import GRACE, LIFETIME
 from devp2p.node import DiscoverySettings
@@ -165,6 +165,50 @@ async def test_a_router_of_ipv4_that_names_an_address_of_ipv6_ends_no_node(exter
             assert len(kept.status.external) in {0, 4}
             await trio.sleep(LOOK_EVERY + GRACE + 1)
         assert bool(kept.status.mapped) == ("ffff" in external), "an IPv4 address may be dressed up"
+
+
+@pytest.mark.parametrize("how", ["granted and not believed", "cancelled before the answer"])
+async def test_what_was_asked_for_is_removed_at_the_end_though_it_was_never_published(how: str) -> None:
+    class Odd(Router):
+        async def map(self, wanted, port, lifetime):
+            grant = await super().map(wanted, port, lifetime)
+            if how == "cancelled before the answer":
+                await trio.sleep_forever()
+            return Grant(bytes((100, 64, 0, 1)), grant.port, lifetime)
+
+    router = Odd()
+    async with keeping(router):
+        await trio.sleep(1)
+        assert router.mapped
+    assert not router.mapped
+
+
+async def test_a_router_that_gives_nothing_by_one_protocol_is_asked_by_the_next(monkeypatch) -> None:
+    routers = {method: Router() for method in METHODS}
+    asked: list[str] = []
+
+    async def find(method: str) -> Router:
+        asked.append(method)
+        router: Router = await routers[method].find()
+        return router
+
+    async def refuse(*_: object) -> Grant:
+        await trio.lowlevel.checkpoint()
+        raise NatError("not authorized")
+
+    monkeypatch.setattr("devp2p.nat.keeper.find_router", find)
+    monkeypatch.setattr(routers["pcp"], "map", refuse)
+    kept = NatKeeper(NatSettings(METHODS), (TCP, UDP), lambda _: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept._keep_mapped)
+        await trio.sleep(1)
+        assert (asked, len(kept.status.mapped)) == (["pcp", "pmp"], 2)
+        monkeypatch.setattr(routers["pmp"], "map", refuse)
+        monkeypatch.setattr(routers["upnp"], "map", refuse)
+        routers["pmp"].restart()
+        await trio.sleep(20_000)
+        assert len(asked) < 50, "in a while, and not without end"
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_router_that_hangs_at_the_end_holds_the_node_up_for_two_seconds():
