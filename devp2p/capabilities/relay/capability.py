@@ -9,6 +9,7 @@ from devp2p import (
     Address,
     Capability,
     Channel,
+    DialError,
     DisconnectReason,
     Entries,
     LocalProtocolError,
@@ -142,7 +143,11 @@ class Relay(Capability[RelayMessage, Hop]):
         assert node is not None  # noqa: S101  (it runs)
         key = address.via or self._connected(node, address) or await self._ask(address)
         where = address.where.rpartition("@")[2]
-        peer = await node.connect(f"enode://{key}@{where}")
+        try:
+            peer = await node.connect(f"enode://{key}@{where}")
+        except DialError:
+            self._asked.pop(address.where, None)  # it may have another key by now
+            raise
         return await peer.ready(Relay)
 
     def _connected(self, node: Node, address: Address) -> str:

@@ -141,7 +141,7 @@ class Relaying:
 
     def _why_not(self, hop: Hop, target: Hop | None) -> Code:
         client, limits = self._client(hop), self.limits
-        if not self.is_on or is_relayed(hop.peer.link) or target is hop:
+        if not self.is_on or self.nursery is None or is_relayed(hop.peer.link) or target is hop:
             return Code.PERMISSION_DENIED
         if not client.connects.take() or self.circuits >= limits.circuits or client.circuits >= limits.circuits_per_peer:
             return Code.LIMIT

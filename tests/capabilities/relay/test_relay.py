@@ -83,6 +83,9 @@ async def test_whoever_does_not_serve_grants_nothing() -> None:
         assert three.relays[0].relaying.reservations == 0
         three.relays[0].let_serve(serve=True)  # it is asked again
         await until_reserved(three)
+        three.relays[0].relaying.nursery = None  # it has come to its end
+        with pytest.raises(DialError, match="does not permit"):
+            await three.one.connect(three.through(three.other))
 
 
 async def test_a_lost_relay_ends_the_sessions_and_the_reservation_is_made_again() -> None:
@@ -191,3 +194,19 @@ async def test_a_node_fills_its_places_through_one_relay_without_waiting_between
         with trio.fail_after(30):  # there are 35 s between two dials of one host
             await until(lambda: all(caller.roster.get(node.public_key) is not None for node in others))
         assert {peer.link.transport for peer in caller.connected} == {"memory", "relay"}
+
+
+@pytest.mark.real_clock
+async def test_a_relay_that_has_another_key_than_it_told_once_is_asked_anew() -> None:
+    ours = Relay()
+    async with (
+        open_node(PrivateKey.generate(), [Relay(serve=True)], listen=["tcp://127.0.0.1:0"], reveal_key=True) as relay,
+        open_node(PrivateKey.generate(), [ours, Chat()]) as node,
+    ):
+        where = relay.addresses[0].where
+        ours._asked[where] = bytes(PrivateKey.generate().public_key).hex()  # of before it was started again
+        target = f"relay://{bytes(PrivateKey.generate().public_key).hex()}@{where}"
+        with pytest.raises(DialError, match="cannot be reached"):
+            await node.connect(target)
+        with pytest.raises(DialError, match="no reservation"):
+            await node.connect(target)
