@@ -19,6 +19,8 @@ _PMP_OPCODES: Final = {"tcp": pmp.MAP_TCP, "udp": pmp.MAP_UDP}
 
 _ONCE: Final = (0.5,)
 """Seconds to wait for an answer that may well not come."""
+_SILENCES: Final = 3
+"""After so many questions in a row without an answer it is not waited for any more. One alone may be lost on its way."""
 
 
 class Router(Protocol):
@@ -139,7 +141,7 @@ class PcpRouter(_Clocked):
         self._client = pack_ip(ipaddress.ip_address(questions.local))
         self._random = random_bytes
         self._held: dict[Wanted, tuple[bytes, bytes]] = {}
-        self._speaks_pmp = len(self._client) == 4
+        self._silences = 0 if len(self._client) == 4 else _SILENCES  # to questions by NAT-PMP
 
     @classmethod
     async def open(cls, host: str, port: int = pmp.PORT) -> "PcpRouter":
@@ -159,13 +161,14 @@ class PcpRouter(_Clocked):
         are routers that break another one by that, of the same port and the other protocol.
         """
         await self._ask(pcp.ask_announce(self._client), pcp.ANNOUNCE, lambda _: True)
-        if not self._speaks_pmp:
+        if self._silences >= _SILENCES:
             return None
         try:
             answer = await self._questions.ask(pmp.ask_external(), _external, _ONCE)
         except NatError:
-            self._speaks_pmp = False  # it is asked no more
+            self._silences += 1
             return None
+        self._silences = 0
         return answer.address if answer.result == 0 else None
 
     async def map(self, wanted: Wanted, port: int, lifetime: int) -> Grant:

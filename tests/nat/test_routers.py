@@ -116,3 +116,18 @@ async def test_of_several_servers_two_have_to_agree():
         assert (await ask_several([(local, other)])).hex() == "2d430063"
         with pytest.raises(NatError, match="do not agree"):
             await ask_several([(local, one), (local, other)])
+
+
+@pytest.mark.real_clock
+async def test_one_lost_answer_does_not_end_that_a_pcp_router_is_asked_for_its_address():
+    pcp, pmp, lost = Pcp(), Pmp(), [b"one"]
+
+    def answer(data: bytes) -> list[bytes]:
+        if data[0] == 2:
+            return pcp(data)
+        return [] if lost and lost.pop() else pmp(data)
+
+    async with serving(answer) as port:
+        router = await PcpRouter.open("127.0.0.1", port)
+        assert await router.look() == pmp.external
+        router.close()
