@@ -45,7 +45,7 @@ class ScriptFraming(DpxFraming):
                 self.taken(message)
             self.pending.append(message)
         while self.controls:
-            self.heard.append(self.controls.popleft())  # type: ignore[arg-type]
+            self.heard.append(self.controls.pop(0))  # type: ignore[arg-type]
 
     def next_message(self) -> BaseReceived | None:
         if self._ledgers is None:

@@ -75,11 +75,11 @@ class Admission:
 
     def heard(self, caller: Caller, now: float, scheme: str) -> str | None:
         """Let a link begin that has said by which transport it comes, or say why not."""
-        schemes = self._came.get(caller.host)
-        if caller.exempt or caller.relayed or not caller.shown or schemes is None:
+        schemes, last = self._came.get(caller.host), self._came.when(caller.host)
+        if caller.exempt or caller.relayed or not caller.shown or schemes is None or last is None:
             return None
         if scheme in schemes:
-            return self._too_soon(now - (self._came.when(caller.host) or now))
+            return self._too_soon(now - last)
         schemes.add(scheme)
         return None
 

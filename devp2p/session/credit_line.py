@@ -166,8 +166,9 @@ class CreditLine(StreamLine):
         if self._ledgers.has_controls:
             for told in self._ledgers.controls(trio.current_time()):
                 batch += seal(told)
-        while others:
-            batch += seal(others.popleft())
+        for told in others:
+            batch += seal(told)
+        others.clear()
         self._tokens -= len(batch) - before
 
     async def _finish(self) -> None:
@@ -270,8 +271,9 @@ class CreditLine(StreamLine):
             self._side.outbox.look_again()
         while framing.given_up:
             self._side.channel(framing.given_up.pop()).conduct.timed_out()
-        while framing.controls:
-            match message := framing.controls.popleft():
+        controls, framing.controls = framing.controls, []
+        for message in controls:
+            match message:
                 case control.Weight(capability, weight):
                     if capability <= len(self._side.outbox.weights):
                         sender.turns.weigh(capability - 1, weight)

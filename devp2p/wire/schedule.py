@@ -11,13 +11,14 @@ to a large message are counted, not taken one by one, so that the choice takes a
 import enum
 from collections import deque
 from collections.abc import Collection, Container, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from devp2p.errors import LocalProtocolError
 
 QUANTUM = 16 * 1024
 """Bytes that one turn gives a capability of weight 1."""
 _OVERHEAD = 64  # charged for each message beside its bytes: header, MACs and padding
+_NEVER_USED: Final[deque["Outgoing"]] = deque(maxlen=0)  # for all queues in which nothing ever was: an empty one takes 760 bytes
 
 
 class Lane(enum.IntEnum):
@@ -46,9 +47,9 @@ class _FairQueue:
 
     def __init__(self, weights: Sequence[int]) -> None:
         self._weights = weights
-        self._queues: list[deque[Outgoing]] = [deque() for _ in weights]
+        self._queues: list[deque[Outgoing]] = [_NEVER_USED] * len(weights)
         self._credit = [0] * len(weights)
-        self._turns: deque[int] = deque()
+        self._turns: list[int] = []
 
     def __bool__(self) -> bool:
         return bool(self._turns)
@@ -56,6 +57,8 @@ class _FairQueue:
     def push(self, index: int, message: Outgoing) -> None:
         queue = self._queues[index]
         if not queue:
+            if queue is _NEVER_USED:
+                queue = self._queues[index] = deque()
             self._turns.append(index)
             self._credit[index] = 0
         queue.append(message)
@@ -70,9 +73,9 @@ class _FairQueue:
         # One that is alone sends without credit, and must not owe it to those that come later.
         credit[index] = max(0, credit[index] - len(message.data) - _OVERHEAD)
         if not queue:
-            turns.popleft()
-        elif self._lacks(index) > 0:
-            turns.rotate(-1)
+            del turns[0]
+        elif self._lacks(index) > 0 and len(turns) > 1:
+            turns.append(turns.pop(0))
         return message
 
     def pop_among(self, indexes: Container[int]) -> Outgoing | None:
@@ -122,7 +125,7 @@ class _FairQueue:
         first = needed.index(rounds)
         for place, (index, quantum) in enumerate(zip(turns, quanta, strict=True)):
             credit[index] += quantum * (rounds if place <= first else rounds - 1)
-        turns.rotate(-first)
+        turns[:] = turns[first:] + turns[:first]
 
 
 class Schedule:
@@ -132,12 +135,14 @@ class Schedule:
         """`weights`: of each shared capability, in their order, a whole number from 1 up (LocalProtocolError for others)."""
         if any(weight < 1 for weight in weights):
             raise LocalProtocolError(f"a weight is a whole number from 1 up, not {min(weights)!r}")
-        self._base: deque[Outgoing] = deque()
+        self._base: deque[Outgoing] = _NEVER_USED
         self._lanes = [_FairQueue(weights) for _ in Lane]
 
     def add(self, message: Outgoing, lane: Lane = Lane.NORMAL) -> None:
         """Queue a message; those of one capability and lane keep their order, those of the base protocol go first."""
         if message.capability is None:
+            if self._base is _NEVER_USED:
+                self._base = deque()
             self._base.append(message)
         else:
             self._lanes[lane].push(message.capability, message)

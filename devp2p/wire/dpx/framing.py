@@ -9,7 +9,6 @@ A message is compressed as a whole, before it is cut. Control messages are the s
 of credit and contexts is acted on here (`ledgers`). Who drives the session finds in `DpxFraming.controls` those that are for others.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -47,7 +46,7 @@ class DpxFraming:
         """How many whole frames have come, but for control messages: those say nothing of how far the peer has got."""
         self.now: float = 0.0
         """The time, in seconds, of what comes next; whoever drives the session sets it."""
-        self.controls: deque[Control | control.Unknown] = deque()
+        self.controls: list[Control | control.Unknown] = []
         """Control messages that have come and are not about credit and contexts; those that mean nothing to us count as well."""
         self.credited: set[int] = set()
         """Capabilities, by their numbers, for which more may be sent since this was emptied; 0 for all."""

@@ -1,6 +1,5 @@
 """Pact: what the two sides of one handshake have come to in dpx/1. The line of a session and the extension that made it share it."""
 
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -34,7 +33,7 @@ class Pact:
         names = tuple(name for bit, name in _NAMES.items() if bit in accept.features)
         self.profile: Profile = Profile(PROTOCOL, names, "introduced" if accept.mode is Mode.INTRODUCED else "plain")
         """What users see of it; whoever knows why the peer is trusted replaces it when the peer has proved itself."""
-        self.to_send: deque[Control] = deque()
+        self.to_send: list[Control] = []
         """What is to be said to the peer beside what the line says of itself; `say` puts it there."""
         self.on_more: Callable[[], None] = _nobody
         """Wakes the line, which has to look into `to_send`."""

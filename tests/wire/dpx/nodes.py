@@ -1,7 +1,6 @@
 """Nodes that speak dpx/1 with resumption, and their sessions with each other, without a network: real handshakes, records and secrets."""
 
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -9,7 +8,7 @@ from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey
 from devp2p.trust import Profile
 from devp2p.wire import base
-from devp2p.wire.dpx import Dpx, DpxFraming, Resumption, TrustLost, control
+from devp2p.wire.dpx import Dpx, DpxFraming, Resumption, TrustLost
 from devp2p.wire.dpx.acquaintance import Acquaintance, encode
 from devp2p.wire.rlpx import Entropy, Extension, Handshake
 
@@ -107,9 +106,9 @@ class Session:
         """What one side has to say comes to the other."""
         sender, receiver = self.framings[1 - to], self.framings[to]
         if sender is not None and receiver is not None:
-            said: deque[control.Control] = sender.pact.to_send
-            while said:
-                receiver.pact.heard(said.popleft())
+            said, sender.pact.to_send = sender.pact.to_send, []
+            for told in said:
+                receiver.pact.heard(told)
 
     def profiles(self) -> tuple[Profile, Profile]:
         """How each side sees the session."""

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 
-from devp2p import Devp2pError, Link, Listener, NodeRecord, PublicKey, open_session
+from devp2p import Arrival, Devp2pError, Listener, NodeRecord, PublicKey, open_session
 from devp2p_crawler.model import Kind, Visit
 from devp2p_crawler.visiting.hearing import RlpxCaller, hear_out, packed, take_leave
 
@@ -66,7 +66,7 @@ class Inbound:
         async with trio.open_nursery() as nursery:
             await listener.serve(partial(self._take_in, nursery))
 
-    async def _take_in(self, nursery: trio.Nursery, link: Link) -> None:
+    async def _take_in(self, nursery: trio.Nursery, link: Arrival) -> None:
         """Take an accepted link, or close it; it never waits for its peer, so that the listener need not."""
         self.counts.accepted += 1
         ip = packed(link.remote)
@@ -106,7 +106,7 @@ class Inbound:
             if not self._networks[network]:
                 del self._networks[network]
 
-    async def _visit(self, link: Link, scope: trio.CancelScope, ip: bytes) -> None:
+    async def _visit(self, link: Arrival, scope: trio.CancelScope, ip: bytes) -> None:
         try:
             with scope:
                 await self._hear(link, ip)
@@ -117,7 +117,7 @@ class Inbound:
         if scope.cancelled_caught:
             self.counts.turned_away += 1
 
-    async def _hear(self, link: Link, ip: bytes) -> None:
+    async def _hear(self, link: Arrival, ip: bytes) -> None:
         began, since = self._caller.now(), trio.current_time()
         session = await open_session(link, self._caller.local)  # closes the link if it fails
         try:
