@@ -122,7 +122,8 @@ class Ours(SSHConnection):
     def log_sent_packet(self, *_: object, **__: object) -> None:
         """Packets are not logged, as even to look whether they should be takes its time."""
 
-    log_received_packet = log_sent_packet
+    def log_received_packet(self, *_: object, **__: object) -> None:
+        """Likewise."""
 
 
 class OurClient(Ours, asyncssh.SSHClientConnection):
@@ -155,7 +156,7 @@ class OurClient(Ours, asyncssh.SSHClientConnection):
         """An exchange of keys is over, and so the host has signed."""
         if self.proved is not None and self._claimed != self.proved:
             raise asyncssh.HostKeyNotVerifiable("the host has another key than before")
-        self.proved = self._claimed
+        self.proved: PublicKey | None = self._claimed
         if self._expect is not None and self.proved != self._expect:
             raise asyncssh.HostKeyNotVerifiable("another node is there")
         super().send_newkeys(k, h)

@@ -114,11 +114,11 @@ class SshLink:
     """A connection between two nodes that have proved their keys to each other; its streams are channels."""
 
     def __init__(self, wire: Wire, connection: Connection, peer: PublicKey, *, initiator: bool) -> None:
-        self.local = connection.local
-        self.remote = connection.remote
+        self.local: Address = connection.local
+        self.remote: Address = connection.remote
         self.initiator = initiator
         self.peer = peer
-        self.path = connection.path
+        self.path: str = connection.path
         self._wire = wire
 
     async def open(self) -> Channel:
