@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -164,7 +165,8 @@ func serve(l *link, o options, sizes []int) error {
 	half(l.stream)
 	select { // the peer closes, having seen that
 	case err := <-s.failed:
-		if errors.Is(err, io.EOF) || errors.As(err, new(disconnected)) {
+		// Who closes at once resets the connection if what ends our direction, as TLS's close_notify, comes after that.
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.As(err, new(disconnected)) {
 			return nil
 		}
 		return err
