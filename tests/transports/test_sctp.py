@@ -13,7 +13,6 @@ import trio
 import trio.testing
 
 from devp2p.errors import RemoteProtocolError
-from devp2p.transports.sctp import streams as wire
 from devp2p.transports.sctp.streams import CREDIT, DATA, END, FIRST_CREDIT, FREE, OPEN, STOP, WINDOW, SctpStream, Streams
 from devp2p.transports.sctp.vetting import AHEAD, LEAST_FRAGMENT, MOST_CONTROLS, STREAMS, Standing, is_sound
 
@@ -252,24 +251,6 @@ async def test_t55_control_kept_as_they_come_they_take_a_hundred_times_as_much(m
     monkeypatch.setattr("devp2p.transports.sctp.streams._PIECE", 0)
     made, _, theirs = await opened()
     assert kept_of_bytes(theirs, made.ends[1]) > 100 * FIRST_CREDIT
-
-
-async def test_streams_take_turns_when_there_is_little_room() -> None:
-    made, ours, _ = await opened()
-    other = await made.ends[0].open()
-    made.carry_all()
-    await made.ends[1].accept()
-    made.carry_all()
-    made.room = 2
-    seen = list[int]()
-    async with trio.open_nursery() as nursery:
-        for stream in (ours, other):
-            nursery.start_soon(stream.send_all, bytes(10 * wire.MOST_DATA))
-        for _ in range(12):
-            await trio.sleep(0.1)
-            seen += [number for number, _ in made.sent[0]]
-            made.carry(0)
-        assert {ours.number, other.number} <= {*seen[2:8]}
 
 
 async def test_streams_are_accepted_in_the_order_in_which_they_were_opened() -> None:

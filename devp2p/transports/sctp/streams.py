@@ -73,6 +73,8 @@ class SctpStream(HalfCloseableStream):
                 self._credit -= len(piece)
                 self._streams.say(self.number, b"\x01" + piece)
                 view = view[len(piece) :]
+                if self._streams.look_again() and view:
+                    await self._wait_turn()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until something could be sent."""
@@ -82,6 +84,7 @@ class SctpStream(HalfCloseableStream):
                 raise trio.ClosedResourceError("the stream is closed")
             if not (self._has_ended or self._is_stopped or self._streams.broken):
                 await self._wait_sendable()
+                self._streams.look_again()
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""
@@ -205,12 +208,21 @@ class SctpStream(HalfCloseableStream):
     async def _wait_sendable(self) -> None:
         while True:
             while self._credit == 0:
+                self._streams.look_again()
                 await self._changed.park()
                 self._check_sending()
             if self._streams.has_room:
                 return
-            await self._streams.room.park()
+            await self._wait_turn()
+
+    async def _wait_turn(self) -> None:
+        """Wait behind those who wait already. Who is woken says something, or passes it on, by `Streams.look_again`."""
+        await self._streams.room.park()
+        try:
             self._check_sending()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._streams.look_again()
+            raise
 
 
 class _Alone:
@@ -338,10 +350,12 @@ class Streams:
         self._sender.send(number, message)
         self._on_said()
 
-    def look_again(self) -> None:
-        """There may be room again: let those who wait have it in their turn."""
-        if self.room and (self.broken or self.has_room):
-            self.room.unpark_all()
+    def look_again(self) -> bool:
+        """There may be room, or still be some: whether it is somebody else's turn, who waited longest."""
+        if not self.room or not (self.broken or self.has_room):
+            return False
+        self.room.unpark(count=len(self.room) if self.broken else 1)
+        return True
 
     def forget_if_over(self, stream: SctpStream) -> None:
         """Give a stream that both sides have ended back to the peer that opened it, and may still have to hear of credit."""
