@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import pytest
+import trio
 
 from devp2p import Address, DialError, DisconnectReason, LocalProtocolError, NodeRecord, PrivateKey, open_node
 from devp2p.capabilities.nat import Nat
@@ -103,15 +104,18 @@ async def test_a_node_behind_a_proxy_has_its_sessions_by_it(scheme: str, host: s
 
 @pytest.mark.real_clock
 async def test_two_nodes_behind_proxies_meet_at_a_relay() -> None:
+    server = Relay(serve=True)
     async with (
         small_proxy(names={"relay.example": "127.0.0.1"}) as (proxy, small),
-        open_node(PrivateKey.generate(), [Relay(serve=True)], listen=["tcp://127.0.0.1:0"]) as relay,
+        open_node(PrivateKey.generate(), [server], listen=["tcp://127.0.0.1:0"]) as relay,
     ):
         where = f"relay://{bytes(relay.public_key).hex()}@relay.example:{relay.addresses[0].port}"
         async with (
             open_node(KEY, [Relay(), Chat()], listen=[where], proxy=proxy) as node,
             open_node(OTHER, [Relay(), Chat()], proxy=proxy) as caller,
         ):
+            while not server.relaying.reservations:  # noqa: ASYNC110  (no event tells of it)
+                await trio.sleep(0.01)
             peer = await caller.connect(NodeRecord(KEY.public_key, node.addresses))
             await peer.ready(Chat)
             assert peer.link.path.startswith("relay ")
