@@ -174,11 +174,6 @@ class Door:
         self.hurried.discard(visit)
 
 
-def _require(refusal: str | None) -> None:
-    if refusal is not None:
-        raise RemoteProtocolError(refusal)
-
-
 class Visit:
     """A link on its way to a session."""
 
@@ -210,7 +205,9 @@ class Visit:
     async def begin(self) -> None:
         """The auth has come: wait for a place to shake hands. RemoteProtocolError if its network has enough."""
         await trio.lowlevel.checkpoint_if_cancelled()  # another may have got its place in the moment in which the auth came
-        _require(self._door.admission.begin(self.caller))
+        refusal = self._door.admission.begin(self.caller)
+        if refusal is not None:
+            raise RemoteProtocolError(refusal)
         self._counts = True
         self._door.unheard.renew(self)
         await self._door.take_place(self)
