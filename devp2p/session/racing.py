@@ -6,6 +6,7 @@ has begun is given up: cancelled, or closed if it stood in the same moment.
 
 import logging
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import trio
 
@@ -14,9 +15,17 @@ from devp2p.errors import HandshakeError
 from devp2p.keys import PublicKey
 from devp2p.session.opening import close_link
 from devp2p.session.progress import Progress
-from devp2p.transports import STAGGER, Carriers, Link, facts_of, in_order
+from devp2p.transports import Carriers, Link, facts_of, first_of, in_order
 
 _logger = logging.getLogger(__name__)
+
+
+class _Dialled(NamedTuple):
+    """An address that led there."""
+
+    address: Address
+    link: Link
+    seconds: float
 
 
 class Race:
@@ -38,37 +47,19 @@ class Race:
         self._progress = progress
         self._each = each
         self._deadline = trio.current_time() + timeout
-        self._link: Link | None = None
-        self._next = trio.Event()
-        """Another address may begin: one has failed, or led there."""
         self._failures: dict[Address, Exception] = {}
 
     async def run(self) -> Link | None:
         """The link, or None if no address led there: `Progress.failures` then has each, in the order in which they were given."""
         addresses = [address for address in in_order(self._addresses) if self._can_dial(address)]
-        try:
-            if len(addresses) == 1:
-                await self._dial(addresses[0])
-            elif addresses:
-                async with trio.open_nursery() as nursery:
-                    await self._begin_all(addresses, nursery)
-        except BaseException:
-            if self._link is not None:
-                await close_link(self._link)
-            raise
+        first = await first_of(addresses, self._dial, lambda dialled: close_link(dialled.link))
         for address in self._addresses:
             if address in self._failures:
                 self._progress.failures[address] = self._failures[address]
-        return self._link
-
-    async def _begin_all(self, addresses: list[Address], nursery: trio.Nursery) -> None:
-        for address in addresses:
-            self._next = trio.Event()
-            nursery.start_soon(self._attempt, address, nursery.cancel_scope)
-            with trio.move_on_after(STAGGER):
-                await self._next.wait()
-            if self._link is not None:
-                return
+        if first is None:
+            return None
+        self._progress.connected(first.address, facts_of(first.link), first.seconds)
+        return first.link
 
     def _can_dial(self, address: Address) -> bool:
         try:
@@ -80,14 +71,7 @@ class Race:
             return False
         return True
 
-    async def _attempt(self, address: Address, others: trio.CancelScope) -> None:
-        if self._link is None:  # it may have come to stand since this was begun
-            await self._dial(address)
-        if self._link is not None:
-            others.cancel()
-        self._next.set()
-
-    async def _dial(self, address: Address) -> None:
+    async def _dial(self, address: Address) -> _Dialled | None:
         began = trio.current_time()
         within = max(0.0, min(self._each, self._deadline - began))
         self._progress.address = address
@@ -103,8 +87,5 @@ class Race:
             _logger.exception("to dial %s failed within the transport", address)
             self._failures[address] = error
         else:
-            if self._link is None:
-                self._link = link
-                self._progress.connected(address, facts_of(link), trio.current_time() - began)
-            else:  # another one stood in the same moment
-                await close_link(link)
+            return _Dialled(address, link, trio.current_time() - began)
+        return None

@@ -1,6 +1,6 @@
 """What carries sessions: a `Transport` dials and listens, a `Link` is one connection to one peer."""
 
-from devp2p.transports.attempts import STAGGER, first_link
+from devp2p.transports.attempts import first_link, first_of
 from devp2p.transports.carriers import Carriers
 from devp2p.transports.connecting import Connect, Connection, connect_tcp
 from devp2p.transports.defaults import DEFAULT_LISTEN, default_transports, known_schemes, read_address, transport_with, why_not_installed
@@ -36,7 +36,6 @@ from devp2p.transports.unix import UnixTransport
 __all__ = [
     "DEFAULT_LISTEN",
     "DIRECT",
-    "STAGGER",
     "UNSENT",
     "Arrival",
     "ByteLink",
@@ -68,6 +67,7 @@ __all__ = [
     "facts_of",
     "file_limit",
     "first_link",
+    "first_of",
     "host_in",
     "in_order",
     "is_shown",
