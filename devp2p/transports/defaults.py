@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Final, cast
@@ -94,9 +95,9 @@ class Defaults:
         self._proxy = proxy
         self._plain = {scheme: transport for transport in default_transports(proxy) for scheme in transport.schemes}
 
-    @property
+    @cached_property
     def schemes(self) -> frozenset[str]:
-        """What can be made."""
+        """What can be made. To look for packages takes a third of a millisecond, and whoever has many nodes to dial asks for each."""
         return frozenset(self._plain).union(scheme for scheme, extra in _EXTRAS.items() if self._can_make(extra))
 
     def make(self, address: Address) -> Transport | None:
