@@ -16,6 +16,7 @@ import trio
 
 from devp2p.addresses import Address
 from devp2p.keys import PublicKey
+from devp2p.transports.alone import Alone
 from devp2p.transports.links import ByteLink, Link, require_peer
 
 _CAPACITY = 64 * 1024  # bytes that wait in one direction before send_all blocks, about what a loopback socket takes
@@ -74,30 +75,22 @@ class MemoryStream(trio.abc.HalfCloseableStream):
         self._outgoing = outgoing
         self._incoming = incoming
         self._closed = False
-        self._receiving = False
-        self._sending = False
+        self._receiving = Alone("receiving")
+        self._sending = Alone("sending")
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything, waiting while the peer's buffer is full."""
-        if self._sending:
-            raise trio.BusyResourceError("another task is sending")
-        self._sending = True
-        try:
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("the stream is closed")
             if self._outgoing.broken:
                 raise trio.BrokenResourceError("the other end is closed")
             await self._outgoing.send(data)
-        finally:
-            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
-        if self._sending:
-            raise trio.BusyResourceError("another task is sending")
-        self._sending = True
-        try:
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("the stream is closed")
@@ -105,32 +98,24 @@ class MemoryStream(trio.abc.HalfCloseableStream):
                 await self._outgoing.changed.park()
             if self._closed:
                 raise trio.ClosedResourceError("the stream is closed")
-        finally:
-            self._sending = False
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""
-        if self._sending:
-            raise trio.BusyResourceError("another task is sending")
-        await trio.lowlevel.checkpoint()
-        if self._closed:
-            raise trio.ClosedResourceError("the stream is closed")
-        self._outgoing.end()
+        with self._sending:
+            await trio.lowlevel.checkpoint()
+            if self._closed:
+                raise trio.ClosedResourceError("the stream is closed")
+            self._outgoing.end()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive what is there, at least one byte; b"" when the peer has ended."""
-        if self._receiving:
-            raise trio.BusyResourceError("another task is receiving")
         if max_bytes is not None and operator.index(max_bytes) < 1:
             raise ValueError("max_bytes must be at least 1")
-        self._receiving = True
-        try:
+        with self._receiving:
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("the stream is closed")
             return await self._incoming.receive(max_bytes or _CAPACITY)
-        finally:
-            self._receiving = False
 
     async def aclose(self) -> None:
         """Close both directions."""

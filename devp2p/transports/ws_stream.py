@@ -22,6 +22,7 @@ from typing import Final
 import trio
 from trio.abc import HalfCloseableStream, Stream
 
+from devp2p.transports.alone import Alone
 from devp2p.transports.ws_frames import Code, FrameError, FrameReader, FrameWriter
 
 _CHUNK: Final = 64 * 1024
@@ -166,22 +167,6 @@ class WsStream(HalfCloseableStream):
     def _check_open(self, *, is_sending: bool = False) -> None:
         if self._is_closed or (is_sending and self._has_ended):
             raise trio.ClosedResourceError("the stream was closed" if self._is_closed else "Close was sent")
-
-
-class Alone:
-    """Lets one task at a time do something; trio.BusyResourceError for another."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._is_taken = False
-
-    def __enter__(self) -> None:
-        if self._is_taken:
-            raise trio.BusyResourceError(f"another task is {self._what} already")
-        self._is_taken = True
-
-    def __exit__(self, *_: object) -> None:
-        self._is_taken = False
 
 
 def _takes_more(stream: Stream) -> bool:

@@ -1,12 +1,11 @@
 """One stream of a QUIC connection, as trio's streams are."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Final, Protocol
 
 import trio
 from trio.abc import HalfCloseableStream
 
+from devp2p.transports.alone import Alone
 from devp2p.transports.quic.core import WINDOW, Core
 
 CHUNK: Final = 64 * 1024
@@ -47,7 +46,8 @@ class QuicStream(HalfCloseableStream):
         """The peer wants nothing more of ours."""
         self._readable = trio.lowlevel.ParkingLot()
         self._writable = trio.lowlevel.ParkingLot()
-        self._sending = self._receiving = False
+        self._sending = Alone("sending")
+        self._receiving = Alone("receiving")
 
     # What the connection tells it
 
@@ -97,7 +97,7 @@ class QuicStream(HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send data; waits while too much of it has not gone out. trio.BrokenResourceError if the peer is gone, or reads no more."""
-        with self._alone_sending():
+        with self._sending:
             await trio.lowlevel.checkpoint_if_cancelled()
             self._check_sending()
             whole, waited = memoryview(data), False
@@ -113,7 +113,7 @@ class QuicStream(HalfCloseableStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the next piece could be sent at once."""
-        with self._alone_sending():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_sending()
             while self._is_full():
@@ -122,7 +122,7 @@ class QuicStream(HalfCloseableStream):
 
     async def send_eof(self) -> None:
         """End our direction, behind what was sent."""
-        with self._alone_sending():
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("this stream was closed")
@@ -154,7 +154,7 @@ class QuicStream(HalfCloseableStream):
         """Wait for data; nothing means that the peer has ended its direction. trio.BrokenResourceError if it broke off, or is gone."""
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes is at least 1")
-        with self._alone_receiving():
+        with self._receiving:
             await trio.lowlevel.checkpoint()
             while not self._buffer:
                 if self._closed:
@@ -209,23 +209,3 @@ class QuicStream(HalfCloseableStream):
         """Close both directions."""
         self.close_now()
         await trio.lowlevel.checkpoint()
-
-    @contextmanager
-    def _alone_sending(self) -> Generator[None]:
-        if self._sending:
-            raise trio.BusyResourceError("another task sends on this stream")
-        self._sending = True
-        try:
-            yield
-        finally:
-            self._sending = False
-
-    @contextmanager
-    def _alone_receiving(self) -> Generator[None]:
-        if self._receiving:
-            raise trio.BusyResourceError("another task reads this stream")
-        self._receiving = True
-        try:
-            yield
-        finally:
-            self._receiving = False

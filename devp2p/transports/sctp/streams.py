@@ -14,6 +14,7 @@ import trio
 from trio.abc import HalfCloseableStream
 
 from devp2p.errors import RemoteProtocolError
+from devp2p.transports.alone import Alone
 from devp2p.transports.sctp.vetting import MOST_MESSAGE, STREAMS
 
 OPEN, DATA, END, STOP, CREDIT, FREE = range(6)
@@ -49,8 +50,8 @@ class SctpStream(HalfCloseableStream):
     def __init__(self, streams: "Streams", number: int) -> None:
         self.number: int = number
         self._streams = streams
-        self._sending = trio.Lock()
-        self._receiving = trio.Lock()
+        self._sending = Alone("sending")
+        self._receiving = Alone("receiving")
         self._changed = trio.lowlevel.ParkingLot()
         self._credit = FIRST_CREDIT
         self._granted = FIRST_CREDIT  # what the peer may still send
@@ -63,7 +64,7 @@ class SctpStream(HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything, waiting while the peer grants nothing, or others have their turn."""
-        with _Alone(self._sending, "sending"):
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_sending()
             view = memoryview(data).cast("B")
@@ -78,7 +79,7 @@ class SctpStream(HalfCloseableStream):
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until something could be sent."""
-        with _Alone(self._sending, "sending"):
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._is_closed:
                 raise trio.ClosedResourceError("the stream is closed")
@@ -88,7 +89,7 @@ class SctpStream(HalfCloseableStream):
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""
-        with _Alone(self._sending, "sending"):
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if not self._has_ended:
                 self._check_sending()
@@ -98,7 +99,7 @@ class SctpStream(HalfCloseableStream):
         """Receive what is there, at least one byte; b"" when the peer has ended."""
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes must be at least 1")
-        with _Alone(self._receiving, "receiving"):
+        with self._receiving:
             await trio.lowlevel.checkpoint()
             while not self._received:
                 if self._is_closed:
@@ -223,23 +224,6 @@ class SctpStream(HalfCloseableStream):
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             self._streams.look_again()
             raise
-
-
-class _Alone:
-    """No second task may do the same: trio.BusyResourceError."""
-
-    def __init__(self, lock: trio.Lock, what: str) -> None:
-        self._lock = lock
-        self._what = what
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire_nowait()
-        except trio.WouldBlock:
-            raise trio.BusyResourceError(f"another task is {self._what}") from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 class Streams:

@@ -29,6 +29,8 @@ from asyncssh.constants import (
 from asyncssh.packet import SSHPacket, String, UInt32
 from trio.abc import HalfCloseableStream
 
+from devp2p.transports.alone import Alone
+
 HOST: Final = b"devp2p"
 """Where a channel leads, as SSH says it: the host of its request. Its port is any."""
 STREAMS: Final = 32
@@ -96,15 +98,14 @@ class Channel(HalfCloseableStream):
         self._closed = False  # by us
         self._fault: str | None = None  # why nothing can be sent
         self._changed = trio.lowlevel.ParkingLot()
-        self._receiving = False
-        self._sending = False
+        self._receiving = Alone("receiving")
+        self._sending = Alone("sending")
 
     # What the user does
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything, waiting for the peer to make room."""
-        self._begin_sending()
-        try:
+        with self._sending:
             await trio.lowlevel.checkpoint()
             self._check_sending()
             view = memoryview(data)
@@ -120,26 +121,20 @@ class Channel(HalfCloseableStream):
                 self._check_sending()
             await self._connection.wait_sent()
             self._check_sending(or_ended=False)
-        finally:
-            self._sending = False
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
-        self._begin_sending()
-        try:
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed:
                 raise trio.ClosedResourceError("the stream is closed")
             while not self._credit and self._fault is None and not self._closed:
                 await self._changed.park()
             await self._connection.wait_room()
-        finally:
-            self._sending = False
 
     async def send_eof(self) -> None:
         """Say that nothing more will be sent."""
-        self._begin_sending()
-        try:
+        with self._sending:
             await trio.lowlevel.checkpoint()
             if self._closed or self._connection.closed:
                 raise trio.ClosedResourceError("the stream is closed")
@@ -151,17 +146,12 @@ class Channel(HalfCloseableStream):
             self._ended = True
             self._say(MSG_CHANNEL_EOF)
             await self._connection.wait_sent()
-        finally:
-            self._sending = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive what is there, at least one byte; b"" when the peer has ended."""
-        if self._receiving:
-            raise trio.BusyResourceError("another task is receiving")
         if max_bytes is not None and max_bytes < 1:
             raise ValueError("max_bytes must be at least 1")
-        self._receiving = True
-        try:
+        with self._receiving:
             await trio.lowlevel.checkpoint()
             while not self._received:
                 if self._closed or self._connection.closed:
@@ -177,8 +167,6 @@ class Channel(HalfCloseableStream):
             del self._received[:max_bytes]
             self._grant()
             return taken
-        finally:
-            self._receiving = False
 
     async def aclose(self) -> None:
         """Close both directions."""
@@ -288,11 +276,6 @@ class Channel(HalfCloseableStream):
     def _say_close(self) -> None:
         self._say(MSG_CHANNEL_CLOSE)
         self._said_close = self._theirs is not None
-
-    def _begin_sending(self) -> None:
-        if self._sending:
-            raise trio.BusyResourceError("another task is sending")
-        self._sending = True
 
     def _check_sending(self, *, or_ended: bool = True) -> None:
         if self._closed or self._connection.closed or (or_ended and self._ended):
