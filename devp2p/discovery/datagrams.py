@@ -13,7 +13,7 @@ import trio
 
 from devp2p.addresses import Address, Endpoint, unmapped
 from devp2p.bounded import Recent
-from devp2p.transports import SharedSocket, naming
+from devp2p.transports import SharedSocket, bound_everywhere, bound_socket, names_of, naming
 
 BATCH: Final = 64
 """Datagrams that are taken at once, before anything is sent."""
@@ -44,14 +44,15 @@ class DatagramSocket:
     @classmethod
     async def bind(cls, address: Address) -> Self:
         """Bind a socket; OSError that names the address if that is impossible, or there is no such host."""
-        port = address.port or 0
         with naming(address):
             if address.host == "*":
                 await trio.lowlevel.checkpoint()
-                return cls(_bind_everywhere(port))
-            found = await trio.socket.getaddrinfo(address.host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-            family, name = found[0][0], found[0][4]
-            return cls(_bound(family, name))
+                sock = bound_everywhere(address.port or 0)
+            else:
+                sock = bound_socket((await names_of(address))[0])
+        with contextlib.suppress(OSError):  # less will do
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        return cls(sock)
 
     def __enter__(self) -> Self:
         return self
@@ -133,27 +134,3 @@ def _no_way() -> str:
 def _endpoint(name: tuple[str, int] | tuple[str, int, int, int]) -> Endpoint:
     host = name[0].partition("%")[0]
     return Endpoint(unmapped(socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)), name[1])
-
-
-def _bind_everywhere(port: int) -> socket.socket:
-    try:
-        return _bound(socket.AF_INET6, ("::", port), dual_stack=True)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise
-        return _bound(socket.AF_INET, ("0.0.0.0", port))  # noqa: S104  (every interface is what was asked for)
-
-
-def _bound(family: int, name: object, *, dual_stack: bool = False) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    try:
-        sock.setblocking(False)  # noqa: FBT003  (positional only)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dual_stack else 1)
-        with contextlib.suppress(OSError):  # less will do
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        sock.bind(name)  # type: ignore[arg-type]
-    except BaseException:
-        sock.close()
-        raise
-    return sock

@@ -31,6 +31,7 @@ from devp2p.transports.proxies import Proxy, proxy_of
 from devp2p.transports.sharing import SharedSocket, Shares
 from devp2p.transports.sockets import accept_streams, file_limit, host_in, plain_socket
 from devp2p.transports.tcp import UNSENT, TcpTransport, keep_busy, keep_unsent, unsent_for
+from devp2p.transports.udp import bound_everywhere, bound_socket, names_of
 from devp2p.transports.unix import UnixTransport
 
 __all__ = [
@@ -62,6 +63,8 @@ __all__ = [
     "Transport",
     "UnixTransport",
     "accept_streams",
+    "bound_everywhere",
+    "bound_socket",
     "connect_tcp",
     "default_transports",
     "facts_of",
@@ -74,6 +77,7 @@ __all__ = [
     "keep_busy",
     "keep_unsent",
     "known_schemes",
+    "names_of",
     "naming",
     "plain_socket",
     "preference_of",

@@ -10,7 +10,7 @@ from trio.abc import HalfCloseableStream
 
 from devp2p.addresses import Address
 from devp2p.transports.links import DIRECT
-from devp2p.transports.sockets import host_in
+from devp2p.transports.sockets import address_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,6 @@ def connection_of(stream: trio.SocketStream, scheme: str, path: str = DIRECT) ->
     """What a connected socket says of its two ends; OSError if it is gone already."""
     local, remote = stream.socket.getsockname(), stream.socket.getpeername()
     return Connection(stream, address_in(scheme, local), address_in(scheme, remote), path)
-
-
-def address_in(scheme: str, name: tuple[str, int] | tuple[str, int, int, int]) -> Address:
-    """The address in the name of a socket of IPv4 or IPv6."""
-    return Address(scheme, host_in(name), name[1])
 
 
 def _what_happened(error: OSError) -> OSError:

@@ -5,7 +5,8 @@ A kernel may have such a protocol or not, and says so when the first socket is m
 
 import errno
 import socket
-from typing import ClassVar, Final
+from functools import partial
+from typing import ClassVar, Final, cast
 
 import trio
 
@@ -13,8 +14,8 @@ from devp2p.addresses import Address
 from devp2p.keys import PublicKey
 from devp2p.transports.connecting import Connection, connection_of
 from devp2p.transports.links import DIRECT, ByteLink
-from devp2p.transports.sockets import BACKLOG, SocketListener
-from devp2p.transports.tcp import bound_addresses, link_of
+from devp2p.transports.sockets import BACKLOG, Name, SocketListener, bound_addresses, everywhere, family_of
+from devp2p.transports.tcp import link_of
 
 _EACH: Final = 5.0  # seconds for each address of a name but the last
 _MISSING: Final = frozenset({errno.EPROTONOSUPPORT, errno.ENOPROTOOPT, errno.ESOCKTNOSUPPORT, errno.EPROTOTYPE, errno.EINVAL})
@@ -56,13 +57,13 @@ class KernelTransport:
     async def bind(self, address: Address) -> SocketListener:
         """Listen at an address, at every one that a DNS name has. Raises OSError if it cannot be bound, or the kernel cannot."""
         if address.host == "*":
-            sockets = [self._listen(socket.AF_INET6, ("::", address.port or 0, 0, 0), everywhere=True)]
+            sockets = [everywhere(address.port or 0, partial(self._listen, dual_stack=True))]
         else:
             found = await trio.socket.getaddrinfo(address.host, address.port or 0, type=socket.SOCK_STREAM)
             sockets = list[socket.socket]()
             try:
-                for family, _, _, _, where in found:
-                    sockets.append(self._listen(family, where))
+                for *_, where in found:
+                    sockets.append(self._listen(cast("Name", where)))
             except BaseException:
                 for sock in sockets:
                     sock.close()
@@ -88,13 +89,13 @@ class KernelTransport:
         sock.setblocking(False)  # noqa: FBT003  (positional only)
         return sock
 
-    def _listen(self, family: int, where: tuple[str | int | bytes, ...], *, everywhere: bool = False) -> socket.socket:
-        sock = self._socket(family)
+    def _listen(self, name: Name, *, dual_stack: bool = False) -> socket.socket:
+        sock = self._socket(family_of(name))
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not everywhere)
-            sock.bind(where)
+            if sock.family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, not dual_stack)
+            sock.bind(name)
             sock.listen(BACKLOG)
         except BaseException:
             sock.close()

@@ -21,8 +21,8 @@ from devp2p.errors import HandshakeError
 from devp2p.keys import PublicKey
 from devp2p.transports.connecting import Connect, Connection, connect_tcp, connection_of
 from devp2p.transports.links import Arrival, Link
-from devp2p.transports.sockets import SocketListener
-from devp2p.transports.tcp import bound_addresses, keep_busy, link_of, listening_sockets
+from devp2p.transports.sockets import SocketListener, bound_addresses
+from devp2p.transports.tcp import keep_busy, link_of, listening_sockets
 
 
 class OverTcp(ABC):

@@ -8,14 +8,12 @@ hash, or a header that does not unmask) it gives back, and then a transport may 
 import socket
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import trio
 
 from devp2p.addresses import Address
-
-Name: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
-"""The name of a UDP socket, of IPv4 or IPv6."""
+from devp2p.transports.sockets import Name
 
 _WAITING: Final = 256  # datagrams until the guest has its turn; what comes beyond them is lost, as in a socket
 

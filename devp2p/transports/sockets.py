@@ -1,4 +1,4 @@
-"""Accepting connections, whatever kind of socket they come from."""
+"""Names of sockets, binding at every interface, and accepting connections, whatever kind of socket they come from."""
 
 import errno
 import ipaddress
@@ -6,13 +6,16 @@ import logging
 import math
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
 
 import trio
 
 from devp2p.addresses import Address
 from devp2p.transports.links import Arrival, OnLink
 
+Name: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+"""The name of a socket of IPv4 or IPv6."""
 BACKLOG = 4096
 """Connections that the system may keep until they are accepted; systems cut it down to what they allow."""
 
@@ -55,7 +58,22 @@ def file_limit() -> float:
     return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
-def host_in(name: tuple[str, int] | tuple[str, int, int, int]) -> str:
+def family_of(name: Name) -> int:
+    """Of which family a socket is that has, or reaches, a name."""
+    return socket.AF_INET if len(name) == 2 else socket.AF_INET6
+
+
+def everywhere(port: int, bind: Callable[[Name], socket.socket]) -> socket.socket:
+    """Bind at every interface: a dual-stack socket where the system has IPv6, and one of IPv4 elsewhere."""
+    try:
+        return bind(("::", port, 0, 0))
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise
+        return bind(("0.0.0.0", port))  # noqa: S104  (every interface is what was asked for)
+
+
+def host_in(name: Name) -> str:
     """The IP address in a socket's name, as text.
 
     An IPv4 address in IPv6 clothes is written as what it is, and a link-local one with its interface, without which nobody can reach it
@@ -74,6 +92,17 @@ def host_in(name: tuple[str, int] | tuple[str, int, int, int]) -> str:
         return f"{ip}%{socket.if_indextoname(zone)}"
     except OSError:  # the interface is gone
         return f"{ip}%{zone}"
+
+
+def address_in(scheme: str, name: Name) -> Address:
+    """The address in the name of a socket."""
+    return Address(scheme, host_in(name), name[1])
+
+
+def bound_addresses(sockets: Iterable[socket.socket], address: Address) -> tuple[Address, ...]:
+    """Where sockets listen that were bound for an address, with its scheme; a wildcard stays one."""
+    bound = (address_in(address.scheme, sock.getsockname()) for sock in sockets)
+    return tuple(Address(address.scheme, "*", one.port) if address.host == "*" else one for one in bound)
 
 
 def plain_socket(listener: trio.SocketListener) -> socket.socket:

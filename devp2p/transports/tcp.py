@@ -4,9 +4,7 @@
 reported with its IPv4 address.
 """
 
-import errno
 import socket
-from collections.abc import Iterable
 from contextlib import suppress
 
 import trio
@@ -14,9 +12,9 @@ from trio.abc import Stream
 
 from devp2p.addresses import Address
 from devp2p.keys import PublicKey
-from devp2p.transports.connecting import Connect, Connection, address_in, connect_tcp, connection_of
+from devp2p.transports.connecting import Connect, Connection, connect_tcp, connection_of
 from devp2p.transports.links import ByteLink
-from devp2p.transports.sockets import BACKLOG, SocketListener, plain_socket
+from devp2p.transports.sockets import BACKLOG, Name, SocketListener, bound_addresses, everywhere, family_of, plain_socket
 
 _SILENT = 1  # seconds for which the system keeps a connection of which nothing comes to itself
 UNSENT = 64 * 1024
@@ -47,7 +45,7 @@ class TcpTransport:
 async def listening_sockets(address: Address) -> list[socket.socket]:
     """Sockets of TCP that listen at the host and port of an address of any scheme. Raises OSError if it cannot be bound."""
     if address.host == "*":
-        sockets = [_listen_everywhere(address.port or 0)]
+        sockets = [everywhere(address.port or 0, _listen)]
     else:
         opened = await trio.open_tcp_listeners(address.port or 0, host=address.host, backlog=BACKLOG)
         sockets = [plain_socket(listener) for listener in opened]
@@ -67,12 +65,6 @@ def let_dial_from(listener: socket.socket) -> None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
-def bound_addresses(sockets: Iterable[socket.socket], address: Address) -> tuple[Address, ...]:
-    """Where sockets listen that were bound for an address, with its scheme; a wildcard stays one."""
-    bound = (address_in(address.scheme, sock.getsockname()) for sock in sockets)
-    return tuple(Address(address.scheme, "*", one.port) if address.host == "*" else one for one in bound)
-
-
 def link_of(connection: Connection, *, initiator: bool, peer: PublicKey | None = None) -> ByteLink:
     """The link that is a connection itself."""
     keep_busy(connection.stream)
@@ -85,13 +77,9 @@ def _accepted(stream: trio.SocketStream) -> ByteLink:
     return link_of(connection_of(stream, "tcp"), initiator=False)
 
 
-def _listen_everywhere(port: int) -> socket.socket:
-    try:
-        sock = socket.create_server(("::", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True)
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise
-        sock = socket.create_server(("0.0.0.0", port), backlog=BACKLOG)  # noqa: S104  (every interface is what was asked for)
+def _listen(name: Name) -> socket.socket:
+    family = family_of(name)
+    sock = socket.create_server(name, family=family, backlog=BACKLOG, dualstack_ipv6=family == socket.AF_INET6)
     sock.setblocking(False)  # noqa: FBT003  (positional only)
     return sock
 

@@ -25,7 +25,7 @@ from devp2p.transports.quic.core import (
     configuration_for,
 )
 from devp2p.transports.quic.initial import destination_of
-from devp2p.transports.sharing import Name
+from devp2p.transports.sockets import Name
 from tests.chat import Chat
 from tests.transports.quic_sides import ALICE, BOB, listening
 from tests.transports.test_quic_core import A, B

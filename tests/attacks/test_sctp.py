@@ -90,7 +90,7 @@ async def met(sctp: Any, listener: Any) -> tuple[Any, Any]:
     ours_at = 0
     with trio.fail_after(SOON):
         async with trio.open_nursery() as nursery:
-            real = sctp.transport._udp
+            real = sctp.transport.udp_socket
 
             def made(family: int) -> socket.socket:
                 nonlocal ours_at
@@ -99,13 +99,13 @@ async def met(sctp: Any, listener: Any) -> tuple[Any, Any]:
                 ours_at = sock.getsockname()[1]
                 return sock
 
-            sctp.transport._udp = made
+            sctp.transport.udp_socket = made
             try:
                 nursery.start_soon(serve)
                 ours = await sctp.transport.SctpTransport(OTHER).dial(listener.addresses[0], expect=OURS.public_key)
                 await trio.sleep_forever()
             finally:
-                sctp.transport._udp = real
+                sctp.transport.udp_socket = real
     return ours, ends[0]
 
 

@@ -18,9 +18,9 @@ from devp2p.keys import PublicKey
 from devp2p.transports.certificates import key_in_chain
 from devp2p.transports.links import DIRECT
 from devp2p.transports.quic.core import ALPN, IDLE, Core
-from devp2p.transports.quic.names import address_of, is_loopback
+from devp2p.transports.quic.names import is_loopback
 from devp2p.transports.quic.streams import QuicStream
-from devp2p.transports.sharing import Name
+from devp2p.transports.sockets import Name, address_in
 
 SCHEME: Final = "quic"
 KEEPALIVE: Final = 10.0
@@ -52,7 +52,7 @@ class Conduit:
         self.core: Core = core
         self.local: Address = local
         self.initiator: bool = initiator
-        self.remote: Address = address_of(SCHEME, name)
+        self.remote: Address = address_in(SCHEME, name)
         """Where the peer is now: its NAT may give it another address, or it may move itself."""
         self.name: Name = name
         self.ids: set[bytes] = set()
@@ -108,7 +108,7 @@ class Conduit:
         if self._changed and core.may_open:
             self._changed.unpark_all()
         if (name := core.get_peer_address()) is not None and name != self.name:
-            self.name, self.remote = name, address_of(SCHEME, name)
+            self.name, self.remote = name, address_in(SCHEME, name)
 
     def _shook_hands(self) -> None:
         self.shaken = True

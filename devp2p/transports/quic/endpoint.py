@@ -37,9 +37,9 @@ from devp2p.transports.quic.initial import (
     read_initial,
     refusal,
 )
-from devp2p.transports.quic.names import address_of
 from devp2p.transports.quic.port import Port
-from devp2p.transports.sharing import Name, SharedSocket
+from devp2p.transports.sharing import SharedSocket
+from devp2p.transports.sockets import Name, address_in
 
 UNPROVED: Final = 16
 """Clients that wait or shake hands without having shown that they are where they say; of further ones that is asked first."""
@@ -77,7 +77,7 @@ class Endpoint:
 
     def __init__(self, sock: socket.socket) -> None:
         self.port: Port = Port(sock, self._unreachable)
-        self.driver: Driver = Driver(f"QUIC at {address_of(SCHEME, self.port.name).where}", self._run, self._end)
+        self.driver: Driver = Driver(f"QUIC at {address_in(SCHEME, self.port.name).where}", self._run, self._end)
         self.on_incoming: Offer | None = None
         """Who takes what strangers begin; without, nothing of theirs is kept."""
         self.configuration: Callable[[], QuicConfiguration] | None = None

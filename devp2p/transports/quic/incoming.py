@@ -7,8 +7,7 @@ import trio
 from devp2p.addresses import Address
 from devp2p.transports.quic.conduit import SCHEME, Conduit, QuicLink
 from devp2p.transports.quic.initial import Initial
-from devp2p.transports.quic.names import address_of
-from devp2p.transports.sharing import Name
+from devp2p.transports.sockets import Name, address_in
 
 QUEUED: Final = 8
 """Datagrams that are kept until somebody takes the connection up: a client's first flight has one to three."""
@@ -34,7 +33,7 @@ class QuicIncoming:
         self.initial: Initial = initial
         self.name: Name = name
         self.local: Address = local
-        self.remote: Address = address_of(SCHEME, name)
+        self.remote: Address = address_in(SCHEME, name)
         self.original: bytes = initial.destination if original is None else original
         self.retried: bytes | None = None if original is None else initial.destination
         self.conduit: Conduit | None = None

@@ -18,7 +18,7 @@ from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.retry import QuicRetryTokenHandler
 
 from devp2p.transports.quic.core import CID, LEAST_INITIAL, VERSIONS
-from devp2p.transports.sharing import Name
+from devp2p.transports.sockets import Name
 
 LONG: Final = 0x80
 """The bit of the first byte that marks a packet of a handshake."""

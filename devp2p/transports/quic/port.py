@@ -12,8 +12,9 @@ from typing import Final
 import trio
 
 from devp2p.addresses import Address
-from devp2p.transports.quic.names import address_of, local_towards, name_for
-from devp2p.transports.sharing import Name
+from devp2p.transports.quic.names import local_towards, name_for
+from devp2p.transports.sockets import Name, address_in
+from devp2p.transports.udp import enlarge
 
 BATCH: Final = 64
 """Datagrams that are taken at once, before anything is answered."""
@@ -36,6 +37,7 @@ class Port:
         self.socket: socket.socket = sock
         self._on_unreachable = on_unreachable
         self._room = memoryview(bytearray(_LARGEST))
+        enlarge(sock)
         for level, option in _RECVERR if sys.platform == "linux" else ():
             with contextlib.suppress(OSError):  # one of the two is for the other family
                 sock.setsockopt(level, option, 1)
@@ -84,7 +86,7 @@ class Port:
         bound = self.name
         if bound[0] in {"0.0.0.0", "::"}:  # noqa: S104  (compared, not bound)
             bound = local_towards(name, bound[1])
-        return address_of(scheme, bound)
+        return address_in(scheme, bound)
 
     def close(self) -> None:
         """Close the socket."""

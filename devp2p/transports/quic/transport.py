@@ -4,7 +4,6 @@ Sockets. What is dialled leaves from the socket at which the transport listens, 
 one address. A transport that does not listen has one socket for all that it dials, for each family, as long as there is any.
 """
 
-import errno
 import socket
 from collections import deque
 from typing import Final
@@ -21,8 +20,10 @@ from devp2p.transports.quic.conduit import SCHEME, QuicLink
 from devp2p.transports.quic.core import configuration_for
 from devp2p.transports.quic.endpoint import Endpoint
 from devp2p.transports.quic.incoming import QuicIncoming
-from devp2p.transports.quic.names import address_of, bound_socket, is_loopback, names_of
-from devp2p.transports.sharing import Name, SharedSocket
+from devp2p.transports.quic.names import is_loopback
+from devp2p.transports.sharing import SharedSocket
+from devp2p.transports.sockets import Name, address_in, bound_addresses, family_of
+from devp2p.transports.udp import bound_socket, bound_sockets, names_of
 
 PATIENCE: Final = 10.0
 """Seconds for which a dial waits for the handshake."""
@@ -63,8 +64,7 @@ class QuicTransport:
 
     async def bind(self, address: Address) -> "QuicListener":
         """See `Transport.bind`; of a DNS name with several addresses, at each."""
-        sockets = await _bound(address)
-        endpoints = [Endpoint(sock) for sock in sockets]
+        endpoints = [Endpoint(sock) for sock in await bound_sockets(address)]
         listener = QuicListener(endpoints, address, self._listening)
         for endpoint in endpoints:
             endpoint.configuration = lambda: configuration_for(self._own.current, is_client=False)
@@ -75,11 +75,11 @@ class QuicTransport:
 
     async def _dial_each(self, address: Address, expect: PublicKey | None, at: Endpoint | None) -> QuicLink:
         async def dial(name: Name) -> QuicLink:
-            return await self._dial(name, address, expect, *self._way(name, at))
+            return await self._dial(address, expect, *self._way(name, at))
 
         return await first_link(await names_of(address), dial)
 
-    async def _dial(self, _: Name, address: Address, expect: PublicKey | None, endpoint: Endpoint, name: Name) -> QuicLink:
+    async def _dial(self, address: Address, expect: PublicKey | None, endpoint: Endpoint, name: Name) -> QuicLink:
         conduit = endpoint.dial(name, configuration_for(self._own.current, is_client=True))
         try:
             with trio.move_on_after(PATIENCE) as scope:
@@ -106,8 +106,8 @@ class QuicTransport:
             if (reached := endpoint.port.reach(name)) is not None and (at is not None or _leads_to(endpoint.port.name, name)):
                 return endpoint, reached
         if at is not None:
-            raise OSError(f"what is bound to {address_of(SCHEME, at.port.name)} cannot reach {name[0]}")
-        family = socket.AF_INET if len(name) == 2 else socket.AF_INET6
+            raise OSError(f"what is bound to {address_in(SCHEME, at.port.name)} cannot reach {name[0]}")
+        family = family_of(name)
         dialling = self._dialling.get(family)
         if dialling is None or not dialling.driver.is_usable:
             wildcard: Name = ("0.0.0.0", 0) if family == socket.AF_INET else ("::", 0, 0, 0)  # noqa: S104  (it does not listen)
@@ -116,7 +116,7 @@ class QuicTransport:
 
     def _listening_at(self, local: Address) -> Endpoint:
         for endpoint in self._listening:
-            bound = address_of(SCHEME, endpoint.port.name)
+            bound = address_in(SCHEME, endpoint.port.name)
             if bound.port == local.port and (local.is_wildcard or bound.is_wildcard or bound.host == local.host):
                 return endpoint
         raise OSError(f"nothing listens at {local}")
@@ -127,8 +127,7 @@ class QuicListener:
 
     def __init__(self, endpoints: list[Endpoint], address: Address, listening: list[Endpoint]) -> None:
         """`listening`: where the transport keeps those that listen."""
-        bound = tuple(address_of(SCHEME, endpoint.port.name) for endpoint in endpoints)
-        self.addresses: tuple[Address, ...] = (Address(SCHEME, "*", bound[0].port),) if address.host == "*" else bound
+        self.addresses: tuple[Address, ...] = bound_addresses((endpoint.port.socket for endpoint in endpoints), address)
         self.endpoints: tuple[Endpoint, ...] = tuple(endpoints)
         self._listening = listening
         self._arrived: deque[QuicIncoming] = deque()
@@ -146,7 +145,7 @@ class QuicListener:
     def share(self, address: Address) -> SharedSocket | None:
         """See `Shares`."""
         for endpoint in self.endpoints:
-            bound = address_of(SCHEME, endpoint.port.name)
+            bound = address_in(SCHEME, endpoint.port.name)
             if bound.port == address.port and (bound.host == address.host or (bound.is_wildcard and address.is_wildcard)):
                 return endpoint.share()
         return None
@@ -190,29 +189,3 @@ class QuicListener:
 def _leads_to(bound: Name, name: Name) -> bool:
     """Whether what is sent from a bound socket can get to a place: from loopback nothing leaves, and nothing else gets there."""
     return bound[0] in {"0.0.0.0", "::"} or is_loopback(bound) == is_loopback(name)  # noqa: S104  (compared, not bound)
-
-
-def _has_no_ipv6(error: OSError) -> bool:
-    return error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
-
-
-async def _bound(address: Address) -> list[socket.socket]:
-    port = address.port or 0
-    if address.host == "*":
-        await trio.lowlevel.checkpoint()
-        try:
-            return [bound_socket(("::", port, 0, 0), dual_stack=True)]
-        except OSError as error:
-            if not _has_no_ipv6(error):
-                raise
-            return [bound_socket(("0.0.0.0", port))]  # noqa: S104  (every interface is what was asked for)
-    sockets: list[socket.socket] = []
-    try:
-        for host, _, *rest in dict.fromkeys(await names_of(address)):
-            sockets.append(bound_socket((host, port, *rest)))  # type: ignore[arg-type]
-            port = port or sockets[0].getsockname()[1]
-    except BaseException:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets

@@ -23,6 +23,8 @@ from OpenSSL.crypto import X509
 from devp2p.errors import DecodingError, HandshakeError
 from devp2p.keys import PublicKey
 from devp2p.transports.certificates import NodeCertificate, key_in
+from devp2p.transports.sockets import Name
+from devp2p.transports.udp import enlarge
 
 ALPN: Final = b"devp2p/1"
 LARGEST: Final = 2048
@@ -31,7 +33,6 @@ MOST_WAITING: Final = 1000
 """Datagrams of one connection that wait to be read; SCTP has up to 160 on their way."""
 
 _CIPHERS: Final = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
-_BUFFER: Final = 4 * 1024 * 1024  # bytes that the kernel is asked to keep; it gives what it allows
 _DTLS_1_2: Final = 0xFEFD  # pyOpenSSL has no name for it
 _ALERT, _FATAL = 21, 2
 _ALERTED: Final = SSL.SSL_CB_WRITE_ALERT
@@ -39,8 +40,6 @@ _REFUSAL: Final = bytes((_ALERT, 0xFE, 0xFD, *bytes(8), 0, 2, _FATAL, 40))  # 40
 _AT_ONCE: Final = 16  # datagrams that are taken in one step
 _GONE: Final = frozenset({errno.EBADF, errno.ENOTSOCK})
 _PAUSE: Final = 0.01  # seconds, so that an error which stays holds up nobody else
-
-SocketName = tuple[str, int] | tuple[str, int, int, int]
 
 
 class Datagrams:
@@ -50,19 +49,18 @@ class Datagrams:
         """`sock` does not block. `connected`: to the only peer that there will be."""
         self.type: int = sock.type
         self.family: int = sock.family
-        self.admits: Callable[[SocketName], bool] = lambda _: True
+        self.admits: Callable[[Name], bool] = lambda _: True
         """Whether a datagram from there is wanted; asked for each."""
-        self.on_alert: Callable[[SocketName], None] = lambda _: None
+        self.on_alert: Callable[[Name], None] = lambda _: None
         """Told of a fatal alert that is not encrypted, so one of a handshake."""
         self.on_error: Callable[[OSError], None] = lambda _: None
         """Told of errors of the network, such as that nobody is there."""
         self._socket = sock
         self._connected = connected
         self._at_once = _AT_ONCE
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
+        enlarge(sock)
 
-    async def recvfrom(self, size: int) -> tuple[bytes, SocketName]:  # noqa: ARG002  (as it is called)
+    async def recvfrom(self, size: int) -> tuple[bytes, Name]:  # noqa: ARG002  (as it is called)
         """Wait for a datagram; some of those that are there already come without giving others their turn."""
         while True:
             if not self._at_once:
@@ -87,7 +85,7 @@ class Datagrams:
             elif self.admits(address):
                 return packet, address
 
-    async def sendto(self, packet: bytes, address: SocketName) -> None:
+    async def sendto(self, packet: bytes, address: Name) -> None:
         """Send a datagram, or lose it."""
         while True:
             try:
@@ -103,7 +101,7 @@ class Datagrams:
             else:
                 return
 
-    def refuse(self, address: SocketName) -> None:
+    def refuse(self, address: Name) -> None:
         """Say that there will be no handshake: by an alert, which may be lost, and which whoever is encrypted already passes over."""
         with suppress(OSError):
             if self._connected:
@@ -111,9 +109,9 @@ class Datagrams:
             else:
                 self._socket.sendto(_REFUSAL, address)
 
-    def getsockname(self) -> SocketName:
+    def getsockname(self) -> Name:
         """Where it is bound."""
-        return cast("SocketName", self._socket.getsockname())
+        return cast("Name", self._socket.getsockname())
 
     def close(self) -> None:
         """Close the socket, and let those who wait for it know."""

@@ -18,11 +18,12 @@ from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
 from devp2p.transports.attempts import first_link
 from devp2p.transports.certificates import OwnCertificate
-from devp2p.transports.connecting import address_in
 from devp2p.transports.driving import Driver
 from devp2p.transports.links import OnLink, require_peer
-from devp2p.transports.sctp.datagrams import MOST_WAITING, Datagrams, Judge, SocketName, connection_in, context_for, show
+from devp2p.transports.sctp.datagrams import MOST_WAITING, Datagrams, Judge, connection_in, context_for, show
 from devp2p.transports.sctp.link import SctpLink
+from devp2p.transports.sockets import Name, address_in, bound_addresses, family_of
+from devp2p.transports.udp import bound_sockets, names_of, udp_socket
 
 SCHEME: Final = "sctp"
 MOST_HALF_OPEN: Final = 256
@@ -46,14 +47,10 @@ class SctpTransport:
 
         Raises OSError if nobody answers, and HandshakeError for a peer that breaks the rules, such as PeerMismatch.
         """
-        names = [
-            cast("SocketName", name)
-            for _, _, _, _, name in await trio.socket.getaddrinfo(address.host, address.port or 0, type=socket.SOCK_DGRAM)
-        ]
-        return await first_link(names, partial(self._dial, address=address, expect=expect))
+        return await first_link(await names_of(address), partial(self._dial, address=address, expect=expect))
 
-    async def _dial(self, name: SocketName, address: Address, expect: PublicKey | None) -> SctpLink:
-        sock = _udp(socket.AF_INET if len(name) == 2 else socket.AF_INET6)
+    async def _dial(self, name: Name, address: Address, expect: PublicKey | None) -> SctpLink:
+        sock = udp_socket(family_of(name))
         try:
             sock.connect(name)  # which only notes the name
             local, remote = address_in(SCHEME, sock.getsockname()), address_in(SCHEME, name)
@@ -99,46 +96,15 @@ class SctpTransport:
 
     async def bind(self, address: Address) -> "SctpListener":
         """Listen at an address, at every one that a DNS name has. Raises OSError if it cannot be bound."""
-        sockets = await _bound(address)
-        names = [sock.getsockname() for sock in sockets]
-        addresses = [Address(SCHEME, "*", name[1]) if address.host == "*" else address_in(SCHEME, name) for name in names]
-        return SctpListener(addresses, [_Socket(sock, self._certificates) for sock in sockets])
-
-
-def _udp(family: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_DGRAM)
-    sock.setblocking(False)  # noqa: FBT003  (positional only)
-    return sock
-
-
-async def _bound(address: Address) -> list[socket.socket]:
-    """UDP sockets that are bound at an address."""
-    if address.host == "*":
-        wanted: list[tuple[int, tuple[str, int]]] = [(socket.AF_INET6, ("::", address.port or 0))]
-        if not socket.has_dualstack_ipv6():
-            wanted = [(socket.AF_INET, ("0.0.0.0", address.port or 0))]  # noqa: S104  (every interface is what was asked for)
-    else:
-        found = await trio.socket.getaddrinfo(address.host, address.port or 0, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE)
-        wanted = [(family, cast("tuple[str, int]", name)) for family, _, _, _, name in found]
-    sockets = list[socket.socket]()
-    try:
-        for family, name in wanted:
-            sockets.append(sock := _udp(family))
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(address.host != "*"))
-            sock.bind(name)
-    except OSError:
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets
+        sockets = await bound_sockets(address)
+        return SctpListener(bound_addresses(sockets, address), [_Socket(sock, self._certificates) for sock in sockets])
 
 
 class SctpListener:
     """See `Listener`."""
 
-    def __init__(self, addresses: Sequence[Address], sockets: "Sequence[_Socket]") -> None:
-        self.addresses: tuple[Address, ...] = tuple(addresses)
+    def __init__(self, addresses: tuple[Address, ...], sockets: "Sequence[_Socket]") -> None:
+        self.addresses: tuple[Address, ...] = addresses
         self._sockets = sockets
         self._arrived = dict[IncomingSctp, None]()  # in this order; none that is over
         self._changed = trio.lowlevel.ParkingLot()
@@ -186,7 +152,7 @@ class IncomingSctp:
 
     def __init__(self, sock: "_Socket", channel: trio.DTLSChannel) -> None:
         self.local: Address = sock.local
-        self.remote: Address = address_in(SCHEME, cast("SocketName", channel.peer_address))
+        self.remote: Address = address_in(SCHEME, cast("Name", channel.peer_address))
         self.channel: trio.DTLSChannel = channel
         self.early: int = 0
         """Datagrams that have come for its handshake."""
@@ -259,7 +225,7 @@ class _Socket:
         self._certificates = certificates
         self._certificate = certificates.current
         self._context = context_for(self._certificate)
-        self._half_open = dict[SocketName, IncomingSctp]()
+        self._half_open = dict[Name, IncomingSctp]()
         self._is_closed = False
         self._datagrams = datagrams = Datagrams(sock)
         datagrams.admits = self._admits
@@ -282,11 +248,11 @@ class _Socket:
 
     def refuse(self, incoming: IncomingSctp) -> None:
         """Say that there will be no link."""
-        self._datagrams.refuse(cast("SocketName", incoming.channel.peer_address))
+        self._datagrams.refuse(cast("Name", incoming.channel.peer_address))
 
     def settled(self, incoming: IncomingSctp) -> None:
         """A handshake is done, or will not be."""
-        name = cast("SocketName", incoming.channel.peer_address)
+        name = cast("Name", incoming.channel.peer_address)
         if self._half_open.get(name) is incoming:
             del self._half_open[name]
 
@@ -296,14 +262,14 @@ class _Socket:
     async def _handle(self, channel: trio.DTLSChannel) -> None:
         """Keep a channel, which trio closes afterwards, for as long as it is in use."""
         if self._is_closed:
-            self._datagrams.refuse(cast("SocketName", channel.peer_address))
+            self._datagrams.refuse(cast("Name", channel.peer_address))
             return
         self._driver.hold()
         try:
             self._make_room()
             if self._certificates.current is not self._certificate:  # that of the context is a month old
                 show(self._certificates.current, connection_in(channel))
-            incoming, name = IncomingSctp(self, channel), cast("SocketName", channel.peer_address)
+            incoming, name = IncomingSctp(self, channel), cast("Name", channel.peer_address)
             if (before := self._half_open.get(name)) is not None:
                 before.superseded()
             self._half_open[name] = incoming
@@ -325,13 +291,13 @@ class _Socket:
             self._listener.forget(oldest)
             self.settled(oldest)
 
-    def _admits(self, name: SocketName) -> bool:
+    def _admits(self, name: Name) -> bool:
         incoming = self._half_open.get(name)
         if incoming is None:
             return True
         incoming.early += 1
         return incoming.early <= MOST_EARLY
 
-    def _refused(self, name: SocketName) -> None:
+    def _refused(self, name: Name) -> None:
         if (incoming := self._half_open.get(name)) is not None:
             incoming.judge.fail(_REFUSED)
