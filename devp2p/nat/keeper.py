@@ -83,6 +83,7 @@ class NatKeeper:
     def add(self, wanted: Wanted) -> None:
         """Have one more port mapped."""
         self._wanted[wanted] = None
+        self._leases.add(wanted, trio.current_time())
         self._hint.set()
 
     async def run(self) -> None:
@@ -111,7 +112,7 @@ class NatKeeper:
                 finally:
                     await self._leave(router)
                 continue
-            with trio.move_on_after(SEARCH_AGAIN[min(vain, len(SEARCH_AGAIN)) - 1]):
+            with trio.move_on_after(_search_again(vain)):
                 await self._wait_hint()
 
     async def _search(self) -> Router:
@@ -137,8 +138,6 @@ class NatKeeper:
         external, vain = b"", 0
         next_look = first_look = now + self._look_every
         while vain < LOOKS_IN_VAIN:
-            for wanted in self._wanted:
-                self._leases.add(wanted, trio.current_time())
             problem = await self._ask_for_due(router)
             now = trio.current_time()
             if router.has_forgotten():
@@ -267,14 +266,14 @@ class NatKeeper:
             else:
                 vain = 0
                 self._tell(NatStatus("STUN", external))
-            await trio.sleep(SEARCH_AGAIN[min(vain - 1, len(SEARCH_AGAIN) - 1)] if vain else STUN_EVERY)
+            await trio.sleep(_search_again(vain) if vain else STUN_EVERY)
 
 
 async def find_router(method: str) -> Router:
     """Look for a router by one protocol of `METHODS`: at the default gateway, or by SSDP; NatError says why there is none."""
     hosts = _gateway_hosts()
     if method == "upnp":
-        urls = await upnp.search(None, hosts)
+        urls = await upnp.search(hosts)
         problem = NatError("UPnP: no router answers")
         for url in urls:
             try:
@@ -293,6 +292,11 @@ async def find_router(method: str) -> Router:
         except NatError as error:
             problem = error
     raise problem
+
+
+def _search_again(vain: int) -> float:
+    """Seconds to wait after so many searches in vain."""
+    return SEARCH_AGAIN[min(vain, len(SEARCH_AGAIN)) - 1]
 
 
 def _gateway_hosts() -> frozenset[str]:

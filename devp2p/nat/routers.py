@@ -3,7 +3,7 @@
 import ipaddress
 import secrets
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 import trio
 
@@ -55,10 +55,27 @@ class Router(Protocol):
 class _Clocked:
     """What both protocols have: a socket, and the router's clock in each answer."""
 
+    name: str
+
     def __init__(self, questions: Questions) -> None:
         self._questions = questions
         self._epoch = Epoch()
         self._forgot = False
+
+    @classmethod
+    async def open(cls, host: str, port: int = pmp.PORT) -> Self:
+        """Find out whether there is one; NatError if not. By PCP it says so where the router speaks NAT-PMP only."""
+        router = cls(await Questions.open(host, port, f"{cls.name} at {host}"))
+        try:
+            await router.look()
+        except BaseException:
+            router.close()
+            raise
+        return router
+
+    async def look(self) -> bytes | None:
+        """See `Router`."""
+        raise NotImplementedError
 
     def _note(self, epoch: int) -> None:
         if self._epoch.forgot(epoch, trio.current_time()):
@@ -83,17 +100,6 @@ class PmpRouter(_Clocked):
     """A router by NAT-PMP."""
 
     name = "NAT-PMP"
-
-    @classmethod
-    async def open(cls, host: str, port: int = pmp.PORT) -> "PmpRouter":
-        """Find out whether there is one; NatError if not."""
-        router = cls(await Questions.open(host, port, f"NAT-PMP at {host}"))
-        try:
-            await router.look()
-        except BaseException:
-            router.close()
-            raise
-        return router
 
     async def look(self) -> bytes:
         """See `Router`."""
@@ -143,17 +149,6 @@ class PcpRouter(_Clocked):
         self._held: dict[Wanted, tuple[bytes, bytes]] = {}
         self._silences = 0 if len(self._client) == 4 else _SILENCES  # to questions by NAT-PMP
 
-    @classmethod
-    async def open(cls, host: str, port: int = pmp.PORT) -> "PcpRouter":
-        """Find out whether there is one; NatError if not, which says so where it speaks NAT-PMP only."""
-        router = cls(await Questions.open(host, port, f"PCP at {host}"))
-        try:
-            await router.look()
-        except BaseException:
-            router.close()
-            raise
-        return router
-
     async def look(self) -> bytes | None:
         """See `Router`: its clock, and its address if it can be asked for that by NAT-PMP, too.
 
@@ -176,9 +171,9 @@ class PcpRouter(_Clocked):
         nonce, suggested = self._random(pcp.NONCE_SIZE), bytes(len(self._client))
         if wanted in self._held:
             nonce, suggested = self._held[wanted]
-        answer = await self._ask_mapping(wanted, nonce, port, suggested, lifetime)
-        self._held[wanted] = (nonce, answer.address)
-        return Grant(answer.address, answer.external, self._lifetime)
+        mapping, granted = await self._ask_mapping(wanted, nonce, port, suggested, lifetime)
+        self._held[wanted] = (nonce, mapping.address)
+        return Grant(mapping.address, mapping.external, granted)
 
     async def unmap(self, wanted: Wanted) -> None:
         """See `Router`."""
@@ -186,7 +181,8 @@ class PcpRouter(_Clocked):
             nonce, _ = self._held.pop(wanted)
             await self._ask_mapping(wanted, nonce, 0, bytes(len(self._client)), 0)
 
-    async def _ask_mapping(self, wanted: Wanted, nonce: bytes, port: int, suggested: bytes, lifetime: int) -> pcp.Mapping:
+    async def _ask_mapping(self, wanted: Wanted, nonce: bytes, port: int, suggested: bytes, lifetime: int) -> tuple[pcp.Mapping, int]:
+        """What the router says of a mapping, and for how many seconds."""
         protocol = _IP_PROTOCOLS[wanted.protocol]
 
         def is_ours(answer: pcp.Answer) -> bool:
@@ -196,8 +192,7 @@ class PcpRouter(_Clocked):
         question = pcp.ask_mapping(self._client, nonce, protocol, wanted.port, port, suggested, lifetime)
         answer = await self._ask(question, pcp.MAP, is_ours)
         assert answer.mapping is not None  # noqa: S101  (is_ours)
-        self._lifetime = answer.lifetime
-        return answer.mapping
+        return answer.mapping, answer.lifetime
 
     async def _ask(self, question: bytes, opcode: int, is_ours: Callable[[pcp.Answer], bool]) -> pcp.Answer:
         def judge(data: bytes) -> pcp.Answer | None:

@@ -69,18 +69,15 @@ def _printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text[:200])
 
 
-async def search(local: str | None, gateways: frozenset[str] = frozenset(), *, port: int = ssdp.PORT) -> list[str]:
-    """Look for routers on the network of our address `local`, or of the default route; the URLs of their descriptions, gateways' first."""
+async def search(gateways: frozenset[str]) -> list[str]:
+    """Look for routers on the network of the default route; the URLs of their descriptions, gateways' first."""
     found: dict[str, None] = {}
     with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            if local is not None:
-                await sock.bind((local, 0))
-                sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(local))
             sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 2)
             with trio.move_on_after(_SEARCH_SECONDS):
                 for target in ssdp.TARGETS:
-                    await sock.sendto(ssdp.search(target), (ssdp.GROUP, port))
+                    await sock.sendto(ssdp.search(target), (ssdp.GROUP, ssdp.PORT))
                 for _ in range(_MOST_ANSWERS):
                     data, sender = await sock.recvfrom(4096)
                     try:
