@@ -104,6 +104,11 @@ def unmapped(ip: bytes) -> bytes:
     return ip[12:] if len(ip) == 16 and ip.startswith(_MAPPED) else ip
 
 
+def mapped(ip: bytes) -> bytes:
+    """Write an IPv4 address as the IPv6 address that stands for it, and leave others as they are."""
+    return _MAPPED + ip if len(ip) == 4 else ip
+
+
 def pack_ip(address: IpAddress | str | None) -> bytes:
     """The 4 or 16 bytes of an address, or none for None, since some nodes that do not know their own send an empty one.
 

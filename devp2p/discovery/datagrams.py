@@ -11,7 +11,7 @@ from typing import Final, Self, cast
 
 import trio
 
-from devp2p.addresses import Address, Endpoint, unmapped
+from devp2p.addresses import Address, Endpoint, mapped, unmapped
 from devp2p.bounded import Recent
 from devp2p.transports import SharedSocket, bound_everywhere, bound_socket, names_of, naming
 
@@ -21,7 +21,6 @@ BATCH: Final = 64
 _MAX_DATAGRAM = 2048  # the protocols' packets have 1280 bytes at most, and what is longer must be seen to be so
 _RECEIVE_BUFFER = 1 << 20  # bytes; what comes while we are busy
 _ZONES = 1024  # link-local addresses of which is remembered at which interface they are
-_MAPPED = b"\0" * 10 + b"\xff\xff"
 
 
 class DatagramSocket:
@@ -120,7 +119,7 @@ class DatagramSocket:
         if not self._is_ipv6:
             return socket.inet_ntop(socket.AF_INET, to.ip) if len(to.ip) == 4 else _no_way(), to.port
         if len(to.ip) == 4:
-            return socket.inet_ntop(socket.AF_INET6, _MAPPED + to.ip), to.port
+            return socket.inet_ntop(socket.AF_INET6, mapped(to.ip)), to.port
         zone = self._zones.get(to.ip)
         if zone is None:
             zone = self._zone if to.ip[0] == 0xFE and to.ip[1] & 0xC0 == 0x80 else 0

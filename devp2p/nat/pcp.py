@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from devp2p.addresses import unmapped
+from devp2p.addresses import mapped, unmapped
 from devp2p.errors import DecodingError
 
 VERSION: Final = 2
@@ -35,7 +35,6 @@ RESULTS: Final = {
     13: "excessive remote peers",
 }
 _ANSWER: Final = 128
-_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +63,8 @@ class Mapping:
     """The external address, 4 or 16 bytes."""
 
 
-def _clothed(ip: bytes) -> bytes:
-    return _MAPPED + ip if len(ip) == 4 else ip
-
-
 def _head(opcode: int, lifetime: int, client: bytes) -> bytes:
-    return struct.pack("!BBHI16s", VERSION, opcode, 0, lifetime, _clothed(client))
+    return struct.pack("!BBHI16s", VERSION, opcode, 0, lifetime, mapped(client))
 
 
 def ask_announce(client: bytes) -> bytes:
@@ -81,7 +76,7 @@ def ask_mapping(  # noqa: PLR0913, PLR0917  (the fields of the message, in their
     client: bytes, nonce: bytes, protocol: int, internal: int, external: int, suggested: bytes, lifetime: int
 ) -> bytes:
     """A wish for a mapping; a `lifetime` of 0 removes it. `suggested` is an external address in 4 or 16 bytes, all zero for any."""
-    body = struct.pack("!12sB3xHH16s", nonce, protocol, internal, external, _clothed(suggested))
+    body = struct.pack("!12sB3xHH16s", nonce, protocol, internal, external, mapped(suggested))
     return _head(MAP, lifetime, client) + body
 
 

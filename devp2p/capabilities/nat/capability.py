@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 import trio
@@ -22,7 +23,18 @@ from devp2p import (
     RemoteProtocolError,
 )
 from devp2p.capabilities.nat.limits import NatLimits
-from devp2p.capabilities.nat.messages import MOST_DATA, PIECE, Data, DialMe, DialResult, NatMessage, NeedData, Observed, Status
+from devp2p.capabilities.nat.messages import (
+    MOST_ADDRESSES,
+    MOST_DATA,
+    PIECE,
+    Data,
+    DialMe,
+    DialResult,
+    NatMessage,
+    NeedData,
+    Observed,
+    Status,
+)
 from devp2p.capabilities.nat.serving import Serving, key_of
 from devp2p.capabilities.nat.verdict import AGREEING, Reachability, Votes
 
@@ -105,11 +117,11 @@ class Nat(Capability[NatMessage]):
 
     def note_observed(self, peer: Peer, seen: Observed) -> None:
         """A peer says where it sees us; only of the family that its own address has, and not where it sees a relay or proxy."""
-        if not _is_direct(peer) or len(seen.ip) != len(peer.address.ip) or not seen.port:
+        if not _is_direct(peer) or not seen.ip or len(seen.ip) != len(peer.address.ip) or not seen.port:
             return
         if len(self._observed) >= _MOST_OBSERVED and peer.id not in self._observed:
             return
-        self._observed[peer.id] = Address(peer.link.transport, _shown(seen.ip), seen.port)
+        self._observed[peer.id] = Address(peer.link.transport, str(ip_address(seen.ip)), seen.port)
 
     async def _ask_again_and_again(self, talk: "_Talk") -> None:
         await trio.sleep(_SETTLES)
@@ -122,17 +134,16 @@ class Nat(Capability[NatMessage]):
         """Where we may be reached: what our record says, and where others see us, at the ports at which we listen."""
         if self._node is None:
             return []
-        node, local = self._node, self.serving.limits.local_addresses
+        node = self._node
         listening = [address for address in node.addresses if address.port and not address.is_relayed]
-        named = [address for address in node.record.addresses if address.ip and address.port and not address.is_relayed]
+        named = [address for address in node.record.addresses if not address.is_relayed]
         seen = [
             Address(listened.scheme, observed.host, listened.port)
             for observed in self.observed[:2]
             for listened in listening
             if listened.is_wildcard or len(listened.ip) == len(observed.ip)
         ]
-        fitting = [one for one in (*named, *seen) if one.scope.name == "PUBLIC" or (local and one.is_local and not one.is_wildcard)]
-        return [*dict.fromkeys(fitting)][:8]
+        return [*dict.fromkeys(one for one in (*named, *seen) if self.serving.may_call(one))][:MOST_ADDRESSES]
 
     def _to_ask(self, peer: Peer) -> list[Address]:
         own, now = self.own_addresses(), trio.current_time()
@@ -267,7 +278,3 @@ class _Talk:
 def _is_direct(peer: Peer) -> bool:
     """Whether the address of the session is the peer's own, and not that of a relay or proxy on the way."""
     return peer.link.path == "direct"
-
-
-def _shown(ip: bytes) -> str:
-    return ".".join(map(str, ip)) if len(ip) == 4 else ":".join(f"{ip[at] << 8 | ip[at + 1]:x}" for at in range(0, 16, 2))

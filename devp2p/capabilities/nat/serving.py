@@ -59,12 +59,14 @@ class Serving:
                 address = Address.parse(text)
             except ValueError:
                 continue
-            if not address.ip or not address.port or address.is_wildcard:  # no names: who asks would choose whose servers we ask
-                continue
-            is_allowed = address.scope.name == "PUBLIC" or (self.limits.local_addresses and address.is_local)
-            if is_allowed and str(address.scheme) in self._schemes():
+            if self.may_call(address) and address.scheme in self._schemes():
                 return index, address
         return None
+
+    def may_call(self, address: Address) -> bool:
+        """Whether others reach an address, too. No name of DNS: who asks would choose whose servers we ask."""
+        is_reached = address.is_public or (self.limits.local_addresses and address.is_local)
+        return bool(address.ip and address.port) and is_reached
 
     def _schemes(self) -> frozenset[str]:
         given = self.transports

@@ -3,6 +3,9 @@
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import trio
@@ -11,7 +14,7 @@ from hypothesis import strategies as st
 
 from devp2p import Address, LocalProtocolError, Node, PrivateKey, open_node
 from devp2p.capabilities.nat import Nat, NatLimits, Reachability, Verdict, capability
-from devp2p.capabilities.nat.messages import LEAST_DATA, DialMe, Status
+from devp2p.capabilities.nat.messages import LEAST_DATA, DialMe, Observed, Status
 from devp2p.capabilities.nat.verdict import AGREEING, WINDOW, Votes
 from tests.capabilities.punch.test_punch import behind_a_relay
 
@@ -136,6 +139,22 @@ def test_a_nonce_is_a_key_and_a_question_has_few_addresses():
     table = Nat.table()
     message = table.encode(DialMe(bytes(range(32)), ("tcp://45.67.0.1:30303",), request_id=1))
     assert len(message[2]) < 200
+
+
+@pytest.mark.parametrize(
+    ("ours", "ip", "shown"),
+    [
+        (Address("tcp", "45.67.0.1", 5), ip_address("45.67.0.9").packed, "tcp://45.67.0.9:7"),
+        (Address("tcp", "2a01::1", 5), ip_address("2a01::9").packed, "tcp://[2a01::9]:7"),
+        (Address("tcp", "2a01::1", 5), ip_address("45.67.0.9").packed, None),
+        (Address("unix", "/run/node.sock"), b"", None),
+    ],
+)
+async def test_where_a_peer_sees_us_is_written_as_addresses_are(ours: Address, ip: bytes, shown: str | None) -> None:
+    nat = Nat()
+    peer: Any = SimpleNamespace(address=ours, id=bytes(32), link=SimpleNamespace(transport=ours.scheme, path="direct"))
+    nat.note_observed(peer, Observed(ip, 7))
+    assert [str(address) for address in nat.observed] == ([] if shown is None else [shown])
 
 
 @pytest.mark.real_clock
