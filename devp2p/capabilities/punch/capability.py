@@ -120,7 +120,6 @@ class Punching:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(attempt.respond)
             chosen = await self._next(Chosen, number)
-            nursery.cancel_scope.cancel() if chosen is None else None
             found = chosen is not None and await within(self._punch.limits.patience, successor.arrived)
             nursery.cancel_scope.cancel()
         if found and await successor.go_on():

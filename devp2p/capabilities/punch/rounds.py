@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import trio
 
-from devp2p import Address, ByteLink, Devp2pError, Link, LocalProtocolError, PeerDisconnected, Successor
+from devp2p import Address, ByteLink, Devp2pError, Link, Successor
 from devp2p.capabilities.punch.holes import connect_from
 from devp2p.capabilities.punch.limits import PunchLimits
 from devp2p.capabilities.punch.targets import DATAGRAMS, STREAMS
@@ -84,9 +84,7 @@ class Round:
     async def _open(self, link: Link) -> bool:
         try:
             await self._successor.open(link)
-        except (trio.TooSlowError, PeerDisconnected, LocalProtocolError):
-            return False
-        except Devp2pError:  # whoever is there is not our peer
+        except (trio.TooSlowError, Devp2pError):  # it hangs up, say, or whoever is there is not our peer
             return False
         return True
 

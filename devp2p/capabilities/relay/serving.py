@@ -163,7 +163,6 @@ class Crossing:
         self._hops = hop, target
         self.caller: Side = Side(self, hop, Line(hop.lines, number))
         self.callee: Side = Side(self, target, target.new_line())
-        self.caller.other, self.callee.other = self.callee, self.caller
         relaying.began(self._hops)
         for side in (self.caller, self.callee):
             side.hop.add(side.line.number, side)
@@ -221,14 +220,12 @@ class Crossing:
         if not self.is_open:
             self.refuse(Code.FAILED)
         elif not self.over.is_set():
-            assert side.other is not None  # noqa: S101  (set when the circuit was made)
             side.other.line.close(Closing.LOST)
             self._finish()
 
     def close(self, side: "Side", code: int) -> None:
         """One side sends no more."""
         other = side.other
-        assert other is not None  # noqa: S101  (set when the circuit was made)
         if not self.is_open:  # the caller has given up
             self.refuse(Code.FAILED)
         elif code == Closing.END:
@@ -253,12 +250,17 @@ class Side:
     def __init__(self, crossing: Crossing, hop: Hop, line: Line) -> None:
         self.hop: Hop = hop
         self.line: Line = line
-        self.other: Side | None = None
         self.credit: int = 0
         """Bytes that it may send."""
         self.has_ended: bool = False
         self._crossing = crossing
         self._sent = 0
+
+    @property
+    def other(self) -> "Side":
+        """The side across."""
+        crossing = self._crossing
+        return crossing.callee if self is crossing.caller else crossing.caller
 
     def answered(self, status: Status) -> None:
         """See `End`."""
@@ -276,13 +278,11 @@ class Side:
             crossing.end(Closing.LIMIT)
             return
         crossing.relaying.relayed_bytes += len(data)
-        assert self.other is not None  # noqa: S101  (set when the circuit was made)
         self.other.line.put(data)
 
     def granted(self, credit: int) -> None:
         """See `End`."""
         other = self.other
-        assert other is not None  # noqa: S101  (set when the circuit was made)
         other.credit += credit
         if other.credit + len(self.line.data) > WINDOW or not self._crossing.is_open:
             raise RemoteProtocolError("credit for more bytes of a circuit than a window has")
