@@ -11,7 +11,9 @@ imported when they are asked for.
 from typing import TYPE_CHECKING
 
 from devp2p import rlp
-from devp2p.addresses import Address, Endpoint
+from devp2p.addresses import HOST, SITE, Address, Endpoint
+from devp2p.arguments import check_bounds
+from devp2p.bounded import Throttle
 from devp2p.capability import Capability, Channel, Peer, Request, Response, Successor, Traffic, Turn
 from devp2p.conduct import Conduct, ConductReport, RecentConduct
 from devp2p.deferred import deferred
@@ -73,7 +75,9 @@ else:
     )
 
 __all__ = [
+    "HOST",
     "PRESETS",
+    "SITE",
     "Address",
     "Arrival",
     "Book",
@@ -132,6 +136,7 @@ __all__ = [
     "Source",
     "StreamLink",
     "Successor",
+    "Throttle",
     "Traffic",
     "Transport",
     "TreeUrl",
@@ -140,6 +145,7 @@ __all__ = [
     "Turn",
     "__version__",
     "call",
+    "check_bounds",
     "describe_reason",
     "dial",
     "keccak256",

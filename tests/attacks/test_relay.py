@@ -20,6 +20,7 @@ from devp2p import (
     NodeRecord,
     PrivateKey,
     RemoteProtocolError,
+    Throttle,
     local_node,
     open_node,
     open_session,
@@ -127,7 +128,7 @@ async def test_t81_of_a_flood_of_circuits_a_peer_has_sixteen_and_all_together_tw
 
 
 async def test_t81_control_without_limits_there_are_as_many_as_were_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving._Bucket, "take", lambda _: True)
+    monkeypatch.setattr(Throttle, "allows", lambda *_: True)
     assert await circuits_of(EVERYTHING, 1, 1000) == (1000, 1000)
 
 
@@ -255,7 +256,7 @@ async def test_t84_nothing_goes_to_addresses_that_are_not_public() -> None:
 
 
 async def test_t84_control_without_limits_each_session_sends_packets_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Targets, "_takes", lambda *_: True)
+    monkeypatch.setattr(Throttle, "allows", lambda *_: True)
     assert rounds(FREE_PUNCHES, 1000) == 1000
     assert rounds(FREE_PUNCHES, 1, anywhere=True, texts=PRIVATE) == len(PRIVATE)
 

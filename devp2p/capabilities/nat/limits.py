@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from devp2p import LocalProtocolError
+from devp2p import check_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatLimits:
-    """Bounds of the side that calls back."""
+    """Bounds of the side that calls back. LocalProtocolError for a number that cannot be, TypeError for no number."""
 
     calls: int = 4
     """Calls at a time."""
@@ -23,7 +23,4 @@ class NatLimits:
     """Whether to call private and loopback addresses, for tests."""
 
     def __post_init__(self) -> None:
-        """LocalProtocolError for what is no bound."""
-        for name in ("calls", "calls_per_minute", "peer_interval", "dial_timeout", "data_timeout"):
-            if not getattr(self, name) > 0:
-                raise LocalProtocolError(f"NatLimits.{name} is above 0, not {getattr(self, name)!r}")
+        check_bounds(self)

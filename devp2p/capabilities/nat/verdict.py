@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from devp2p import Address
+from devp2p import SITE, Address
 
 AGREEING: Final = 4
 """So many networks have to agree: more than three."""
@@ -39,12 +39,6 @@ class Reachability:
     """Those at which they do not."""
 
 
-def network_of(server: Address) -> bytes:
-    """What a server counts for: its /24, its /48 of IPv6; of one without an IP address the host."""
-    ip = server.ip
-    return (ip[:3] if len(ip) == 4 else ip[:6]) or server.host.encode("utf-8", "replace")
-
-
 @dataclass(slots=True)
 class _Votes:
     """On one address: by network, what was said and when; the oldest first."""
@@ -69,7 +63,7 @@ class Votes:
         if address not in self._votes and len(self._votes) >= _MOST_ADDRESSES:
             del self._votes[next(iter(self._votes))]
         votes = self._votes.setdefault(address, _Votes()).by_network
-        network = network_of(server)
+        network = server.network(SITE)
         votes.pop(network, None)
         if len(votes) >= _MOST_VOTES:
             del votes[next(iter(votes))]
@@ -78,7 +72,7 @@ class Votes:
     def has_voted(self, server: Address, address: Address, now: float, within: float) -> bool:
         """Whether a server's network has said something of an address lately."""
         votes = self._votes.get(address)
-        vote = None if votes is None else votes.by_network.get(network_of(server))
+        vote = None if votes is None else votes.by_network.get(server.network(SITE))
         return vote is not None and now - vote[1] < within
 
     def keep_only(self, addresses: set[Address]) -> None:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from devp2p import LocalProtocolError
+from devp2p import check_bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PunchLimits:
-    """The bounds of punch/1. Times are in seconds. LocalProtocolError for a number that cannot be."""
+    """The bounds of punch/1. Times are in seconds. LocalProtocolError for a number that cannot be, TypeError for no number."""
 
     rounds: int = 3
     """Attempts for each session."""
@@ -25,7 +25,4 @@ class PunchLimits:
     """Rounds a second of the whole node, after sixteen at once."""
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-                raise LocalProtocolError(f"PunchLimits.{name} is a number above zero, not {value!r}")
+        check_bounds(self)

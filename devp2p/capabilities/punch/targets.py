@@ -5,7 +5,7 @@ from typing import Final
 
 import trio
 
-from devp2p import Address
+from devp2p import HOST, Address, Throttle
 from devp2p.capabilities.punch.limits import PunchLimits
 from devp2p.capabilities.punch.messages import MOST_ADDRESSES
 
@@ -14,7 +14,6 @@ STREAMS: Final = frozenset({"tcp"})
 DATAGRAMS: Final = frozenset({"quic"})
 """Schemes whose transports dial from where they listen, and send bare datagrams."""
 _LOWEST_PORT = 1024  # below are services that should not be sent what they never asked for
-_REMEMBERED = 4096  # hosts whose last rounds are kept in mind
 _AT_ONCE = 16
 
 
@@ -46,7 +45,8 @@ class Targets:
         """`anywhere`: private and special addresses too."""
         self._limits = limits
         self._anywhere = anywhere
-        self._tokens: dict[bytes, tuple[float, float]] = {}
+        self._hosts = Throttle(limits.host_rate, limits.rounds)
+        self._node = Throttle(limits.node_rate, _AT_ONCE, remembered=1)
 
     def told(self, addresses: Iterable[Address]) -> tuple[str, ...]:
         """What a peer is told of our addresses."""
@@ -56,6 +56,7 @@ class Targets:
         """Which of a peer's addresses are tried in this round, best first; the round counts against their hosts."""
         found: dict[Address, None] = {}
         hosts: dict[bytes, bool] = {}
+        now = trio.current_time()
         for text in texts:
             try:
                 address = Address.parse(text)
@@ -63,12 +64,12 @@ class Targets:
                 continue
             if not self._may_be(address) or len(found) >= self._limits.addresses:
                 continue
-            host = _host_of(address)
+            host = address.network(HOST)
             if host not in hosts and len(hosts) < self._limits.hosts:
-                hosts[host] = self._takes(host, self._limits.host_rate, self._limits.rounds)
+                hosts[host] = self._hosts.allows(host, now)
             if hosts.get(host):
                 found[address] = None
-        if found and not self._takes(b"", self._limits.node_rate, _AT_ONCE):
+        if found and not self._node.allows(b"", now):
             return ()
         return tuple(found)
 
@@ -76,17 +77,3 @@ class Targets:
         if address.scheme not in STREAMS | DATAGRAMS or not address.ip or (address.port or 0) < _LOWEST_PORT:
             return False
         return self._anywhere or address.is_public
-
-    def _takes(self, key: bytes, rate: float, burst: float) -> bool:
-        now = trio.current_time()
-        tokens, since = self._tokens.pop(key, (burst, now))
-        tokens = min(burst, tokens + (now - since) * rate)
-        takes = tokens >= 1
-        if len(self._tokens) >= _REMEMBERED:
-            del self._tokens[next(iter(self._tokens))]  # the one that was asked for longest ago
-        self._tokens[key] = (tokens - 1 if takes else tokens, now)
-        return takes
-
-
-def _host_of(address: Address) -> bytes:
-    return address.ip[:8] if len(address.ip) == 16 else address.ip

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from devp2p import LocalProtocolError
+from devp2p import check_bounds
 from devp2p.capabilities.relay.messages import Limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayLimits:
-    """The bounds of a relay. Times are in seconds, sizes in bytes. LocalProtocolError for a number that cannot be."""
+    """The bounds of a relay. Times are in seconds, sizes in bytes. LocalProtocolError for a number that cannot be, TypeError for none."""
 
     reservation_time: int = 3600
     reservations: int = 128
@@ -29,11 +29,7 @@ class RelayLimits:
     """How long the node that is called may take to accept a circuit."""
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            least = 0 if name in {"circuit_time", "circuit_bytes"} else 1 if isinstance(value, int) else 1e-6
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                raise LocalProtocolError(f"RelayLimits.{name} is a number from {least:g} on, not {value!r}")
+        check_bounds(self, frozenset({"circuit_time", "circuit_bytes"}))
 
     @property
     def limit(self) -> Limit:

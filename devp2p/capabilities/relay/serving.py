@@ -14,7 +14,7 @@ from typing import Final
 
 import trio
 
-from devp2p import LinkFacts, PrivateKey, RemoteProtocolError
+from devp2p import HOST, LinkFacts, PrivateKey, RemoteProtocolError, Throttle
 from devp2p.capabilities.relay.hop import Hop
 from devp2p.capabilities.relay.limits import RelayLimits
 from devp2p.capabilities.relay.lines import Line, require_credit
@@ -37,22 +37,6 @@ _RESERVE_BURST = 5
 _CONNECT_BURST = 16
 
 
-class _Bucket:
-    """How often one peer may ask: `burst` times at once, `rate` times a second in the long run."""
-
-    def __init__(self, rate: float, burst: int) -> None:
-        self._rate, self._burst, self._tokens, self._since = rate, burst, float(burst), trio.current_time()
-
-    def take(self) -> bool:
-        now = trio.current_time()
-        self._tokens = min(float(self._burst), self._tokens + (now - self._since) * self._rate)
-        self._since = now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
-
-
 class _Client:
     """What the relay keeps of one peer, while its session lasts."""
 
@@ -60,8 +44,8 @@ class _Client:
         self.expire = -math.inf  # of its reservation, on trio's clock
         self.host = b""
         self.circuits = 0
-        self.reserves = _Bucket(limits.reserve_rate, _RESERVE_BURST)
-        self.connects = _Bucket(limits.connect_rate, _CONNECT_BURST)
+        self.reserves = Throttle(limits.reserve_rate, _RESERVE_BURST, remembered=1)
+        self.connects = Throttle(limits.connect_rate, _CONNECT_BURST, remembered=1)
 
 
 class Relaying:
@@ -93,8 +77,8 @@ class Relaying:
         key = self.key
         if not self.is_on or key is None or is_relayed(hop.peer.link):
             return Reserved(request.request_id, Code.PERMISSION_DENIED)
-        now, host = trio.current_time(), _host_of(hop.peer.link)
-        if not client.reserves.take() or (client.expire <= now and not self._has_room(host, now)):
+        now, host = trio.current_time(), hop.peer.link.remote.network(HOST)
+        if not client.reserves.allows(b"", now) or (client.expire <= now and not self._has_room(host, now)):
             return Reserved(request.request_id, Code.LIMIT)
         client.expire, client.host = now + limits.reservation_time, host
         self._by_key[hop.key] = hop
@@ -140,12 +124,12 @@ class Relaying:
         return len(others) < self.limits.reservations and others.count(host) < self.limits.reservations_per_host
 
     def _why_not(self, hop: Hop, target: Hop | None) -> Code:
-        client, limits = self._client(hop), self.limits
+        client, limits, now = self._client(hop), self.limits, trio.current_time()
         if not self.is_on or self.nursery is None or is_relayed(hop.peer.link) or target is hop:
             return Code.PERMISSION_DENIED
-        if not client.connects.take() or self.circuits >= limits.circuits or client.circuits >= limits.circuits_per_peer:
+        if not client.connects.allows(b"", now) or self.circuits >= limits.circuits or client.circuits >= limits.circuits_per_peer:
             return Code.LIMIT
-        if target is None or self._client(target).expire <= trio.current_time():
+        if target is None or self._client(target).expire <= now:
             return Code.NO_RESERVATION
         return Code.LIMIT if self._client(target).circuits >= limits.circuits_per_peer else Code.OK
 
@@ -306,9 +290,3 @@ def observed_of(hop: Hop) -> str:
     """Where a client is seen from here, to be told to it."""
     address = hop.peer.address
     return str(address) if address.ip and not is_relayed(hop.peer.link) else ""
-
-
-def _host_of(link: LinkFacts) -> bytes:
-    """What one host has: an IPv4 address, or an IPv6 /64; else a name."""
-    ip = link.remote.ip
-    return (ip[:8] if len(ip) == 16 else ip) or link.remote.host.encode("utf-8", "surrogatepass")

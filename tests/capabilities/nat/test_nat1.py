@@ -107,7 +107,7 @@ async def test_a_server_that_serves_nobody_says_so(monkeypatch):
 
 
 def test_what_is_no_bound_is_refused():
-    with pytest.raises(LocalProtocolError, match="calls is above 0"):
+    with pytest.raises(LocalProtocolError, match=r"NatLimits\.calls is a whole number from 1 up"):
         NatLimits(calls=0)
     with pytest.raises(LocalProtocolError, match="agreeing is at least 1"):
         Nat(agreeing=0)
