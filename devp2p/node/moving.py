@@ -102,8 +102,10 @@ class AwaitedLink:
 
     def lets_come(self, host: bytes) -> bool:
         """Whether one more link of a host was expected."""
+        if not self._expected[host]:
+            return False
         self._expected[host] -= 1
-        return self._expected[host] >= 0
+        return True
 
     async def open(self, link: Arrival) -> None:
         """See `Successor.open`."""

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from devp2p import (
+    Address,
     Channel,
     DisconnectReason,
     LocalProtocolError,
@@ -21,6 +22,7 @@ from devp2p import (
     Transport,
     open_node,
 )
+from devp2p.node.moving import AwaitedLink
 from devp2p.session import open_session
 from devp2p.testing import two_nodes
 from devp2p.transports import MemoryMuxTransport, MemoryTransport
@@ -207,3 +209,13 @@ async def test_what_the_peer_dials_besides_takes_no_place_of_a_link_that_was_ope
         await trio.sleep(0.1)
         assert await _both(here, there) == [True, True]
         await session.close()
+
+
+async def test_of_an_awaited_host_a_few_links_may_come_and_other_hosts_are_not_noted() -> None:
+    nothing: Any = None
+    awaited = AwaitedLink(nothing, nothing, nothing, nothing)
+    expected = Address("tcp", "45.67.0.1", 30303)
+    awaited.expect(expected)
+    assert not any(awaited.lets_come(number.to_bytes(4, "big")) for number in range(1000))
+    assert len(awaited._expected) == 1
+    assert sum(awaited.lets_come(expected.ip) for _ in range(1000)) == 8
