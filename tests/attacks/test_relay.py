@@ -35,7 +35,7 @@ from devp2p.capabilities.relay.serving import Relaying
 from devp2p.capabilities.relay.voucher import Voucher
 from devp2p.testing import MemoryTransport, ScriptedPeer
 from devp2p.transports.memory import memory_link_pair
-from tests.capabilities.relay.three import FREE, open_three
+from tests.capabilities.relay.three import FREE, open_three, until_reserved
 from tests.chat import Chat
 
 EVERYTHING = RelayLimits(reservations=10**6, reservations_per_host=10**6, reserve_rate=1e6, circuits=10**6, circuits_per_peer=10**6)
@@ -183,8 +183,7 @@ async def test_t82_control_without_credit_the_relay_holds_whatever_is_sent(monke
 async def test_t83_a_relay_that_leads_to_another_node_is_found_out() -> None:
     async with open_three(reserve=False, dpx=False) as three:
         await three.other.listen(f"relay://{three.where}")
-        while not three.relays[0].relaying.reservations:  # noqa: ASYNC110
-            await trio.sleep(0.01)
+        await until_reserved(three)
         wanted = PrivateKey.generate().public_key
         liar = three.relays[0].relaying
         liar._by_key[bytes(wanted)] = liar._by_key[bytes(three.other.public_key)]

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import importlib
 import importlib.util
+import json
 import os
 import runpy
 import shutil
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -197,6 +199,10 @@ class Lab:
     def log(self, name: str) -> str:
         return (self.folder / name).read_text("utf-8", "replace")
 
+    def told(self, name: str) -> list[dict[str, Any]]:
+        """The objects of JSON that a program has written to its log, each in a line; the last one may not be whole yet."""
+        return [json.loads(line) for line in self.log(name).splitlines() if line.startswith("{") and line.endswith("}")]
+
     def stop(self, program: Program, *, kill: bool = False) -> None:
         """End a program, and wait until it has."""
         if kill:
@@ -221,9 +227,8 @@ def _run(*command: str, seconds: float = 30) -> str:
     return done.stdout
 
 
-def until(what: str, true: "object", *, seconds: float = 20) -> object:
+def until(what: str, true: Callable[[], object], *, seconds: float = 20) -> object:
     """Ask again and again until something is true, and return that; AssertionError if it never is."""
-    assert callable(true)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := true():

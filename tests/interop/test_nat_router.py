@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -109,15 +110,11 @@ class Router:
         return {f"{protocols[number]} {port}" for number, port in re.findall(r"@nh,72,8 (0x6|0x11) th dport (\d+)", shown)}
 
 
-def news(lab: Lab) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lab.log("node").splitlines() if line.startswith("{")]
-
-
 def told(lab: Lab, what: str, is_so: Callable[[dict[str, Any]], object], seconds: float = 25) -> dict[str, Any]:
     """The latest news of the node, once it is so."""
 
     def look() -> dict[str, Any] | None:
-        found = news(lab)
+        found = lab.told("node")
         return found[-1] if found and is_so(found[-1]) else None
 
     try:
@@ -170,7 +167,7 @@ def scenario_lives_with_its_router(lab: Lab, method: str) -> None:
     router.die()
     router.start()
     until("the mappings are made anew", lambda: len(router.mapped()) == 2)
-    reach(lab, news(lab)[-1]["enode"])
+    reach(lab, lab.told("node")[-1]["enode"])
 
     router.move()
     moved = told(lab, "the new address is told", lambda one: one["external"] == MOVED and len(one["mapped"]) == 2)
@@ -244,7 +241,7 @@ def scenario_asks_others(lab: Lab, how: str, verdict: str) -> None:
         options = ("--capability", "devp2p.capabilities.nat:Nat", "--listen", f"{where}:30303", "--nat", "none", "--json")
         lab.start(name, *DEVP2P, "node", *options, log=name)
         servers.append(name)
-    enodes = [json.loads(str(until(f"{name} listens", lambda name=name: lab.log(name))).splitlines()[0])["enode"] for name in servers]
+    enodes = [json.loads(str(until(f"{name} listens", partial(lab.log, name))).splitlines()[0])["enode"] for name in servers]
     told = json.loads(lab.run("host", sys.executable, "-m", "tests.interop.nat_asker", how, *enodes, seconds=50))
     where = f"tcp://{OURS}:30303"
     assert told["verdict"] == verdict, told

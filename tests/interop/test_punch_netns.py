@@ -88,31 +88,27 @@ def filling(lab: Lab, scheme: str) -> None:
     at = f"{PUBLIC['relay']}@{RELAY['4']}:30303"
     program = [sys.executable, "-m", "tests.interop.punching"]
     lab.start("net", *program, "relay", bytes(KEYS["relay"]).hex(), log="relay.log")
-    until("the relay", lambda: told(lab, "relay.log"))
+    until("the relay", lambda: lab.told("relay.log"))
     keys = [PrivateKey(bytes([10 + number]) * 32) for number in range(3)]
     for number, key in enumerate(keys):
         lab.start("b", *program, "called", bytes(key).hex(), scheme, at, f"--port={30303 + number}", log=f"called{number}.log")
-    until("the reservations", lambda: told(lab, "relay.log")[-1]["reservations"] == 3)
+    until("the reservations", lambda: lab.told("relay.log")[-1]["reservations"] == 3)
     targets = [bytes(key.public_key).hex() for key in keys]
     lab.start("inside", *program, "filler", bytes(KEYS["caller"]).hex(), scheme, at, *targets, log="filler.log")
     try:
-        until("all of them directly", lambda: told(lab, "filler.log")[-1:] and told(lab, "filler.log")[-1]["links"] == ["direct"] * 3)
+        until("all of them directly", lambda: lab.told("filler.log")[-1:] and lab.told("filler.log")[-1]["links"] == ["direct"] * 3)
     except AssertionError:
         say(lab.log("filler.log")[-3000:])
         raise
-    lines = [line for line in told(lab, "filler.log") if "links" in line]
+    lines = [line for line in lab.told("filler.log") if "links" in line]
     say({"ever": sorted({link for line in lines for link in line["links"]}), "last": lines[-1]["links"]})
-
-
-def told(lab: Lab, log: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in lab.log(log).splitlines() if line.startswith("{") and line.endswith("}")]
 
 
 def crossed(lab: Lab) -> int:
     """How many bytes have crossed the relay by now."""
-    seen = len(told(lab, "relay.log"))
-    until("two reports", lambda: len(told(lab, "relay.log")) >= seen + 2)
-    return int(told(lab, "relay.log")[-1]["bytes"])
+    seen = len(lab.told("relay.log"))
+    until("two reports", lambda: len(lab.told("relay.log")) >= seen + 2)
+    return int(lab.told("relay.log")[-1]["bytes"])
 
 
 def say(result: object) -> None:
@@ -130,20 +126,20 @@ def scenario(lab: Lab, first: str, second: str, scheme: str, *options: str) -> N
         lab.start(host, *program, name, bytes(KEYS[name]).hex(), *arguments, log=f"{name}.log")
 
     start("net", "relay")
-    until("the relay", lambda: told(lab, "relay.log"))
+    until("the relay", lambda: lab.told("relay.log"))
     start("b", "called", scheme, at, *options)
-    until("the reservation", lambda: any(line.get("reservations") for line in told(lab, "relay.log")))
+    until("the reservation", lambda: any(line.get("reservations") for line in lab.told("relay.log")))
     start("a", "caller", scheme, at, PUBLIC["called"], str(lab.folder / "go"))
     try:
-        until("its move", lambda: any("marked" in line for line in told(lab, "caller.log")), seconds=50)
+        until("its move", lambda: any("marked" in line for line in lab.told("caller.log")), seconds=50)
         before = crossed(lab)
         (lab.folder / "go").touch()
-        until("its answer", lambda: any("path" in line for line in told(lab, "caller.log")), seconds=20)
+        until("its answer", lambda: any("path" in line for line in lab.told("caller.log")), seconds=20)
     except AssertionError:
         say({name: lab.log(f"{name}.log")[-3000:] for name in ("caller", "called")})
         raise
     after = crossed(lab)
-    end = next(line for line in told(lab, "caller.log") if "path" in line)
+    end = next(line for line in lab.told("caller.log") if "path" in line)
     say(end | {"crossed": after - before})
 
 
