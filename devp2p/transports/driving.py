@@ -52,7 +52,7 @@ class Driver:
         try:
             with self._scope:
                 await self._run()
-        except Exception:
+        except* Exception:  # besides a cancellation, too
             _logger.exception("%s failed, and what it drove is closed", self._name)
         finally:
             self.is_over = True

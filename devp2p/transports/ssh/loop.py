@@ -14,6 +14,8 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
+from devp2p.transports.driving import Driver
+
 # It has no types of its own.
 _module: Any = import_module("trio_asyncio")
 _open_loop: Callable[[], AbstractAsyncContextManager[asyncio.AbstractEventLoop]] = _module.open_loop
@@ -43,31 +45,15 @@ class _Holder:
         self.loop: asyncio.AbstractEventLoop | None = None
         self.nursery: trio.Nursery | None = None
         self.ready = trio.Event()
-        self.idle = trio.Event()
-        self._users = 0
+        self.driver = Driver("the asyncio loop of SSH", self._run, self.ready.set)
 
-    async def run(self) -> None:
-        """Hold the loop. A system task must never raise: what it would is told to the log."""
-        try:
-            async with _open_loop() as loop:
-                loop.set_exception_handler(_told)
-                async with trio.open_nursery() as nursery:
-                    self.loop, self.nursery = loop, nursery
-                    self.ready.set()
-                    await self.idle.wait()
-        except* Exception:
-            _logger.exception("the asyncio loop of SSH has failed")
-        finally:
-            self.idle.set()
-            self.ready.set()
-
-    def enter(self) -> None:
-        self._users += 1
-
-    def leave(self) -> None:
-        self._users -= 1
-        if not self._users:
-            self.idle.set()
+    async def _run(self) -> None:
+        async with _open_loop() as loop:
+            loop.set_exception_handler(_told)
+            async with trio.open_nursery() as nursery:
+                self.loop, self.nursery = loop, nursery
+                self.ready.set()
+                await trio.sleep_forever()
 
     async def drive(self, drive: Drive) -> None:
         assert self.loop is not None  # noqa: S101  (it has begun)
@@ -77,7 +63,7 @@ class _Holder:
         except Exception:
             _logger.exception("a connection of SSH has failed")
         finally:
-            self.leave()
+            self.driver.release()
 
 
 _HOLDER: Final[trio.lowlevel.RunVar[_Holder]] = trio.lowlevel.RunVar("the asyncio loop of SSH")
@@ -89,17 +75,16 @@ async def start(drive: Drive) -> None:
         holder = _HOLDER.get()
     except LookupError:
         holder = None
-    if holder is None or holder.idle.is_set():
+    if holder is None or not holder.driver.is_usable:
         holder = _Holder()
         _HOLDER.set(holder)
-        trio.lowlevel.spawn_system_task(holder.run, name="devp2p: the asyncio loop of SSH")
-    holder.enter()
+    holder.driver.hold()
     try:
         await holder.ready.wait()
         if holder.nursery is None:
             raise OSError("SSH needs an asyncio loop, which could not be started")
     except BaseException:
-        holder.leave()
+        holder.driver.release()
         raise
     holder.nursery.start_soon(holder.drive, drive, name="devp2p: an SSH connection")
 
