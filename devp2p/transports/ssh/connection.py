@@ -188,10 +188,12 @@ class OurServer(Ours, asyncssh.SSHServerConnection):
         return True
 
 
-class ClientOwner(asyncssh.SSHClient):
-    """Hands on what asyncssh says of a connection that was dialled."""
+class _Owner:
+    """Hands on what asyncssh says of a connection."""
 
-    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+    _wire: Wire
+
+    def connection_made(self, conn: SSHConnection) -> None:
         """It has begun."""
         assert isinstance(conn, Ours)  # noqa: S101  (we made it)
         self._wire = conn.wire
@@ -205,13 +207,12 @@ class ClientOwner(asyncssh.SSHClient):
         self._wire.ended(exc)
 
 
-class ServerOwner(asyncssh.SSHServer):
-    """The same of one that was accepted."""
+class ClientOwner(_Owner, asyncssh.SSHClient):
+    """The same of one that was dialled."""
 
-    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """It has begun."""
-        assert isinstance(conn, Ours)  # noqa: S101  (we made it)
-        self._wire = conn.wire
+
+class ServerOwner(_Owner, asyncssh.SSHServer):
+    """The same of one that was accepted."""
 
     def begin_auth(self, username: str) -> bool:  # noqa: ARG002  (whoever it is)
         """A proof is needed."""
@@ -220,11 +221,3 @@ class ServerOwner(asyncssh.SSHServer):
     def public_key_auth_supported(self) -> bool:
         """The only way."""
         return True
-
-    def auth_completed(self) -> None:
-        """Both sides have proved themselves."""
-        self._wire.came_up()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is over."""
-        self._wire.ended(exc)
