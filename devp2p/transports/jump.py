@@ -43,8 +43,7 @@ class SshJump:
 
     async def __call__(self, address: Address) -> Connection:
         """Connect; see `Connect`. Whether the node answers is known when something was read: a server that refuses says so only then."""
-        host = f"[{address.host}]" if ":" in address.host else address.host
-        command = ["ssh", *self._arguments, *_SETTINGS, "-W", f"{host}:{address.port}", *self._where]
+        command = ["ssh", *self._arguments, *_SETTINGS, "-W", address.where, *self._where]
         try:
             # In a session of its own, or Ctrl-C would end it before what we still have to say.
             process = await trio.lowlevel.open_process(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True)

@@ -14,8 +14,8 @@ Who runs the proxy sees which nodes are dialled, when and how much; the session 
 import base64
 import re
 import socket
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from typing import Final
 from urllib.parse import unquote
@@ -77,7 +77,7 @@ class Proxy:
         """ValueError for what is no proxy, or what it takes is not installed; it never quotes the password."""
         if self.scheme not in _PACKAGES:
             raise ValueError(f"{_WANTED}; {self.scheme[:16]!r} is no kind of proxy that is spoken here")
-        if Address(self.scheme, self.host, self.port).is_wildcard or not self.port:
+        if self._address.is_wildcard or not self.port:
             raise ValueError(f"{_WANTED}: {self} names no host and port to connect to")
         if self.password and not self.user:
             raise ValueError(f"{_WANTED}: there is a password and no user for {self}")
@@ -107,12 +107,16 @@ class Proxy:
         return cls(address.scheme, address.host, address.port or 0, unquote(user), unquote(password))
 
     @property
+    def _address(self) -> Address:
+        return Address(self.scheme, self.host, self.port)
+
+    @property
     def path(self) -> str:
         """What `LinkFacts.path` says of links by it."""
         return f"proxy {self}"
 
     def __str__(self) -> str:
-        return str(Address(self.scheme, self.host, self.port))
+        return str(self._address)
 
     def __repr__(self) -> str:
         return f"<Proxy {self}>"
@@ -136,7 +140,7 @@ class Proxy:
 
     async def _reach(self) -> trio.SocketStream:
         try:
-            connection = await connect_tcp(Address(self.scheme, self.host, self.port))
+            connection = await connect_tcp(self._address)
         except OSError as error:
             raise OSError(f"the proxy {self} cannot be reached: {error.strerror or error}") from None
         assert isinstance(connection.stream, trio.SocketStream)  # noqa: S101  (what `connect_tcp` makes)
@@ -158,7 +162,7 @@ class Proxy:
 
         methods = socks5.SOCKS5AuthMethod
         method = methods.USERNAME_PASSWORD if self.user else methods.NO_AUTH_REQUIRED
-        receive = _exactly(stream.socket)
+        receive = partial(_receive_exactly, stream.socket)
         try:
             await stream.send_all(socks5.SOCKS5AuthMethodsRequest([method]).dumps())
             answer = await receive(2)
@@ -189,7 +193,7 @@ class Proxy:
     async def _ask_http(self, stream: trio.SocketStream, host: str, port: int) -> None:
         import h11  # noqa: PLC0415  (an extra)
 
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        where = Address(self.scheme, host, port).where
         headers = [("Host", where)]
         if self.user:
             secrets = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
@@ -198,9 +202,9 @@ class Proxy:
         try:
             request = connection.send(h11.Request(method="CONNECT", target=where, headers=headers))
             await stream.send_all((request or b"") + (connection.send(h11.EndOfMessage()) or b""))
-            receive, left = _heads(stream.socket), MOST_HEAD
+            left = MOST_HEAD
             while True:
-                head = await receive(left)
+                head = await _receive_head(stream.socket, left)
                 if head is None:
                     raise self._refused(f"its answer has more than {MOST_HEAD} bytes")
                 left -= len(head)
@@ -220,7 +224,7 @@ class Proxy:
     def _unauthorized(self) -> "_RefusedError":
         if self.user:
             return self._refused("it does not take this user and password")
-        return self._refused(f"it wants a user and a password: write {self.scheme}://USER:PASSWORD@{str(self).partition('://')[2]}")
+        return self._refused(f"it wants a user and a password: write {self.scheme}://USER:PASSWORD@{self._address.where}")
 
     def _refused(self, reason: str) -> "_RefusedError":
         return _RefusedError(f"the proxy {self} has refused: {reason}")
@@ -260,38 +264,30 @@ def _host_of(address: Address) -> str:
     return name.decode()
 
 
-def _exactly(sock: trio.socket.SocketType) -> Callable[[int], Awaitable[bytes]]:
-    """Reads so many bytes of a socket, and no more."""
-
-    async def receive(size: int) -> bytes:
-        received = b""
-        while len(received) < size:
-            more = await sock.recv(size - len(received))
-            if not more:
-                raise ConnectionResetError("the connection ended")
-            received += more
-        return received
-
-    return receive
+async def _receive_exactly(sock: trio.socket.SocketType, size: int) -> bytes:
+    """Receive so many bytes, and no more."""
+    received = b""
+    while len(received) < size:
+        more = await sock.recv(size - len(received))
+        if not more:
+            raise ConnectionResetError("the connection ended")
+        received += more
+    return received
 
 
-def _heads(sock: trio.socket.SocketType) -> Callable[[int], Awaitable[bytes | None]]:
-    """Reads what there is up to an empty line, and no more; None if that is longer than it may be."""
-
-    async def receive(most: int) -> bytes | None:
-        received = b""
-        while len(received) < most:
-            seen = await sock.recv(most - len(received), socket.MSG_PEEK)
-            if not seen:
-                raise ConnectionResetError("the connection ended")
-            end = _HEAD_END.search(received[-2:] + seen)
-            size = len(seen) if end is None else end.end() - len(received[-2:])
-            received += await sock.recv(size)
-            if end is not None:
-                return received
-        return None
-
-    return receive
+async def _receive_head(sock: trio.socket.SocketType, most: int) -> bytes | None:
+    """Receive what there is up to an empty line, and no more; None if that is longer than it may be."""
+    received = b""
+    while len(received) < most:
+        seen = await sock.recv(most - len(received), socket.MSG_PEEK)
+        if not seen:
+            raise ConnectionResetError("the connection ended")
+        end = _HEAD_END.search(received[-2:] + seen)
+        size = len(seen) if end is None else end.end() - len(received[-2:])
+        received += await sock.recv(size)
+        if end is not None:
+            return received
+    return None
 
 
 def _printable(reason: bytes) -> str:
