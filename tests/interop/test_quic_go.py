@@ -1,19 +1,17 @@
 """QUIC with Go's quic-go, where go-libp2p makes and judges the certificates (transports/quic.go)."""
 
-import os
-
 import pytest
 import trio
 
 from devp2p import DialError, PrivateKey, open_node
 from devp2p.node import Subscription
 from devp2p.node.events import PeerRefused
-from tests.interop import peers
-from tests.interop.capabilities import Echoing, Talk
+from tests.interop import meeting, peers
+from tests.interop.capabilities import Echoing
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("transportpeer")]
 
-SIZES = [1, 100, 16 * 1024, 100_000, 2**20]
+HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 
 
 class More(Echoing):
@@ -22,47 +20,14 @@ class More(Echoing):
     name = "more"
 
 
-HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
-
-
-async def echo_at(talk: Talk, size: int) -> None:
-    data = os.urandom(size)
-    assert await talk.echo(data) == data
-
-
 @HOSTS
 async def test_we_dial_it(host: str):
-    async with (
-        peers.transport_peer("quic", "--address", f"{host}:0") as go,
-        open_node(PrivateKey.generate(), [Echoing(), More()], strict=True) as node,
-    ):
-        peer = await node.connect(go.enode("quic"))
-        facts = peer.link
-        assert (facts.transport, facts.native_auth, facts.native_mux, facts.path) == ("quic", True, True, "direct")
-        arrived = await go.event("peer")
-        assert arrived["pubkey"] == bytes(node.public_key).hex()
-        assert (arrived["native_auth"], arrived["native_mux"]) == (True, True)
-        talks = await peer.ready(Echoing), await peer.ready(More)
-        for size in SIZES:
-            async with trio.open_nursery() as nursery:
-                for talk in talks:
-                    nursery.start_soon(echo_at, talk, size)
-        peer.disconnect()
-        assert (await go.event("ended"))["by"] == "peer"
+    await meeting.dial_go("quic", host, Echoing, More, native_mux=True)
 
 
 @HOSTS
 async def test_it_dials_us(host: str):
-    async with open_node(PrivateKey.generate(), [Echoing(), More()], listen=[f"quic://{host}:0"], strict=True) as node:
-        (address,) = node.addresses
-        events = await peers.transport_dial("quic", node.public_key, address.where, "--sizes", ",".join(map(str, SIZES)))
-    names = [event["event"] for event in events]
-    assert names == ["peer", *["echoed"] * 2 * len(SIZES), "pong", "ended"], events
-    assert events[0]["pubkey"] == bytes(node.public_key).hex()
-    assert [(event["size"], event["same"]) for event in events if event["event"] == "echoed"] == [
-        (size, True) for size in SIZES for _ in "ab"
-    ]
-    assert events[-1] == {"event": "ended", "by": "us", "reason": 0, "error": ""}
+    await meeting.be_dialled_by_go("quic", host, Echoing, More)
 
 
 @pytest.mark.parametrize(

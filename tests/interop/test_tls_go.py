@@ -1,49 +1,25 @@
 """TLS with Go's crypto/tls, where go-libp2p makes and judges the certificates (transports/tls.go)."""
 
-import os
-
 import pytest
 
 from devp2p import Address, HandshakeError, PrivateKey, open_node
 from devp2p.transports.tls import TlsTransport
-from tests.interop import peers
+from tests.interop import meeting, peers
 from tests.interop.capabilities import Echoing
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock, pytest.mark.usefixtures("transportpeer")]
 
-SIZES = [1, 100, 16 * 1024, 100_000, 2**20]
 HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 
 
 @HOSTS
 async def test_we_dial_it(host: str):
-    async with (
-        peers.transport_peer("tls", "--address", f"{host}:0") as go,
-        open_node(PrivateKey.generate(), [Echoing()], strict=True) as node,
-    ):
-        peer = await node.connect(go.enode("tls"))
-        facts = peer.link
-        assert (facts.transport, facts.native_auth, facts.native_mux, facts.path) == ("tls", True, False, "direct")
-        arrived = await go.event("peer")
-        assert (arrived["pubkey"], arrived["native_auth"]) == (bytes(node.public_key).hex(), True)
-        talk = await peer.ready(Echoing)
-        for size in SIZES:
-            data = os.urandom(size)
-            assert await talk.echo(data) == data
-        peer.disconnect()
-        assert (await go.event("ended"))["by"] == "peer"
+    await meeting.dial_go("tls", host, Echoing, native_mux=False)
 
 
 @HOSTS
 async def test_it_dials_us(host: str):
-    async with open_node(PrivateKey.generate(), [Echoing()], listen=[f"tls://{host}:0"], strict=True) as node:
-        (address,) = node.addresses
-        events = await peers.transport_dial("tls", node.public_key, address.where, "--sizes", ",".join(map(str, SIZES)))
-    names = [event["event"] for event in events]
-    assert names == ["peer", *["echoed"] * len(SIZES), "pong", "ended"]
-    assert events[0]["pubkey"] == bytes(node.public_key).hex()
-    assert [(event["size"], event["same"]) for event in events if event["event"] == "echoed"] == [(size, True) for size in SIZES]
-    assert events[-1] == {"event": "ended", "by": "us", "reason": 0, "error": ""}
+    await meeting.be_dialled_by_go("tls", host, Echoing)
 
 
 @pytest.mark.parametrize(
