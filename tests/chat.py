@@ -1,8 +1,10 @@
 """A capability for tests, whose ``run`` a test can replace, and small things that many tests need."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+import trio
 
 from devp2p import Capability, Channel, Peer, Request, Response
 
@@ -71,3 +73,22 @@ def collect(seen: list[ChatMessage]) -> Run:
             seen.append(message)  # noqa: PERF401  (a comprehension would show nothing before the end)
 
     return run
+
+
+async def echo(_: Peer, channel: Channel[ChatMessage]) -> None:
+    """A ``run`` that sends each Blob back."""
+    async for message in channel:
+        if isinstance(message, Blob):
+            await channel.send(message)
+
+
+async def exchange(peer: Peer, came: list[ChatMessage], sizes: Sequence[int], *, within: float = 60) -> None:
+    """Send blobs of these sizes to one that runs `echo`, and wait until all have come back to what has `collect(came)`."""
+    await peer.ready(Chat)
+    blobs = [Blob(number.to_bytes(1) * size) for number, size in enumerate(sizes)]
+    for blob in blobs:
+        await peer[Chat].send(blob)
+    with trio.fail_after(within):
+        while len(came) < len(blobs):  # noqa: ASYNC110
+            await trio.sleep(0.001)
+    assert came == blobs

@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import trio
 
-from devp2p import Address, Channel, DialError, NodeRecord, Peer, PrivateKey, open_node
-from tests.chat import Blob, Chat, ChatMessage, collect
+from devp2p import Address, DialError, NodeRecord, PrivateKey, open_node
+from tests.chat import Chat, ChatMessage, collect, echo, exchange
 from tests.interop import debian, proxies
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock]
@@ -35,26 +34,9 @@ def _programs() -> None:
             pytest.fail(str(error))
 
 
-async def echo(_: Peer, channel: Channel[ChatMessage]) -> None:
-    async for message in channel:
-        if isinstance(message, Blob):
-            await channel.send(message)
-
-
-async def exchange(peer: Peer, came: list[ChatMessage], blobs: list[Blob]) -> None:
-    await peer.ready(Chat)
-    for blob in blobs:
-        await peer[Chat].send(blob)
-    with trio.fail_after(60):
-        while len(came) < len(blobs):  # noqa: ASYNC110
-            await trio.sleep(0.01)
-    assert came == blobs
-
-
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_messages_of_all_sizes_go_there_and_back(kind: str, host: str, tmp_path: Path) -> None:
-    blobs = [Blob(number.to_bytes(1) * size) for number, size in enumerate(SIZES)]
     listen = [Address(scheme, host, 0) for scheme in SCHEMES]
     with KINDS[kind](tmp_path, host) as proxy:
         async with open_node(KEY, [Chat(echo)], listen=listen, strict=True) as node:
@@ -62,7 +44,7 @@ async def test_messages_of_all_sizes_go_there_and_back(kind: str, host: str, tmp
                 came: list[ChatMessage] = []
                 async with open_node(OTHER, [Chat(collect(came))], proxy=proxy, strict=True) as caller:
                     peer = await caller.connect(NodeRecord(KEY.public_key, (address,)))
-                    await exchange(peer, came, blobs)
+                    await exchange(peer, came, SIZES)
                     assert peer.link.transport == address.scheme
                     assert peer.link.path == f"proxy {proxy.replace('me:battery@', '')}"
                     assert node.connected[0].public_key == OTHER.public_key

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import trio
 
-from devp2p import Address, Channel, DialError, NodeRecord, Peer, PrivateKey, open_node
+from devp2p import Address, DialError, NodeRecord, PrivateKey, open_node
 from devp2p.transports import SshJump, TcpTransport, Transport
 from devp2p.transports.ssh import SshTransport
-from tests.chat import Blob, Chat, ChatMessage, collect
+from tests.chat import Chat, ChatMessage, collect, echo, exchange
 from tests.interop import openssh
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock]
@@ -18,27 +18,9 @@ SIZES = (1, 2, 31, 1000, 32 * 1024, 32 * 1024 + 1, 300_000, 2**20)
 HOSTS = pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 
 
-async def echo(_: Peer, channel: Channel[ChatMessage]) -> None:
-    async for message in channel:
-        if isinstance(message, Blob):
-            await channel.send(message)
-
-
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
     return openssh.make_key(tmp_path / "user")
-
-
-async def exchange(peer: Peer, came: list[ChatMessage], times: int = 1) -> None:
-    """Messages of all sizes there and back."""
-    await peer.ready(Chat)
-    blobs = [Blob(number.to_bytes(1) * size) for number, size in enumerate(SIZES * times)]
-    for blob in blobs:
-        await peer[Chat].send(blob)
-    with trio.fail_after(60):
-        while len(came) < len(blobs):  # noqa: ASYNC110
-            await trio.sleep(0.01)
-    assert came == blobs
 
 
 def trust(folder: Path, where: Address) -> None:
@@ -49,8 +31,7 @@ def trust(folder: Path, where: Address) -> None:
 def as_client(folder: Path, key: Path, where: Address, *settings: str) -> Transport:
     """TCP by way of OpenSSH's client, for which the node is the server."""
     arguments = openssh.client_arguments(folder, key, *settings)
-    host = f"[{where.host}]" if ":" in where.host else where.host
-    return TcpTransport(SshJump(f"ssh://devp2p@{host}:{where.port}", arguments=arguments))
+    return TcpTransport(SshJump(f"ssh://devp2p@{where.where}", arguments=arguments))
 
 
 INSIDE = NodeRecord(KEY.public_key, (Address("tcp", "devp2p", 30303),))
@@ -66,7 +47,7 @@ async def test_openssh_is_the_client(host: str, key: Path, settings: tuple[str, 
         transport = as_client(tmp_path, key, address, *settings)
         async with open_node(OTHER, [Chat(collect(came))], transports=[transport], strict=True) as caller:
             peer = await caller.connect(INSIDE)
-            await exchange(peer, came, 10 if settings else 1)
+            await exchange(peer, came, SIZES * (10 if settings else 1))
             assert not peer.link.native_auth
             theirs = node.connected[0]
             assert theirs.public_key == OTHER.public_key
@@ -84,7 +65,7 @@ async def test_openssh_is_the_server_on_the_way(host: str, key: Path, tmp_path: 
             open_node(OTHER, [Chat(collect(came))], transports=[TcpTransport(jump)], strict=True) as caller,
         ):
             peer = await caller.connect(NodeRecord(KEY.public_key, node.addresses))
-            await exchange(peer, came)
+            await exchange(peer, came, SIZES)
             assert peer.link.path == f"proxy ssh://{openssh.USER}@{where}:{port}"
             assert node.connected[0].public_key == OTHER.public_key
 

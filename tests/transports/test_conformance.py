@@ -11,19 +11,13 @@ from pathlib import Path
 import pytest
 import trio
 
-from devp2p import Address, Channel, DialError, DisconnectReason, MuxLink, Node, Peer, PeerDisconnected, PeerMismatch, PrivateKey
-from tests.chat import Blob, Chat, ChatMessage, GetTime, collect
+from devp2p import Address, DialError, DisconnectReason, MuxLink, Node, Peer, PeerDisconnected, PeerMismatch, PrivateKey
+from tests.chat import Chat, ChatMessage, GetTime, collect, echo, exchange
 from tests.transports.linking import ALICE, BOB, CAROL, PIECE, SOON, Linking, both, flood, node_of, open_files, open_linking, until_it_ends
 from tests.transports.ways import Case, cases, node_at, open_ground
 
 SIZES = (1, 2, 31, 32, 1000, 16 * 1024, 64 * 1024 + 1, 300_000, 2**20)
 MOST_HELD = 32 * 2**20  # bytes that may be on their way to somebody who does not read; Linux's buffers for TCP grow to a third of this
-
-
-async def echo(_: Peer, channel: Channel[ChatMessage]) -> None:
-    async for message in channel:
-        if isinstance(message, Blob):
-            await channel.send(message)
 
 
 # Sessions
@@ -39,14 +33,7 @@ async def test_a_session_carries_messages_of_every_size_and_says_what_carries_it
         node_of(ground, BOB, Chat(collect(came))) as bob,
     ):
         peer = await bob.connect(node_at(ALICE, alice.addresses[0]))
-        await peer.ready(Chat)
-        blobs = [Blob(number.to_bytes(1) * size) for number, size in enumerate(SIZES)]
-        for blob in blobs:
-            await peer[Chat].send(blob)
-        with trio.fail_after(SOON):
-            while len(came) < len(blobs):  # noqa: ASYNC110
-                await trio.sleep(0.001)
-        assert came == blobs
+        await exchange(peer, came, SIZES, within=SOON)
         back = alice.connected[0]
         for one, inbound in ((peer, False), (back, True)):
             facts = one.link
