@@ -1,22 +1,14 @@
 """OpenSSH, of Debian's packages: a server with a folder of its own, and what its client needs."""
 
 import os
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.interop.debian import PROGRAMS
+from tests.interop.daemons import free_port, listening, program
 
 USER = os.environ.get("USER") or "root"
-
-
-def program(name: str) -> str:
-    path = PROGRAMS[name].path()
-    assert path is not None, f"no {name}: python tests/interop/debian.py {name}"
-    return path
 
 
 def make_key(path: Path, kind: str = "ed25519") -> Path:
@@ -42,8 +34,7 @@ def client_arguments(folder: Path, key: Path, *more: str) -> tuple[str, ...]:
 def server(folder: Path, host: str, authorized: Path, *more: str) -> Iterator[int]:
     """A server that lets in the holder of one key, by the user that runs it, and forwards; its port."""
     key = make_key(folder / "host")
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        port = probe.getsockname()[1]
+    port = free_port(host)
     settings = {
         "ListenAddress": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
         "HostKey": key,
@@ -60,18 +51,6 @@ def server(folder: Path, host: str, authorized: Path, *more: str) -> Iterator[in
     config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()) + "".join(f"{line}\n" for line in more))
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    process = subprocess.Popen([program("sshd"), "-D", "-E", str(folder / "sshd.log"), "-f", str(config)])
-    try:
-        for _ in range(200):
-            try:
-                socket.create_connection((host, port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.02)
-        assert process.poll() is None, (folder / "sshd.log").read_text()
-        where = f"[{host}]:{port}"
-        (folder / "known_hosts").write_text(f"{where} {(folder / 'host.pub').read_text()}")
+    with listening([program("sshd"), "-D", "-e", "-f", str(config)], host, port, folder / "sshd.log"):
+        (folder / "known_hosts").write_text(f"[{host}]:{port} {(folder / 'host.pub').read_text()}")
         yield port
-    finally:
-        process.terminate()
-        process.wait()

@@ -1,14 +1,11 @@
 """Proxies that are not ours: Dante (SOCKS5), tinyproxy (HTTP), and OpenSSH's client with ``-D`` (SOCKS5), each as a process of its own."""
 
-import socket
-import subprocess
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.interop import openssh
-from tests.interop.openssh import program
+from tests.interop.daemons import free_port, listening, program
 
 _DANTE = """
 logoutput: {log}
@@ -29,32 +26,6 @@ LogLevel Info
 """
 
 
-def free_port(host: str) -> int:
-    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def _running(command: Sequence[str], host: str, port: int, log: Path) -> Iterator[None]:
-    with log.open("ab") as out:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-    try:
-        for _ in range(500):
-            assert process.poll() is None, log.read_text("utf-8", "replace")
-            try:
-                socket.create_connection((host, port)).close()
-                break
-            except ConnectionRefusedError:
-                time.sleep(0.02)
-        else:
-            raise AssertionError(f"{command[0]} does not listen: {log.read_text('utf-8', 'replace')}")
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def dante_settings(folder: Path, host: str, port: int, external: str, method: str = "none") -> Path:
     """Settings of Dante, which takes connections at one address and makes them from another."""
     path = folder / "danted.conf"
@@ -66,7 +37,7 @@ def dante_settings(folder: Path, host: str, port: int, external: str, method: st
 def dante(folder: Path, host: str) -> Iterator[str]:
     port = free_port(host)
     settings = dante_settings(folder, host, port, host)
-    with _running([program("dante"), "-f", str(settings)], host, port, folder / "danted.out"):
+    with listening([program("dante"), "-f", str(settings)], host, port, folder / "danted.out"):
         yield f"socks5://{_where(host, port)}"
 
 
@@ -82,7 +53,7 @@ def tinyproxy_settings(folder: Path, host: str, port: int, user: str = "", passw
 def tinyproxy(folder: Path, host: str, user: str = "", password: str = "") -> Iterator[str]:
     port = free_port(host)
     settings = tinyproxy_settings(folder, host, port, user, password)
-    with _running([program("tinyproxy"), "-d", "-c", str(settings)], host, port, folder / "tinyproxy.out"):
+    with listening([program("tinyproxy"), "-d", "-c", str(settings)], host, port, folder / "tinyproxy.out"):
         yield f"http://{f'{user}:{password}@' if user else ''}{_where(host, port)}"
 
 
@@ -93,7 +64,7 @@ def ssh(folder: Path, host: str) -> Iterator[str]:
     with openssh.server(folder, host, key) as there:
         arguments = [*openssh.client_arguments(folder, key, "BatchMode=yes"), "-p", str(there), "-N", "-D", _where(host, port)]
         command = [program("ssh"), *arguments, f"{openssh.USER}@{host}"]
-        with _running(command, host, port, folder / "ssh.out"):
+        with listening(command, host, port, folder / "ssh.out"):
             yield f"socks5://{_where(host, port)}"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.interop import debian, netns
+from tests.interop import daemons, netns
 from tests.interop.netns import Lab, until
 
 pytestmark = pytest.mark.interop
@@ -59,11 +59,7 @@ allow 1024-65535 0.0.0.0/0 1024-65535
 
 @pytest.fixture(scope="module")
 def _programs():
-    for name in ("miniupnpd", "coturn"):
-        try:
-            debian.install(name)
-        except debian.InstallError as error:
-            pytest.fail(str(error))
+    daemons.need("miniupnpd", "coturn")
 
 
 class Router:

@@ -9,7 +9,7 @@ import pytest
 
 from devp2p import Address, DialError, NodeRecord, PrivateKey, open_node
 from tests.chat import Chat, ChatMessage, collect, echo, exchange
-from tests.interop import debian, proxies
+from tests.interop import daemons, proxies
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock]
 
@@ -27,11 +27,7 @@ KINDS: dict[str, Proxies] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    for name in ("dante", "tinyproxy", "ssh", "sshd"):
-        try:
-            debian.install(name)
-        except debian.InstallError as error:
-            pytest.fail(str(error))
+    daemons.need("dante", "tinyproxy", "ssh", "sshd")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
@@ -59,7 +55,7 @@ async def test_messages_of_all_sizes_go_there_and_back(kind: str, host: str, tmp
     ],
 )
 async def test_what_a_proxy_says_of_a_fault_is_told(kind: str, expected: str, tmp_path: Path) -> None:
-    there = NodeRecord(KEY.public_key, (Address("tcp", "127.0.0.1", proxies.free_port("127.0.0.1")),))
+    there = NodeRecord(KEY.public_key, (Address("tcp", "127.0.0.1", daemons.free_port("127.0.0.1")),))
     with KINDS[kind](tmp_path, "127.0.0.1") as proxy:
         async with open_node(OTHER, [Chat()], proxy=proxy, strict=True) as caller:
             with pytest.raises(DialError, match=expected):

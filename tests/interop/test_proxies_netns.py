@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from devp2p import PrivateKey
-from tests.interop import debian, netns, proxies
+from tests.interop import daemons, netns, proxies
+from tests.interop.daemons import program
 from tests.interop.netns import Lab, until
-from tests.interop.openssh import program
 
 pytestmark = pytest.mark.interop
 
@@ -25,11 +25,7 @@ HASH = "$6$devp2p$dvzh6vTH3QEO.w4.PQOqy/s.KZFNrjbQK56eF/hWjuQV4PE7m3.urRDK9jX8Jt
 
 @pytest.fixture(scope="module", autouse=True)
 def _programs() -> None:
-    for name in ("dante", "tinyproxy"):
-        try:
-            debian.install(name)
-        except debian.InstallError as error:
-            pytest.fail(str(error))
+    daemons.need("dante", "tinyproxy")
 
 
 def wired(lab: Lab) -> None:

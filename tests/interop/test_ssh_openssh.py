@@ -10,6 +10,7 @@ from devp2p.transports import SshJump, TcpTransport, Transport
 from devp2p.transports.ssh import SshTransport
 from tests.chat import Chat, ChatMessage, collect, echo, exchange
 from tests.interop import openssh
+from tests.interop.daemons import program
 
 pytestmark = [pytest.mark.interop, pytest.mark.real_clock]
 
@@ -88,7 +89,7 @@ async def test_what_ssh_says_of_a_fault_is_told(key: Path, tmp_path: Path) -> No
 
 
 async def test_a_node_gives_openssh_nothing_but_its_stream(key: Path, tmp_path: Path) -> None:
-    ssh = openssh.program("ssh")
+    ssh = program("ssh")
     async with open_node(KEY, [Chat(echo)], listen=[Address("ssh", "127.0.0.1", 0)], strict=True) as node:
         (address,) = node.addresses
         trust(tmp_path, address)
