@@ -71,6 +71,8 @@ def _printable(text: str) -> str:
 
 async def search(gateways: frozenset[str]) -> list[str]:
     """Look for routers on the network of the default route; the URLs of their descriptions, gateways' first."""
+    if not is_installed():
+        raise NatError("UPnP needs a package that is not installed: pip install 'trio-devp2p[nat]'")
     found: dict[str, None] = {}
     with trio.socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
@@ -110,8 +112,6 @@ class UpnpRouter:
     @classmethod
     async def open(cls, url: str) -> "UpnpRouter":
         """Ask the router whose description is at a URL; NatError if it is none, or not connected to anything."""
-        if not is_installed():
-            raise NatError("UPnP needs a package that is not installed: pip install 'trio-devp2p[nat]'")
         router = cls(await in_thread(lambda: _connect(url)), url)
         await router.look()
         return router
