@@ -20,6 +20,7 @@ from devp2p import (
     PrivateKey,
     PublicKey,
     RemoteProtocolError,
+    Throttle,
     Transport,
     call,
     local_node,
@@ -50,7 +51,7 @@ class Serving:
         """By which to call; None for those that come with the library."""
         self._running = 0
         self._recent: deque[float] = deque()
-        self._last: dict[bytes, float] = {}
+        self._peers = Throttle(1 / limits.peer_interval, 1, remembered=_MOST_PEERS)
 
     def choose(self, addresses: Sequence[str]) -> tuple[int, Address] | None:
         """The first of some addresses that may be called: an IP address that others reach, too, of a scheme that can be dialled."""
@@ -77,15 +78,10 @@ class Serving:
         now = trio.current_time()
         while self._recent and now - self._recent[0] > 60:
             self._recent.popleft()
-        last = self._last.get(peer.id)
         if self._running >= self.limits.calls or len(self._recent) >= self.limits.calls_per_minute:
             return False
-        if last is not None and now - last < self.limits.peer_interval:
+        if not self._peers.allows(peer.id, now):
             return False
-        self._last.pop(peer.id, None)
-        if len(self._last) >= _MOST_PEERS:
-            del self._last[next(iter(self._last))]
-        self._last[peer.id] = now
         self._recent.append(now)
         self._running += 1
         return True
