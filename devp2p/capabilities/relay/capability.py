@@ -25,6 +25,8 @@ from devp2p.capabilities.nat import Nat, Verdict
 from devp2p.capabilities.relay.hop import Hop
 from devp2p.capabilities.relay.limits import RelayLimits
 from devp2p.capabilities.relay.messages import (
+    MOST_ADDRESS,
+    MOST_ADDRESSES,
     Close,
     Connect,
     Data,
@@ -172,7 +174,7 @@ class Relay(Capability[RelayMessage, Hop]):
             return ()
         record = self._node.record
         enodes = [NodeRecord(record.public_key, (address,)).enode for address in record.addresses if not address.is_relayed]
-        return tuple(enode for enode in enodes if len(enode) <= 512)
+        return tuple(enode for enode in enodes if len(enode) <= MOST_ADDRESS)[:MOST_ADDRESSES]
 
 
 def relay_server() -> Relay:

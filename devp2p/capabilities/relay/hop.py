@@ -206,17 +206,13 @@ class Hop:
             initiator = PublicKey.from_bytes(message.initiator)
         except DecodingError as error:
             raise RemoteProtocolError(f"a circuit from no key: {error}") from None
-        code = Code.OK
-        if self._on_circuit is None:
-            code = Code.PERMISSION_DENIED
-        elif len(self._incoming) >= _MOST_INCOMING:
-            code = Code.LIMIT
-        if code is not Code.OK or self._on_circuit is None:
-            self.lines.reply(Status(message.number, code))
+        on_circuit = self._on_circuit
+        if on_circuit is None or len(self._incoming) >= _MOST_INCOMING:
+            self.lines.reply(Status(message.number, Code.PERMISSION_DENIED if on_circuit is None else Code.LIMIT))
             return
         line = Line(self.lines, message.number)
         stream = CircuitStream(line, self.drop, is_open=True)
         self.add(message.number, stream)
         self._incoming.add(message.number)
         line.open(Status(message.number, Code.OK))
-        self._on_circuit(stream, initiator)
+        on_circuit(stream, initiator)

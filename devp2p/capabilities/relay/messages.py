@@ -9,6 +9,10 @@ from devp2p.rlp import U8, U32, U64, Bytes64, MaxItems, MaxLength
 
 MOST_DATA: Final = 16 * 1024
 """Bytes of a circuit in one message."""
+MOST_ADDRESSES: Final = 8
+"""Of a relay, where it can be dialled."""
+MOST_ADDRESS: Final = 512
+"""Bytes of one of them."""
 WINDOW: Final = 128 * 1024
 """Bytes that may be on their way in one direction of a circuit, before who receives them has taken any."""
 
@@ -62,7 +66,7 @@ class Reserved(Response):
     code: U8
     expire: U64 = 0
     """In Unix time."""
-    addresses: Annotated[tuple[Annotated[str, MaxLength(512)], ...], MaxItems(8)] = ()
+    addresses: Annotated[tuple[Annotated[str, MaxLength(MOST_ADDRESS)], ...], MaxItems(MOST_ADDRESSES)] = ()
     """Where the relay can be dialled, as enode URLs."""
     voucher: Annotated[bytes, MaxLength(256)] = b""
     limit: Limit = Limit()

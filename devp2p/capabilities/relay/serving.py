@@ -52,7 +52,7 @@ class Relaying:
     """Reservations and circuits of a relay. It does nothing while it is off."""
 
     def __init__(self, limits: RelayLimits, addresses: Callable[[], tuple[str, ...]]) -> None:
-        """`addresses`: where this node can be dialled, as enode URLs."""
+        """`addresses`: where this node can be dialled, as enode URLs, no more than `Reserved` may have."""
         self.is_on: bool = False
         self.key: PrivateKey | None = None
         self.nursery: trio.Nursery | None = None
@@ -84,7 +84,7 @@ class Relaying:
         self._by_key[hop.key] = hop
         expire = int(time.time()) + limits.reservation_time
         voucher = Voucher(bytes(key.public_key), hop.key, expire)
-        return Reserved(request.request_id, Code.OK, expire, self._addresses()[:8], voucher.sign(key), limits.limit, observed_of(hop))
+        return Reserved(request.request_id, Code.OK, expire, self._addresses(), voucher.sign(key), limits.limit, observed_of(hop))
 
     def connect(self, hop: Hop, request: Connect) -> None:
         """See `hop.Server`."""
