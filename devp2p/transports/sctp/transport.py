@@ -6,7 +6,6 @@ serves its links after the listener is closed, until the last of them is over, b
 """
 
 import socket
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Final, cast
@@ -16,6 +15,7 @@ import trio
 from devp2p.addresses import SUBNET, Address
 from devp2p.errors import HandshakeError
 from devp2p.keys import PrivateKey, PublicKey
+from devp2p.peers import Unheard
 from devp2p.transports.attempts import first_link
 from devp2p.transports.certificates import OwnCertificate
 from devp2p.transports.driving import Driver
@@ -226,6 +226,7 @@ class _Socket:
         self._certificate = certificates.current
         self._context = context_for(self._certificate)
         self._half_open = dict[Name, IncomingSctp]()
+        self._crowd = Unheard[IncomingSctp](MOST_HALF_OPEN)  # the same ones, by who makes room
         self._is_closed = False
         self._datagrams = datagrams = Datagrams(sock)
         datagrams.admits = self._admits
@@ -255,6 +256,7 @@ class _Socket:
         name = cast("Name", incoming.channel.peer_address)
         if self._half_open.get(name) is incoming:
             del self._half_open[name]
+            self._crowd.discard(incoming)
 
     async def _run(self) -> None:
         await self._endpoint.serve(self._context, self._handle)
@@ -266,13 +268,17 @@ class _Socket:
             return
         self._driver.hold()
         try:
-            self._make_room()
             if self._certificates.current is not self._certificate:  # that of the context is a month old
                 show(self._certificates.current, connection_in(channel))
             incoming, name = IncomingSctp(self, channel), cast("Name", channel.peer_address)
             if (before := self._half_open.get(name)) is not None:
                 before.superseded()
+                self.settled(before)
             self._half_open[name] = incoming
+            if (makes_room := self._crowd.add(incoming, incoming.remote.network(SUBNET))) is not None:
+                makes_room.give_up()
+                self._listener.forget(makes_room)
+                self.settled(makes_room)
             try:
                 self._listener.arrived(incoming)
                 await incoming.wait_over()
@@ -281,15 +287,6 @@ class _Socket:
                 self.settled(incoming)
         finally:
             self._driver.release()
-
-    def _make_room(self) -> None:
-        if len(self._half_open) >= MOST_HALF_OPEN:
-            crowds = Counter(incoming.remote.network(SUBNET) for incoming in self._half_open.values())
-            crowded = crowds.most_common(1)[0][0]
-            oldest = next(one for one in self._half_open.values() if one.remote.network(SUBNET) == crowded)
-            oldest.give_up()
-            self._listener.forget(oldest)
-            self.settled(oldest)
 
     def _admits(self, name: Name) -> bool:
         incoming = self._half_open.get(name)
