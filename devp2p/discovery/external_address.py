@@ -79,7 +79,7 @@ class ExternalAddress:
     def doubt(self, endpoint: Endpoint) -> None:
         """A router says that we are at an endpoint: what others said before does not count any more, if it was another address."""
         poll = self._polls[len(endpoint.ip)]
-        if not poll.fixed and poll.believed is not None and poll.believed.ip != endpoint.ip:
+        if not poll.fixed and self.contradicts(endpoint):
             poll.forget()
 
     def contradicts(self, endpoint: Endpoint) -> bool:

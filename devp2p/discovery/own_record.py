@@ -68,10 +68,9 @@ class OwnRecord:
                 f"the book says that our own record had the number {last}, after which none is left: it is damaged, move it away"
             )
         self._local = LocalRecord(key, {**places, **given}, last_sequence=last or int(now * 1000))
-        self._given = frozenset(given)
+        self._given: dict[bytes, object] = given
         self._began = where[4]
         self._forwarded: Endpoint | None = None
-        self._own_entries: dict[bytes, object] = dict(given)
         self._ports: Mapping[str, tuple[int, int]] = {}
         self._offered: frozenset[bytes] = frozenset()
         self._keep()
@@ -87,8 +86,7 @@ class OwnRecord:
         LocalProtocolError as `Record.sign`, which changes nothing.
         """
         changed = self._change(entries)
-        self._given |= {_key(key) for key in entries}
-        self._own_entries |= {_key(key): value for key, value in entries.items()}
+        self._given |= {_key(key): value for key, value in entries.items()}
         return changed
 
     def forward(self, endpoint: Endpoint | None, ports: Mapping[str, tuple[int, int]] = MappingProxyType({})) -> bool:
@@ -134,7 +132,7 @@ class OwnRecord:
         places = self._places(ipv4, ipv6)
         changes = {key: value for key, value in places.items() if key.encode() not in self._given}
         for key, (ours, theirs) in self._ports.items():
-            if self._own_entries.get(key.encode()) == ours:
+            if self._given.get(key.encode()) == ours:
                 changes[key] = theirs if is_believed else ours
         return self._change(changes)
 

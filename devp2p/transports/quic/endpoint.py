@@ -29,7 +29,6 @@ from devp2p.transports.quic.conduit import KEEPALIVE, SCHEME, Conduit
 from devp2p.transports.quic.core import Core
 from devp2p.transports.quic.incoming import QuicIncoming
 from devp2p.transports.quic.initial import (
-    LONG,
     Initial,
     Tokens,
     destination_of,
@@ -150,7 +149,7 @@ class Endpoint:
         """One that came has become a link, or will not; then it is told so once, and its repetitions are not looked at."""
         if self._beginning.pop(incoming.key, None) is None:
             return
-        if incoming.retried is None:
+        if not incoming.shown:
             self._unproved -= 1
         if refused and not self.is_over:
             now = trio.current_time()
@@ -248,7 +247,7 @@ class Endpoint:
 
     def _take_new(self, data: bytes, name: Name) -> None:
         """Look at a datagram of nobody's."""
-        initial = read_initial(data) if self.on_incoming is not None and data and data[0] & LONG else None
+        initial = read_initial(data) if self.on_incoming is not None else None
         now = trio.current_time()
         if initial is None or self._refused.has((initial.destination, name), now):
             self.dropped += 1
@@ -262,13 +261,13 @@ class Endpoint:
         if original is None and (self._unproved >= UNPROVED or self._strangers.level(now) <= 0):
             self.port.send(self._tokens.retry(initial, name, now), name)
             return
-        incoming = QuicIncoming(self, initial, name, self.port.local(SCHEME, name), original=original)
-        incoming.queue(data)
         if len(self._beginning) >= HALF_OPEN or self.on_incoming is None:
             self.dropped += 1
             return
+        incoming = QuicIncoming(self, initial, name, self.port.local(SCHEME, name), original=original)
+        incoming.queue(data)
         self._beginning[incoming.key] = incoming
-        if incoming.retried is None:
+        if not incoming.shown:
             self._unproved += 1
             self._strangers.take(1, now)
         if not self.on_incoming(incoming):

@@ -20,8 +20,7 @@ from aioquic.quic.retry import QuicRetryTokenHandler
 from devp2p.transports.quic.core import CID, LEAST_INITIAL, VERSIONS
 from devp2p.transports.sockets import Name
 
-LONG: Final = 0x80
-"""The bit of the first byte that marks a packet of a handshake."""
+_LONG: Final = 0x80  # the bit of the first byte that marks a packet of a handshake
 _LEAST_CID: Final = 8  # bytes of the destination that a client draws (RFC 9000, section 7.2)
 
 
@@ -44,7 +43,7 @@ def destination_of(data: bytes) -> bytes | None:
     """The connection id that a datagram is for, as far as one can see; None for what is no packet of QUIC."""
     if not data:
         return None
-    if not data[0] & LONG:
+    if not data[0] & _LONG:
         return data[1 : 1 + CID] if len(data) > 1 + CID else None
     if len(data) < 7 or len(data) < 6 + data[5]:
         return None
@@ -53,7 +52,7 @@ def destination_of(data: bytes) -> bytes | None:
 
 def read_initial(data: bytes) -> Initial | None:
     """The Initial that a datagram begins with, of any version that is no answer; None if it is not one that may begin a connection."""
-    if len(data) < LEAST_INITIAL or not data[0] & LONG:
+    if len(data) < LEAST_INITIAL or not data[0] & _LONG:
         return None
     version = int.from_bytes(data[1:5])
     try:

@@ -63,9 +63,7 @@ class Port:
         for _ in range(2):
             try:
                 self.socket.sendto(data, name)
-            except BlockingIOError:
-                break
-            except OverflowError:
+            except (BlockingIOError, OverflowError):
                 break
             except OSError as error:
                 if not self._take_errors():  # it is of this datagram, not of an earlier one
