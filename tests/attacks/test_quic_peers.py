@@ -29,7 +29,7 @@ from devp2p.transports.quic.core import (
 )
 from devp2p.transports.quic.initial import destination_of
 from devp2p.transports.sockets import Name
-from tests.transports.quic_sides import ALICE, BOB, Relay, listening
+from tests.transports.quic_sides import ALICE, BOB, listening, relayed
 from tests.transports.test_quic_core import A, B, Pair
 
 KIB = 2**10
@@ -198,12 +198,7 @@ def test_t25_control_aioquic_makes_room_and_takes_any_number_of_pieces(
 async def garbage(seed: int) -> tuple[int, int]:
     """Datagrams of all kinds, spoiled, from a peer and from strangers, at a link in use; how often what was said arrived, and was said."""
     chance, arrived = random.Random(seed), 0
-    async with listening() as alice, trio.open_nursery() as nursery:
-        relay = Relay(alice.address)
-        there = await relay.open()
-        nursery.start_soon(relay.run)
-        link = await QuicTransport(BOB).dial(there, expect=ALICE.public_key)
-        theirs = await alice.links.receive()
+    async with relayed() as (relay, link, theirs):
         stream = await link.open()
         await stream.send_all(b"!")
         back = await theirs.accept()
@@ -216,9 +211,6 @@ async def garbage(seed: int) -> tuple[int, int]:
                 for _ in range(chance.randrange(4)):
                     data[chance.randrange(len(data))] = chance.randrange(256)
                 await relay.outer.sendto(bytes(data[: chance.randrange(1, len(data) + 1)]), relay._to)
-        await link.aclose()
-        await theirs.aclose()
-        nursery.cancel_scope.cancel()
     return arrived, 30
 
 

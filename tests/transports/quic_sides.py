@@ -127,3 +127,18 @@ class Relay:
                 await trio.sleep_forever()  # it was replaced: `move` begins anew
             if not self.silent:
                 await self.inner.sendto(data, self._caller)
+
+
+@asynccontextmanager
+async def relayed(host: str = "127.0.0.1") -> AsyncGenerator[tuple[Relay, QuicLink, QuicLink]]:
+    """A relay, and Bob's end and Alice's of a link that goes over it."""
+    async with listening(host) as alice, trio.open_nursery() as nursery:
+        relay = Relay(alice.address)
+        there = await relay.open()
+        nursery.start_soon(relay.run)
+        ours = await QuicTransport(BOB).dial(there, expect=ALICE.public_key)
+        theirs = await alice.links.receive()
+        yield relay, ours, theirs
+        await ours.aclose()
+        await theirs.aclose()
+        nursery.cancel_scope.cancel()

@@ -11,7 +11,7 @@ from devp2p.transports.certificates import NodeCertificate
 from devp2p.transports.quic import QuicTransport, conduit, core, endpoint, transport
 from devp2p.transports.quic.core import STREAMS
 from tests.transports.linking import flood
-from tests.transports.quic_sides import ALICE, BOB, HOSTS, Relay, linked, listening
+from tests.transports.quic_sides import ALICE, BOB, HOSTS, Relay, linked, listening, relayed
 
 pytestmark = pytest.mark.real_clock
 EACH_HOST = pytest.mark.parametrize("host", HOSTS)
@@ -56,12 +56,7 @@ async def test_a_bare_datagram_leaves_from_the_listening_socket(host: str) -> No
 
 @EACH_HOST
 async def test_a_peer_whose_address_changes_is_followed(host: str) -> None:
-    async with listening(host) as alice, trio.open_nursery() as nursery:
-        relay = Relay(alice.address)
-        there = await relay.open()
-        nursery.start_soon(relay.run)
-        link = await QuicTransport(BOB).dial(there, expect=ALICE.public_key)
-        theirs = await alice.links.receive()
+    async with relayed(host) as (relay, link, theirs):
         stream = await link.open()
         await stream.send_all(b"before")
         back = await theirs.accept()
@@ -74,27 +69,16 @@ async def test_a_peer_whose_address_changes_is_followed(host: str) -> None:
                 await back.send_all(b"found")
                 assert await stream.receive_some() == b"found"
             assert theirs.remote == Address("quic", host, port)
-        await link.aclose()
-        await theirs.aclose()
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_peer_that_vanishes_is_gone_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(core, "IDLE", 0.3)
-    async with listening() as alice, trio.open_nursery() as nursery:
-        relay = Relay(alice.address)
-        there = await relay.open()
-        nursery.start_soon(relay.run)
-        link = await QuicTransport(BOB).dial(there, expect=ALICE.public_key)
-        theirs = await alice.links.receive()
+    async with relayed() as (relay, link, theirs):
         relay.silent = True
         with trio.fail_after(SOON):
             for each in (link, theirs):
                 with pytest.raises(trio.BrokenResourceError, match="nothing came from the peer"):
                     await each.accept()
-        await link.aclose()
-        await theirs.aclose()
-        nursery.cancel_scope.cancel()
 
 
 async def test_a_silent_link_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,13 +154,8 @@ async def test_the_task_of_a_socket_ends_with_its_last_link() -> None:
 
 
 async def test_what_is_lost_is_sent_again() -> None:
-    async with listening() as alice, trio.open_nursery() as nursery:
-        relay = Relay(alice.address)
-        there = await relay.open()
-        nursery.start_soon(relay.run)
-        link = await QuicTransport(BOB).dial(there, expect=ALICE.public_key)
+    async with relayed() as (relay, link, theirs), trio.open_nursery() as nursery:
         stream = await link.open()
-        theirs = await alice.links.receive()
         whole, came = os.urandom(300_000), bytearray()
 
         async def send() -> None:
@@ -192,9 +171,6 @@ async def test_what_is_lost_is_sent_again() -> None:
             while len(came) < len(whole):
                 came += await back.receive_some()
         assert came == whole
-        await link.aclose()
-        await theirs.aclose()
-        nursery.cancel_scope.cancel()
 
 
 async def test_whoever_is_turned_away_hears_it_at_once() -> None:
